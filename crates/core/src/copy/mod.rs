@@ -1,0 +1,1 @@
+//! Rows between engines: readings, canonical encoding and digests.

@@ -1,0 +1,184 @@
+//! One room per engine, each with the same file names; this page says what every room must answer.
+//!
+//! A dialect is pure: it renders SQL, tells what a statement is and what a native error means. It never talks to a server.
+
+pub mod mysql;
+pub mod postgres;
+pub mod sqlite;
+
+use crate::facts::TableSize;
+use crate::failure::ErrorClass;
+use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
+use crate::value::{Query, Row};
+
+/// The four engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+    /// Oracle MySQL and servers that call themselves so.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
+}
+
+impl std::fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            EngineKind::Sqlite => "sqlite",
+            EngineKind::Postgres => "postgres",
+            EngineKind::Mysql => "mysql",
+            EngineKind::Mariadb => "mariadb",
+        })
+    }
+}
+
+/// What a server can do, decided once from its version.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Caps {
+    /// Which engine answers (by the server's word, never by the URL).
+    pub engine: EngineKind,
+    /// The version as the server spells it.
+    pub version_text: String,
+    /// Major, minor, patch.
+    pub version: (u32, u32, u32),
+    /// DDL can be rolled back.
+    pub transactional_ddl: bool,
+    /// An index can be built without blocking writes, outside of a transaction.
+    pub concurrent_index: bool,
+    /// Longest identifier, in bytes (PostgreSQL) or characters.
+    pub identifier_max: usize,
+    /// Tables may have different storage engines, so transactional or not is a property of a table.
+    pub storage_engines: bool,
+    /// A default schema name that stands for "unqualified".
+    pub default_schema: Option<String>,
+}
+
+/// What an engine's room answers.
+pub trait Dialect: Send + Sync + std::fmt::Debug {
+    /// The URL schemes that mean this engine.
+    fn schemes(&self) -> &'static [&'static str];
+    /// Caps from the version that the server states.
+    fn caps(&self, version: &str) -> Caps;
+    /// How scripts are lexed.
+    fn lex_rules(&self, mode: &LexMode) -> LexRules;
+    /// An identifier, quoted.
+    fn quote(&self, identifier: &str) -> String;
+    /// A text literal, for the few places where a value cannot be bound (DDL, `SET`).
+    fn literal(&self, text: &str) -> String;
+    /// The mark of parameter `n`, from 1.
+    fn param(&self, n: usize) -> String;
+    /// What a statement is. `sql` is one statement without its delimiter.
+    fn classify(&self, sql: &str, mode: &LexMode) -> StatementClass;
+    /// What kind of trouble a native code (SQLSTATE, errno, result code) and message are.
+    fn error_class(&self, code: &str, message: &str) -> ErrorClass;
+    /// What to do about an error, where more than the class can be said.
+    fn error_hint(&self, code: &str, message: &str) -> Option<String>;
+    /// A query that answers one boolean: whether the condition holds. `None`: this engine cannot tell.
+    fn probe(&self, condition: &Condition) -> Option<Query>;
+    /// A query whose rows, hashed, are the catalog fingerprint of one object; an absent object gives no rows or a NULL.
+    fn fingerprint(&self, object: &ObjectRef) -> Option<Query>;
+    /// A query for the sizes of all tables of the current database.
+    fn table_sizes(&self) -> Query;
+    /// Reads a row of [`Dialect::table_sizes`].
+    fn read_table_size(&self, row: &Row) -> Option<TableSize>;
+    /// The SQL of the journal.
+    fn journal(&self, names: &JournalNames) -> JournalSql;
+    /// The SQL of the lease; `None` where the engine's lock is a file beside the database.
+    fn lease(&self, names: &JournalNames) -> Option<LeaseSql>;
+}
+
+/// Where the journal's tables are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalNames {
+    /// The schema, where the engine has several (`journal_schema`).
+    pub schema: Option<String>,
+    /// The prefix of the tables' names (`journal_prefix`).
+    pub prefix: String,
+}
+
+impl Default for JournalNames {
+    fn default() -> Self {
+        JournalNames { schema: None, prefix: "dunlin_".into() }
+    }
+}
+
+/// The journal's SQL in one engine's words. Parameter order stands at each field.
+#[derive(Debug, Clone)]
+pub struct JournalSql {
+    /// Statements that make the tables where they are missing, in order; each safe to repeat.
+    pub create: Vec<String>,
+    /// Reads everything above statement level, oldest first: id, run, at, event, unit, stmt, hash, detail. The first
+    /// row is the fence's: id 0, event `fence`, stmt the format, hash the token, detail the identity.
+    /// Fails with "object missing" where there is no journal.
+    pub read: String,
+    /// Reads statement-level records of one unit: unit → the same columns.
+    pub read_unit: String,
+    /// Appends: run, at, event, scope, unit, stmt, hash, detail, token. Fails on NOT NULL where the token is not the
+    /// fence's: that is what fences a stale holder off.
+    pub append: String,
+    /// Reads the fence: → token, format, identity.
+    pub fence_read: String,
+    /// Raises the fence: new token, old token.
+    pub fence_raise: String,
+    /// Makes the fence's row where it is missing: format, identity.
+    pub fence_init: String,
+    /// Asks for the database's identity: one text, equal for a server and database, different on a clone.
+    pub identity: String,
+    /// The names of the journal's own tables (never ours to drop, never drift).
+    pub tables: Vec<String>,
+}
+
+/// The lease's SQL: two session locks, `lease` (held by the idle lease session) and `work` (held by the session that
+/// writes). Whoever gets `work` knows by that alone that the predecessor's session is gone.
+#[derive(Debug, Clone)]
+pub struct LeaseSql {
+    /// Tries to take a lock without waiting: name → boolean.
+    pub lock_try: String,
+    /// Gives a lock back: name.
+    pub lock_release: String,
+    /// Who holds a lock: name → the server's session id as text, or no row / NULL.
+    pub lock_holder: String,
+    /// The id of the session that asks, in the same form.
+    pub own_session: String,
+    /// Ends the session with this id (a statement with the id filled in by [`LeaseSql::end`]).
+    pub end_session: String,
+    /// Reads the lease row: → holder, since, beat age in milliseconds by the server's clock.
+    pub read: String,
+    /// Writes the lease row: token, holder, since (and beats).
+    pub write: Vec<String>,
+    /// Beats: token.
+    pub beat: String,
+    /// Clears the lease row: token.
+    pub clear: String,
+    /// What the lock names begin with; the database's own name is in it where locks are server-wide.
+    pub key: String,
+}
+
+impl LeaseSql {
+    /// The statement that ends a session. Ids are the server's numbers; anything else is refused.
+    pub fn end(&self, session: &str) -> Option<String> {
+        session.bytes().all(|byte| byte.is_ascii_digit()).then(|| self.end_session.replace("{id}", session))
+    }
+}
+
+/// The dialects of this build, in the order in which the guide names them.
+pub fn all() -> [&'static dyn Dialect; 3] {
+    [&sqlite::Sqlite, &postgres::Postgres, &mysql::Mysql]
+}
+
+/// The dialect of a URL's scheme.
+pub fn by_url(url: &str) -> Option<&'static dyn Dialect> {
+    let scheme = url.split(':').next()?.to_ascii_lowercase();
+    all().into_iter().find(|dialect| dialect.schemes().contains(&scheme.as_str()))
+}
+
+/// The first three numbers of a version text; what is missing is 0.
+pub fn version_numbers(text: &str) -> (u32, u32, u32) {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let mut next = || numbers.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    (next(), next(), next())
+}

@@ -1,0 +1,72 @@
+//! The journal's and the lease's SQL on MySQL and MariaDB. The tables are InnoDB whatever the server's default is:
+//! a journal that is not transactional would be worth nothing.
+
+use super::ddl::quote;
+use crate::dialect::{JournalNames, JournalSql, LeaseSql};
+
+const OPTIONS: &str = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
+
+/// The journal's SQL.
+pub fn sql(names: &JournalNames) -> JournalSql {
+    let table = |name: &str| quote(&format!("{}{name}", names.prefix));
+    let (journal, fence, lease) = (table("journal"), table("fence"), table("lease"));
+    let columns = "id, run, at, event, unit, stmt, hash, detail";
+    JournalSql {
+        create: vec![
+            format!(
+                "CREATE TABLE IF NOT EXISTS {fence} (id int NOT NULL PRIMARY KEY, token bigint NOT NULL, \
+                 format int NOT NULL, identity varchar(500) NOT NULL) {OPTIONS}"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {lease} (id int NOT NULL PRIMARY KEY, token bigint NOT NULL, \
+                 holder varchar(500) NOT NULL, since varchar(40) NOT NULL, beat_at datetime(3) NOT NULL) {OPTIONS}"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {journal} (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, \
+                 run varchar(64) NOT NULL, at varchar(40) NOT NULL, event varchar(40) NOT NULL, \
+                 scope varchar(10) NOT NULL, unit varchar(200) NULL, stmt int NULL, hash varchar(200) NULL, \
+                 detail longtext NOT NULL, token bigint NOT NULL, KEY {} (unit, scope)) {OPTIONS}",
+                quote(&format!("{}journal_unit", names.prefix))
+            ),
+        ],
+        read: format!(
+            "SELECT 0 AS id, '' AS run, '' AS at, 'fence' AS event, NULL AS unit, format AS stmt, \
+             CAST(token AS CHAR) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
+             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
+        ),
+        read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"),
+        append: format!(
+            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
+             (?, ?, ?, ?, ?, ?, ?, ?, (SELECT token FROM {fence} WHERE id = 1 AND token = ? LOCK IN SHARE MODE))"
+        ),
+        fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
+        fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),
+        fence_init: format!("INSERT IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"),
+        identity: "SELECT CONCAT(DATABASE(), '/', @@hostname, '/', @@port, '/', @@datadir)".into(),
+        tables: ["journal", "fence", "lease"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
+    }
+}
+
+/// The lease's SQL. User-level locks are server-wide, so the name holds a hash of the database's name.
+pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
+    let lease = quote(&format!("{}lease", names.prefix));
+    // 7 + 24 hex digits stay far below the 64 characters that a lock's name may have.
+    let name = "CONCAT('dunlin:', SUBSTR(MD5(CONCAT(DATABASE(), ':', ?)), 1, 24))";
+    Some(LeaseSql {
+        lock_try: format!("SELECT GET_LOCK({name}, 0)"),
+        lock_release: format!("SELECT RELEASE_LOCK({name})"),
+        lock_holder: format!("SELECT CAST(IS_USED_LOCK({name}) AS CHAR)"),
+        own_session: "SELECT CAST(CONNECTION_ID() AS CHAR)".into(),
+        end_session: "KILL {id}".into(),
+        read: format!(
+            "SELECT holder, since, TIMESTAMPDIFF(MICROSECOND, beat_at, UTC_TIMESTAMP(3)) DIV 1000 FROM {lease} \
+             WHERE id = 1"
+        ),
+        write: vec![format!(
+            "REPLACE INTO {lease} (id, token, holder, since, beat_at) VALUES (1, ?, ?, ?, UTC_TIMESTAMP(3))"
+        )],
+        beat: format!("UPDATE {lease} SET beat_at = UTC_TIMESTAMP(3) WHERE id = 1 AND token = ?"),
+        clear: format!("DELETE FROM {lease} WHERE id = 1 AND token = ?"),
+        key: format!("{}:", names.prefix),
+    })
+}

@@ -1,0 +1,1 @@
+//! What a statement locks, scans and rewrites: its hazards.

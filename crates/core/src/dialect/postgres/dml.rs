@@ -1,0 +1,11 @@
+//! Values in SQL.
+
+/// A text literal.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The mark of parameter `n`, from 1.
+pub fn param(n: usize) -> String {
+    format!("${n}")
+}

@@ -1,0 +1,85 @@
+//! The journal's and the lease's SQL on PostgreSQL.
+
+use super::ddl::quote;
+use crate::dialect::{JournalNames, JournalSql, LeaseSql};
+
+fn table(names: &JournalNames, name: &str) -> String {
+    let schema = names.schema.as_deref().unwrap_or("public");
+    format!("{}.{}", quote(schema), quote(&format!("{}{name}", names.prefix)))
+}
+
+/// The journal's SQL.
+pub fn sql(names: &JournalNames) -> JournalSql {
+    let (journal, fence, lease) = (table(names, "journal"), table(names, "fence"), table(names, "lease"));
+    let columns = "id, run, at, event, unit, stmt, hash, detail";
+    JournalSql {
+        create: vec![
+            format!(
+                "CREATE TABLE IF NOT EXISTS {fence} (id integer PRIMARY KEY CHECK (id = 1), token bigint NOT NULL, \
+                 format integer NOT NULL, identity text NOT NULL)"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {lease} (id integer PRIMARY KEY CHECK (id = 1), token bigint NOT NULL, \
+                 holder text NOT NULL, since text NOT NULL, beat_at timestamptz NOT NULL)"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {journal} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \
+                 run text NOT NULL, at text NOT NULL, event text NOT NULL, scope text NOT NULL, unit text, \
+                 stmt integer, hash text, detail text NOT NULL, token bigint NOT NULL)"
+            ),
+        ],
+        read: format!(
+            "SELECT 0::bigint AS id, ''::text AS run, ''::text AS at, 'fence'::text AS event, NULL::text AS unit, \
+             format AS stmt, token::text AS hash, identity AS detail FROM {fence} WHERE id = 1 \
+             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
+        ),
+        read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'stmt' ORDER BY id"),
+        append: format!(
+            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
+             ($1::text, $2::text, $3::text, $4::text, $5::text, $6::integer, $7::text, $8::text, \
+             (SELECT token FROM {fence} WHERE id = 1 AND token = $9::bigint FOR SHARE))"
+        ),
+        fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
+        fence_raise: format!("UPDATE {fence} SET token = $1::bigint WHERE id = 1 AND token = $2::bigint"),
+        fence_init: format!(
+            "INSERT INTO {fence} (id, token, format, identity) VALUES (1, 0, $1::integer, $2::text) \
+             ON CONFLICT (id) DO NOTHING"
+        ),
+        // The system identifier is the same on every clone of a data directory that was copied as files, so the
+        // database's own oid and name stand beside it; a restored dump gets a new oid.
+        identity: "SELECT current_database() || '/' || (SELECT oid::text FROM pg_database WHERE datname = \
+                   current_database())"
+            .into(),
+        tables: ["journal", "fence", "lease"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
+    }
+}
+
+/// The lease's SQL. Advisory locks are per database, so the key holds only the journal's own name.
+pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
+    let lease = table(names, "lease");
+    // hashtextextended exists since PostgreSQL 11; md5 since ever. 60 bits of it make the lock's key.
+    let key = "('x' || substr(md5($1::text), 1, 15))::bit(60)::bigint";
+    Some(LeaseSql {
+        lock_try: format!("SELECT pg_try_advisory_lock({key})"),
+        lock_release: format!("SELECT pg_advisory_unlock({key})"),
+        lock_holder: format!(
+            "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND database = \
+             (SELECT oid FROM pg_database WHERE datname = current_database()) AND \
+             ((classid::bigint << 32) | objid::bigint) = {key}"
+        ),
+        own_session: "SELECT pg_backend_pid()::text".into(),
+        end_session: "SELECT pg_terminate_backend({id})".into(),
+        read: format!(
+            "SELECT holder, since, (extract(epoch FROM clock_timestamp() - beat_at) * 1000)::bigint FROM {lease} \
+             WHERE id = 1"
+        ),
+        write: vec![format!(
+            "INSERT INTO {lease} (id, token, holder, since, beat_at) VALUES (1, $1::bigint, $2::text, $3::text, \
+             clock_timestamp()) ON CONFLICT (id) DO UPDATE SET token = EXCLUDED.token, holder = EXCLUDED.holder, \
+             since = EXCLUDED.since, beat_at = EXCLUDED.beat_at"
+        )],
+        beat: format!("UPDATE {lease} SET beat_at = clock_timestamp() WHERE id = 1 AND token = $1::bigint"),
+        clear: format!("DELETE FROM {lease} WHERE id = 1 AND token = $1::bigint"),
+        key: format!("dunlin:{}:{}", names.schema.as_deref().unwrap_or("public"), names.prefix),
+    })
+}

@@ -1,0 +1,45 @@
+//! The journal's SQL on SQLite. The lease is a file beside the database, so there is no lease SQL.
+
+use super::ddl::quote;
+use crate::dialect::{JournalNames, JournalSql, LeaseSql};
+
+/// The journal's SQL.
+pub fn sql(names: &JournalNames) -> JournalSql {
+    let table = |name: &str| format!("main.{}", quote(&format!("{}{name}", names.prefix)));
+    let (journal, fence) = (table("journal"), table("fence"));
+    let columns = "id, run, at, event, unit, stmt, hash, detail";
+    JournalSql {
+        create: vec![
+            format!(
+                "CREATE TABLE IF NOT EXISTS {fence} (id INTEGER PRIMARY KEY CHECK (id = 1), token INTEGER NOT NULL, \
+                 format INTEGER NOT NULL, identity TEXT NOT NULL)"
+            ),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {journal} (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, \
+                 at TEXT NOT NULL, event TEXT NOT NULL, scope TEXT NOT NULL, unit TEXT, stmt INTEGER, hash TEXT, \
+                 detail TEXT NOT NULL, token INTEGER NOT NULL)"
+            ),
+        ],
+        read: format!(
+            "SELECT 0 AS id, '' AS run, '' AS at, 'fence' AS event, NULL AS unit, format AS stmt, \
+             CAST(token AS TEXT) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
+             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
+        ),
+        read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"),
+        append: format!(
+            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
+             (?, ?, ?, ?, ?, ?, ?, ?, (SELECT token FROM {fence} WHERE id = 1 AND token = ?))"
+        ),
+        fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
+        fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),
+        fence_init: format!("INSERT OR IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"),
+        // A copied file is a clone of nobody's lease: the lock is a file beside it, so identity needs no more.
+        identity: "SELECT 'file'".into(),
+        tables: ["journal", "fence"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
+    }
+}
+
+/// No lease SQL: the lock is a sidecar file.
+pub fn lease(_names: &JournalNames) -> Option<LeaseSql> {
+    None
+}

@@ -1,0 +1,70 @@
+//! Sqlite's room.
+
+pub mod caps;
+pub mod ddl;
+pub mod dml;
+pub mod errors;
+pub mod introspect;
+pub mod journal;
+pub mod lex;
+pub mod lock;
+pub mod probe;
+pub mod types;
+
+use super::{Caps, Dialect, JournalNames, JournalSql, LeaseSql};
+use crate::facts::TableSize;
+use crate::failure::ErrorClass;
+use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
+use crate::value::{Query, Row};
+
+/// The dialect of Sqlite.
+#[derive(Debug, Clone, Copy)]
+pub struct Sqlite;
+
+impl Dialect for Sqlite {
+    fn schemes(&self) -> &'static [&'static str] {
+        caps::SCHEMES
+    }
+    fn caps(&self, version: &str) -> Caps {
+        caps::of(version)
+    }
+    fn lex_rules(&self, mode: &LexMode) -> LexRules {
+        lex::rules(mode)
+    }
+    fn quote(&self, identifier: &str) -> String {
+        ddl::quote(identifier)
+    }
+    fn literal(&self, text: &str) -> String {
+        dml::literal(text)
+    }
+    fn param(&self, n: usize) -> String {
+        dml::param(n)
+    }
+    fn classify(&self, sql: &str, mode: &LexMode) -> StatementClass {
+        lex::classify(sql, mode)
+    }
+    fn error_class(&self, code: &str, message: &str) -> ErrorClass {
+        errors::class(code, message)
+    }
+    fn error_hint(&self, code: &str, message: &str) -> Option<String> {
+        errors::hint(code, message)
+    }
+    fn probe(&self, condition: &Condition) -> Option<Query> {
+        probe::condition(condition)
+    }
+    fn fingerprint(&self, object: &ObjectRef) -> Option<Query> {
+        probe::fingerprint(object)
+    }
+    fn table_sizes(&self) -> Query {
+        introspect::table_sizes()
+    }
+    fn read_table_size(&self, row: &Row) -> Option<TableSize> {
+        introspect::read_table_size(row)
+    }
+    fn journal(&self, names: &JournalNames) -> JournalSql {
+        journal::sql(names)
+    }
+    fn lease(&self, names: &JournalNames) -> Option<LeaseSql> {
+        journal::lease(names)
+    }
+}

@@ -1,0 +1,1 @@
+//! Types: the neutral one of each native type, and back.

@@ -1,0 +1,26 @@
+//! Every limit of Dunlin, with its arithmetic beside it (invariant 13).
+
+use std::time::Duration;
+
+/// The largest script that is read, in bytes. 256 MiB: five times the 50 MB script that must work, and still far
+/// below what a text with its tokens (about 40 bytes each) needs to fit into a small host's memory.
+pub const SCRIPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How often a statement that ended in a deadlock is tried again. Five: with the back-off below the last try comes
+/// about three seconds after the first, longer than any short transaction holds its locks.
+pub const DEADLOCK_RETRIES: u32 = 5;
+
+/// The first pause before a retry; it doubles each time: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 = 3.1 s in all.
+pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// How often the lease's holder says that it lives.
+pub const LEASE_BEAT: Duration = Duration::from_secs(1);
+
+/// After how long without a beat a holder whose session still stands counts as stopped: thirty beats.
+pub const LEASE_TTL: Duration = Duration::from_secs(30);
+
+/// How often a waiter asks for the lease. A dead holder must be succeeded within 2 s: four tries fit.
+pub const LEASE_POLL: Duration = Duration::from_millis(250);
+
+/// How long a successor waits for the session of its predecessor to end after it was told to.
+pub const END_SESSION_PATIENCE: Duration = Duration::from_secs(600);

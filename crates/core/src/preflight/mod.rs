@@ -1,0 +1,1 @@
+//! What must hold before the first write; one file per check.

@@ -1,0 +1,1 @@
+//! The neutral catalog: what tables, columns, keys, views and routines a database holds, and how two catalogs differ.

@@ -1,0 +1,266 @@
+//! Sessions and row streams: the only place that talks to database drivers.
+//!
+//! An [`Engine`] is an address; it opens [`Session`]s. What SQL is sent is decided above; what native errors mean is
+//! asked of the dialect. Each engine's folder has the same file names.
+
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use async_trait::async_trait;
+use dunlin_core::dialect::{Caps, Dialect};
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::redact::SecretUrl;
+use dunlin_core::value::{Row, Value};
+use std::time::Duration;
+
+/// An error of a driver or server, already classed and free of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DbError {
+    /// What kind of trouble.
+    pub class: ErrorClass,
+    /// The native code (SQLSTATE, errno, extended result code), empty where there is none.
+    pub code: String,
+    /// The server's sentence.
+    pub message: String,
+    /// The byte offset within the statement that the server points at, where it does.
+    pub position: Option<usize>,
+    /// The server's detail and hint, or ours.
+    pub hint: Option<String>,
+}
+
+impl DbError {
+    /// An error of ours.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        DbError { class, code: String::new(), message: message.into(), position: None, hint: None }
+    }
+}
+
+/// What a session is for. It decides what is pinned when it opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Runs people's scripts: keeps the server's defaults, records what changes lexing, runs the prelude.
+    Script,
+    /// Runs Dunlin's own statements: UTC, utf8mb4, strict mode, `row_security = off`, fixed `search_path`.
+    Tool,
+    /// As [`Purpose::Tool`], and cannot write: the server or the library refuses.
+    Read,
+    /// Holds the lease and nothing else.
+    Lease,
+}
+
+/// Settings of an engine beside its URL.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Statements for every script session.
+    pub prelude: Vec<String>,
+    /// MySQL/MariaDB: pinned for script sessions where not empty.
+    pub sql_mode: String,
+    /// Bound on lock waits; zero: the server's own.
+    pub lock_timeout: Duration,
+    /// Bound on statements; zero: none.
+    pub statement_timeout: Duration,
+    /// Make the database (SQLite: the file) where it is missing.
+    pub create: bool,
+}
+
+/// An address that opens sessions.
+#[async_trait]
+pub trait Engine: Send + Sync + std::fmt::Debug {
+    /// The dialect.
+    fn dialect(&self) -> &'static dyn Dialect;
+    /// The URL with its secrets masked.
+    fn describe(&self) -> String;
+    /// The name of the database: as the server knows it, or the file's stem.
+    fn database(&self) -> String;
+    /// Opens a session. A missing database is [`ErrorClass::DatabaseMissing`].
+    async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError>;
+    /// Makes the database of the URL. Succeeds where it is there already.
+    async fn create_database(&self) -> Result<(), DbError>;
+    /// Drops the database of the URL: only ever called on scratch databases of our own making.
+    async fn drop_database(&self) -> Result<(), DbError>;
+    /// The same server, another database (SQLite: another file in the same folder).
+    fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError>;
+    /// The path of the database file, for engines whose lock is a file beside it.
+    fn file(&self) -> Option<&std::path::Path>;
+    /// The secrets of this address, for the redacting filter.
+    fn secrets(&self) -> Vec<String>;
+}
+
+/// One connection.
+#[async_trait]
+pub trait Session: Send {
+    /// What the server can do.
+    fn caps(&self) -> &Caps;
+    /// The dialect.
+    fn dialect(&self) -> &'static dyn Dialect;
+    /// What changes lexing in this session, as found when it opened.
+    fn lex_mode(&self) -> &dunlin_core::sql::LexMode;
+    /// Runs one statement as text, as it is; gives the rows it changed (0 where the server does not say). Result rows,
+    /// if any, are read and thrown away.
+    async fn execute(&mut self, sql: &str) -> Result<u64, DbError>;
+    /// Runs one statement with bound values; prepared once and kept where the driver can.
+    async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError>;
+    /// Runs one query with bound values and gives all rows: for the control plane only (at most some thousand rows).
+    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError>;
+    /// Runs `COPY … FROM stdin` with its data (text form). Engines without it answer [`ErrorClass::Syntax`].
+    async fn copy_in(&mut self, sql: &str, data: &str) -> Result<u64, DbError>;
+    /// Begins a transaction that takes write intent where the engine has such a thing.
+    async fn begin(&mut self) -> Result<(), DbError>;
+    /// Commits. [`ErrorClass::ConnectionLost`] here means: unknown; the journal is asked, never a retry.
+    async fn commit(&mut self) -> Result<(), DbError>;
+    /// Rolls back; harmless where there is no transaction.
+    async fn rollback(&mut self) -> Result<(), DbError>;
+    /// Whether a transaction is open, as far as the session knows.
+    fn in_transaction(&self) -> bool;
+    /// A handle that cancels what this session runs, usable from another task.
+    fn canceller(&self) -> Box<dyn Cancel>;
+    /// Streams the rows of a query, batch by batch, in bounded memory (digests, backups).
+    async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError>;
+    /// Ends the session politely.
+    async fn close(self: Box<Self>);
+}
+
+/// Cancels a running statement of one session.
+#[async_trait]
+pub trait Cancel: Send + Sync {
+    /// Asks the server to cancel. After it the session must be drained before anything is journalled (invariant 16).
+    async fn cancel(&self) -> Result<(), DbError>;
+}
+
+/// One cell of a streamed row, borrowed from the batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    /// NULL.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    UInt(u64),
+    /// A double.
+    Float(f64),
+    /// A single-precision float.
+    Float32(f32),
+    /// Text in UTF-8, or text of a type that only has a text form (decimals, dates, JSON) exactly as the server spells it.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+/// Rows on their way, some thousands at a time.
+#[async_trait]
+pub trait RowSource: Send {
+    /// The names of the columns.
+    fn columns(&self) -> &[String];
+    /// The next batch, or `None` at the end.
+    async fn next(&mut self) -> Result<Option<Batch>, DbError>;
+}
+
+/// Some rows in one arena: bytes and offsets, no allocation per cell.
+#[derive(Debug, Default, Clone)]
+pub struct Batch {
+    width: usize,
+    arena: Vec<u8>,
+    cells: Vec<Slot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Null,
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Float(f64),
+    Float32(f32),
+    Text(usize, usize),
+    Bytes(usize, usize),
+}
+
+impl Batch {
+    /// An empty batch for rows of `width` columns.
+    pub fn new(width: usize) -> Self {
+        Batch { width, arena: Vec::new(), cells: Vec::new() }
+    }
+
+    /// Adds the next cell, row by row, left to right.
+    pub fn push(&mut self, cell: Cell<'_>) {
+        let from = self.arena.len();
+        self.cells.push(match cell {
+            Cell::Null => Slot::Null,
+            Cell::Bool(b) => Slot::Bool(b),
+            Cell::Int(n) => Slot::Int(n),
+            Cell::UInt(n) => Slot::UInt(n),
+            Cell::Float(f) => Slot::Float(f),
+            Cell::Float32(f) => Slot::Float32(f),
+            Cell::Text(text) => {
+                self.arena.extend_from_slice(text.as_bytes());
+                Slot::Text(from, text.len())
+            }
+            Cell::Bytes(bytes) => {
+                self.arena.extend_from_slice(bytes);
+                Slot::Bytes(from, bytes.len())
+            }
+        });
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        if self.width == 0 { 0 } else { self.cells.len() / self.width }
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// How many bytes the texts and blobs take.
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// The cells of one row.
+    pub fn row(&self, index: usize) -> impl Iterator<Item = Cell<'_>> {
+        self.cells[index * self.width..(index + 1) * self.width].iter().map(|slot| match *slot {
+            Slot::Null => Cell::Null,
+            Slot::Bool(b) => Cell::Bool(b),
+            Slot::Int(n) => Cell::Int(n),
+            Slot::UInt(n) => Cell::UInt(n),
+            Slot::Float(f) => Cell::Float(f),
+            Slot::Float32(f) => Cell::Float32(f),
+            // Pushed as &str above and never changed since.
+            Slot::Text(from, len) => Cell::Text(std::str::from_utf8(&self.arena[from..from + len]).unwrap_or("")),
+            Slot::Bytes(from, len) => Cell::Bytes(&self.arena[from..from + len]),
+        })
+    }
+}
+
+/// The engine of a URL. An unknown scheme is an error that names the known ones.
+pub fn open(url: &SecretUrl, settings: Settings) -> Result<Box<dyn Engine>, DbError> {
+    let scheme = url.expose().split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let has = |dialect: &dyn Dialect| dialect.schemes().contains(&scheme.as_str());
+    #[cfg(feature = "sqlite")]
+    if has(&dunlin_core::dialect::sqlite::Sqlite) {
+        return Ok(Box::new(sqlite::connect::SqliteEngine::new(url, settings)?));
+    }
+    #[cfg(feature = "postgres")]
+    if has(&dunlin_core::dialect::postgres::Postgres) {
+        return Ok(Box::new(postgres::connect::PostgresEngine::new(url, settings)?));
+    }
+    #[cfg(feature = "mysql")]
+    if has(&dunlin_core::dialect::mysql::Mysql) {
+        return Ok(Box::new(mysql::connect::MysqlEngine::new(url, settings)?));
+    }
+    let known: Vec<_> = dunlin_core::dialect::all().iter().flat_map(|dialect| dialect.schemes()).copied().collect();
+    Err(DbError::new(
+        ErrorClass::Unreachable,
+        format!("`{scheme}` is not an engine that Dunlin knows; it knows {}", known.join(", ")),
+    ))
+}

@@ -1,0 +1,3 @@
+//! Mysql sessions.
+
+pub mod connect;

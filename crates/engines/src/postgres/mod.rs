@@ -1,0 +1,3 @@
+//! Postgres sessions.
+
+pub mod connect;

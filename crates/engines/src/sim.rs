@@ -1,0 +1,1 @@
+//! Fault injection around SQLite, for tests.
