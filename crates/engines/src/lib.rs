@@ -68,6 +68,8 @@ pub struct Settings {
     pub statement_timeout: Duration,
     /// Make the database (SQLite: the file) where it is missing.
     pub create: bool,
+    /// Where relative paths of a URL begin (SQLite files, certificates); `None`: the working folder.
+    pub base_dir: Option<std::path::PathBuf>,
 }
 
 /// An address that opens sessions.

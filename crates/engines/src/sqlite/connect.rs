@@ -1,22 +1,123 @@
-//! Addresses: URLs as people write them, and opening sessions.
+//! Addresses of SQLite files, and opening them.
 
+use super::session::SqliteSession;
 use crate::{DbError, Engine, Purpose, Session, Settings};
 use async_trait::async_trait;
 use dunlin_core::dialect::Dialect;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// An address of a server.
-#[derive(Debug)]
+/// How long a session waits for SQLite's own file lock where no bound is configured: longer than any write
+/// transaction of an application should last, short enough that a person sees what is going on.
+const BUSY_DEFAULT: Duration = Duration::from_secs(5);
+
+/// The address of one SQLite file (or of a database in memory, which lives as long as its session).
+#[derive(Debug, Clone)]
 pub struct SqliteEngine {
-    url: SecretUrl,
+    path: Option<PathBuf>,
+    shown: String,
+    settings: Settings,
+    read_only: bool,
 }
 
 impl SqliteEngine {
-    /// Reads the URL; connects to nothing.
-    pub fn new(url: &SecretUrl, _settings: Settings) -> Result<Self, DbError> {
-        Ok(SqliteEngine { url: url.clone() })
+    /// Reads `sqlite:path`, `sqlite://path`, `sqlite::memory:`, with `?mode=ro|rw|rwc`. Opens nothing.
+    pub fn new(url: &SecretUrl, mut settings: Settings) -> Result<Self, DbError> {
+        let text = url.expose();
+        let rest = text.split_once(':').map_or("", |(_, rest)| rest);
+        let (path, query) = match rest.rsplit_once('?') {
+            Some((path, query)) if query.contains('=') => (path, query),
+            _ => (rest, ""),
+        };
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let mut read_only = false;
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair {
+                "mode=ro" => read_only = true,
+                "mode=rw" => {}
+                "mode=rwc" => settings.create = true,
+                "mode=memory" => return Ok(Self::memory(settings)),
+                other => {
+                    let message = format!("the URL's `{other}` is not known; SQLite URLs take `mode=ro|rw|rwc`");
+                    return Err(DbError::new(ErrorClass::Unreachable, message));
+                }
+            }
+        }
+        if path.is_empty() {
+            return Err(DbError::new(ErrorClass::Unreachable, "the SQLite URL names no file: write `sqlite:path/to.db`"));
+        }
+        if path == ":memory:" {
+            return Ok(Self::memory(settings));
+        }
+        let decoded = decode(path);
+        let path = match &settings.base_dir {
+            Some(base) => base.join(&decoded),
+            None => PathBuf::from(&decoded),
+        };
+        Ok(SqliteEngine { path: Some(path), shown: format!("sqlite:{decoded}"), settings, read_only })
     }
+
+    fn memory(settings: Settings) -> Self {
+        SqliteEngine { path: None, shown: "sqlite::memory:".into(), settings, read_only: false }
+    }
+
+    fn flags(&self, purpose: Purpose) -> OpenFlags {
+        let base = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let create = self.settings.create || self.path.is_none();
+        base | match (purpose == Purpose::Read || self.read_only, create) {
+            (true, _) if self.path.is_some() => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            (_, true) => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        }
+    }
+
+    /// Opens the file on the calling thread.
+    fn connect(&self, purpose: Purpose) -> Result<Connection, DbError> {
+        let path = self.path.clone().unwrap_or_else(|| PathBuf::from(":memory:"));
+        if self.path.is_some() && !path.exists() && (!self.settings.create || purpose == Purpose::Read) {
+            let mut error = DbError::new(
+                ErrorClass::DatabaseMissing,
+                format!("there is no file `{}`", path.display()),
+            );
+            error.hint = Some("`--create` makes it".into());
+            return Err(error);
+        }
+        let wrap = |error: rusqlite::Error| super::session::db_error(&error);
+        let connection = Connection::open_with_flags(&path, self.flags(purpose)).map_err(wrap)?;
+        let bound = self.settings.lock_timeout;
+        connection.busy_timeout(if bound.is_zero() { BUSY_DEFAULT } else { bound }).map_err(wrap)?;
+        // Opening is lazy: reading the header tells a file that is no database, or encrypted, at once.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(wrap)?;
+        if purpose == Purpose::Read {
+            connection.execute_batch("PRAGMA query_only = ON").map_err(wrap)?;
+        }
+        if purpose == Purpose::Script {
+            for statement in &self.settings.prelude {
+                connection.execute_batch(statement).map_err(wrap)?;
+            }
+        }
+        Ok(connection)
+    }
+}
+
+fn decode(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = (bytes[at] == b'%').then(|| path.get(at + 1..at + 3)).flatten();
+        if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[async_trait]
@@ -25,27 +126,47 @@ impl Engine for SqliteEngine {
         &dunlin_core::dialect::sqlite::Sqlite
     }
     fn describe(&self) -> String {
-        self.url.to_string()
+        self.shown.clone()
     }
     fn database(&self) -> String {
-        String::new()
+        let stem = self.path.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+        stem.unwrap_or_else(|| "memory".into())
     }
-    async fn open(&self, _purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+    async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
+        let engine = self.clone();
+        let session = SqliteSession::start(move || engine.connect(purpose)).await?;
+        Ok(Box::new(session))
     }
     async fn create_database(&self) -> Result<(), DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+        let mut engine = self.clone();
+        engine.settings.create = true;
+        engine.open(Purpose::Tool).await?.close().await;
+        Ok(())
     }
     async fn drop_database(&self) -> Result<(), DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+        let Some(path) = &self.path else { return Ok(()) };
+        for suffix in ["", "-journal", "-wal", "-shm", super::LOCK_SUFFIX] {
+            let mut name = path.clone().into_os_string();
+            name.push(suffix);
+            match std::fs::remove_file(&name) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(DbError::new(ErrorClass::Other, format!("{}: {error}", Path::new(&name).display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
-    fn sibling(&self, _database: &str) -> Result<Box<dyn Engine>, DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+    fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError> {
+        let Some(path) = &self.path else { return Ok(Box::new(Self::memory(self.settings.clone()))) };
+        let path = path.with_file_name(format!("{database}.db"));
+        let shown = format!("sqlite:{}", path.display());
+        Ok(Box::new(SqliteEngine { path: Some(path), shown, settings: self.settings.clone(), read_only: false }))
     }
-    fn file(&self) -> Option<&std::path::Path> {
-        None
+    fn file(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
     fn secrets(&self) -> Vec<String> {
-        self.url.secrets()
+        vec![]
     }
 }

@@ -1,0 +1,87 @@
+//! Streaming rows out of SQLite: the connection's thread reads and fills batches, at most two of which wait.
+
+use super::session::{SqliteSession, db_error};
+use crate::{Batch, Cell, DbError, RowSource};
+use async_trait::async_trait;
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use tokio::sync::{mpsc, oneshot};
+
+/// Rows per batch, and bytes per batch: whichever is reached first. 1 MiB keeps two waiting batches and the one in
+/// work under 4 MiB, whatever the table.
+const ROWS_MAX: usize = 4_096;
+const BYTES_MAX: usize = 1 << 20;
+
+struct Stream {
+    columns: Vec<String>,
+    batches: mpsc::Receiver<Result<Batch, DbError>>,
+}
+
+/// Starts streaming a query.
+pub(super) async fn start<'a>(session: &'a mut SqliteSession, sql: &str) -> Result<Box<dyn RowSource + 'a>, DbError> {
+    let (sender, batches) = mpsc::channel(2);
+    let (head, columns) = oneshot::channel();
+    let sql = sql.to_owned();
+    session.send(Box::new(move |connection| {
+        let failed = sender.clone();
+        if let Err(error) = pump(connection, &sql, head, &sender) {
+            let _ = failed.blocking_send(Err(db_error(&error)));
+        }
+    }))?;
+    match columns.await {
+        Ok(columns) => Ok(Box::new(Stream { columns, batches })),
+        Err(_) => {
+            let mut stream = Stream { columns: vec![], batches };
+            match stream.next().await {
+                Err(error) => Err(error),
+                Ok(_) => Ok(Box::new(stream)),
+            }
+        }
+    }
+}
+
+fn pump(
+    connection: &Connection,
+    sql: &str,
+    head: oneshot::Sender<Vec<String>>,
+    sender: &mpsc::Sender<Result<Batch, DbError>>,
+) -> Result<(), rusqlite::Error> {
+    let mut statement = connection.prepare(sql)?;
+    let width = statement.column_count();
+    let names = statement.column_names().map(str::to_owned).collect();
+    let _ = head.send(names);
+    let mut rows = statement.query([])?;
+    let mut batch = Batch::new(width);
+    while let Some(row) = rows.next()? {
+        for at in 0..width {
+            batch.push(match row.get_ref(at)? {
+                ValueRef::Null => Cell::Null,
+                ValueRef::Integer(n) => Cell::Int(n),
+                ValueRef::Real(f) => Cell::Float(f),
+                // Text that is not UTF-8 travels as bytes: nothing is bent on the way.
+                ValueRef::Text(text) => std::str::from_utf8(text).map_or(Cell::Bytes(text), Cell::Text),
+                ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+            });
+        }
+        if batch.len() >= ROWS_MAX || batch.bytes() >= BYTES_MAX {
+            let full = std::mem::replace(&mut batch, Batch::new(width));
+            if sender.blocking_send(Ok(full)).is_err() {
+                return Ok(()); // nobody listens any more
+            }
+        }
+    }
+    if !batch.is_empty() {
+        let _ = sender.blocking_send(Ok(batch));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl RowSource for Stream {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+    async fn next(&mut self) -> Result<Option<Batch>, DbError> {
+        self.batches.recv().await.transpose()
+    }
+}

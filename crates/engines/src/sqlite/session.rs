@@ -1,0 +1,225 @@
+//! A SQLite connection on a thread of its own. The session sends closures and waits for their answers, so the async
+//! side never blocks; dropping the session ends the thread.
+
+use crate::{Cancel, DbError, RowSource, Session};
+use async_trait::async_trait;
+use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::sql::LexMode;
+use dunlin_core::value::{Row, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, InterruptHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// One SQLite connection.
+pub struct SqliteSession {
+    jobs: mpsc::Sender<Job>,
+    interrupt: Arc<InterruptHandle>,
+    in_transaction: Arc<AtomicBool>,
+    caps: Caps,
+    lex_mode: LexMode,
+}
+
+/// An error of SQLite, classed.
+pub(crate) fn db_error(error: &rusqlite::Error) -> DbError {
+    let (code, message, position) = match error {
+        rusqlite::Error::SqliteFailure(native, message) => {
+            (native.extended_code.to_string(), message.clone().unwrap_or_else(|| error.to_string()), None)
+        }
+        rusqlite::Error::SqlInputError { error: native, msg, offset, .. } => {
+            (native.extended_code.to_string(), msg.clone(), usize::try_from(*offset).ok())
+        }
+        other => (String::new(), other.to_string(), None),
+    };
+    let class = Sqlite.error_class(&code, &message);
+    let hint = Sqlite.error_hint(&code, &message);
+    DbError { class, code, message, position, hint }
+}
+
+fn gone() -> DbError {
+    DbError::new(ErrorClass::ConnectionLost, "the thread of the SQLite connection ended")
+}
+
+impl SqliteSession {
+    /// Starts the thread and opens the connection on it.
+    pub async fn start(open: impl FnOnce() -> Result<Connection, DbError> + Send + 'static) -> Result<Self, DbError> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (opened, ready) = oneshot::channel();
+        let in_transaction = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&in_transaction);
+        let work = move || {
+            let mut connection = match open() {
+                Ok(connection) => connection,
+                Err(error) => {
+                    let _ = opened.send(Err(error));
+                    return;
+                }
+            };
+            if opened.send(Ok(connection.get_interrupt_handle())).is_err() {
+                return;
+            }
+            for job in inbox {
+                job(&mut connection);
+                flag.store(!connection.is_autocommit(), Ordering::Release);
+            }
+        };
+        std::thread::Builder::new()
+            .name("dunlin-sqlite".into())
+            .spawn(work)
+            .map_err(|error| DbError::new(ErrorClass::Other, format!("no thread for SQLite: {error}")))?;
+        let interrupt = ready.await.map_err(|_| gone())??;
+        Ok(SqliteSession {
+            jobs,
+            interrupt: Arc::new(interrupt),
+            in_transaction,
+            caps: Sqlite.caps(rusqlite::version()),
+            lex_mode: LexMode::default(),
+        })
+    }
+
+    /// Runs a closure on the connection's thread.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (answer, result) = oneshot::channel();
+        let flag = Arc::clone(&self.in_transaction);
+        let work: Job = Box::new(move |connection| {
+            let outcome = job(connection);
+            // Told before the answer, so that who has the answer also sees the state after it.
+            flag.store(!connection.is_autocommit(), Ordering::Release);
+            let _ = answer.send(outcome);
+        });
+        self.jobs.send(work).map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?.map_err(|error| db_error(&error))
+    }
+
+    pub(super) fn send(&self, job: Job) -> Result<(), DbError> {
+        self.jobs.send(job).map_err(|_| gone())
+    }
+}
+
+struct Bound<'a>(&'a Value);
+impl rusqlite::ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Bool(b) => ValueRef::Integer(i64::from(*b)),
+            Value::Int(n) => ValueRef::Integer(*n),
+            Value::UInt(n) => match i64::try_from(*n) {
+                Ok(n) => ValueRef::Integer(n),
+                Err(_) => return Err(rusqlite::Error::ToSqlConversionFailure("an integer above 2^63-1".into())),
+            },
+            Value::Float(f) => ValueRef::Real(*f),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+fn value_of(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(n) => Value::Int(n),
+        ValueRef::Real(f) => Value::Float(f),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+    }
+}
+
+/// Runs one statement to its end and gives the rows it changed. `sqlite3_changes` keeps the count of an earlier
+/// statement when this one changed nothing, hence the look at the total.
+fn run(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, rusqlite::Error> {
+    let before = connection.total_changes();
+    {
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Bound)))?;
+        while rows.next()?.is_some() {}
+    }
+    Ok(if connection.total_changes() > before { connection.changes() } else { 0 })
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    fn caps(&self) -> &Caps {
+        &self.caps
+    }
+    fn dialect(&self) -> &'static dyn Dialect {
+        &Sqlite
+    }
+    fn lex_mode(&self) -> &LexMode {
+        &self.lex_mode
+    }
+    async fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
+        let sql = sql.to_owned();
+        self.with(move |connection| run(connection, &sql, &[])).await
+    }
+    async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
+        let (sql, params) = (sql.to_owned(), params.to_vec());
+        self.with(move |connection| {
+            connection.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(params.iter().map(Bound)))
+        })
+        .await
+        .map(|changed| changed as u64)
+    }
+    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        let (sql, params) = (sql.to_owned(), params.to_vec());
+        self.with(move |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let width = statement.column_count();
+            let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Bound)))?;
+            let mut out = vec![];
+            while let Some(row) = rows.next()? {
+                out.push((0..width).map(|at| row.get_ref(at).map(value_of)).collect::<Result<Row, _>>()?);
+            }
+            Ok(out)
+        })
+        .await
+    }
+    async fn copy_in(&mut self, _sql: &str, _data: &str) -> Result<u64, DbError> {
+        Err(DbError::new(ErrorClass::Syntax, "SQLite has no COPY … FROM stdin"))
+    }
+    async fn begin(&mut self) -> Result<(), DbError> {
+        self.with(|connection| {
+            // A connection that can only read has no write intent to declare.
+            let read_only: bool = connection.is_readonly("main").unwrap_or(false)
+                || connection.query_row("PRAGMA query_only", [], |row| row.get(0)).unwrap_or(false);
+            connection.execute_batch(if read_only { "BEGIN" } else { "BEGIN IMMEDIATE" })
+        })
+        .await
+    }
+    async fn commit(&mut self) -> Result<(), DbError> {
+        self.with(|connection| connection.execute_batch("COMMIT")).await
+    }
+    async fn rollback(&mut self) -> Result<(), DbError> {
+        self.with(|connection| if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") })
+            .await
+    }
+    fn in_transaction(&self) -> bool {
+        self.in_transaction.load(Ordering::Acquire)
+    }
+    fn canceller(&self) -> Box<dyn Cancel> {
+        Box::new(Interrupt(Arc::clone(&self.interrupt)))
+    }
+    async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
+        super::bulk::start(self, sql).await
+    }
+    async fn close(self: Box<Self>) {
+        // A last job, answered: when it is, everything before it is through.
+        let _ = self.with(|connection| connection.cache_flush()).await;
+    }
+}
+
+struct Interrupt(Arc<InterruptHandle>);
+
+#[async_trait]
+impl Cancel for Interrupt {
+    async fn cancel(&self) -> Result<(), DbError> {
+        self.0.interrupt();
+        Ok(())
+    }
+}
