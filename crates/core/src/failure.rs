@@ -142,7 +142,15 @@ pub struct Failure {
 impl Failure {
     /// A failure of a class with its code and sentence.
     pub fn new(class: FailureClass, code: &'static str, message: impl Into<String>) -> Self {
-        Failure { class, code, message: message.into(), place: None, hints: vec![], done: vec![], undone: vec![] }
+        Failure {
+            class,
+            code,
+            message: message.into(),
+            place: None,
+            hints: vec![],
+            done: vec![],
+            undone: vec![],
+        }
     }
 
     /// Refused before the first write.

@@ -35,18 +35,33 @@ impl Place {
     /// A place in a file: the byte range and, computed from `text`, its line.
     pub fn in_file(file: &str, text: &str, span: std::ops::Range<usize>) -> Self {
         let upto = span.start.min(text.len());
-        let line = text.as_bytes()[..upto].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Place { file: Some(file.to_owned()), line: Some(line), span: Some(span), object: None }
+        let line = text.as_bytes()[..upto]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        Place {
+            file: Some(file.to_owned()),
+            line: Some(line),
+            span: Some(span),
+            object: None,
+        }
     }
 
     /// A whole file.
     pub fn file(file: &str) -> Self {
-        Place { file: Some(file.to_owned()), ..Place::default() }
+        Place {
+            file: Some(file.to_owned()),
+            ..Place::default()
+        }
     }
 
     /// An object of the database.
     pub fn object(object: impl Into<String>) -> Self {
-        Place { object: Some(object.into()), ..Place::default() }
+        Place {
+            object: Some(object.into()),
+            ..Place::default()
+        }
     }
 }
 
@@ -70,17 +85,35 @@ pub struct Finding {
 impl Finding {
     /// A finding that stops the command.
     pub fn error(code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Finding { code, severity: Severity::Error, place, message: message.into(), help: None }
+        Finding {
+            code,
+            severity: Severity::Error,
+            place,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// A finding that is only shown.
     pub fn warning(code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Finding { code, severity: Severity::Warning, place, message: message.into(), help: None }
+        Finding {
+            code,
+            severity: Severity::Warning,
+            place,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// A note.
     pub fn info(code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Finding { code, severity: Severity::Info, place, message: message.into(), help: None }
+        Finding {
+            code,
+            severity: Severity::Info,
+            place,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// The same finding with advice.
@@ -93,5 +126,7 @@ impl Finding {
 
 /// Whether any of the findings stops the command.
 pub fn any_error(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.severity == Severity::Error)
+    findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
 }

@@ -56,27 +56,37 @@ impl fmt::Debug for SecretUrl {
 }
 
 fn authority_end(url: &str, from: usize) -> usize {
-    url[from..].find(['/', '?', '#']).map_or(url.len(), |at| from + at)
+    url[from..]
+        .find(['/', '?', '#'])
+        .map_or(url.len(), |at| from + at)
 }
 
 /// The byte range of the password in `scheme://user:password@host`. A password may itself hold `/`, `?`, `#` or `@`
 /// unescaped (people do paste such): the last `@` before the query wins.
 fn password_span(url: &str) -> Option<(usize, usize)> {
     let from = url.find("://")? + 3;
-    let strict = url[from..authority_end(url, from)].rfind('@').map(|at| from + at);
+    let strict = url[from..authority_end(url, from)]
+        .rfind('@')
+        .map(|at| from + at);
     let at = strict.or_else(|| url[from..].rfind('@').map(|at| from + at))?;
     let colon = url[from..at].find(':').map(|colon| from + colon + 1)?;
     Some((colon, at))
 }
 
 fn query_secret_spans(url: &str) -> Vec<(usize, usize)> {
-    let Some(query) = url.find('?').map(|at| at + 1) else { return vec![] };
+    let Some(query) = url.find('?').map(|at| at + 1) else {
+        return vec![];
+    };
     let mut spans = vec![];
     let mut at = query;
     for pair in url[query..].split('&') {
         if let Some(eq) = pair.find('=') {
             let key = pair[..eq].to_ascii_lowercase();
-            if key.contains("password") || key.contains("passwd") || key == "key" || key.contains("secret") {
+            if key.contains("password")
+                || key.contains("passwd")
+                || key == "key"
+                || key.contains("secret")
+            {
                 spans.push((at + eq + 1, at + pair.len()));
             }
         }
@@ -134,7 +144,10 @@ impl Redactor {
     /// A filter for these secrets. Secrets under three bytes are not searched for: they would mask half of any text,
     /// and say more by that than they hide.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= 3).collect();
+        let mut secrets: Vec<String> = secrets
+            .into_iter()
+            .filter(|secret| secret.len() >= 3)
+            .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
         Redactor { secrets }
@@ -160,9 +173,15 @@ mod tests {
     fn invariant_12_a_url_never_shows_its_password() {
         for (url, shown) in [
             ("postgres://a:s3cret@h/db", "postgres://a:***@h/db"),
-            ("mysql://a:p%40ss@h:3306/db?charset=utf8", "mysql://a:***@h:3306/db?charset=utf8"),
+            (
+                "mysql://a:p%40ss@h:3306/db?charset=utf8",
+                "mysql://a:***@h:3306/db?charset=utf8",
+            ),
             ("postgres://a:we/ird@h/db", "postgres://a:***@h/db"),
-            ("postgres://h/db?user=x&password=abc&sslmode=require", "postgres://h/db?user=x&password=***&sslmode=require"),
+            (
+                "postgres://h/db?user=x&password=abc&sslmode=require",
+                "postgres://h/db?user=x&password=***&sslmode=require",
+            ),
             ("sqlite:a.db", "sqlite:a.db"),
             ("postgres://a@h/db", "postgres://a@h/db"),
         ] {
@@ -170,6 +189,9 @@ mod tests {
             assert!(!format!("{:?}", SecretUrl::new(url)).contains("s3cret"));
         }
         let filter = Redactor::new(SecretUrl::new("mysql://a:p%40ss@h/d").secrets());
-        assert_eq!(filter.apply("login p@ss and p%40ss failed"), "login *** and *** failed");
+        assert_eq!(
+            filter.apply("login p@ss and p%40ss failed"),
+            "login *** and *** failed"
+        );
     }
 }

@@ -38,7 +38,9 @@ impl Value {
             Value::UInt(n) => i64::try_from(*n).ok(),
             Value::Bool(b) => Some(i64::from(*b)),
             Value::Float(f) if f.fract() == 0.0 => Some(*f as i64),
-            Value::Text(_) | Value::Bytes(_) => self.as_str().and_then(|text| text.trim().parse().ok()),
+            Value::Text(_) | Value::Bytes(_) => {
+                self.as_str().and_then(|text| text.trim().parse().ok())
+            }
             _ => None,
         }
     }
@@ -49,11 +51,13 @@ impl Value {
             Value::Bool(b) => Some(*b),
             Value::Int(n) => Some(*n != 0),
             Value::UInt(n) => Some(*n != 0),
-            Value::Text(_) | Value::Bytes(_) => match self.as_str()?.to_ascii_lowercase().as_str() {
-                "t" | "true" | "1" | "yes" | "on" => Some(true),
-                "f" | "false" | "0" | "no" | "off" | "" => Some(false),
-                _ => None,
-            },
+            Value::Text(_) | Value::Bytes(_) => {
+                match self.as_str()?.to_ascii_lowercase().as_str() {
+                    "t" | "true" | "1" | "yes" | "on" => Some(true),
+                    "f" | "false" | "0" | "no" | "off" | "" => Some(false),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -100,6 +104,9 @@ pub struct Query {
 impl Query {
     /// A query with bound values.
     pub fn new(sql: impl Into<String>, params: Vec<Value>) -> Self {
-        Query { sql: sql.into(), params }
+        Query {
+            sql: sql.into(),
+            params,
+        }
     }
 }

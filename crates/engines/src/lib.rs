@@ -38,7 +38,13 @@ pub struct DbError {
 impl DbError {
     /// An error of ours.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        DbError { class, code: String::new(), message: message.into(), position: None, hint: None }
+        DbError {
+            class,
+            code: String::new(),
+            message: message.into(),
+            position: None,
+            hint: None,
+        }
     }
 }
 
@@ -189,7 +195,11 @@ enum Slot {
 impl Batch {
     /// An empty batch for rows of `width` columns.
     pub fn new(width: usize) -> Self {
-        Batch { width, arena: Vec::new(), cells: Vec::new() }
+        Batch {
+            width,
+            arena: Vec::new(),
+            cells: Vec::new(),
+        }
     }
 
     /// Adds the next cell, row by row, left to right.
@@ -215,7 +225,11 @@ impl Batch {
 
     /// How many rows.
     pub fn len(&self) -> usize {
-        if self.width == 0 { 0 } else { self.cells.len() / self.width }
+        if self.width == 0 {
+            0
+        } else {
+            self.cells.len() / self.width
+        }
     }
 
     /// Whether there are no rows.
@@ -230,23 +244,32 @@ impl Batch {
 
     /// The cells of one row.
     pub fn row(&self, index: usize) -> impl Iterator<Item = Cell<'_>> {
-        self.cells[index * self.width..(index + 1) * self.width].iter().map(|slot| match *slot {
-            Slot::Null => Cell::Null,
-            Slot::Bool(b) => Cell::Bool(b),
-            Slot::Int(n) => Cell::Int(n),
-            Slot::UInt(n) => Cell::UInt(n),
-            Slot::Float(f) => Cell::Float(f),
-            Slot::Float32(f) => Cell::Float32(f),
-            // Pushed as &str above and never changed since.
-            Slot::Text(from, len) => Cell::Text(std::str::from_utf8(&self.arena[from..from + len]).unwrap_or("")),
-            Slot::Bytes(from, len) => Cell::Bytes(&self.arena[from..from + len]),
-        })
+        self.cells[index * self.width..(index + 1) * self.width]
+            .iter()
+            .map(|slot| match *slot {
+                Slot::Null => Cell::Null,
+                Slot::Bool(b) => Cell::Bool(b),
+                Slot::Int(n) => Cell::Int(n),
+                Slot::UInt(n) => Cell::UInt(n),
+                Slot::Float(f) => Cell::Float(f),
+                Slot::Float32(f) => Cell::Float32(f),
+                // Pushed as &str above and never changed since.
+                Slot::Text(from, len) => {
+                    Cell::Text(std::str::from_utf8(&self.arena[from..from + len]).unwrap_or(""))
+                }
+                Slot::Bytes(from, len) => Cell::Bytes(&self.arena[from..from + len]),
+            })
     }
 }
 
 /// The engine of a URL. An unknown scheme is an error that names the known ones.
 pub fn open(url: &SecretUrl, settings: Settings) -> Result<Box<dyn Engine>, DbError> {
-    let scheme = url.expose().split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let scheme = url
+        .expose()
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let has = |dialect: &dyn Dialect| dialect.schemes().contains(&scheme.as_str());
     #[cfg(feature = "sqlite")]
     if has(&dunlin_core::dialect::sqlite::Sqlite) {
@@ -254,15 +277,24 @@ pub fn open(url: &SecretUrl, settings: Settings) -> Result<Box<dyn Engine>, DbEr
     }
     #[cfg(feature = "postgres")]
     if has(&dunlin_core::dialect::postgres::Postgres) {
-        return Ok(Box::new(postgres::connect::PostgresEngine::new(url, settings)?));
+        return Ok(Box::new(postgres::connect::PostgresEngine::new(
+            url, settings,
+        )?));
     }
     #[cfg(feature = "mysql")]
     if has(&dunlin_core::dialect::mysql::Mysql) {
         return Ok(Box::new(mysql::connect::MysqlEngine::new(url, settings)?));
     }
-    let known: Vec<_> = dunlin_core::dialect::all().iter().flat_map(|dialect| dialect.schemes()).copied().collect();
+    let known: Vec<_> = dunlin_core::dialect::all()
+        .iter()
+        .flat_map(|dialect| dialect.schemes())
+        .copied()
+        .collect();
     Err(DbError::new(
         ErrorClass::Unreachable,
-        format!("`{scheme}` is not an engine that Dunlin knows; it knows {}", known.join(", ")),
+        format!(
+            "`{scheme}` is not an engine that Dunlin knows; it knows {}",
+            known.join(", ")
+        ),
     ))
 }

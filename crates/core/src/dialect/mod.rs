@@ -102,7 +102,10 @@ pub struct JournalNames {
 
 impl Default for JournalNames {
     fn default() -> Self {
-        JournalNames { schema: None, prefix: "dunlin_".into() }
+        JournalNames {
+            schema: None,
+            prefix: "dunlin_".into(),
+        }
     }
 }
 
@@ -161,7 +164,10 @@ pub struct LeaseSql {
 impl LeaseSql {
     /// The statement that ends a session. Ids are the server's numbers; anything else is refused.
     pub fn end(&self, session: &str) -> Option<String> {
-        session.bytes().all(|byte| byte.is_ascii_digit()).then(|| self.end_session.replace("{id}", session))
+        session
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| self.end_session.replace("{id}", session))
     }
 }
 
@@ -173,12 +179,21 @@ pub fn all() -> [&'static dyn Dialect; 3] {
 /// The dialect of a URL's scheme.
 pub fn by_url(url: &str) -> Option<&'static dyn Dialect> {
     let scheme = url.split(':').next()?.to_ascii_lowercase();
-    all().into_iter().find(|dialect| dialect.schemes().contains(&scheme.as_str()))
+    all()
+        .into_iter()
+        .find(|dialect| dialect.schemes().contains(&scheme.as_str()))
 }
 
 /// The first three numbers of a version text; what is missing is 0.
 pub fn version_numbers(text: &str) -> (u32, u32, u32) {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
-    let mut next = || numbers.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    let mut numbers = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty());
+    let mut next = || {
+        numbers
+            .next()
+            .and_then(|part| part.parse().ok())
+            .unwrap_or(0)
+    };
     (next(), next(), next())
 }

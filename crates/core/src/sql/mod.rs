@@ -60,7 +60,9 @@ pub struct LexMode {
 }
 
 /// A kind of database object, for places, probes and inverses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
     /// A table.
@@ -100,7 +102,9 @@ pub enum ObjectKind {
 }
 
 /// An object as a statement names it. Names are unquoted and folded as the engine folds them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct ObjectRef {
     /// What it is.
     pub kind: ObjectKind,
@@ -115,7 +119,12 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// A table by name.
     pub fn table(schema: Option<&str>, name: &str) -> Self {
-        ObjectRef { kind: ObjectKind::Table, schema: schema.map(str::to_owned), parent: None, name: name.to_owned() }
+        ObjectRef {
+            kind: ObjectKind::Table,
+            schema: schema.map(str::to_owned),
+            parent: None,
+            name: name.to_owned(),
+        }
     }
 }
 

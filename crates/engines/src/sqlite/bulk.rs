@@ -18,7 +18,10 @@ struct Stream {
 }
 
 /// Starts streaming a query.
-pub(super) async fn start<'a>(session: &'a mut SqliteSession, sql: &str) -> Result<Box<dyn RowSource + 'a>, DbError> {
+pub(super) async fn start<'a>(
+    session: &'a mut SqliteSession,
+    sql: &str,
+) -> Result<Box<dyn RowSource + 'a>, DbError> {
     let (sender, batches) = mpsc::channel(2);
     let (head, columns) = oneshot::channel();
     let sql = sql.to_owned();
@@ -31,7 +34,10 @@ pub(super) async fn start<'a>(session: &'a mut SqliteSession, sql: &str) -> Resu
     match columns.await {
         Ok(columns) => Ok(Box::new(Stream { columns, batches })),
         Err(_) => {
-            let mut stream = Stream { columns: vec![], batches };
+            let mut stream = Stream {
+                columns: vec![],
+                batches,
+            };
             match stream.next().await {
                 Err(error) => Err(error),
                 Ok(_) => Ok(Box::new(stream)),
@@ -59,7 +65,9 @@ fn pump(
                 ValueRef::Integer(n) => Cell::Int(n),
                 ValueRef::Real(f) => Cell::Float(f),
                 // Text that is not UTF-8 travels as bytes: nothing is bent on the way.
-                ValueRef::Text(text) => std::str::from_utf8(text).map_or(Cell::Bytes(text), Cell::Text),
+                ValueRef::Text(text) => {
+                    std::str::from_utf8(text).map_or(Cell::Bytes(text), Cell::Text)
+                }
                 ValueRef::Blob(bytes) => Cell::Bytes(bytes),
             });
         }

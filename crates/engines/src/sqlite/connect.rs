@@ -41,13 +41,18 @@ impl SqliteEngine {
                 "mode=rwc" => settings.create = true,
                 "mode=memory" => return Ok(Self::memory(settings)),
                 other => {
-                    let message = format!("the URL's `{other}` is not known; SQLite URLs take `mode=ro|rw|rwc`");
+                    let message = format!(
+                        "the URL's `{other}` is not known; SQLite URLs take `mode=ro|rw|rwc`"
+                    );
                     return Err(DbError::new(ErrorClass::Unreachable, message));
                 }
             }
         }
         if path.is_empty() {
-            return Err(DbError::new(ErrorClass::Unreachable, "the SQLite URL names no file: write `sqlite:path/to.db`"));
+            return Err(DbError::new(
+                ErrorClass::Unreachable,
+                "the SQLite URL names no file: write `sqlite:path/to.db`",
+            ));
         }
         if path == ":memory:" {
             return Ok(Self::memory(settings));
@@ -57,11 +62,21 @@ impl SqliteEngine {
             Some(base) => base.join(&decoded),
             None => PathBuf::from(&decoded),
         };
-        Ok(SqliteEngine { path: Some(path), shown: format!("sqlite:{decoded}"), settings, read_only })
+        Ok(SqliteEngine {
+            path: Some(path),
+            shown: format!("sqlite:{decoded}"),
+            settings,
+            read_only,
+        })
     }
 
     fn memory(settings: Settings) -> Self {
-        SqliteEngine { path: None, shown: "sqlite::memory:".into(), settings, read_only: false }
+        SqliteEngine {
+            path: None,
+            shown: "sqlite::memory:".into(),
+            settings,
+            read_only: false,
+        }
     }
 
     fn flags(&self, purpose: Purpose) -> OpenFlags {
@@ -76,8 +91,14 @@ impl SqliteEngine {
 
     /// Opens the file on the calling thread.
     fn connect(&self, purpose: Purpose) -> Result<Connection, DbError> {
-        let path = self.path.clone().unwrap_or_else(|| PathBuf::from(":memory:"));
-        if self.path.is_some() && !path.exists() && (!self.settings.create || purpose == Purpose::Read) {
+        let path = self
+            .path
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(":memory:"));
+        if self.path.is_some()
+            && !path.exists()
+            && (!self.settings.create || purpose == Purpose::Read)
+        {
             let mut error = DbError::new(
                 ErrorClass::DatabaseMissing,
                 format!("there is no file `{}`", path.display()),
@@ -88,11 +109,17 @@ impl SqliteEngine {
         let wrap = |error: rusqlite::Error| super::session::db_error(&error);
         let connection = Connection::open_with_flags(&path, self.flags(purpose)).map_err(wrap)?;
         let bound = self.settings.lock_timeout;
-        connection.busy_timeout(if bound.is_zero() { BUSY_DEFAULT } else { bound }).map_err(wrap)?;
+        connection
+            .busy_timeout(if bound.is_zero() { BUSY_DEFAULT } else { bound })
+            .map_err(wrap)?;
         // Opening is lazy: reading the header tells a file that is no database, or encrypted, at once.
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(wrap)?;
+        connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .map_err(wrap)?;
         if purpose == Purpose::Read {
-            connection.execute_batch("PRAGMA query_only = ON").map_err(wrap)?;
+            connection
+                .execute_batch("PRAGMA query_only = ON")
+                .map_err(wrap)?;
         }
         if purpose == Purpose::Script {
             for statement in &self.settings.prelude {
@@ -108,7 +135,9 @@ fn decode(path: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| path.get(at + 1..at + 3)).flatten();
+        let hex = (bytes[at] == b'%')
+            .then(|| path.get(at + 1..at + 3))
+            .flatten();
         if let Some(byte) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             out.push(byte);
             at += 3;
@@ -129,7 +158,11 @@ impl Engine for SqliteEngine {
         self.shown.clone()
     }
     fn database(&self) -> String {
-        let stem = self.path.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+        let stem = self
+            .path
+            .as_ref()
+            .and_then(|path| path.file_stem())
+            .map(|stem| stem.to_string_lossy().into_owned());
         stem.unwrap_or_else(|| "memory".into())
     }
     async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
@@ -144,13 +177,18 @@ impl Engine for SqliteEngine {
         Ok(())
     }
     async fn drop_database(&self) -> Result<(), DbError> {
-        let Some(path) = &self.path else { return Ok(()) };
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
         for suffix in ["", "-journal", "-wal", "-shm", super::LOCK_SUFFIX] {
             let mut name = path.clone().into_os_string();
             name.push(suffix);
             match std::fs::remove_file(&name) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(DbError::new(ErrorClass::Other, format!("{}: {error}", Path::new(&name).display())));
+                    return Err(DbError::new(
+                        ErrorClass::Other,
+                        format!("{}: {error}", Path::new(&name).display()),
+                    ));
                 }
                 _ => {}
             }
@@ -158,10 +196,17 @@ impl Engine for SqliteEngine {
         Ok(())
     }
     fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError> {
-        let Some(path) = &self.path else { return Ok(Box::new(Self::memory(self.settings.clone()))) };
+        let Some(path) = &self.path else {
+            return Ok(Box::new(Self::memory(self.settings.clone())));
+        };
         let path = path.with_file_name(format!("{database}.db"));
         let shown = format!("sqlite:{}", path.display());
-        Ok(Box::new(SqliteEngine { path: Some(path), shown, settings: self.settings.clone(), read_only: false }))
+        Ok(Box::new(SqliteEngine {
+            path: Some(path),
+            shown,
+            settings: self.settings.clone(),
+            read_only: false,
+        }))
     }
     fn file(&self) -> Option<&Path> {
         self.path.as_deref()

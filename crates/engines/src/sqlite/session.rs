@@ -27,26 +27,46 @@ pub struct SqliteSession {
 /// An error of SQLite, classed.
 pub(crate) fn db_error(error: &rusqlite::Error) -> DbError {
     let (code, message, position) = match error {
-        rusqlite::Error::SqliteFailure(native, message) => {
-            (native.extended_code.to_string(), message.clone().unwrap_or_else(|| error.to_string()), None)
-        }
-        rusqlite::Error::SqlInputError { error: native, msg, offset, .. } => {
-            (native.extended_code.to_string(), msg.clone(), usize::try_from(*offset).ok())
-        }
+        rusqlite::Error::SqliteFailure(native, message) => (
+            native.extended_code.to_string(),
+            message.clone().unwrap_or_else(|| error.to_string()),
+            None,
+        ),
+        rusqlite::Error::SqlInputError {
+            error: native,
+            msg,
+            offset,
+            ..
+        } => (
+            native.extended_code.to_string(),
+            msg.clone(),
+            usize::try_from(*offset).ok(),
+        ),
         other => (String::new(), other.to_string(), None),
     };
     let class = Sqlite.error_class(&code, &message);
     let hint = Sqlite.error_hint(&code, &message);
-    DbError { class, code, message, position, hint }
+    DbError {
+        class,
+        code,
+        message,
+        position,
+        hint,
+    }
 }
 
 fn gone() -> DbError {
-    DbError::new(ErrorClass::ConnectionLost, "the thread of the SQLite connection ended")
+    DbError::new(
+        ErrorClass::ConnectionLost,
+        "the thread of the SQLite connection ended",
+    )
 }
 
 impl SqliteSession {
     /// Starts the thread and opens the connection on it.
-    pub async fn start(open: impl FnOnce() -> Result<Connection, DbError> + Send + 'static) -> Result<Self, DbError> {
+    pub async fn start(
+        open: impl FnOnce() -> Result<Connection, DbError> + Send + 'static,
+    ) -> Result<Self, DbError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let (opened, ready) = oneshot::channel();
         let in_transaction = Arc::new(AtomicBool::new(false));
@@ -70,7 +90,9 @@ impl SqliteSession {
         std::thread::Builder::new()
             .name("dunlin-sqlite".into())
             .spawn(work)
-            .map_err(|error| DbError::new(ErrorClass::Other, format!("no thread for SQLite: {error}")))?;
+            .map_err(|error| {
+                DbError::new(ErrorClass::Other, format!("no thread for SQLite: {error}"))
+            })?;
         let interrupt = ready.await.map_err(|_| gone())??;
         Ok(SqliteSession {
             jobs,
@@ -95,7 +117,10 @@ impl SqliteSession {
             let _ = answer.send(outcome);
         });
         self.jobs.send(work).map_err(|_| gone())?;
-        result.await.map_err(|_| gone())?.map_err(|error| db_error(&error))
+        result
+            .await
+            .map_err(|_| gone())?
+            .map_err(|error| db_error(&error))
     }
 
     pub(super) fn send(&self, job: Job) -> Result<(), DbError> {
@@ -112,7 +137,11 @@ impl rusqlite::ToSql for Bound<'_> {
             Value::Int(n) => ValueRef::Integer(*n),
             Value::UInt(n) => match i64::try_from(*n) {
                 Ok(n) => ValueRef::Integer(n),
-                Err(_) => return Err(rusqlite::Error::ToSqlConversionFailure("an integer above 2^63-1".into())),
+                Err(_) => {
+                    return Err(rusqlite::Error::ToSqlConversionFailure(
+                        "an integer above 2^63-1".into(),
+                    ));
+                }
             },
             Value::Float(f) => ValueRef::Real(*f),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
@@ -140,7 +169,11 @@ fn run(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, rusq
         let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Bound)))?;
         while rows.next()?.is_some() {}
     }
-    Ok(if connection.total_changes() > before { connection.changes() } else { 0 })
+    Ok(if connection.total_changes() > before {
+        connection.changes()
+    } else {
+        0
+    })
 }
 
 #[async_trait]
@@ -156,12 +189,15 @@ impl Session for SqliteSession {
     }
     async fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
         let sql = sql.to_owned();
-        self.with(move |connection| run(connection, &sql, &[])).await
+        self.with(move |connection| run(connection, &sql, &[]))
+            .await
     }
     async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         let (sql, params) = (sql.to_owned(), params.to_vec());
         self.with(move |connection| {
-            connection.prepare_cached(&sql)?.execute(rusqlite::params_from_iter(params.iter().map(Bound)))
+            connection
+                .prepare_cached(&sql)?
+                .execute(rusqlite::params_from_iter(params.iter().map(Bound)))
         })
         .await
         .map(|changed| changed as u64)
@@ -174,30 +210,50 @@ impl Session for SqliteSession {
             let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Bound)))?;
             let mut out = vec![];
             while let Some(row) = rows.next()? {
-                out.push((0..width).map(|at| row.get_ref(at).map(value_of)).collect::<Result<Row, _>>()?);
+                out.push(
+                    (0..width)
+                        .map(|at| row.get_ref(at).map(value_of))
+                        .collect::<Result<Row, _>>()?,
+                );
             }
             Ok(out)
         })
         .await
     }
     async fn copy_in(&mut self, _sql: &str, _data: &str) -> Result<u64, DbError> {
-        Err(DbError::new(ErrorClass::Syntax, "SQLite has no COPY … FROM stdin"))
+        Err(DbError::new(
+            ErrorClass::Syntax,
+            "SQLite has no COPY … FROM stdin",
+        ))
     }
     async fn begin(&mut self) -> Result<(), DbError> {
         self.with(|connection| {
             // A connection that can only read has no write intent to declare.
             let read_only: bool = connection.is_readonly("main").unwrap_or(false)
-                || connection.query_row("PRAGMA query_only", [], |row| row.get(0)).unwrap_or(false);
-            connection.execute_batch(if read_only { "BEGIN" } else { "BEGIN IMMEDIATE" })
+                || connection
+                    .query_row("PRAGMA query_only", [], |row| row.get(0))
+                    .unwrap_or(false);
+            connection.execute_batch(if read_only {
+                "BEGIN"
+            } else {
+                "BEGIN IMMEDIATE"
+            })
         })
         .await
     }
     async fn commit(&mut self) -> Result<(), DbError> {
-        self.with(|connection| connection.execute_batch("COMMIT")).await
+        self.with(|connection| connection.execute_batch("COMMIT"))
+            .await
     }
     async fn rollback(&mut self) -> Result<(), DbError> {
-        self.with(|connection| if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") })
-            .await
+        self.with(|connection| {
+            if connection.is_autocommit() {
+                Ok(())
+            } else {
+                connection.execute_batch("ROLLBACK")
+            }
+        })
+        .await
     }
     fn in_transaction(&self) -> bool {
         self.in_transaction.load(Ordering::Acquire)

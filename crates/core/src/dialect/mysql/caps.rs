@@ -9,7 +9,11 @@ pub const SCHEMES: &[&str] = &["mysql", "mariadb"];
 pub fn of(version: &str) -> Caps {
     let mariadb = version.to_ascii_lowercase().contains("mariadb");
     Caps {
-        engine: if mariadb { EngineKind::Mariadb } else { EngineKind::Mysql },
+        engine: if mariadb {
+            EngineKind::Mariadb
+        } else {
+            EngineKind::Mysql
+        },
         version_text: version.to_owned(),
         // Old MariaDB servers prefix "5.5.5-" for old replication clients.
         version: crate::dialect::version_numbers(version.strip_prefix("5.5.5-").unwrap_or(version)),

@@ -34,16 +34,23 @@ pub fn sql(names: &JournalNames) -> JournalSql {
              CAST(token AS CHAR) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
              UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
-        read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"),
+        read_unit: format!(
+            "SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
+        ),
         append: format!(
             "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
              (?, ?, ?, ?, ?, ?, ?, ?, (SELECT token FROM {fence} WHERE id = 1 AND token = ? LOCK IN SHARE MODE))"
         ),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),
-        fence_init: format!("INSERT IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"),
+        fence_init: format!(
+            "INSERT IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"
+        ),
         identity: "SELECT CONCAT(DATABASE(), '/', @@hostname, '/', @@port, '/', @@datadir)".into(),
-        tables: ["journal", "fence", "lease"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
+        tables: ["journal", "fence", "lease"]
+            .iter()
+            .map(|name| format!("{}{name}", names.prefix))
+            .collect(),
     }
 }
 

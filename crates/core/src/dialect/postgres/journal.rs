@@ -5,12 +5,20 @@ use crate::dialect::{JournalNames, JournalSql, LeaseSql};
 
 fn table(names: &JournalNames, name: &str) -> String {
     let schema = names.schema.as_deref().unwrap_or("public");
-    format!("{}.{}", quote(schema), quote(&format!("{}{name}", names.prefix)))
+    format!(
+        "{}.{}",
+        quote(schema),
+        quote(&format!("{}{name}", names.prefix))
+    )
 }
 
 /// The journal's SQL.
 pub fn sql(names: &JournalNames) -> JournalSql {
-    let (journal, fence, lease) = (table(names, "journal"), table(names, "fence"), table(names, "lease"));
+    let (journal, fence, lease) = (
+        table(names, "journal"),
+        table(names, "fence"),
+        table(names, "lease"),
+    );
     let columns = "id, run, at, event, unit, stmt, hash, detail";
     JournalSql {
         create: vec![
@@ -78,8 +86,14 @@ pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
              clock_timestamp()) ON CONFLICT (id) DO UPDATE SET token = EXCLUDED.token, holder = EXCLUDED.holder, \
              since = EXCLUDED.since, beat_at = EXCLUDED.beat_at"
         )],
-        beat: format!("UPDATE {lease} SET beat_at = clock_timestamp() WHERE id = 1 AND token = $1::bigint"),
+        beat: format!(
+            "UPDATE {lease} SET beat_at = clock_timestamp() WHERE id = 1 AND token = $1::bigint"
+        ),
         clear: format!("DELETE FROM {lease} WHERE id = 1 AND token = $1::bigint"),
-        key: format!("dunlin:{}:{}", names.schema.as_deref().unwrap_or("public"), names.prefix),
+        key: format!(
+            "dunlin:{}:{}",
+            names.schema.as_deref().unwrap_or("public"),
+            names.prefix
+        ),
     })
 }

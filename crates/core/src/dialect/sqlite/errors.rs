@@ -27,7 +27,9 @@ pub fn class(code: &str, message: &str) -> ErrorClass {
         1 if message.contains("already exists") => ErrorClass::ObjectExists,
         1 if message.contains("duplicate column") => ErrorClass::ColumnExists,
         1 if message.contains("no such") => ErrorClass::ObjectMissing,
-        1 if message.contains("syntax error") || message.contains("incomplete input") => ErrorClass::Syntax,
+        1 if message.contains("syntax error") || message.contains("incomplete input") => {
+            ErrorClass::Syntax
+        }
         _ => ErrorClass::Other,
     }
 }
@@ -38,7 +40,9 @@ pub fn hint(code: &str, _message: &str) -> Option<String> {
         5 | 6 => "another process writes to this file; `lock_timeout` bounds the wait",
         8 => "the file or its folder may only be read by this user",
         11 => "the file is damaged; restore a backup (`dunlin backup list`)",
-        13 => "make room on the disk of the database file (and of its journal), then run the command again",
+        13 => {
+            "make room on the disk of the database file (and of its journal), then run the command again"
+        }
         14 => "check the path, and that this user may read and write the folder",
         26 => "the file is not a SQLite database, or it is encrypted",
         _ => return None,

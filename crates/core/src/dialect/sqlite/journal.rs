@@ -25,17 +25,24 @@ pub fn sql(names: &JournalNames) -> JournalSql {
              CAST(token AS TEXT) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
              UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
-        read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"),
+        read_unit: format!(
+            "SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
+        ),
         append: format!(
             "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
              (?, ?, ?, ?, ?, ?, ?, ?, (SELECT token FROM {fence} WHERE id = 1 AND token = ?))"
         ),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),
-        fence_init: format!("INSERT OR IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"),
+        fence_init: format!(
+            "INSERT OR IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"
+        ),
         // A copied file is a clone of nobody's lease: the lock is a file beside it, so identity needs no more.
         identity: "SELECT 'file'".into(),
-        tables: ["journal", "fence"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
+        tables: ["journal", "fence"]
+            .iter()
+            .map(|name| format!("{}{name}", names.prefix))
+            .collect(),
     }
 }
 
