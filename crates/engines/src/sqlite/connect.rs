@@ -180,7 +180,7 @@ impl Engine for SqliteEngine {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        for suffix in ["", "-journal", "-wal", "-shm", super::LOCK_SUFFIX] {
+        for suffix in ["", "-journal", "-wal", "-shm", crate::lease::LOCK_SUFFIX] {
             let mut name = path.clone().into_os_string();
             name.push(suffix);
             match std::fs::remove_file(&name) {

@@ -3,6 +3,3 @@
 pub mod bulk;
 pub mod connect;
 pub mod session;
-
-/// What the name of the lock's sidecar file ends in.
-pub const LOCK_SUFFIX: &str = "-dunlin-lock";

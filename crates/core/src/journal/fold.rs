@@ -1,0 +1,325 @@
+//! What the records mean: which migrations are applied, which stand half way, what is in doubt.
+
+use super::record::{Direction, Event, Record};
+use crate::source::Version;
+use crate::sql::Fingerprint;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What unit-level records keep in `detail`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnitDetail {
+    /// `up` or `down`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// The migration's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// How long it took, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Who did it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// The script's fingerprints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// The undo part's fingerprints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_fingerprint: Option<Fingerprint>,
+    /// Of `Settled` and `Reset`: `done` or `not_done`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub to: String,
+    /// Why a person said so.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// Of `Failed`: the error.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+    /// Of `Failed`: whether everything was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean: Option<bool>,
+    /// How many blocks the unit has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
+    /// The session's prelude and sql_mode, as the script ran with them.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+}
+
+/// What block-level records keep in `detail`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlockDetail {
+    /// The first words of the statement.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub head: String,
+    /// The line in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// For each postcondition, in order: whether it held when the block began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<bool>,
+    /// The catalog fingerprint of the objects named, when the block began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
+    /// Of `Settled`: `done` or `not_done`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub to: String,
+    /// By what or whom it was settled.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// How long it took, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// How many rows it changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+/// A migration that counts as applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// Its name when it was applied.
+    pub name: String,
+    /// When, RFC 3339 UTC.
+    pub at: String,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+    /// By whom.
+    pub by: String,
+    /// The fingerprints that count (an accepted edit replaces them); `None` after a baseline or reset.
+    pub fingerprint: Option<Fingerprint>,
+    /// The undo part's.
+    pub undo_fingerprint: Option<Fingerprint>,
+}
+
+/// A migration that began, block by block, and has no end yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InFlight {
+    /// Which way.
+    pub direction: Direction,
+    /// The hash of the script that began.
+    pub hash: String,
+    /// The run in which it (last) began.
+    pub run: String,
+    /// When.
+    pub at: String,
+    /// The failure, where one was recorded.
+    pub error: Option<String>,
+    /// What it was before: applied, where it is being taken back.
+    pub before: Option<Applied>,
+    /// How many blocks it has.
+    pub blocks: Option<usize>,
+}
+
+/// The state of one version as the journal alone knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UnitState {
+    /// Not applied (any more).
+    Absent {
+        /// The last failure, where it was taken back whole.
+        failed: Option<String>,
+    },
+    /// Applied.
+    Applied(Applied),
+    /// Half way.
+    InFlight(InFlight),
+}
+
+/// The journal, folded.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Whether there is a journal at all.
+    pub exists: bool,
+    /// The fencing token.
+    pub token: i64,
+    /// The journal's format.
+    pub format: i64,
+    /// The identity that the database had when the journal was made.
+    pub identity: String,
+    /// The states, by version.
+    pub units: BTreeMap<Version, UnitState>,
+    /// The highest record number.
+    pub last_id: i64,
+}
+
+/// A block that began and whose end is not known, or that is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenBlock {
+    /// Its number in the unit.
+    pub index: usize,
+    /// Its content hash.
+    pub hash: String,
+    /// What was seen when it began.
+    pub detail: BlockDetail,
+    /// Whether it is done; otherwise it is in doubt.
+    pub done: bool,
+}
+
+impl History {
+    /// Folds records, oldest first. Never fails: records that mean nothing in their place are passed over.
+    pub fn fold(records: &[Record]) -> Self {
+        let mut history = History::default();
+        for record in records {
+            history.last_id = history.last_id.max(record.id);
+            if record.event == Event::Fence {
+                history.exists = true;
+                history.format = record.stmt.unwrap_or(0);
+                history.token = record
+                    .hash
+                    .as_deref()
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(0);
+                history.identity.clone_from(&record.detail);
+            } else if let Some(unit) = &record.unit {
+                history.unit_record(&Version(unit.clone()), record);
+            }
+        }
+        history
+    }
+
+    fn unit_record(&mut self, version: &Version, record: &Record) {
+        let detail: UnitDetail = record.detail();
+        let before = self
+            .units
+            .remove(version)
+            .unwrap_or(UnitState::Absent { failed: None });
+        let applied = |detail: &UnitDetail| {
+            UnitState::Applied(Applied {
+                name: detail.name.clone(),
+                at: record.at.clone(),
+                duration_ms: detail.duration_ms,
+                by: detail.by.clone(),
+                fingerprint: detail.fingerprint.clone(),
+                undo_fingerprint: detail.undo_fingerprint.clone(),
+            })
+        };
+        let absent = UnitState::Absent { failed: None };
+        let after = match record.event {
+            Event::Began => UnitState::InFlight(InFlight {
+                direction: detail.direction.unwrap_or(Direction::Up),
+                hash: record.hash.clone().unwrap_or_default(),
+                run: record.run.clone(),
+                at: record.at.clone(),
+                error: None,
+                before: before_of(before),
+                blocks: detail.blocks,
+            }),
+            Event::Done if detail.direction == Some(Direction::Down) => absent,
+            Event::Done | Event::Baseline => applied(&detail),
+            Event::Reset | Event::Settled if detail.to == "done" => applied(&detail),
+            Event::Reset | Event::Settled => absent,
+            Event::Failed => failed(before, &detail),
+            Event::Accepted => match before {
+                UnitState::Applied(mut was) => {
+                    was.fingerprint = detail.fingerprint.or(was.fingerprint);
+                    was.undo_fingerprint = detail.undo_fingerprint.or(was.undo_fingerprint);
+                    UnitState::Applied(was)
+                }
+                other => other,
+            },
+            _ => before,
+        };
+        self.units.insert(version.clone(), after);
+    }
+
+    /// The applied versions, in order.
+    pub fn applied(&self) -> impl DoubleEndedIterator<Item = (&Version, &Applied)> {
+        self.units
+            .iter()
+            .filter_map(|(version, state)| match state {
+                UnitState::Applied(applied) => Some((version, applied)),
+                _ => None,
+            })
+    }
+
+    /// Whether this version counts as applied.
+    pub fn is_applied(&self, version: &Version) -> bool {
+        matches!(self.units.get(version), Some(UnitState::Applied(_)))
+    }
+
+    /// The migration that stands half way, where there is one.
+    pub fn in_flight(&self) -> impl Iterator<Item = (&Version, &InFlight)> {
+        self.units
+            .iter()
+            .filter_map(|(version, state)| match state {
+                UnitState::InFlight(flight) => Some((version, flight)),
+                _ => None,
+            })
+    }
+}
+
+fn before_of(state: UnitState) -> Option<Applied> {
+    match state {
+        UnitState::Applied(applied) => Some(applied),
+        UnitState::InFlight(flight) => flight.before,
+        UnitState::Absent { .. } => None,
+    }
+}
+
+fn failed(before: UnitState, detail: &UnitDetail) -> UnitState {
+    match (before, detail.clean.unwrap_or(false)) {
+        // Taken back whole: the unit is where it was.
+        (
+            UnitState::InFlight(InFlight {
+                before: Some(applied),
+                ..
+            })
+            | UnitState::Applied(applied),
+            true,
+        ) => UnitState::Applied(applied),
+        (_, true) => UnitState::Absent {
+            failed: Some(detail.error.clone()),
+        },
+        (UnitState::InFlight(flight), false) => UnitState::InFlight(InFlight {
+            error: Some(detail.error.clone()),
+            ..flight
+        }),
+        (other, false) => other,
+    }
+}
+
+/// Folds the block records of one unit in flight: what is done, and what is in doubt. Only records since the unit last
+/// began anew (`since` is the number of its `Began`) count; a resumed unit does not begin anew.
+pub fn blocks(records: &[Record]) -> Vec<OpenBlock> {
+    let mut open: Vec<OpenBlock> = vec![];
+    for record in records {
+        let (Some(index), Some(hash)) = (
+            record.stmt.and_then(|n| usize::try_from(n).ok()),
+            &record.hash,
+        ) else {
+            continue;
+        };
+        let detail: BlockDetail = record.detail();
+        let at = open.iter().position(|block| block.index == index);
+        match (record.event, at) {
+            (Event::Began, at) => {
+                if let Some(at) = at {
+                    open.remove(at);
+                }
+                open.push(OpenBlock {
+                    index,
+                    hash: hash.clone(),
+                    detail,
+                    done: false,
+                });
+            }
+            (Event::Done, Some(at)) => open[at].done = true,
+            (Event::Done, None) => open.push(OpenBlock {
+                index,
+                hash: hash.clone(),
+                detail,
+                done: true,
+            }),
+            (Event::Settled, Some(at)) if detail.to == "done" => open[at].done = true,
+            (Event::Settled | Event::Undone | Event::Failed, Some(at)) => {
+                open.remove(at);
+            }
+            _ => {}
+        }
+    }
+    open.sort_by_key(|block| block.index);
+    open
+}

@@ -1,0 +1,225 @@
+//! Records: how they are written and read.
+
+use crate::value::{Row, Value};
+use serde::{Deserialize, Serialize};
+
+/// What a record says happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The journal's fence, as the reading query gives it first; never written.
+    Fence,
+    /// A run or unit or block began.
+    Began,
+    /// A unit or block is done.
+    Done,
+    /// A unit failed; its detail says what was done and undone.
+    Failed,
+    /// A block was taken back after a failure.
+    Undone,
+    /// A block was settled by a probe or a person: detail `to` is `done` or `not_done`.
+    Settled,
+    /// A person accepted an edited script.
+    Accepted,
+    /// `baseline`: the database was taken as this version; the unit counts as applied.
+    Baseline,
+    /// `reset`: the unit counts as applied (detail `to` = `done`) or as pending (`not_done`) from here.
+    Reset,
+    /// A run ended.
+    Ended,
+    /// A catalog.
+    Catalog,
+}
+
+impl Event {
+    const ALL: [(Event, &'static str); 11] = [
+        (Event::Fence, "fence"),
+        (Event::Began, "began"),
+        (Event::Done, "done"),
+        (Event::Failed, "failed"),
+        (Event::Undone, "undone"),
+        (Event::Settled, "settled"),
+        (Event::Accepted, "accepted"),
+        (Event::Baseline, "baseline"),
+        (Event::Reset, "reset"),
+        (Event::Ended, "ended"),
+        (Event::Catalog, "catalog"),
+    ];
+
+    /// As the journal spells it.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(event, _)| *event == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(event, _)| *event)
+    }
+}
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A run.
+    Run,
+    /// A migration.
+    Unit,
+    /// A block of statements.
+    Stmt,
+    /// A catalog.
+    Catalog,
+}
+
+impl Scope {
+    /// As the journal spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Scope::Run => "run",
+            Scope::Unit => "unit",
+            Scope::Stmt => "stmt",
+            Scope::Catalog => "catalog",
+        }
+    }
+}
+
+/// Which way a unit goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Applies.
+    Up,
+    /// Takes back.
+    Down,
+}
+
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Direction::Up { "up" } else { "down" })
+    }
+}
+
+/// A record as read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its number; later records have higher ones.
+    pub id: i64,
+    /// The run that wrote it.
+    pub run: String,
+    /// When, RFC 3339 UTC, by the writer's clock.
+    pub at: String,
+    /// What happened.
+    pub event: Event,
+    /// The migration's version.
+    pub unit: Option<String>,
+    /// The block, from 0.
+    pub stmt: Option<i64>,
+    /// The content hash.
+    pub hash: Option<String>,
+    /// The rest, as JSON.
+    pub detail: String,
+}
+
+impl Record {
+    /// Reads a row of the journal's reading queries. `None`: an event that this version does not know (a later format
+    /// would have been refused before).
+    pub fn read(row: &Row) -> Option<Self> {
+        let text = |at: usize| row.get(at).and_then(Value::as_str).map(str::to_owned);
+        Some(Record {
+            id: row.first()?.as_i64()?,
+            run: text(1)?,
+            at: text(2)?,
+            event: Event::parse(row.get(3)?.as_str()?)?,
+            unit: text(4),
+            stmt: row.get(5).and_then(Value::as_i64),
+            hash: text(6),
+            detail: text(7).unwrap_or_default(),
+        })
+    }
+
+    /// The detail, read as a type; an unreadable one gives the default.
+    pub fn detail<T: Default + for<'de> Deserialize<'de>>(&self) -> T {
+        serde_json::from_str(&self.detail).unwrap_or_default()
+    }
+}
+
+/// A record to be written.
+#[derive(Debug, Clone)]
+pub struct Writing {
+    /// What happened.
+    pub event: Event,
+    /// What it is about.
+    pub scope: Scope,
+    /// The migration's version.
+    pub unit: Option<String>,
+    /// The block, from 0.
+    pub stmt: Option<i64>,
+    /// The content hash.
+    pub hash: Option<String>,
+    /// The rest.
+    pub detail: serde_json::Value,
+}
+
+impl Writing {
+    /// A record about a run.
+    pub fn run(event: Event, detail: serde_json::Value) -> Self {
+        Writing {
+            event,
+            scope: Scope::Run,
+            unit: None,
+            stmt: None,
+            hash: None,
+            detail,
+        }
+    }
+
+    /// A record about a migration.
+    pub fn unit(event: Event, version: &str, hash: &str, detail: serde_json::Value) -> Self {
+        let (unit, hash) = (Some(version.to_owned()), Some(hash.to_owned()));
+        Writing {
+            event,
+            scope: Scope::Unit,
+            unit,
+            stmt: None,
+            hash,
+            detail,
+        }
+    }
+
+    /// A record about a block of a migration.
+    pub fn block(
+        event: Event,
+        version: &str,
+        block: usize,
+        hash: &str,
+        detail: serde_json::Value,
+    ) -> Self {
+        let (unit, hash) = (Some(version.to_owned()), Some(hash.to_owned()));
+        Writing {
+            event,
+            scope: Scope::Stmt,
+            unit,
+            stmt: i64::try_from(block).ok(),
+            hash,
+            detail,
+        }
+    }
+
+    /// The values of the appending statement, in its order.
+    pub fn params(&self, run: &str, at: &str, token: i64) -> Vec<Value> {
+        vec![
+            run.into(),
+            at.into(),
+            self.event.name().into(),
+            self.scope.name().into(),
+            self.unit.clone().into(),
+            self.stmt.into(),
+            self.hash.clone().into(),
+            self.detail.to_string().into(),
+            token.into(),
+        ]
+    }
+}
