@@ -14,6 +14,7 @@ pub mod sim;
 pub mod sqlite;
 
 use async_trait::async_trait;
+pub use dunlin_core::copy::Cell;
 use dunlin_core::dialect::{Caps, Dialect};
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
@@ -143,27 +144,6 @@ pub trait Cancel: Send + Sync {
     async fn cancel(&self) -> Result<(), DbError>;
 }
 
-/// One cell of a streamed row, borrowed from the batch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Cell<'a> {
-    /// NULL.
-    Null,
-    /// A boolean.
-    Bool(bool),
-    /// A signed integer.
-    Int(i64),
-    /// An unsigned integer.
-    UInt(u64),
-    /// A double.
-    Float(f64),
-    /// A single-precision float.
-    Float32(f32),
-    /// Text in UTF-8, or text of a type that only has a text form (decimals, dates, JSON) exactly as the server spells it.
-    Text(&'a str),
-    /// Bytes.
-    Bytes(&'a [u8]),
-}
-
 /// Rows on their way, some thousands at a time.
 #[async_trait]
 pub trait RowSource: Send {
@@ -190,6 +170,7 @@ enum Slot {
     Float(f64),
     Float32(f32),
     Text(usize, usize),
+    BadText(usize, usize),
     Bytes(usize, usize),
 }
 
@@ -216,6 +197,10 @@ impl Batch {
             Cell::Text(text) => {
                 self.arena.extend_from_slice(text.as_bytes());
                 Slot::Text(from, text.len())
+            }
+            Cell::BadText(bytes) => {
+                self.arena.extend_from_slice(bytes);
+                Slot::BadText(from, bytes.len())
             }
             Cell::Bytes(bytes) => {
                 self.arena.extend_from_slice(bytes);
@@ -258,6 +243,7 @@ impl Batch {
                 Slot::Text(from, len) => {
                     Cell::Text(std::str::from_utf8(&self.arena[from..from + len]).unwrap_or(""))
                 }
+                Slot::BadText(from, len) => Cell::BadText(&self.arena[from..from + len]),
                 Slot::Bytes(from, len) => Cell::Bytes(&self.arena[from..from + len]),
             })
     }

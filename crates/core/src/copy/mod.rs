@@ -1,1 +1,5 @@
 //! Rows between engines: readings, canonical encoding and digests.
+
+pub mod cell;
+
+pub use cell::Cell;
