@@ -87,8 +87,49 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn read_table_size(&self, row: &Row) -> Option<TableSize>;
     /// The SQL of the journal.
     fn journal(&self, names: &JournalNames) -> JournalSql;
+    /// What must be watched while these statements of one transaction run, so that nothing is lost in silence.
+    fn guard(&self, statements: &[StatementClass]) -> Option<Guard>;
+    /// A query for the storage of these tables: schema, name, transactional (boolean). `None`: always transactional.
+    fn storage(&self, tables: &[ObjectRef]) -> Option<Query>;
     /// The SQL of the lease; `None` where the engine's lock is a file beside the database.
     fn lease(&self, names: &JournalNames) -> Option<LeaseSql>;
+}
+
+/// What must be watched while a transaction runs: switches set before it and put back after it, and numbers that must
+/// not move the wrong way between its begin and its commit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Guard {
+    /// Switches: a query for the present value, the statement that sets the value wanted, and the statement that puts
+    /// the old one back (`{}` stands for it). They run outside of the transaction.
+    pub switches: Vec<Switch>,
+    /// Numbers compared.
+    pub watches: Vec<Watch>,
+}
+
+/// One switch of a [`Guard`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// Asks for the present value.
+    pub read: String,
+    /// Sets the value wanted.
+    pub set: String,
+    /// Puts the old value back; `{}` stands for it.
+    pub restore: String,
+}
+
+/// One number of a [`Guard`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The finding code where it moves the wrong way; an `allow` of it lets it pass.
+    pub code: &'static str,
+    /// Asks for the number before the first statement.
+    pub before: String,
+    /// Asks for it before the commit.
+    pub after: String,
+    /// Whether it may not grow; otherwise it may not shrink.
+    pub may_not_grow: bool,
+    /// What it counts: `rows of kb_entries`.
+    pub what: String,
 }
 
 /// Where the journal's tables are.
@@ -120,9 +161,11 @@ pub struct JournalSql {
     pub read: String,
     /// Reads statement-level records of one unit: unit → the same columns.
     pub read_unit: String,
-    /// Appends: run, at, event, scope, unit, stmt, hash, detail, token. Fails on NOT NULL where the token is not the
-    /// fence's: that is what fences a stale holder off.
-    pub append: String,
+    /// Appends records, all or none: what stands before the rows. See [`JournalSql::append`].
+    pub append_head: String,
+    /// One row of it, with `{1}` to `{9}` for run, at, event, scope, unit, stmt, hash, detail, token. Fails on NOT NULL
+    /// where the token is not the fence's: that is what fences a stale holder off.
+    pub append_row: String,
     /// Reads the fence: → token, format, identity.
     pub fence_read: String,
     /// Raises the fence: new token, old token.
@@ -133,6 +176,28 @@ pub struct JournalSql {
     pub identity: String,
     /// The names of the journal's own tables (never ours to drop, never drift).
     pub tables: Vec<String>,
+}
+
+impl JournalSql {
+    /// Parameters of one appended row.
+    pub const APPEND_WIDTH: usize = 9;
+
+    /// The statement that appends `rows` records.
+    pub fn append(&self, rows: usize, dialect: &dyn Dialect) -> String {
+        let mut sql = self.append_head.clone();
+        for row in 0..rows {
+            sql.push_str(if row == 0 { " " } else { ", " });
+            let mut text = self.append_row.clone();
+            for column in 1..=Self::APPEND_WIDTH {
+                text = text.replace(
+                    &format!("{{{column}}}"),
+                    &dialect.param(row * Self::APPEND_WIDTH + column),
+                );
+            }
+            sql.push_str(&text);
+        }
+        sql
+    }
 }
 
 /// The lease's SQL: two session locks, `lease` (held by the idle lease session) and `work` (held by the session that

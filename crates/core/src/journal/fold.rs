@@ -112,6 +112,8 @@ pub struct InFlight {
     pub before: Option<Applied>,
     /// How many blocks it has.
     pub blocks: Option<usize>,
+    /// The number of the record that began it: only later block records are about it.
+    pub began_id: i64,
 }
 
 /// The state of one version as the journal alone knows it.
@@ -206,6 +208,7 @@ impl History {
                 error: None,
                 before: before_of(before),
                 blocks: detail.blocks,
+                began_id: record.id,
             }),
             Event::Done if detail.direction == Some(Direction::Down) => absent,
             Event::Done | Event::Baseline => applied(&detail),
@@ -281,11 +284,11 @@ fn failed(before: UnitState, detail: &UnitDetail) -> UnitState {
     }
 }
 
-/// Folds the block records of one unit in flight: what is done, and what is in doubt. Only records since the unit last
-/// began anew (`since` is the number of its `Began`) count; a resumed unit does not begin anew.
-pub fn blocks(records: &[Record]) -> Vec<OpenBlock> {
+/// Folds the block records of one unit in flight: what is done, and what is in doubt. Only records after the one that
+/// began the unit (`since`) count; a resumed unit does not begin anew.
+pub fn blocks(records: &[Record], since: i64) -> Vec<OpenBlock> {
     let mut open: Vec<OpenBlock> = vec![];
-    for record in records {
+    for record in records.iter().filter(|record| record.id > since) {
         let (Some(index), Some(hash)) = (
             record.stmt.and_then(|n| usize::try_from(n).ok()),
             &record.hash,

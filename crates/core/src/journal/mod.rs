@@ -14,7 +14,7 @@
 pub mod fold;
 pub mod record;
 
-pub use fold::{History, InFlight, OpenBlock, UnitState};
+pub use fold::{Applied, BlockDetail, History, InFlight, OpenBlock, UnitDetail, UnitState};
 pub use record::{Direction, Event, Record, Scope, Writing};
 
 /// The version of the journal's format. A binary refuses a journal of a later one.

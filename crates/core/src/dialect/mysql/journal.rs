@@ -37,9 +37,12 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_unit: format!(
             "SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
         ),
-        append: format!(
-            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
-             (?, ?, ?, ?, ?, ?, ?, ?, (SELECT token FROM {fence} WHERE id = 1 AND token = ? LOCK IN SHARE MODE))"
+        append_head: format!(
+            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
+        ),
+        append_row: format!(
+            "({{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{6}}, {{7}}, {{8}}, \
+             (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}} LOCK IN SHARE MODE))"
         ),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),

@@ -42,10 +42,12 @@ pub fn sql(names: &JournalNames) -> JournalSql {
              UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
         read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'stmt' ORDER BY id"),
-        append: format!(
-            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES \
-             ($1::text, $2::text, $3::text, $4::text, $5::text, $6::integer, $7::text, $8::text, \
-             (SELECT token FROM {fence} WHERE id = 1 AND token = $9::bigint FOR SHARE))"
+        append_head: format!(
+            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
+        ),
+        append_row: format!(
+            "({{1}}::text, {{2}}::text, {{3}}::text, {{4}}::text, {{5}}::text, {{6}}::integer, {{7}}::text, {{8}}::text, \
+             (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}}::bigint FOR SHARE))"
         ),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = $1::bigint WHERE id = 1 AND token = $2::bigint"),

@@ -11,7 +11,7 @@ pub mod lock;
 pub mod probe;
 pub mod types;
 
-use super::{Caps, Dialect, JournalNames, JournalSql, LeaseSql};
+use super::{Caps, Dialect, Guard, JournalNames, JournalSql, LeaseSql};
 use crate::facts::TableSize;
 use crate::failure::ErrorClass;
 use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
@@ -63,6 +63,12 @@ impl Dialect for Postgres {
     }
     fn journal(&self, names: &JournalNames) -> JournalSql {
         journal::sql(names)
+    }
+    fn guard(&self, statements: &[StatementClass]) -> Option<Guard> {
+        lock::guard(statements)
+    }
+    fn storage(&self, tables: &[ObjectRef]) -> Option<Query> {
+        introspect::storage(tables)
     }
     fn lease(&self, names: &JournalNames) -> Option<LeaseSql> {
         journal::lease(names)

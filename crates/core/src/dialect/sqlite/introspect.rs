@@ -1,6 +1,7 @@
 //! Reading the catalog.
 
 use crate::facts::TableSize;
+use crate::sql::ObjectRef;
 use crate::value::{Query, Row};
 
 /// Sizes of all tables.
@@ -10,5 +11,10 @@ pub fn table_sizes() -> Query {
 
 /// Reads a row of [`table_sizes`].
 pub fn read_table_size(_row: &Row) -> Option<TableSize> {
+    None
+}
+
+/// Every table of SQLite is transactional.
+pub fn storage(_tables: &[ObjectRef]) -> Option<Query> {
     None
 }
