@@ -24,3 +24,7 @@ pub const LEASE_POLL: Duration = Duration::from_millis(250);
 
 /// How long a successor waits for the session of its predecessor to end after it was told to.
 pub const END_SESSION_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How deep JSON may be nested to be compared by meaning; deeper text counts as text that does not fit. 512: MySQL
+/// allows 100, SQLite 1000; at about 300 bytes of stack for a level this needs 150 kB of a thread's 2 MiB.
+pub const JSON_DEPTH_MAX: usize = 512;

@@ -1,5 +1,15 @@
 //! Rows between engines: readings, canonical encoding and digests.
 
 pub mod cell;
+mod decimal;
+pub mod digest;
+pub mod encode;
+mod json;
+pub mod reading;
+mod temporal;
 
 pub use cell::Cell;
+pub use digest::{Digest, Noticed, RowHasher};
+pub use encode::Typing;
+pub use reading::{Bound, Reading};
+pub use temporal::Epoch;
