@@ -79,8 +79,15 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn error_hint(&self, code: &str, message: &str) -> Option<String>;
     /// A query that answers one boolean: whether the condition holds. `None`: this engine cannot tell.
     fn probe(&self, condition: &Condition) -> Option<Query>;
-    /// A query whose rows, hashed, are the catalog fingerprint of one object; an absent object gives no rows or a NULL.
+    /// A query whose rows are the catalog fingerprint of one object. Where it is absent there are no rows, or the
+    /// query fails with the class `ObjectMissing` or `DatabaseMissing`: both mean absent.
     fn fingerprint(&self, object: &ObjectRef) -> Option<Query>;
+    /// The text of a fingerprint's rows, free of what rows change by themselves (counters): this is what is hashed.
+    /// `None`: absent.
+    fn read_fingerprint(&self, rows: &[Row]) -> Option<String>;
+    /// A query for indexes of this name that an interrupted build left behind unusable: schema, name, the statement
+    /// that drops it. `None`: this engine leaves none.
+    fn invalid_index(&self, index: &ObjectRef) -> Option<Query>;
     /// A query for the sizes of all tables of the current database.
     fn table_sizes(&self) -> Query;
     /// Reads a row of [`Dialect::table_sizes`].
@@ -261,4 +268,39 @@ pub fn version_numbers(text: &str) -> (u32, u32, u32) {
             .unwrap_or(0)
     };
     (next(), next(), next())
+}
+
+/// All values of some rows as one text, unambiguous; `None` for no rows.
+pub fn rows_text(rows: &[Row]) -> Option<String> {
+    if rows.is_empty() {
+        return None;
+    }
+    let mut text = String::new();
+    for value in rows.iter().flatten() {
+        match value {
+            crate::value::Value::Null => text.push_str("\u{1}NULL"),
+            value => match value.as_str() {
+                Some(part) => text.push_str(part),
+                None => text.push_str(&format!("{value:?}")),
+            },
+        }
+        text.push('\u{1f}');
+    }
+    Some(text)
+}
+
+/// Reads a row of sizes: schema, name, rows, bytes, storage, transactional. Every engine's query has this order.
+fn table_size_row(row: &Row) -> Option<TableSize> {
+    let [schema, name, rows, bytes, storage, transactional] = row.as_slice() else {
+        return None;
+    };
+    let number = |value: &crate::value::Value| value.as_i64().and_then(|n| u64::try_from(n).ok());
+    Some(TableSize {
+        schema: schema.as_str().map(str::to_owned),
+        name: name.as_str()?.to_owned(),
+        rows: number(rows),
+        bytes: number(bytes),
+        storage: storage.as_str().map(str::to_owned),
+        transactional: transactional.as_bool()?,
+    })
 }

@@ -55,6 +55,12 @@ impl Dialect for Mysql {
     fn fingerprint(&self, object: &ObjectRef) -> Option<Query> {
         probe::fingerprint(object)
     }
+    fn read_fingerprint(&self, rows: &[Row]) -> Option<String> {
+        probe::read_fingerprint(rows)
+    }
+    fn invalid_index(&self, _index: &ObjectRef) -> Option<Query> {
+        None
+    }
     fn table_sizes(&self) -> Query {
         introspect::table_sizes()
     }

@@ -4,14 +4,22 @@ use crate::facts::TableSize;
 use crate::sql::ObjectRef;
 use crate::value::{Query, Row};
 
-/// Sizes of all tables.
+/// Sizes of all tables. Rows are the planner's estimate, or the statistics collector's count before the first ANALYZE.
 pub fn table_sizes() -> Query {
-    Query::new("SELECT 1 WHERE 1 = 0", vec![])
+    Query::new(
+        "SELECT n.nspname::text, c.relname::text, \
+         CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint ELSE pg_stat_get_live_tuples(c.oid) END, \
+         pg_total_relation_size(c.oid), NULL::text, c.relpersistence = 'p' AND c.relkind <> 'f' \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' \
+         AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2",
+        vec![],
+    )
 }
 
 /// Reads a row of [`table_sizes`].
-pub fn read_table_size(_row: &Row) -> Option<TableSize> {
-    None
+pub fn read_table_size(row: &Row) -> Option<TableSize> {
+    crate::dialect::table_size_row(row)
 }
 
 /// The storage of some tables: schema, name, whether changes to it are logged.

@@ -55,6 +55,12 @@ impl Dialect for Postgres {
     fn fingerprint(&self, object: &ObjectRef) -> Option<Query> {
         probe::fingerprint(object)
     }
+    fn read_fingerprint(&self, rows: &[Row]) -> Option<String> {
+        probe::read_fingerprint(rows)
+    }
+    fn invalid_index(&self, index: &ObjectRef) -> Option<Query> {
+        probe::invalid_index(index)
+    }
     fn table_sizes(&self) -> Query {
         introspect::table_sizes()
     }
