@@ -10,6 +10,7 @@ pub mod exit;
 pub mod facts;
 pub mod failure;
 pub mod finding;
+pub mod hash;
 pub mod journal;
 pub mod limits;
 pub mod plan;

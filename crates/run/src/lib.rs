@@ -1,1 +1,14 @@
-//! placeholder
+//! Dunlin as a library: the one executor, its steps, the journal's store and the lease.
+//!
+//! A service embeds this crate to bring its own database up to date when it starts; the command line is a thin layer
+//! over the same functions.
+
+pub mod control;
+pub mod executor;
+pub mod journal_store;
+pub mod lease;
+pub mod settle;
+pub mod steps;
+pub mod trouble;
+pub mod up;
+pub mod world;

@@ -1,0 +1,192 @@
+//! The one executor. Everything that changes a database through a plan goes through here: `up`, `down`, and later plans,
+//! copies and fleets. It asks no engine who it is; decisions stand in the blocks that lowering made.
+
+use crate::control::{Control, Stop};
+use crate::journal_store::{self, Pen};
+use crate::lease::Lease;
+use crate::steps;
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::{self, History, Writing};
+use dunlin_core::plan::lower::Storage;
+use dunlin_core::preflight::Cleared;
+use dunlin_engines::{DbError, Session};
+use std::time::Instant;
+
+/// What a step that is done looked like.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct StepReport {
+    /// The migration's version.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// How a run ended: what was done, and the failure that stopped it, where one did.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The run's id.
+    pub run: String,
+    /// The steps that are done.
+    pub steps: Vec<StepReport>,
+    /// Why it stopped, where it did not come to its end.
+    pub failure: Option<Failure>,
+}
+
+/// A run under way: the lead session under the lease, and what is to be written with the next commit.
+pub struct Runner<'w> {
+    /// The world.
+    pub world: &'w World,
+    /// The session that writes. It holds the work lock.
+    pub work: Box<dyn Session>,
+    /// The lease.
+    pub lease: Lease,
+    /// Writes the journal.
+    pub pen: Pen,
+    /// Who listens.
+    pub sink: &'w mut dyn Sink,
+    /// Who may stop it.
+    pub control: Control,
+    /// Records that go with the next commit: the end of one statement shares a commit with the beginning of the next.
+    pub pending: Vec<Writing>,
+    /// What is known of tables' storage.
+    pub storage: Storage,
+    /// Whether all steps go in one transaction.
+    pub one_transaction: bool,
+    /// The backup made for this run, where one was.
+    pub backup: Option<String>,
+}
+
+impl Runner<'_> {
+    /// Runs every step of a cleared phase.
+    pub async fn run(&mut self, cleared: &Cleared, history: &History, what: &str) -> RunReport {
+        let started = Instant::now();
+        let run = self.pen.run.clone();
+        let database = self.world.engine.describe();
+        self.sink.event(&Event::RunBegan {
+            run: run.clone(),
+            what: what.into(),
+            database,
+        });
+        self.pending.push(Writing::run(
+            journal::Event::Began,
+            serde_json::json!({ "what": what, "by": self.world.who, "dunlin": env!("CARGO_PKG_VERSION") }),
+        ));
+        let mut report = RunReport {
+            run: run.clone(),
+            steps: vec![],
+            failure: None,
+        };
+        if self.one_transaction
+            && let Err(error) = self.work.begin().await
+        {
+            report.failure = Some(self.world.redact(trouble::refused(&error, "cannot begin")));
+            return report;
+        }
+        let of = cleared.phase().steps.len();
+        for (index, step) in cleared.phase().steps.iter().enumerate() {
+            if let Err(failure) = self.may_go_on() {
+                report.failure = Some(failure);
+                break;
+            }
+            match steps::migrate::run(self, step, history, index + 1, of).await {
+                Ok(done) => report.steps.push(done),
+                Err(failure) => {
+                    report.failure = Some(self.world.redact(failure));
+                    break;
+                }
+            }
+        }
+        self.finish(&mut report, what, started).await;
+        report
+    }
+
+    /// Whether the next thing may begin: the lease is ours, and nobody asked to stop.
+    pub fn may_go_on(&self) -> Result<(), Failure> {
+        if self.lease.is_lost() {
+            return Err(journal_store::fenced());
+        }
+        if self.control.asked() > Stop::No {
+            return Err(Failure::new(
+                FailureClass::Interrupted,
+                "interrupted",
+                "interrupted; what is done is recorded",
+            )
+            .hint("run the same command again: it goes on where this one stopped"));
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, report: &mut RunReport, what: &str, started: Instant) {
+        let outcome = report
+            .failure
+            .as_ref()
+            .map_or(dunlin_core::exit::Outcome::Done, |failure| {
+                failure.class.outcome()
+            });
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let fenced = report
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == "lease-lost");
+        self.pending.push(Writing::run(
+            journal::Event::Ended,
+            serde_json::json!({ "what": what, "outcome": outcome, "duration_ms": duration_ms }),
+        ));
+        let mut wrong = None;
+        if self.one_transaction {
+            if report.failure.is_some() {
+                wrong = self.work.rollback().await.err();
+                report.steps.clear();
+                if let Some(failure) = &mut report.failure {
+                    failure
+                        .undone
+                        .push("the whole run: one transaction, rolled back".into());
+                }
+            } else {
+                wrong = match self.flush().await {
+                    Ok(()) => self.work.commit().await.err(),
+                    Err(error) => Some(error),
+                };
+            }
+        } else if !fenced {
+            wrong = self.flush().await.err();
+        }
+        if let (Some(error), None) = (wrong, &report.failure) {
+            report.failure = Some(
+                self.world
+                    .redact(self.trouble(&error, "the journal could not be written")),
+            );
+        }
+        self.sink.event(&Event::RunEnded {
+            run: report.run.clone(),
+            outcome,
+            duration_ms,
+        });
+    }
+
+    /// Writes what waits, in the transaction that is open or as a commit of its own.
+    pub async fn flush(&mut self) -> Result<(), DbError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.pen
+            .append(self.world, &mut *self.work, &self.pending)
+            .await?;
+        // Only what is committed may be forgotten; inside a transaction the caller keeps a copy until it commits.
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// A database error during the run, as a failure: lost lease, or failed after the first write.
+    pub fn trouble(&self, error: &DbError, doing: &str) -> Failure {
+        if journal_store::is_fenced(error) || self.lease.is_lost() {
+            return journal_store::fenced();
+        }
+        trouble::failed(error, doing)
+    }
+}

@@ -1,0 +1,136 @@
+//! The journal in its database: reading it folded, and appending to it under the fence.
+
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::journal::{self, History, InFlight, OpenBlock, Record, Writing};
+use dunlin_engines::{DbError, Session};
+
+/// Reads the journal. No journal is an empty history; a journal of a later format is refused.
+pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, Failure> {
+    let rows = match session.query(&world.sql.read, &[]).await {
+        Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(History::default()),
+        Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
+        Ok(rows) => rows,
+    };
+    let records: Vec<Record> = rows.iter().filter_map(Record::read).collect();
+    let history = History::fold(&records);
+    if history.format > journal::FORMAT {
+        let message = format!(
+            "the journal was written by a newer Dunlin (format {}, this one knows {})",
+            history.format,
+            journal::FORMAT
+        );
+        return Err(Failure::refused("newer-journal", message).hint("use the newer Dunlin"));
+    }
+    Ok(history)
+}
+
+/// Reads the blocks of a migration that stands half way.
+pub async fn blocks(
+    world: &World,
+    session: &mut dyn Session,
+    unit: &str,
+    flight: &InFlight,
+) -> Result<Vec<OpenBlock>, Failure> {
+    let rows = session
+        .query(&world.sql.read_unit, &[unit.into()])
+        .await
+        .map_err(|error| world.redact(trouble::refused(&error, "cannot read the journal")))?;
+    let records: Vec<Record> = rows.iter().filter_map(Record::read).collect();
+    Ok(journal::fold::blocks(&records, flight.began_id))
+}
+
+/// Makes the journal's tables where they are missing.
+pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, Failure> {
+    let wrong =
+        |error: &DbError| world.redact(trouble::refused(error, "cannot make the journal's tables"));
+    if let Some(token) = fence(world, session).await.map_err(|error| wrong(&error))? {
+        return Ok(token);
+    }
+    for statement in &world.sql.create {
+        session
+            .execute(statement)
+            .await
+            .map_err(|error| wrong(&error))?;
+    }
+    let rows = session
+        .query(&world.sql.identity, &[])
+        .await
+        .map_err(|error| wrong(&error))?;
+    let identity = rows
+        .first()
+        .and_then(|row| row.first())
+        .and_then(|value| value.as_str())
+        .unwrap_or_default()
+        .to_owned();
+    let params = [journal::FORMAT.into(), identity.into()];
+    session
+        .execute_with(&world.sql.fence_init, &params)
+        .await
+        .map_err(|error| wrong(&error))?;
+    fence(world, session)
+        .await
+        .map_err(|error| wrong(&error))?
+        .ok_or_else(|| {
+            Failure::refused("journal-damaged", "the journal's fence could not be made")
+                .hint("`dunlin support -o FILE` for a report")
+        })
+}
+
+async fn fence(world: &World, session: &mut dyn Session) -> Result<Option<i64>, DbError> {
+    match session.query(&world.sql.fence_read, &[]).await {
+        Err(error) if error.class == ErrorClass::ObjectMissing => Ok(None),
+        Err(error) => Err(error),
+        Ok(rows) => Ok(rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(|value| value.as_i64())),
+    }
+}
+
+/// Writes records of one run under one token.
+#[derive(Debug, Clone)]
+pub struct Pen {
+    /// The run's id.
+    pub run: String,
+    /// The fencing token.
+    pub token: i64,
+}
+
+impl Pen {
+    /// Appends records, all or none, in the session's transaction where one is open.
+    pub async fn append(
+        &self,
+        world: &World,
+        session: &mut dyn Session,
+        records: &[Writing],
+    ) -> Result<(), DbError> {
+        // Bound parameters are limited (32,766 on one engine, 65,535 on others): 500 rows of 9 stay below.
+        for chunk in records.chunks(500) {
+            let at = world.clock.stamp();
+            let params: Vec<_> = chunk
+                .iter()
+                .flat_map(|record| record.params(&self.run, &at, self.token))
+                .collect();
+            let sql = world.sql.append(chunk.len(), session.dialect());
+            session.execute_with(&sql, &params).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error of [`Pen::append`] means that another runner has the lease now.
+pub fn is_fenced(error: &DbError) -> bool {
+    error.class == ErrorClass::NotNull
+}
+
+/// The failure of a runner that was succeeded.
+pub fn fenced() -> Failure {
+    Failure::new(
+        FailureClass::Locked,
+        "lease-lost",
+        "another runner took the lease: this one stops and writes nothing more",
+    )
+    .hint("`dunlin status` shows who holds it")
+}

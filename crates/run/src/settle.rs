@@ -1,0 +1,225 @@
+//! The probe: what is seen before a statement that cannot share a commit with its record, and what settles the doubt
+//! when its end is not known. By these rules and by nothing weaker (invariant 7).
+
+use crate::executor::Runner;
+use crate::steps::block::describe;
+use crate::steps::migrate::Unit;
+use crate::trouble;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::BlockDetail;
+use dunlin_core::plan::lower::{Block, head_of};
+use dunlin_core::sql::{Condition, ObjectRef, StatementClass};
+
+/// What a probe says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took effect.
+    Done,
+    /// It did not.
+    NotDone,
+    /// No rule tells.
+    Unknown,
+}
+
+/// What is seen before a statement begins.
+pub async fn look(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    at: usize,
+) -> Result<BlockDetail, Failure> {
+    let statement = &unit.script.statements[at];
+    let class = &unit.lowered.classes[at];
+    let mut seen = BlockDetail {
+        head: head_of(&statement.sql),
+        line: Some(statement.line),
+        ..BlockDetail::default()
+    };
+    let wrong = |error| trouble::failed(&error, "cannot look at what the statement will change");
+    for condition in &class.post {
+        seen.held.push(
+            holds(runner, condition)
+                .await
+                .map_err(wrong)?
+                .unwrap_or(false),
+        );
+    }
+    if class.catalog_only && !class.swap {
+        seen.catalog = fingerprint(runner, &class.touches).await.map_err(wrong)?;
+    }
+    Ok(seen)
+}
+
+/// Whether a condition holds; `None` where the engine cannot tell.
+async fn holds(
+    runner: &mut Runner<'_>,
+    condition: &Condition,
+) -> Result<Option<bool>, dunlin_engines::DbError> {
+    let Some(query) = runner.work.dialect().probe(condition) else {
+        return Ok(None);
+    };
+    let rows = runner.work.query(&query.sql, &query.params).await?;
+    Ok(Some(
+        rows.first()
+            .and_then(|row| row.first())
+            .and_then(|value| value.as_bool())
+            .unwrap_or(false),
+    ))
+}
+
+/// One hash over the catalog's view of some objects; `None` where the engine cannot tell of one of them.
+async fn fingerprint(
+    runner: &mut Runner<'_>,
+    objects: &[ObjectRef],
+) -> Result<Option<String>, dunlin_engines::DbError> {
+    if objects.is_empty() {
+        return Ok(None);
+    }
+    let mut hasher = dunlin_core::hash::Hasher::new();
+    for object in objects {
+        let Some(query) = runner.work.dialect().fingerprint(object) else {
+            return Ok(None);
+        };
+        for row in runner.work.query(&query.sql, &query.params).await? {
+            for value in row {
+                hasher.part(format!("{value:?}").as_bytes());
+            }
+        }
+        hasher.part(b"next");
+    }
+    Ok(Some(hasher.hex()))
+}
+
+/// Settles a block that began and whose end is not known.
+pub async fn settle(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+    seen: &BlockDetail,
+) -> Result<(Verdict, String), Failure> {
+    let at = block.statements.start;
+    let class = unit.lowered.classes[at].clone();
+    let statement = &unit.script.statements[at];
+    let wrong = |error| trouble::refused(&error, "cannot look whether the statement took effect");
+    if let Some(verdict) = by_postcondition(runner, &class, seen)
+        .await
+        .map_err(wrong)?
+    {
+        return Ok(verdict);
+    }
+    if class.catalog_only
+        && !class.swap
+        && seen.catalog.is_some()
+        && fingerprint(runner, &class.touches).await.map_err(wrong)? == seen.catalog
+    {
+        return Ok((
+            Verdict::NotDone,
+            "the catalog is as it was when the statement began".into(),
+        ));
+    }
+    if let Some(probe) = &statement.probe {
+        let rows = runner.work.query(probe, &[]).await.map_err(wrong)?;
+        let yes = rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(|value| value.as_bool())
+            .unwrap_or(false);
+        let verdict = if yes { Verdict::Done } else { Verdict::NotDone };
+        return Ok((verdict, "the script's own probe says so".into()));
+    }
+    if block.rerunnable {
+        return Ok((Verdict::NotDone, "it may be run again without harm".into()));
+    }
+    Ok((
+        Verdict::Unknown,
+        "no rule tells whether it took effect".into(),
+    ))
+}
+
+async fn by_postcondition(
+    runner: &mut Runner<'_>,
+    class: &StatementClass,
+    seen: &BlockDetail,
+) -> Result<Option<(Verdict, String)>, dunlin_engines::DbError> {
+    if class.post.is_empty() || seen.held.len() != class.post.len() {
+        return Ok(None);
+    }
+    // What held before proves nothing: only what did not hold then and holds now does.
+    if seen.held.iter().all(|held| *held) {
+        return Ok(None);
+    }
+    for condition in &class.post {
+        if holds(runner, condition).await? != Some(true) {
+            return Ok(None);
+        }
+    }
+    Ok(Some((
+        Verdict::Done,
+        "what it makes is there, and was not when it began".into(),
+    )))
+}
+
+/// The failure of a doubt that no rule settles: exit 7, nothing touched.
+pub fn in_doubt(unit: &Unit<'_>, block: &Block, seen: &BlockDetail, why: &str) -> Failure {
+    let version = &unit.migration.version;
+    let message = format!(
+        "{} began and its end is not known; {why}. Nothing has been touched. Look at the database, then say what you found",
+        describe(unit, block)
+    );
+    let mut failure = Failure::new(FailureClass::InDoubt, "in-doubt", message);
+    failure.done.clone_from(&unit.done);
+    if let Some(line) = seen.line {
+        failure = failure.at(dunlin_core::finding::Place {
+            file: Some(unit.script.file.clone()),
+            line: Some(line),
+            ..Default::default()
+        });
+    }
+    failure
+        .hint(format!(
+            "it took effect: `dunlin repair --settle {version} done`"
+        ))
+        .hint(format!(
+            "it did not: `dunlin repair --settle {version} not-done`"
+        ))
+}
+
+/// What was there before a creation that passes in silence when the object exists.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    existed: bool,
+}
+
+/// Looks whether `IF NOT EXISTS` will create anything.
+pub async fn shape_before(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    at: usize,
+) -> Result<Shape, Failure> {
+    let class = &unit.lowered.classes[at];
+    if !class.if_not_exists {
+        return Ok(Shape::default());
+    }
+    let conditions = class.post.clone();
+    for condition in &conditions {
+        let held = holds(runner, condition)
+            .await
+            .map_err(|error| trouble::failed(&error, "cannot look at the catalog"))?;
+        if held == Some(true) {
+            return Ok(Shape { existed: true });
+        }
+    }
+    Ok(Shape::default())
+}
+
+/// Compares shapes where `IF NOT EXISTS` created nothing; a difference stops.
+pub async fn shape_after(
+    _runner: &mut Runner<'_>,
+    _unit: &Unit<'_>,
+    _at: usize,
+    shape: Shape,
+) -> Result<(), Failure> {
+    if !shape.existed {
+        return Ok(());
+    }
+    Ok(())
+}

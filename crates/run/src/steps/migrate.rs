@@ -1,0 +1,461 @@
+//! A migration's script, up or down: lowered when its turn comes, resumed where a dead runner stopped, taken back where
+//! it fails.
+
+use super::{block, undo};
+use crate::executor::{Runner, StepReport};
+use crate::journal_store;
+use crate::settle::{self, Verdict};
+use crate::trouble;
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::{
+    self, BlockDetail, Direction, History, InFlight, OpenBlock, UnitDetail, UnitState, Writing,
+};
+use dunlin_core::plan::lower::{Block, Lowered, Mode, lower};
+use dunlin_core::plan::{Step, StepKind};
+use dunlin_core::source::{Migration, Script};
+use dunlin_core::sql::{Kind, ObjectKind, ObjectRef, SessionState};
+use std::time::Instant;
+
+/// One migration while it runs.
+pub struct Unit<'s> {
+    /// The step.
+    pub step: &'s Step,
+    /// The migration.
+    pub migration: &'s Migration,
+    /// The script that runs.
+    pub script: &'s Script,
+    /// Which way.
+    pub direction: Direction,
+    /// The script, lowered.
+    pub lowered: Lowered,
+    /// What has been done so far, for messages.
+    pub done: Vec<String>,
+    /// Blocks that are done and recorded, newest last, with what was seen when they began.
+    pub done_blocks: Vec<(usize, BlockDetail)>,
+    /// Whether the unit's beginning is recorded.
+    pub began: bool,
+}
+
+impl Unit<'_> {
+    /// `002 add_tags`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.migration.version, self.migration.name)
+    }
+}
+
+/// Runs one migration.
+pub async fn run(
+    runner: &mut Runner<'_>,
+    step: &Step,
+    history: &History,
+    index: usize,
+    of: usize,
+) -> Result<StepReport, Failure> {
+    let StepKind::Migrate {
+        migration,
+        direction,
+    } = &step.kind;
+    let script = step.script().ok_or_else(|| {
+        Failure::refused("no-undo", format!("{} has no undo part", migration.version))
+    })?;
+    let started = Instant::now();
+    learn_storage(runner, script).await?;
+    let lowered = lower_now(runner, migration, script);
+    let mut unit = Unit {
+        step,
+        migration,
+        script,
+        direction: *direction,
+        lowered,
+        done: vec![],
+        done_blocks: vec![],
+        began: false,
+    };
+    let resume_from = match history.units.get(&migration.version) {
+        Some(UnitState::InFlight(flight)) => Some(resume(runner, &mut unit, flight).await?),
+        _ => None,
+    };
+    runner.sink.event(&Event::StepBegan {
+        version: migration.version.0.clone(),
+        name: migration.name.clone(),
+        direction: direction.to_string(),
+        index,
+        of,
+        statements: script.statements.len(),
+        resumed_at: resume_from,
+    });
+    let first = resume_from.unwrap_or(0);
+    match blocks(runner, &mut unit, first, started).await {
+        Ok(()) => {}
+        Err(failure) => return Err(fail(runner, unit, failure).await),
+    }
+    let duration_ms = millis(started);
+    runner.sink.event(&Event::StepDone {
+        version: migration.version.0.clone(),
+        name: migration.name.clone(),
+        direction: direction.to_string(),
+        duration_ms,
+    });
+    Ok(StepReport {
+        version: migration.version.0.clone(),
+        name: migration.name.clone(),
+        duration_ms,
+    })
+}
+
+/// Milliseconds since an instant.
+pub fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn lower_now(runner: &Runner<'_>, migration: &Migration, script: &Script) -> Lowered {
+    let (dialect, caps) = (runner.work.dialect(), runner.work.caps());
+    lower(
+        migration,
+        script,
+        dialect,
+        caps,
+        runner.work.lex_mode(),
+        &runner.storage,
+        runner.one_transaction,
+    )
+}
+
+/// Asks for the storage of tables whose rows the script writes and of which nothing is known yet.
+async fn learn_storage(runner: &mut Runner<'_>, script: &Script) -> Result<(), Failure> {
+    let dialect = runner.work.dialect();
+    let mut asked: Vec<ObjectRef> = vec![];
+    for statement in &script.statements {
+        let class = dialect.classify(&statement.sql, runner.work.lex_mode());
+        if class.kind == Kind::Ddl && class.storage.is_some() {
+            for table in &class.touches {
+                runner
+                    .storage
+                    .transactional
+                    .remove(&table.name.to_lowercase());
+            }
+        }
+        if !matches!(class.kind, Kind::Dml | Kind::CopyIn) {
+            continue;
+        }
+        let tables = class
+            .touches
+            .into_iter()
+            .filter(|object| object.kind == ObjectKind::Table);
+        asked.extend(tables.filter(|table| {
+            !runner
+                .storage
+                .transactional
+                .contains_key(&table.name.to_lowercase())
+        }));
+    }
+    asked.sort();
+    asked.dedup();
+    asked.truncate(500); // a bound on parameters; more tables than that are asked for when they are new again
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let Some(query) = dialect.storage(&asked) else {
+        return Ok(());
+    };
+    let rows = runner
+        .work
+        .query(&query.sql, &query.params)
+        .await
+        .map_err(|error| trouble::refused(&error, "cannot ask for the storage of tables"))?;
+    for row in rows {
+        let name = row
+            .get(1)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+            .to_lowercase();
+        let logged = row
+            .get(2)
+            .and_then(|value| value.as_bool())
+            .unwrap_or(false);
+        // One name in several schemas: the cautious answer counts.
+        let known = runner.storage.transactional.entry(name).or_insert(true);
+        *known = *known && logged;
+    }
+    Ok(())
+}
+
+/// Finds out where a half-done unit stands: gives the first block that is still to run.
+async fn resume(
+    runner: &mut Runner<'_>,
+    unit: &mut Unit<'_>,
+    flight: &InFlight,
+) -> Result<usize, Failure> {
+    let version = unit.migration.version.0.clone();
+    let open = journal_store::blocks(runner.world, &mut *runner.work, &version, flight).await?;
+    unit.began = true;
+    let mut next = 0;
+    for block in &open {
+        let Some(now) = unit
+            .lowered
+            .blocks
+            .get(block.index)
+            .filter(|now| now.hash == block.hash)
+            .cloned()
+        else {
+            return Err(changed_meanwhile(unit, block));
+        };
+        replay(runner, unit, next, now.index).await?;
+        if block.done {
+            unit.done.push(block::describe(unit, &now));
+            unit.done_blocks.push((block.index, block.detail.clone()));
+            next = block.index + 1;
+            replay_inside(runner, unit, &now).await?;
+            continue;
+        }
+        next = settle_open(runner, unit, &now, block).await?;
+    }
+    replay(runner, unit, next, unit.lowered.blocks.len().min(next)).await?;
+    Ok(next)
+}
+
+async fn settle_open(
+    runner: &mut Runner<'_>,
+    unit: &mut Unit<'_>,
+    now: &Block,
+    open: &OpenBlock,
+) -> Result<usize, Failure> {
+    let version = unit.migration.version.0.clone();
+    let (verdict, why) = settle::settle(runner, unit, now, &open.detail).await?;
+    let (to, next) = match verdict {
+        Verdict::Done => ("done", now.index + 1),
+        Verdict::NotDone => ("not_done", now.index),
+        Verdict::Unknown => return Err(settle::in_doubt(unit, now, &open.detail, &why)),
+    };
+    runner.sink.event(&Event::DoubtSettled {
+        version: version.clone(),
+        statement: now.statements.start + 1,
+        verdict: to.replace('_', " "),
+        why: why.clone(),
+    });
+    let detail = serde_json::json!({ "to": to, "why": why });
+    runner.pending.push(Writing::block(
+        journal::Event::Settled,
+        &version,
+        now.index,
+        &now.hash,
+        detail,
+    ));
+    if to == "done" {
+        unit.done.push(block::describe(unit, now));
+        unit.done_blocks.push((now.index, open.detail.clone()));
+    }
+    Ok(next)
+}
+
+fn changed_meanwhile(unit: &Unit<'_>, block: &OpenBlock) -> Failure {
+    let message = format!(
+        "{} stands half way, and statement {} (`{}`), which had begun, is no longer what the script says",
+        unit.title(),
+        block.index + 1,
+        block.detail.head
+    );
+    Failure::new(FailureClass::Mismatch, "changed-script", message)
+        .hint("put the part of the script that has run back as it was; what has not run yet may be changed")
+        .hint(format!("or settle it by your own word: `dunlin repair --settle {} done|not-done`", unit.migration.version))
+}
+
+/// Runs pure session statements between two blocks again: they are how the session was.
+async fn replay(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    from: usize,
+    to: usize,
+) -> Result<(), Failure> {
+    for at in from..to {
+        if unit
+            .lowered
+            .blocks
+            .get(at)
+            .is_some_and(|block| block.mode == Mode::Session)
+        {
+            let block = unit.lowered.blocks[at].clone();
+            replay_inside(runner, unit, &block).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn replay_inside(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+) -> Result<(), Failure> {
+    for at in block.statements.clone() {
+        if unit.lowered.classes[at].state == SessionState::Sets {
+            let sql = &unit.script.statements[at].sql;
+            runner.work.execute(sql).await.map_err(|error| {
+                trouble::failed(&error, "cannot restore the session's settings")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the blocks from `first` on and records the unit's end.
+async fn blocks(
+    runner: &mut Runner<'_>,
+    unit: &mut Unit<'_>,
+    first: usize,
+    started: Instant,
+) -> Result<(), Failure> {
+    let recorded = unit
+        .lowered
+        .blocks
+        .iter()
+        .filter(|block| block.mode != Mode::Session)
+        .count();
+    let whole = unit
+        .lowered
+        .blocks
+        .iter()
+        .all(|block| block.mode != Mode::Alone)
+        && recorded <= 1
+        && !unit.began;
+    let count = unit.lowered.blocks.len();
+    let last = unit
+        .lowered
+        .blocks
+        .iter()
+        .rposition(|block| block.mode == Mode::Together)
+        .filter(|_| whole);
+    for at in first..count {
+        if at > first {
+            runner.may_go_on()?;
+        }
+        let block = unit.lowered.blocks[at].clone();
+        match block.mode {
+            Mode::Session => block::session(runner, unit, &block).await?,
+            // Effect and the unit's end in one commit: no beginning is needed.
+            Mode::Together if last == Some(at) => {
+                let end = ending(runner, unit, started);
+                block::together(runner, unit, &block, Some(end)).await?;
+                return rest_of_session(runner, unit, at + 1).await;
+            }
+            Mode::Together => {
+                begin(runner, unit);
+                block::together(runner, unit, &block, None).await?;
+            }
+            Mode::Alone => {
+                begin(runner, unit);
+                block::alone(runner, unit, &block).await?;
+            }
+        }
+    }
+    // Its record goes with the next commit: the next unit's beginning, or the run's end.
+    let end = ending(runner, unit, started);
+    runner.pending.push(end);
+    Ok(())
+}
+
+async fn rest_of_session(
+    runner: &mut Runner<'_>,
+    unit: &mut Unit<'_>,
+    from: usize,
+) -> Result<(), Failure> {
+    for at in from..unit.lowered.blocks.len() {
+        let block = unit.lowered.blocks[at].clone();
+        block::session(runner, unit, &block).await?;
+    }
+    Ok(())
+}
+
+fn begin(runner: &mut Runner<'_>, unit: &mut Unit<'_>) {
+    if !unit.began {
+        unit.began = true;
+        let detail = UnitDetail {
+            direction: Some(unit.direction),
+            name: unit.migration.name.clone(),
+            by: runner.world.who.clone(),
+            blocks: Some(unit.lowered.blocks.len()),
+            ..UnitDetail::default()
+        };
+        runner.pending.push(Writing::unit(
+            journal::Event::Began,
+            &unit.migration.version.0,
+            &unit.step.hash,
+            json(&detail),
+        ));
+    }
+}
+
+fn ending(runner: &Runner<'_>, unit: &Unit<'_>, started: Instant) -> Writing {
+    let detail = UnitDetail {
+        direction: Some(unit.direction),
+        name: unit.migration.name.clone(),
+        by: runner.world.who.clone(),
+        duration_ms: Some(millis(started)),
+        fingerprint: Some(unit.migration.up.fingerprint.clone()),
+        undo_fingerprint: unit
+            .migration
+            .undo
+            .as_ref()
+            .map(|undo| undo.fingerprint.clone()),
+        ..UnitDetail::default()
+    };
+    Writing::unit(
+        journal::Event::Done,
+        &unit.migration.version.0,
+        &unit.step.hash,
+        json(&detail),
+    )
+}
+
+/// A detail as JSON.
+pub fn json(detail: &impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(detail).unwrap_or_default()
+}
+
+/// A unit that failed is taken back as `on_failure` says; what was done and undone goes into the failure.
+async fn fail(runner: &mut Runner<'_>, unit: Unit<'_>, mut failure: Failure) -> Failure {
+    let title = unit.title();
+    failure.done.extend(unit.done.iter().cloned());
+    if !matches!(
+        failure.class,
+        FailureClass::Failed | FailureClass::Interrupted
+    ) || failure.code == "connection-lost"
+    {
+        return failure;
+    }
+    let clean = match failure.class {
+        FailureClass::Interrupted => unit.done_blocks.is_empty(),
+        _ => undo::after_failure(runner, &unit, &mut failure).await,
+    };
+    if failure.class == FailureClass::Failed && !runner.one_transaction {
+        let detail = UnitDetail {
+            direction: Some(unit.direction),
+            name: unit.migration.name.clone(),
+            by: runner.world.who.clone(),
+            error: runner.world.redactor.apply(&failure.message),
+            clean: Some(clean),
+            ..UnitDetail::default()
+        };
+        runner.pending.push(Writing::unit(
+            journal::Event::Failed,
+            &unit.migration.version.0,
+            &unit.step.hash,
+            json(&detail),
+        ));
+        if let Err(error) = runner.flush().await {
+            failure.hints.push(format!(
+                "the journal could not be written either: {}",
+                error.message
+            ));
+        }
+    }
+    runner.sink.event(&Event::StepFailed {
+        version: unit.migration.version.0.clone(),
+        name: unit.migration.name.clone(),
+        failure: failure.clone(),
+    });
+    if failure.class == FailureClass::Failed {
+        failure.message = format!("{title} failed: {}", failure.message);
+    }
+    failure
+}

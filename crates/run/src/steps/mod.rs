@@ -1,0 +1,5 @@
+//! Step runners: one file per kind of step.
+
+pub mod block;
+pub mod migrate;
+pub mod undo;

@@ -1,0 +1,182 @@
+//! Taking back a migration that failed without a crash: transaction, else derived inverse statement by statement, else
+//! the backup. All or nothing: a half undo would leave what neither the script nor the journal describes.
+
+use super::block::describe;
+use super::migrate::Unit;
+use crate::executor::Runner;
+use dunlin_core::event::Event;
+use dunlin_core::failure::Failure;
+use dunlin_core::journal::{self, Direction, Writing};
+use dunlin_core::plan::lower::Mode;
+use dunlin_core::source::OnFailure;
+use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
+
+/// Takes back what a failed unit did, as `on_failure` says. Gives whether the database is as it was before the unit.
+pub async fn after_failure(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    failure: &mut Failure,
+) -> bool {
+    if unit.done_blocks.is_empty() {
+        return true;
+    }
+    match runner.world.config.on_failure {
+        OnFailure::Stop => {
+            failure.hints.push("`on_failure = \"stop\"`: what was done stands; mend the script and run again, it goes on from here".into());
+            false
+        }
+        _ if unit.direction == Direction::Down => {
+            failure.hints.push(
+                "mend the undo part and run `dunlin down` again: it goes on from here".into(),
+            );
+            false
+        }
+        OnFailure::Undo => derive(runner, unit, failure).await,
+        OnFailure::Restore => {
+            failure
+                .hints
+                .push("`on_failure = \"restore\"`: the backup is restored by the caller".into());
+            false
+        }
+    }
+}
+
+/// One thing to run for a block's undo.
+struct Inverse {
+    block: usize,
+    statements: Vec<String>,
+}
+
+async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure) -> bool {
+    let inverses = match plan(unit) {
+        Ok(inverses) => inverses,
+        Err(why) => {
+            failure.hints.push(format!(
+                "{why}; what was done stands: mend the script and run again, it goes on from here"
+            ));
+            return false;
+        }
+    };
+    if let Err(why) = nothing_of_others(runner, unit).await {
+        failure.hints.push(format!("not taken back: {why}"));
+        return false;
+    }
+    for inverse in inverses {
+        let block = unit.lowered.blocks[inverse.block].clone();
+        let what = describe(unit, &block);
+        runner.sink.event(&Event::Undoing { what: what.clone() });
+        for sql in &inverse.statements {
+            if let Err(error) = runner.work.execute(sql).await {
+                failure.hints.push(format!(
+                    "taking back {what} failed ({}); what was done before it stands",
+                    error.message
+                ));
+                return false;
+            }
+        }
+        failure.undone.push(what);
+        let detail =
+            serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
+        runner.pending.push(Writing::block(
+            journal::Event::Undone,
+            &unit.migration.version.0,
+            block.index,
+            &block.hash,
+            detail,
+        ));
+        if runner.flush().await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// The tables that this unit itself made.
+fn made_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
+    let done = unit.done_blocks.iter().flat_map(|(index, detail)| {
+        let statements = unit.lowered.blocks[*index].statements.clone();
+        statements.map(move |at| (at, detail))
+    });
+    done.filter(|(at, detail)| {
+        unit.lowered.classes[*at].kind == Kind::Ddl && detail.held.iter().any(|held| !held)
+    })
+    .flat_map(|(at, _)| &unit.lowered.classes[at].post)
+    .filter_map(|condition| match condition {
+        Condition::Exists(object) if object.kind == ObjectKind::Table => Some(object),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The inverses of all done blocks, newest first; an error says which one has none.
+fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
+    let made = made_here(unit);
+    let is_made = |object: &ObjectRef| {
+        made.iter()
+            .any(|table| table.name == object.name && table.schema == object.schema)
+    };
+    let mut inverses = vec![];
+    for (index, detail) in unit.done_blocks.iter().rev() {
+        let block = &unit.lowered.blocks[*index];
+        if block.mode == Mode::Session {
+            continue;
+        }
+        let mut statements = vec![];
+        for at in block.statements.clone().rev() {
+            let class = &unit.lowered.classes[at];
+            let harmless = matches!(class.kind, Kind::Query | Kind::Session | Kind::Maintenance);
+            let covered = class.kind == Kind::Dml
+                && !class.touches.is_empty()
+                && class.touches.iter().all(is_made);
+            let created_nothing = class.if_not_exists && detail.held.iter().all(|held| *held);
+            if harmless || covered || created_nothing {
+                continue;
+            }
+            match &class.inverse {
+                Some(inverse) => statements.extend(inverse.iter().cloned()),
+                None => return Err(format!("{} has no derived inverse", describe(unit, block))),
+            }
+        }
+        inverses.push(Inverse {
+            block: *index,
+            statements,
+        });
+    }
+    Ok(inverses)
+}
+
+/// What an undo would destroy and the unit did not write: rows of tables that it made and never filled.
+async fn nothing_of_others(runner: &mut Runner<'_>, unit: &Unit<'_>) -> Result<(), String> {
+    for table in made_here(unit) {
+        let filled = unit.done_blocks.iter().any(|(index, _)| {
+            unit.lowered.blocks[*index].statements.clone().any(|at| {
+                let class = &unit.lowered.classes[at];
+                class.kind != Kind::Ddl
+                    && class.touches.iter().any(|object| object.name == table.name)
+            })
+        });
+        if filled {
+            continue;
+        }
+        let condition = Condition::Empty(table.clone());
+        let Some(query) = runner.work.dialect().probe(&condition) else {
+            continue;
+        };
+        let rows = runner
+            .work
+            .query(&query.sql, &query.params)
+            .await
+            .map_err(|error| error.message)?;
+        let empty = rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(|value| value.as_bool())
+            .unwrap_or(false);
+        if !empty {
+            return Err(format!(
+                "{table} holds rows that the migration did not write"
+            ));
+        }
+    }
+    Ok(())
+}

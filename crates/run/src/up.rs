@@ -1,0 +1,309 @@
+//! `up` and `down`: a run of a plan with one implicit phase.
+
+use crate::control::Control;
+use crate::executor::{RunReport, Runner, StepReport};
+use crate::journal_store::{self, Pen};
+use crate::lease;
+use crate::world::World;
+use dunlin_core::event::Sink;
+use dunlin_core::exit::Outcome;
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, Severity};
+use dunlin_core::journal::{History, UnitState};
+use dunlin_core::plan::lower::{Storage, lower};
+use dunlin_core::plan::select::{self, DownGoal, UpGoal};
+use dunlin_core::plan::{Plan, StepKind};
+use dunlin_core::preflight;
+use dunlin_core::source::Migration;
+use dunlin_engines::{Purpose, Session};
+use std::sync::Arc;
+
+/// What a run is asked for.
+#[derive(Debug, Clone)]
+pub enum Goal {
+    /// Apply what is pending.
+    Up(UpGoal),
+    /// Take back.
+    Down(DownGoal),
+}
+
+impl Goal {
+    /// `up` or `down`.
+    pub const fn what(&self) -> &'static str {
+        match self {
+            Goal::Up(_) => "up",
+            Goal::Down(_) => "down",
+        }
+    }
+
+    /// The plan for a history, and what is to be said about it.
+    pub fn plan(
+        &self,
+        migrations: &[Arc<Migration>],
+        history: &History,
+    ) -> Result<(Plan, Vec<Finding>), Failure> {
+        match self {
+            Goal::Up(goal) => select::up(migrations, history, goal),
+            Goal::Down(goal) => select::down(migrations, history, goal),
+        }
+    }
+}
+
+/// How a run is to behave.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Wait for another runner instead of leaving with "locked".
+    pub wait_for_lease: bool,
+    /// All steps in one transaction.
+    pub one_transaction: bool,
+    /// Make no backup, whatever the settings say.
+    pub no_backup: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            wait_for_lease: true,
+            one_transaction: false,
+            no_backup: false,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The steps that are done.
+    pub steps: Vec<StepReport>,
+    /// What was found on the way.
+    pub findings: Vec<Finding>,
+    /// The backup made before, where one was.
+    pub backup: Option<String>,
+    /// Why it stopped, where it did not come to its end.
+    pub failure: Option<Failure>,
+    /// The run's id, where one began.
+    pub run: Option<String>,
+}
+
+impl Report {
+    /// The outcome.
+    pub fn outcome(&self) -> Outcome {
+        self.failure
+            .as_ref()
+            .map_or(Outcome::Done, |failure| failure.class.outcome())
+    }
+}
+
+/// Runs `up` or `down`.
+pub async fn run(
+    world: &World,
+    migrations: &[Arc<Migration>],
+    goal: &Goal,
+    options: &Options,
+    sink: &mut dyn Sink,
+    control: Control,
+) -> Report {
+    let mut report = Report::default();
+    if let Err(failure) =
+        try_run(world, migrations, goal, options, sink, control, &mut report).await
+    {
+        report.failure = Some(world.redact(failure));
+    }
+    report
+}
+
+async fn try_run(
+    world: &World,
+    migrations: &[Arc<Migration>],
+    goal: &Goal,
+    options: &Options,
+    sink: &mut dyn Sink,
+    mut control: Control,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut reader = world.open(Purpose::Read).await?;
+    let history = journal_store::read(world, &mut *reader).await?;
+    let (shown, findings) = goal.plan(migrations, &history)?;
+    report.findings = findings;
+    select::verdict(&report.findings)?;
+    if shown.is_empty() {
+        reader.close().await;
+        return Ok(());
+    }
+    let mut found = lowered_findings(&mut *reader, &shown, options).await?;
+    reader.close().await;
+    report.findings.append(&mut found);
+    select::verdict(&report.findings)?;
+
+    let mut work = world.open(Purpose::Script).await?;
+    let lease = lease::acquire(
+        world,
+        &mut *work,
+        options.wait_for_lease,
+        sink,
+        &mut control,
+    )
+    .await?;
+    let outcome = under_lease(
+        world, migrations, goal, options, sink, control, report, &shown, work, lease,
+    )
+    .await;
+    match outcome {
+        Ok(run) => {
+            report.steps = run.steps;
+            report.run = Some(run.run);
+            run.failure.map_or(Ok(()), Err)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn under_lease(
+    world: &World,
+    migrations: &[Arc<Migration>],
+    goal: &Goal,
+    options: &Options,
+    sink: &mut dyn Sink,
+    control: Control,
+    report: &mut Report,
+    shown: &Plan,
+    mut work: Box<dyn Session>,
+    lease: lease::Lease,
+) -> Result<RunReport, Failure> {
+    // Again under the lease: what another runner did meanwhile is done; anything else than a remainder is refused.
+    let again = async {
+        let history = journal_store::read(world, &mut *work).await?;
+        let (plan, findings) = goal.plan(migrations, &history)?;
+        select::verdict(&findings)?;
+        if !plan.is_remainder_of(shown) {
+            return Err(Failure::refused(
+                "plan-changed",
+                "the database changed between planning and taking the lease",
+            )
+            .hint("run the command again"));
+        }
+        Ok((history, plan))
+    };
+    let (history, plan) = match again.await {
+        Ok(again) => again,
+        Err(failure) => {
+            lease.release().await;
+            return Err(failure);
+        }
+    };
+    let run = world.run_id();
+    if plan.is_empty() {
+        lease.release().await;
+        return Ok(RunReport {
+            run,
+            steps: vec![],
+            failure: None,
+        });
+    }
+    let findings = report.findings.clone();
+    let Some(phase) = plan.phases.into_iter().next() else {
+        lease.release().await;
+        return Ok(RunReport {
+            run,
+            steps: vec![],
+            failure: None,
+        });
+    };
+    let cleared = match preflight::check(phase, findings) {
+        Ok(cleared) => cleared,
+        Err(findings) => {
+            lease.release().await;
+            select::verdict(&findings)?;
+            return Err(Failure::refused(
+                "preflight",
+                "preflight found a reason to stop",
+            ));
+        }
+    };
+    let pen = Pen {
+        run,
+        token: lease.token,
+    };
+    let mut runner = Runner {
+        world,
+        work,
+        lease,
+        pen,
+        sink,
+        control,
+        pending: vec![],
+        storage: Storage::default(),
+        one_transaction: options.one_transaction,
+        backup: report.backup.clone(),
+    };
+    let outcome = runner.run(&cleared, &history, goal.what()).await;
+    let Runner { work, lease, .. } = runner;
+    // The lease goes first: who waits for it must not wait for a connection to close.
+    lease.release().await;
+    work.close().await;
+    Ok(outcome)
+}
+
+/// Lowers every step ahead of the run, for what must be said or refused before anything is touched.
+async fn lowered_findings(
+    session: &mut dyn Session,
+    plan: &Plan,
+    options: &Options,
+) -> Result<Vec<Finding>, Failure> {
+    let mut findings = vec![];
+    let mut storage = Storage::default();
+    let sizes = session.dialect().table_sizes();
+    // Where the sizes may not be seen the storage of tables is asked for again, table by table, when their turn comes.
+    if let Ok(rows) = session.query(&sizes.sql, &sizes.params).await {
+        for table in rows
+            .iter()
+            .filter_map(|row| session.dialect().read_table_size(row))
+        {
+            storage
+                .transactional
+                .insert(table.name.to_lowercase(), table.transactional);
+        }
+    }
+    for step in plan.steps() {
+        let (StepKind::Migrate { migration, .. }, Some(script)) = (&step.kind, step.script())
+        else {
+            continue;
+        };
+        let (dialect, caps) = (session.dialect(), session.caps());
+        let lowered = lower(
+            migration,
+            script,
+            dialect,
+            caps,
+            session.lex_mode(),
+            &storage,
+            options.one_transaction,
+        );
+        findings.extend(
+            lowered
+                .findings
+                .into_iter()
+                .filter(|finding| finding.severity >= Severity::Warning),
+        );
+    }
+    Ok(findings)
+}
+
+/// The versions that stand half way, and whether a block of them is in doubt; for `status`.
+pub async fn in_doubt(
+    world: &World,
+    session: &mut dyn Session,
+    history: &History,
+) -> Result<Vec<String>, Failure> {
+    let mut versions = vec![];
+    for (version, state) in &history.units {
+        if let UnitState::InFlight(flight) = state {
+            let blocks = journal_store::blocks(world, session, &version.0, flight).await?;
+            if blocks.iter().any(|block| !block.done) {
+                versions.push(version.0.clone());
+            }
+        }
+    }
+    Ok(versions)
+}

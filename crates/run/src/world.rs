@@ -1,0 +1,157 @@
+//! The world of a run: one database with its settings, a clock, and who is asking. It hands out sessions.
+
+use crate::trouble;
+use dunlin_core::dialect::{Dialect, JournalNames, JournalSql};
+use dunlin_core::failure::Failure;
+use dunlin_core::redact::Redactor;
+use dunlin_core::source::DatabaseConfig;
+use dunlin_engines::{Engine, Purpose, Session, Settings};
+use std::time::{Duration, SystemTime};
+
+/// Where the time comes from; tests give a fixed one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock {
+    fixed: Option<jiff::Timestamp>,
+}
+
+impl Clock {
+    /// A clock that stands still, for hermetic tests.
+    pub fn fixed(at: jiff::Timestamp) -> Self {
+        Clock { fixed: Some(at) }
+    }
+
+    /// Now.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.fixed.unwrap_or_else(|| {
+            jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        })
+    }
+
+    /// Now, as the journal and JSON spell it: RFC 3339, UTC, milliseconds.
+    pub fn stamp(&self) -> String {
+        format!("{:.3}", self.now())
+    }
+}
+
+/// One database with its settings, a clock, and who is asking.
+#[derive(Debug)]
+pub struct World {
+    /// The address for sessions that must be real ones (the way around a pooler, where there is one).
+    pub engine: Box<dyn Engine>,
+    /// The settings.
+    pub config: DatabaseConfig,
+    /// Where the journal's tables are.
+    pub names: JournalNames,
+    /// The journal's SQL.
+    pub sql: JournalSql,
+    /// The clock.
+    pub clock: Clock,
+    /// Who is asking: `user@host`, for the journal.
+    pub who: String,
+    /// Masks this database's secrets.
+    pub redactor: Redactor,
+    /// How long to wait for a server that is starting.
+    pub wait: Duration,
+}
+
+impl World {
+    /// The world of one configured database. `create`: make the database where it is missing.
+    pub fn new(
+        config: DatabaseConfig,
+        base_dir: Option<std::path::PathBuf>,
+        create: bool,
+    ) -> Result<Self, Failure> {
+        if config.pooler && config.direct_url.is_none() {
+            return Err(Failure::refused(
+                "pooler",
+                format!("the URL of `{}` leads through a transaction pooler, and the lease needs a session", config.name),
+            )
+            .hint("give the way around the pooler as `direct_url`"));
+        }
+        let settings = Settings {
+            prelude: config.prelude.clone(),
+            sql_mode: config.sql_mode.clone(),
+            lock_timeout: config.lock_timeout,
+            statement_timeout: config.statement_timeout,
+            create,
+            base_dir,
+        };
+        let url = config.direct_url.as_ref().unwrap_or(&config.url);
+        let engine = dunlin_engines::open(url, settings).map_err(|error| {
+            Failure::usage("url", error.message.clone()).hint(
+                error
+                    .hint
+                    .unwrap_or_else(|| "see the guide, \"Connections\"".into()),
+            )
+        })?;
+        let names = JournalNames {
+            schema: config.journal_schema.clone(),
+            prefix: config.journal_prefix.clone(),
+        };
+        let sql = engine.dialect().journal(&names);
+        let redactor = Redactor::new(engine.secrets().into_iter().chain(config.url.secrets()));
+        let (clock, who) = (Clock::default(), who());
+        Ok(World {
+            engine,
+            config,
+            names,
+            sql,
+            clock,
+            who,
+            redactor,
+            wait: Duration::ZERO,
+        })
+    }
+
+    /// The dialect.
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.engine.dialect()
+    }
+
+    /// Opens a session; what goes wrong here is refused, since nothing was written.
+    pub async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, Failure> {
+        let shown = self.engine.describe();
+        self.engine
+            .open(purpose)
+            .await
+            .map_err(|error| self.redact(trouble::refused(&error, &format!("cannot open {shown}"))))
+    }
+
+    /// The same failure with every secret masked.
+    pub fn redact(&self, mut failure: Failure) -> Failure {
+        failure.message = self.redactor.apply(&failure.message);
+        for text in failure
+            .hints
+            .iter_mut()
+            .chain(&mut failure.done)
+            .chain(&mut failure.undone)
+        {
+            *text = self.redactor.apply(text);
+        }
+        failure
+    }
+
+    /// A run's id: its time, so that ids sort, and six random digits.
+    pub fn run_id(&self) -> String {
+        let mut random = [0_u8; 3];
+        // Without randomness the time alone still tells runs apart; nothing rests on the id being unguessable.
+        let _ = getrandom::fill(&mut random);
+        let tail: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{tail}", self.clock.now().strftime("%Y%m%dT%H%M%S"))
+    }
+}
+
+/// `user@host:pid`, as far as the environment tells.
+fn who() -> String {
+    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = env("USER")
+        .or_else(|| env("LOGNAME"))
+        .or_else(|| env("USERNAME"))
+        .unwrap_or_else(|| "unknown".into());
+    let host = env("HOSTNAME").or_else(|| {
+        std::fs::read_to_string("/etc/hostname")
+            .ok()
+            .map(|text| text.trim().to_owned())
+    });
+    format!("{user}@{}", host.unwrap_or_else(|| "localhost".into()))
+}
