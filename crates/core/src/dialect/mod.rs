@@ -6,8 +6,11 @@ pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 
+use crate::copy::Typing;
+use crate::copy::reading::{Bound, ColumnShape, TableShape};
 use crate::facts::TableSize;
 use crate::failure::ErrorClass;
+use crate::schema::NeutralType;
 use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
 use crate::value::{Query, Row};
 
@@ -100,6 +103,62 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn storage(&self, tables: &[ObjectRef]) -> Option<Query>;
     /// The SQL of the lease; `None` where the engine's lock is a file beside the database.
     fn lease(&self, names: &JournalNames) -> Option<LeaseSql>;
+    /// How bulk rows are read.
+    fn rows(&self) -> &'static dyn RowsDialect;
+}
+
+/// Reading whole tables, for digests, backups and copies.
+pub trait RowsDialect: Send + Sync + std::fmt::Debug {
+    /// Whether columns bind the types of their values.
+    fn typing(&self) -> Typing;
+    /// A query for the columns of all tables: schema (NULL: the default one), table, whether its rows are its own,
+    /// column, native type, whether it is generated, and one more text that [`RowsDialect::neutral`] may need; by
+    /// table, in the table's order. Tables without columns have one row with a NULL column.
+    fn shapes(&self, caps: &Caps) -> Query;
+    /// The neutral type of a native one; `more` is the last column of [`RowsDialect::shapes`].
+    fn neutral(&self, native: &str, more: &str) -> NeutralType;
+    /// The query for a table's rows: its columns in the order of the binding, each in the form in which sessions hand
+    /// it over exactly.
+    fn select(&self, table: &Bound) -> String;
+    /// Statements that begin a transaction which only reads and sees one state of the database throughout.
+    fn snapshot(&self) -> &'static [&'static str];
+    /// The statement that ends it.
+    fn snapshot_end(&self) -> &'static str;
+}
+
+/// Groups the rows of [`RowsDialect::shapes`] into tables.
+pub fn read_shapes(dialect: &dyn RowsDialect, rows: &[Row]) -> Vec<TableShape> {
+    let mut tables: Vec<TableShape> = vec![];
+    for row in rows {
+        let [schema, table, own_rows, column, native, generated, more] = row.as_slice() else {
+            continue;
+        };
+        let schema = schema.as_str().map(str::to_owned);
+        let Some(name) = table.as_str() else { continue };
+        if tables
+            .last()
+            .is_none_or(|last| last.name != name || last.schema != schema)
+        {
+            let own_rows = own_rows.as_bool().unwrap_or(true);
+            tables.push(TableShape {
+                schema,
+                name: name.to_owned(),
+                own_rows,
+                columns: vec![],
+            });
+        }
+        let (Some(column), Some(last)) = (column.as_str(), tables.last_mut()) else {
+            continue;
+        };
+        let native = native.as_str().unwrap_or_default();
+        last.columns.push(ColumnShape {
+            name: column.to_owned(),
+            native: native.to_owned(),
+            ty: dialect.neutral(native, more.as_str().unwrap_or_default()),
+            generated: generated.as_bool().unwrap_or(false),
+        });
+    }
+    tables
 }
 
 /// What must be watched while a transaction runs: switches set before it and put back after it, and numbers that must

@@ -9,9 +9,10 @@ pub mod journal;
 pub mod lex;
 pub mod lock;
 pub mod probe;
+pub mod rows;
 pub mod types;
 
-use super::{Caps, Dialect, Guard, JournalNames, JournalSql, LeaseSql};
+use super::{Caps, Dialect, Guard, JournalNames, JournalSql, LeaseSql, RowsDialect};
 use crate::facts::TableSize;
 use crate::failure::ErrorClass;
 use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
@@ -78,5 +79,8 @@ impl Dialect for Postgres {
     }
     fn lease(&self, names: &JournalNames) -> Option<LeaseSql> {
         journal::lease(names)
+    }
+    fn rows(&self) -> &'static dyn RowsDialect {
+        &rows::Rows
     }
 }

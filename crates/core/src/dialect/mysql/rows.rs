@@ -1,0 +1,114 @@
+//! Reading whole tables. Sessions read the binary protocol's rows exactly, so every column is asked for as it is.
+
+use super::ddl::quote;
+use crate::copy::Typing;
+use crate::copy::reading::Bound;
+use crate::dialect::{Caps, EngineKind, RowsDialect};
+use crate::schema::NeutralType;
+use crate::value::Query;
+
+/// How rows are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows;
+
+impl RowsDialect for Rows {
+    fn typing(&self) -> Typing {
+        Typing::Static
+    }
+
+    fn shapes(&self, caps: &Caps) -> Query {
+        // MariaDB's JSON is text with a check of its own making, by which it is known.
+        let json = if caps.engine == EngineKind::Mariadb {
+            "IF(EXISTS (SELECT 1 FROM information_schema.CHECK_CONSTRAINTS k WHERE k.CONSTRAINT_SCHEMA = \
+             c.TABLE_SCHEMA AND k.TABLE_NAME = c.TABLE_NAME AND k.CHECK_CLAUSE = CONCAT('json_valid(`', \
+             REPLACE(c.COLUMN_NAME, '`', '``'), '`)')), 'json', '')"
+        } else {
+            "''"
+        };
+        Query::new(
+            format!(
+                "SELECT NULL, t.TABLE_NAME, 1, c.COLUMN_NAME, c.COLUMN_TYPE, COALESCE(c.GENERATION_EXPRESSION, '') \
+                 <> '', {json} FROM information_schema.TABLES t JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = \
+                 t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE IN \
+                 ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY t.TABLE_NAME, c.ORDINAL_POSITION"
+            ),
+            vec![],
+        )
+    }
+
+    fn neutral(&self, native: &str, more: &str) -> NeutralType {
+        if more == "json" {
+            NeutralType::Json
+        } else {
+            neutral(native)
+        }
+    }
+
+    fn select(&self, table: &Bound) -> String {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| quote(&column.shape.name))
+            .collect();
+        format!("SELECT {} FROM {}", columns.join(", "), quote(&table.table))
+    }
+
+    fn snapshot(&self) -> &'static [&'static str] {
+        &[
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        ]
+    }
+
+    fn snapshot_end(&self) -> &'static str {
+        "ROLLBACK"
+    }
+}
+
+/// What a column type means. `tinyint(1)` stays a number: it holds any, whatever people mean by it, and a reading that
+/// says bool reads its 0 and 1.
+fn neutral(native: &str) -> NeutralType {
+    let lower = native.to_ascii_lowercase();
+    let base = lower.split(['(', ' ']).next().unwrap_or_default();
+    match base {
+        "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint" | "year" => {
+            NeutralType::Int
+        }
+        "decimal" | "numeric" => NeutralType::Decimal,
+        "float" | "double" | "real" => NeutralType::Float,
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" => {
+            NeutralType::Text
+        }
+        "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            NeutralType::Bytes
+        }
+        "date" => NeutralType::Date,
+        "time" => NeutralType::Time,
+        "datetime" => NeutralType::Timestamp,
+        "timestamp" => NeutralType::TimestampTz,
+        "json" => NeutralType::Json,
+        "uuid" => NeutralType::Uuid,
+        "bit" => NeutralType::Bits,
+        _ => NeutralType::Opaque(base.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn native_types_have_neutral_ones() {
+        for (native, expected) in [
+            ("bigint(20) unsigned", "int"),
+            ("tinyint(1)", "int"),
+            ("decimal(65,30)", "decimal"),
+            ("enum('a','b')", "text"),
+            ("datetime(6)", "timestamp"),
+            ("timestamp", "timestamp_tz"),
+            ("point", "opaque(point)"),
+        ] {
+            assert_eq!(neutral(native).name(), expected, "{native}");
+        }
+    }
+}

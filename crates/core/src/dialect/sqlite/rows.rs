@@ -1,0 +1,123 @@
+//! Reading whole tables. A value's class is its own in SQLite; the column's declared type says how it is meant.
+
+use super::ddl::quote;
+use crate::copy::Typing;
+use crate::copy::reading::Bound;
+use crate::dialect::{Caps, RowsDialect};
+use crate::schema::NeutralType;
+use crate::value::Query;
+
+/// How rows are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows;
+
+impl RowsDialect for Rows {
+    fn typing(&self) -> Typing {
+        Typing::Dynamic
+    }
+
+    fn shapes(&self, _caps: &Caps) -> Query {
+        // Virtual tables have no root page; their shadow tables do, and are read as the tables that they are.
+        Query::new(
+            "SELECT NULL, m.name, 1, x.name, x.type, x.hidden IN (2, 3), '' FROM main.sqlite_schema m \
+             LEFT JOIN pragma_table_xinfo(m.name, 'main') x ON x.hidden <> 1 \
+             WHERE m.type = 'table' AND m.rootpage > 0 AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             ORDER BY m.name, x.cid",
+            vec![],
+        )
+    }
+
+    fn neutral(&self, native: &str, _more: &str) -> NeutralType {
+        neutral(native)
+    }
+
+    fn select(&self, table: &Bound) -> String {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| quote(&column.shape.name))
+            .collect();
+        let list = if columns.is_empty() {
+            "NULL".to_owned()
+        } else {
+            columns.join(", ")
+        };
+        format!("SELECT {list} FROM main.{}", quote(&table.table))
+    }
+
+    fn snapshot(&self) -> &'static [&'static str] {
+        // BEGIN alone reads nothing: the first query takes the snapshot.
+        &["BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1"]
+    }
+
+    fn snapshot_end(&self) -> &'static str {
+        "ROLLBACK"
+    }
+}
+
+/// What a declared type means: first the names that say more than SQLite's affinities, then the affinities. A column
+/// whose name says nothing holds anything.
+fn neutral(declared: &str) -> NeutralType {
+    let upper = declared.to_ascii_uppercase();
+    let base = upper.split('(').next().unwrap_or_default().trim();
+    match base {
+        "BOOL" | "BOOLEAN" => return NeutralType::Bool,
+        "DATE" => return NeutralType::Date,
+        "TIME" => return NeutralType::Time,
+        "DATETIME" | "TIMESTAMP" => return NeutralType::Timestamp,
+        "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" | "DATETIMEOFFSET" => {
+            return NeutralType::TimestampTz;
+        }
+        "JSON" => return NeutralType::Json,
+        "UUID" | "GUID" | "UNIQUEIDENTIFIER" => return NeutralType::Uuid,
+        "DECIMAL" | "NUMERIC" | "NUMBER" | "MONEY" => return NeutralType::Decimal,
+        "REAL" | "DOUBLE" | "FLOAT" | "DOUBLE PRECISION" => return NeutralType::Float,
+        "" | "ANY" | "JSONB" => return NeutralType::Opaque("any".into()),
+        _ => {}
+    }
+    // A POINT is a shape, whatever letters it ends with.
+    if base.contains("INT") && !base.contains("POINT") {
+        NeutralType::Int
+    } else if ["CHAR", "CLOB", "TEXT"]
+        .iter()
+        .any(|word| base.contains(word))
+    {
+        NeutralType::Text
+    } else if base.contains("BLOB") || base.contains("BINARY") || base == "BYTEA" {
+        NeutralType::Bytes
+    } else if ["REAL", "FLOA", "DOUB"]
+        .iter()
+        .any(|word| base.contains(word))
+    {
+        NeutralType::Float
+    } else {
+        NeutralType::Opaque("any".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declared_types_mean_what_people_mean() {
+        for (declared, expected) in [
+            ("INTEGER", "int"),
+            ("UNSIGNED BIG INT", "int"),
+            ("int8", "int"),
+            ("NVARCHAR(160)", "text"),
+            ("NATIVE CHARACTER(70)", "text"),
+            ("NUMERIC(10,2)", "decimal"),
+            ("DATETIME", "timestamp"),
+            ("TIMESTAMP WITH TIME ZONE", "timestamp_tz"),
+            ("boolean", "bool"),
+            ("DOUBLE PRECISION", "float"),
+            ("BLOB", "bytes"),
+            ("POINT", "opaque(any)"),
+            ("", "opaque(any)"),
+            ("STRING", "opaque(any)"),
+        ] {
+            assert_eq!(neutral(declared).name(), expected, "{declared}");
+        }
+    }
+}
