@@ -52,8 +52,11 @@ pub trait LeaseLock: Send {
     async fn announce(&mut self, token: i64, who: &str, since: &str) -> Result<(), DbError>;
     /// Says that the holder lives. An error, or a lock that is no longer ours, means: the lease is lost.
     async fn beat(&mut self, token: i64) -> Result<(), DbError>;
-    /// Takes the lock away from a holder that stopped beating: ends its session, or sets its file aside.
-    async fn break_stopped(&mut self) -> Result<(), DbError>;
+    /// Takes the lock away from a holder that stopped beating: ends its session, or sets its file aside. `force`: from
+    /// a living one too.
+    async fn break_stopped(&mut self, force: bool) -> Result<(), DbError>;
+    /// Clears the note that says who holds it, where nobody does.
+    async fn clear_note(&mut self) -> Result<(), DbError>;
     /// Gives the lease back.
     async fn release(&mut self, token: i64) -> Result<(), DbError>;
 }
@@ -227,7 +230,11 @@ impl LeaseLock for SessionLock {
         }
     }
 
-    async fn break_stopped(&mut self) -> Result<(), DbError> {
+    async fn clear_note(&mut self) -> Result<(), DbError> {
+        self.session.execute(&self.sql.clear_any).await.map(|_| ())
+    }
+
+    async fn break_stopped(&mut self, _force: bool) -> Result<(), DbError> {
         match self.end_holder("lease").await? {
             Some((_, Err(error))) => Err(error),
             _ => Ok(()),
@@ -387,7 +394,14 @@ impl LeaseLock for FileLock {
             .map_err(|error| self.error(&error))
     }
 
-    async fn break_stopped(&mut self) -> Result<(), DbError> {
+    async fn clear_note(&mut self) -> Result<(), DbError> {
+        if self.try_take().await? {
+            self.release(0).await?;
+        }
+        Ok(())
+    }
+
+    async fn break_stopped(&mut self, force: bool) -> Result<(), DbError> {
         // Two waiters may both find the holder stopped. A lock on a second file lets one of them act at a time, and the
         // other then finds a fresh file and waits on.
         let mut guard_path = self.path.clone().into_os_string();
@@ -442,7 +456,10 @@ impl LeaseLock for PrivateLock {
     async fn beat(&mut self, _token: i64) -> Result<(), DbError> {
         Ok(())
     }
-    async fn break_stopped(&mut self) -> Result<(), DbError> {
+    async fn break_stopped(&mut self, _force: bool) -> Result<(), DbError> {
+        Ok(())
+    }
+    async fn clear_note(&mut self) -> Result<(), DbError> {
         Ok(())
     }
     async fn release(&mut self, _token: i64) -> Result<(), DbError> {

@@ -120,7 +120,7 @@ async fn take(
             .is_some_and(|holder| holder.held && holder.beat_age > limits::LEASE_TTL)
         {
             // It holds the lock and gives no sign of life: stopped, or cut off. Its place is taken.
-            lock.break_stopped().await.map_err(|error| {
+            lock.break_stopped(false).await.map_err(|error| {
                 locked(
                     &format!(
                         "the holder has stopped, and ending its session needs a right ({})",

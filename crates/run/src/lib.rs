@@ -3,6 +3,7 @@
 //! A service embeds this crate to bring its own database up to date when it starts; the command line is a thin layer
 //! over the same functions.
 
+pub mod admin;
 pub mod control;
 pub mod executor;
 pub mod journal_store;

@@ -288,6 +288,8 @@ pub struct LeaseSql {
     pub beat: String,
     /// Clears the lease row: token.
     pub clear: String,
+    /// Clears the lease row, whoever wrote it.
+    pub clear_any: String,
     /// What the lock names begin with; the database's own name is in it where locks are server-wide.
     pub key: String,
 }

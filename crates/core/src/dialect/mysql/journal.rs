@@ -77,6 +77,7 @@ pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
         )],
         beat: format!("UPDATE {lease} SET beat_at = UTC_TIMESTAMP(3) WHERE id = 1 AND token = ?"),
         clear: format!("DELETE FROM {lease} WHERE id = 1 AND token = ?"),
+        clear_any: format!("DELETE FROM {lease} WHERE id = 1"),
         key: format!("{}:", names.prefix),
     })
 }

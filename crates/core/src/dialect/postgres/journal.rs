@@ -92,6 +92,7 @@ pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
             "UPDATE {lease} SET beat_at = clock_timestamp() WHERE id = 1 AND token = $1::bigint"
         ),
         clear: format!("DELETE FROM {lease} WHERE id = 1 AND token = $1::bigint"),
+        clear_any: format!("DELETE FROM {lease} WHERE id = 1"),
         key: format!(
             "dunlin:{}:{}",
             names.schema.as_deref().unwrap_or("public"),
