@@ -69,7 +69,10 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
         None
     };
     session.close().await;
-    let mut versions: Vec<Version> = migrations.iter().map(|migration| migration.version.clone()).collect();
+    let mut versions: Vec<Version> = migrations
+        .iter()
+        .map(|migration| migration.version.clone())
+        .collect();
     for (version, state) in &history.units {
         let gone = matches!(state, UnitState::Absent { .. });
         if !gone && !versions.contains(version) {
@@ -77,31 +80,64 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
         }
     }
     versions.sort();
-    let lines = versions.iter().map(|version| line(version, migrations, &history, &doubts)).collect();
-    let current = history.applied().next_back().map(|(version, _)| version.0.clone());
-    Ok(Status { current, migrations: lines, lease, has_journal: history.exists })
+    let lines = versions
+        .iter()
+        .map(|version| line(version, migrations, &history, &doubts))
+        .collect();
+    let current = history
+        .applied()
+        .next_back()
+        .map(|(version, _)| version.0.clone());
+    Ok(Status {
+        current,
+        migrations: lines,
+        lease,
+        has_journal: history.exists,
+    })
 }
 
-fn line(version: &Version, migrations: &[Arc<Migration>], history: &History, doubts: &[String]) -> Line {
-    let migration = migrations.iter().find(|migration| migration.version == *version).map(Arc::as_ref);
+fn line(
+    version: &Version,
+    migrations: &[Arc<Migration>],
+    history: &History,
+    doubts: &[String],
+) -> Line {
+    let migration = migrations
+        .iter()
+        .find(|migration| migration.version == *version)
+        .map(Arc::as_ref);
     let recorded = history.units.get(version);
-    let in_doubt = recorded.is_some() && doubts.iter().any(|doubt| Version(doubt.clone()) == *version);
+    let in_doubt = recorded.is_some()
+        && doubts
+            .iter()
+            .any(|doubt| Version(doubt.clone()) == *version);
     let applied = match recorded {
         Some(UnitState::Applied(applied)) => Some(applied),
         _ => None,
     };
     let note = match recorded {
         Some(UnitState::InFlight(flight)) => Some(match (&flight.error, in_doubt) {
-            (_, true) => format!("a statement began on {} and its end is not known", flight.at),
+            (_, true) => format!(
+                "a statement began on {} and its end is not known",
+                flight.at
+            ),
             (Some(error), _) => error.clone(),
-            (None, false) => format!("stopped half way {} on {}; `dunlin {}` goes on", flight.direction, flight.at, flight.direction),
+            (None, false) => format!(
+                "stopped half way {} on {}; `dunlin {}` goes on",
+                flight.direction, flight.at, flight.direction
+            ),
         }),
-        Some(UnitState::Absent { failed: Some(error) }) => Some(error.clone()),
+        Some(UnitState::Absent {
+            failed: Some(error),
+        }) => Some(error.clone()),
         _ => None,
     };
     let script = migration.map(|migration| migration.up.fingerprint.meaning.clone());
     Line {
-        version: migration.map_or_else(|| version.0.clone(), |migration| migration.version.0.clone()),
+        version: migration.map_or_else(
+            || version.0.clone(),
+            |migration| migration.version.0.clone(),
+        ),
         name: applied
             .map(|applied| applied.name.clone())
             .filter(|name| !name.is_empty())
@@ -109,12 +145,17 @@ fn line(version: &Version, migrations: &[Arc<Migration>], history: &History, dou
             .unwrap_or_default(),
         state: select::state_of(version, migration, history, in_doubt),
         applied_at: applied.map(|applied| applied.at.clone()),
-        checksum: applied.and_then(|applied| applied.fingerprint.as_ref()).map(|print| print.meaning.clone()).or(script),
+        checksum: applied
+            .and_then(|applied| applied.fingerprint.as_ref())
+            .map(|print| print.meaning.clone())
+            .or(script),
         duration_ms: applied.and_then(|applied| applied.duration_ms),
         estimate_ms: migration
             .and_then(|migration| migration.estimate)
             .map(|estimate| u64::try_from(estimate.as_millis()).unwrap_or(u64::MAX)),
-        by: applied.map(|applied| applied.by.clone()).filter(|by| !by.is_empty()),
+        by: applied
+            .map(|applied| applied.by.clone())
+            .filter(|by| !by.is_empty()),
         note,
     }
 }
@@ -129,12 +170,26 @@ struct Amend<'w> {
 }
 
 impl<'w> Amend<'w> {
-    async fn open(world: &'w World, wait: bool, sink: &mut dyn Sink, mut control: Control) -> Result<Self, Failure> {
+    async fn open(
+        world: &'w World,
+        wait: bool,
+        sink: &mut dyn Sink,
+        mut control: Control,
+    ) -> Result<Self, Failure> {
         let mut work = world.open(Purpose::Script).await?;
         let lease = lease::acquire(world, &mut *work, wait, sink, &mut control).await?;
-        let pen = Pen { run: world.run_id(), token: lease.token };
+        let pen = Pen {
+            run: world.run_id(),
+            token: lease.token,
+        };
         match journal_store::read(world, &mut *work).await {
-            Ok(history) => Ok(Amend { world, work, lease, history, pen }),
+            Ok(history) => Ok(Amend {
+                world,
+                work,
+                lease,
+                history,
+                pen,
+            }),
             Err(failure) => {
                 lease.release().await;
                 Err(failure)
@@ -143,7 +198,12 @@ impl<'w> Amend<'w> {
     }
 
     /// Writes the records, closes, and gives what was changed.
-    async fn close(mut self, what: &str, mut records: Vec<Writing>, changed: Vec<String>) -> Result<Vec<String>, Failure> {
+    async fn close(
+        mut self,
+        what: &str,
+        mut records: Vec<Writing>,
+        changed: Vec<String>,
+    ) -> Result<Vec<String>, Failure> {
         let mut outcome = Ok(());
         if !records.is_empty() {
             let detail = serde_json::json!({ "what": what, "by": self.world.who });
@@ -215,14 +275,25 @@ fn accept(
     version: &Version,
     why: &str,
 ) -> Result<Option<Writing>, Failure> {
-    let Some(migration) = migrations.iter().find(|migration| migration.version == *version) else {
-        return Err(Failure::usage("unknown-version", format!("there is no migration {version} in the folder")));
+    let Some(migration) = migrations
+        .iter()
+        .find(|migration| migration.version == *version)
+    else {
+        return Err(Failure::usage(
+            "unknown-version",
+            format!("there is no migration {version} in the folder"),
+        ));
     };
     let Some(UnitState::Applied(applied)) = history.units.get(version) else {
-        return Err(Failure::refused("not-applied", format!("{version} is not applied: there is nothing to accept")));
+        return Err(Failure::refused(
+            "not-applied",
+            format!("{version} is not applied: there is nothing to accept"),
+        ));
     };
     let undo = migration.undo.as_ref().map(|undo| undo.fingerprint.clone());
-    if applied.fingerprint.as_ref() == Some(&migration.up.fingerprint) && applied.undo_fingerprint == undo {
+    if applied.fingerprint.as_ref() == Some(&migration.up.fingerprint)
+        && applied.undo_fingerprint == undo
+    {
         return Ok(None);
     }
     let detail = UnitDetail {
@@ -234,7 +305,12 @@ fn accept(
         ..UnitDetail::default()
     };
     let hash = &migration.up.fingerprint.meaning;
-    Ok(Some(Writing::unit(journal::Event::Accepted, &version.0, hash, crate::steps::migrate::json(&detail))))
+    Ok(Some(Writing::unit(
+        journal::Event::Accepted,
+        &version.0,
+        hash,
+        crate::steps::migrate::json(&detail),
+    )))
 }
 
 async fn settle(
@@ -245,14 +321,25 @@ async fn settle(
     why: &str,
 ) -> Result<(Writing, String), Failure> {
     let Some(UnitState::InFlight(flight)) = amend.history.units.get(version).cloned() else {
-        let message = format!("{version} neither failed half way nor is in doubt: there is nothing to settle");
-        return Err(Failure::refused("nothing-to-settle", message).hint("`dunlin status` shows the state of each"));
+        let message = format!(
+            "{version} neither failed half way nor is in doubt: there is nothing to settle"
+        );
+        return Err(Failure::refused("nothing-to-settle", message)
+            .hint("`dunlin status` shows the state of each"));
     };
     let to = if done { "done" } else { "not_done" };
-    let why = if why.is_empty() { format!("{} said so", amend.world.who) } else { why.to_owned() };
+    let why = if why.is_empty() {
+        format!("{} said so", amend.world.who)
+    } else {
+        why.to_owned()
+    };
     let blocks = journal_store::blocks(amend.world, &mut *amend.work, &version.0, &flight).await?;
     if let Some(block) = blocks.iter().find(|block| !block.done) {
-        let detail = BlockDetail { to: to.into(), why, ..BlockDetail::default() };
+        let detail = BlockDetail {
+            to: to.into(),
+            why,
+            ..BlockDetail::default()
+        };
         let record = Writing::block(
             journal::Event::Settled,
             &version.0,
@@ -260,23 +347,45 @@ async fn settle(
             &block.hash,
             crate::steps::migrate::json(&detail),
         );
-        let said = format!("{version}: `{}` counts as {}; `dunlin {}` goes on", block.detail.head, to.replace('_', " "), flight.direction);
+        let said = format!(
+            "{version}: `{}` counts as {}; `dunlin {}` goes on",
+            block.detail.head,
+            to.replace('_', " "),
+            flight.direction
+        );
         return Ok((record, said));
     }
-    let migration = migrations.iter().find(|migration| migration.version == *version);
+    let migration = migrations
+        .iter()
+        .find(|migration| migration.version == *version);
     // Taken back half way and said to be done: it is not applied any more.
     let applied = done == (flight.direction == journal::Direction::Up);
     let detail = UnitDetail {
         to: if applied { "done" } else { "not_done" }.into(),
         why,
         by: amend.world.who.clone(),
-        name: migration.map(|migration| migration.name.clone()).unwrap_or_default(),
+        name: migration
+            .map(|migration| migration.name.clone())
+            .unwrap_or_default(),
         fingerprint: migration.map(|migration| migration.up.fingerprint.clone()),
-        undo_fingerprint: migration.and_then(|migration| migration.undo.as_ref()).map(|undo| undo.fingerprint.clone()),
+        undo_fingerprint: migration
+            .and_then(|migration| migration.undo.as_ref())
+            .map(|undo| undo.fingerprint.clone()),
         ..UnitDetail::default()
     };
-    let record = Writing::unit(journal::Event::Settled, &version.0, &flight.hash, crate::steps::migrate::json(&detail));
-    Ok((record, format!("{version} counts as {}", if applied { "applied" } else { "pending" })))
+    let record = Writing::unit(
+        journal::Event::Settled,
+        &version.0,
+        &flight.hash,
+        crate::steps::migrate::json(&detail),
+    );
+    Ok((
+        record,
+        format!(
+            "{version} counts as {}",
+            if applied { "applied" } else { "pending" }
+        ),
+    ))
 }
 
 /// Moves the recorded version without running SQL.
@@ -293,43 +402,83 @@ pub async fn reset(
     }
     let zero = to.0.trim_start_matches('0').is_empty();
     if !zero && !migrations.iter().any(|migration| migration.version == *to) {
-        return Err(Failure::usage("unknown-version", format!("there is no migration {to} in the folder")));
+        return Err(Failure::usage(
+            "unknown-version",
+            format!("there is no migration {to} in the folder"),
+        ));
     }
     let amend = Amend::open(world, wait, sink, control).await?;
     let (mut records, mut changed) = (vec![], vec![]);
     for (version, state) in &amend.history.units {
         if version > to && !matches!(state, UnitState::Absent { failed: None }) {
-            records.push(marking(world, version, migrations, "not_done", journal::Event::Reset));
+            records.push(marking(
+                world,
+                version,
+                migrations,
+                "not_done",
+                journal::Event::Reset,
+            ));
             changed.push(format!("{version} counts as pending"));
         }
     }
-    for migration in migrations.iter().filter(|migration| migration.version <= *to) {
+    for migration in migrations
+        .iter()
+        .filter(|migration| migration.version <= *to)
+    {
         if !amend.history.is_applied(&migration.version) {
-            records.push(marking(world, &migration.version, migrations, "done", journal::Event::Reset));
+            records.push(marking(
+                world,
+                &migration.version,
+                migrations,
+                "done",
+                journal::Event::Reset,
+            ));
             changed.push(format!("{} counts as applied", migration.version));
         }
     }
     amend.close("reset", records, changed).await
 }
 
-fn marking(world: &World, version: &Version, migrations: &[Arc<Migration>], to: &str, event: journal::Event) -> Writing {
-    let migration = migrations.iter().find(|migration| migration.version == *version);
+fn marking(
+    world: &World,
+    version: &Version,
+    migrations: &[Arc<Migration>],
+    to: &str,
+    event: journal::Event,
+) -> Writing {
+    let migration = migrations
+        .iter()
+        .find(|migration| migration.version == *version);
     let detail = UnitDetail {
         to: to.into(),
         by: world.who.clone(),
-        name: migration.map(|migration| migration.name.clone()).unwrap_or_default(),
+        name: migration
+            .map(|migration| migration.name.clone())
+            .unwrap_or_default(),
         fingerprint: migration.map(|migration| migration.up.fingerprint.clone()),
-        undo_fingerprint: migration.and_then(|migration| migration.undo.as_ref()).map(|undo| undo.fingerprint.clone()),
+        undo_fingerprint: migration
+            .and_then(|migration| migration.undo.as_ref())
+            .map(|undo| undo.fingerprint.clone()),
         ..UnitDetail::default()
     };
-    let hash = migration.map(|migration| migration.up.fingerprint.meaning.clone()).unwrap_or_default();
-    Writing::unit(event, &version.0, &hash, crate::steps::migrate::json(&detail))
+    let hash = migration
+        .map(|migration| migration.up.fingerprint.meaning.clone())
+        .unwrap_or_default();
+    Writing::unit(
+        event,
+        &version.0,
+        &hash,
+        crate::steps::migrate::json(&detail),
+    )
 }
 
 /// The refusal of a protected database.
 pub fn protected(verb: &str) -> Failure {
-    Failure::refused("protected", format!("`{verb}` is refused: this database is protected"))
-        .hint("take `protected = true` out of its section if you are sure")
+    Failure::refused(
+        "protected",
+        format!("`{verb}` is refused: this database is protected"),
+    )
+    .hint("take `protected = true` out of its section if you are sure")
 }
 
 /// Takes an existing database as a version: every script up to it counts as applied, none is run.
@@ -342,23 +491,44 @@ pub async fn baseline(
     control: Control,
 ) -> Result<Vec<String>, Failure> {
     let amend = Amend::open(world, wait, sink, control).await?;
-    if let Some((version, _)) = amend.history.applied().next() {
-        let message = format!("a baseline is for a database without a record, and {version} is recorded as applied");
-        let failure = Failure::refused("not-empty", message).hint("`dunlin reset --to V` moves a recorded version");
+    let standing = amend
+        .history
+        .applied()
+        .next()
+        .map(|(version, _)| version.clone());
+    if let Some(version) = standing {
+        let message = format!(
+            "a baseline is for a database without a record, and {version} is recorded as applied"
+        );
+        let failure = Failure::refused("not-empty", message)
+            .hint("`dunlin reset --to V` moves a recorded version");
         return Err(amend.give_up(failure).await);
     }
-    if let Some((version, _)) = amend.history.in_flight().next() {
+    let half = amend
+        .history
+        .in_flight()
+        .next()
+        .map(|(version, _)| version.clone());
+    if let Some(version) = half {
         let failure = Failure::refused("half-way", format!("{version} stands half way"));
         return Err(amend.give_up(failure).await);
     }
-    let mut versions: Vec<Version> =
-        migrations.iter().map(|migration| migration.version.clone()).filter(|version| version <= at).collect();
+    let mut versions: Vec<Version> = migrations
+        .iter()
+        .map(|migration| migration.version.clone())
+        .filter(|version| version <= at)
+        .collect();
     if !versions.contains(at) {
         versions.push(at.clone());
     }
-    let records = versions.iter().map(|version| marking(world, version, migrations, "done", journal::Event::Baseline));
+    let records = versions
+        .iter()
+        .map(|version| marking(world, version, migrations, "done", journal::Event::Baseline));
     let records = records.collect();
-    let changed = versions.iter().map(|version| format!("{version} counts as applied")).collect();
+    let changed = versions
+        .iter()
+        .map(|version| format!("{version} counts as applied"))
+        .collect();
     amend.close("baseline", records, changed).await
 }
 
@@ -379,20 +549,30 @@ pub async fn unlock(world: &World, force: bool) -> Result<Unlocked, Failure> {
     let mut reader = world.open(Purpose::Read).await?;
     let holder = dunlin_engines::lease::look(&*world.engine, &world.names, &mut *reader).await;
     reader.close().await;
-    let Some(found) = holder.clone() else { return Ok(Unlocked::default()) };
+    let Some(found) = holder.clone() else {
+        return Ok(Unlocked::default());
+    };
     if found.held && !force {
-        let message = format!("{} holds the lease since {} and lives", found.who, found.since);
+        let message = format!(
+            "{} holds the lease since {} and lives",
+            found.who, found.since
+        );
         return Err(Failure::new(FailureClass::Locked, "locked", message)
             .hint("wait for it; or, if you are sure that it must go, `dunlin unlock --force` ends its session"));
     }
     let refused = |error: dunlin_engines::DbError| trouble::refused(&error, "cannot unlock");
-    let mut lock = dunlin_engines::lease::lock(&*world.engine, &world.names).await.map_err(refused)?;
+    let mut lock = dunlin_engines::lease::lock(&*world.engine, &world.names)
+        .await
+        .map_err(refused)?;
     let mut changed = vec![];
     if found.held {
         lock.break_stopped(true).await.map_err(refused)?;
         changed.push(format!("the session of {} was ended", found.who));
     } else {
-        changed.push(format!("the note that {} left was cleared: it is dead", found.who));
+        changed.push(format!(
+            "the note that {} left was cleared: it is dead",
+            found.who
+        ));
     }
     lock.clear_note().await.map_err(refused)?;
     Ok(Unlocked { holder, changed })
