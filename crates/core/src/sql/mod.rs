@@ -2,6 +2,22 @@
 //!
 //! Nothing here knows an engine: the rules of each come as [`LexRules`] from its dialect, and so does the classifying.
 
+pub mod lexer;
+pub mod normal;
+pub mod place;
+pub mod split;
+pub mod transaction;
+
+mod body;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use lexer::{Lexer, Token, TokenKind, lex};
+pub use normal::fingerprint;
+pub use place::{Placed, substitute};
+pub use split::split;
+
 use std::ops::Range;
 
 /// What changes lexing. Made by a dialect from its engine and the session's mode.
@@ -32,6 +48,14 @@ pub struct LexRules {
     pub delimiter_command: bool,
     /// psql's `COPY … FROM stdin` blocks and `\` meta commands are recognised.
     pub copy_blocks: bool,
+    /// `@name` and `@@name` are variables (elsewhere `@` belongs to operators).
+    pub at_variables: bool,
+    /// A word may begin with a digit or with `$` (`2fa_tokens`).
+    pub digit_words: bool,
+    /// Operators are runs of operator characters, as extensions may define new ones (`@>`, `?|`, `<->`).
+    pub custom_operators: bool,
+    /// A lone carriage return ends a line comment.
+    pub cr_ends_line: bool,
     /// Bodies: triggers and routines hold `BEGIN … END` blocks with `;` inside.
     pub bodies: Bodies,
 }

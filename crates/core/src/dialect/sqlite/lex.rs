@@ -1,10 +1,15 @@
 //! How scripts are lexed, and what each statement is.
 
-use crate::sql::{LexMode, LexRules, StatementClass};
+use crate::sql::{Bodies, LexMode, LexRules, StatementClass};
 
-/// The lexing rules under a session's mode.
+/// The lexing rules. No mode of a session changes them.
 pub fn rules(_mode: &LexMode) -> LexRules {
-    LexRules::default()
+    LexRules {
+        backticks: true,
+        brackets: true,
+        bodies: Bodies::Triggers,
+        ..LexRules::default()
+    }
 }
 
 /// The class of one statement.

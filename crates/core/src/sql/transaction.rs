@@ -1,0 +1,62 @@
+//! Transaction control in scripts: the outermost pair is taken over by the runner, everything else is refused.
+
+use super::{LexRules, Lexer, TokenKind};
+
+/// The first words of a statement in upper case, as far as only words follow each other.
+fn words(sql: &str, rules: &LexRules) -> Vec<String> {
+    const ENOUGH: usize = 5;
+    Lexer::new(sql, rules)
+        .filter(|token| token.kind.is_code())
+        .filter(|token| {
+            !matches!(
+                token.kind,
+                TokenKind::VersionedOpen | TokenKind::VersionedClose
+            )
+        })
+        .take_while(|token| token.kind == TokenKind::Word)
+        .take(ENOUGH)
+        .map(|token| token.text(sql).to_ascii_uppercase())
+        .collect()
+}
+
+fn begins_with(words: &[String], wanted: &[&str]) -> bool {
+    words.len() >= wanted.len()
+        && words
+            .iter()
+            .zip(wanted)
+            .all(|(word, wanted)| word == wanted)
+}
+
+/// Whether the statement begins a transaction: `BEGIN`, `BEGIN IMMEDIATE`, `START TRANSACTION …`.
+pub fn is_transaction_begin(sql: &str, rules: &LexRules) -> bool {
+    let words = words(sql, rules);
+    let words = words.as_slice();
+    if begins_with(words, &["BEGIN"]) {
+        // `BEGIN NOT ATOMIC` is a compound statement.
+        return words.get(1).is_none_or(|word| word != "NOT");
+    }
+    begins_with(words, &["START", "TRANSACTION"])
+}
+
+/// Whether the statement ends a transaction well: `COMMIT`, `END`, `END TRANSACTION`.
+pub fn is_transaction_commit(sql: &str, rules: &LexRules) -> bool {
+    let words = words(sql, rules);
+    let prepared = words.get(1).is_some_and(|word| word == "PREPARED");
+    (begins_with(&words, &["COMMIT"]) && !prepared) || begins_with(&words, &["END"])
+}
+
+/// Whether the statement controls transactions in any way, the two above included.
+pub fn is_transaction_control(sql: &str, rules: &LexRules) -> bool {
+    if is_transaction_begin(sql, rules) || is_transaction_commit(sql, rules) {
+        return true;
+    }
+    let words = words(sql, rules);
+    let single = ["COMMIT", "ROLLBACK", "ABORT", "SAVEPOINT", "XA"];
+    words
+        .first()
+        .is_some_and(|word| single.contains(&word.as_str()))
+        || begins_with(&words, &["RELEASE"])
+        || begins_with(&words, &["PREPARE", "TRANSACTION"])
+        || begins_with(&words, &["SET", "AUTOCOMMIT"])
+        || begins_with(&words, &["SET", "SESSION", "AUTOCOMMIT"])
+}
