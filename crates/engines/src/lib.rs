@@ -184,6 +184,15 @@ impl Batch {
         }
     }
 
+    /// An empty batch with room for `rows` rows whose texts and blobs take `bytes`.
+    pub fn with_capacity(width: usize, rows: usize, bytes: usize) -> Self {
+        Batch {
+            width,
+            arena: Vec::with_capacity(bytes),
+            cells: Vec::with_capacity(width * rows),
+        }
+    }
+
     /// Adds the next cell, row by row, left to right.
     pub fn push(&mut self, cell: Cell<'_>) {
         let from = self.arena.len();

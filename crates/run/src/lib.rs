@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod control;
+pub mod digest;
 pub mod executor;
 pub mod journal_store;
 pub mod lease;

@@ -73,6 +73,11 @@ pub fn bucket(hash: u128, count: u32) -> u32 {
     ((u64::try_from(hash >> 96).unwrap_or(0) * u64::from(count)) >> 32) as u32
 }
 
+/// The hash of a text, with the same function and seed.
+pub fn text_hash(text: &str) -> u128 {
+    xxh3_128_with_seed(text.as_bytes(), SEED)
+}
+
 /// What was noticed of one column's cells.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Noticed {

@@ -228,6 +228,18 @@ pub enum Epoch {
     JulianDay,
 }
 
+impl Epoch {
+    /// The unit as people say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Epoch::Seconds => "seconds since 1970",
+            Epoch::Milliseconds => "milliseconds since 1970",
+            Epoch::Microseconds => "microseconds since 1970",
+            Epoch::JulianDay => "Julian days",
+        }
+    }
+}
+
 /// An integer in a column of times, told by its magnitude: seconds, milliseconds and microseconds since 1970 do not
 /// overlap between 1973 and 5138. What lies outside could be anything (a year, a day count) and is not read.
 pub(crate) fn from_integer(n: i64) -> Option<(i64, Epoch)> {
