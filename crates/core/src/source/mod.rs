@@ -1,7 +1,23 @@
 //! Bytes to documents: `dunlin.toml`, folders of migrations, headers, placeholders. All faults of all files at once.
 
+mod build;
+pub mod config;
+pub mod dotenv;
+pub mod duration;
+pub mod expand;
+pub mod grammar;
+pub mod nearest;
+pub mod pattern;
+pub mod shape;
+
+#[cfg(test)]
+mod config_tests;
+
+use crate::finding::Finding;
 use crate::redact::SecretUrl;
 use crate::sql::Fingerprint;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -21,10 +37,30 @@ pub struct Project {
     pub databases: Vec<DatabaseConfig>,
     /// `[privacy] sensitive`.
     pub sensitive: Vec<String>,
+    /// `--env NAME`, where one was chosen.
+    pub env: Option<String>,
+    /// Everything that the file says, typed, environment laid over and variables expanded.
+    pub file: grammar::ProjectFile,
+    /// Where each value of the file stands, by JSON pointer.
+    pub places: shape::Places,
+    /// The environment with `.env` beneath it.
+    pub environment: expand::Environment,
+    /// Faults that count only for whoever uses the value; see [`Project::select`] and [`Project::faults_under`].
+    pub deferred: Vec<Deferred>,
+}
+
+/// A fault of a value that nobody may ever use: a variable missing in the URL of another database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferred {
+    /// The value's JSON pointer.
+    pub path: String,
+    /// What is wrong with it.
+    pub finding: Finding,
 }
 
 /// What `out_of_order` says of a pending version below the newest applied one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OutOfOrder {
     /// Refuse.
     #[default]
@@ -36,7 +72,8 @@ pub enum OutOfOrder {
 }
 
 /// What `on_failure` says of a migration that fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Take it back: transaction, else derived inverse, else backup.
     #[default]
@@ -48,7 +85,8 @@ pub enum OnFailure {
 }
 
 /// When a backup is made before `up`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum BackupPolicy {
     /// Where a migration asks for one.
     #[default]
@@ -60,7 +98,8 @@ pub enum BackupPolicy {
 }
 
 /// What happens with `version.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum ManifestPolicy {
     /// Read it.
     #[default]
@@ -78,6 +117,8 @@ pub struct DatabaseConfig {
     pub name: String,
     /// Where it is.
     pub url: SecretUrl,
+    /// The folder from which a relative file in the URLs is meant; `None`: the working directory (`--url`).
+    pub base_dir: Option<PathBuf>,
     /// The way around a transaction pooler.
     pub direct_url: Option<SecretUrl>,
     /// Whether `url` leads through a transaction pooler.
