@@ -3,6 +3,7 @@
 //! An [`Engine`] is an address; it opens [`Session`]s. What SQL is sent is decided above; what native errors mean is
 //! asked of the dialect. Each engine's folder has the same file names.
 
+mod gate;
 pub mod lease;
 #[cfg(feature = "mysql")]
 pub mod mysql;

@@ -1,51 +1,294 @@
-//! Addresses: URLs as people write them, and opening sessions.
+//! Opening sessions: connecting, then one round trip that pins what is to be pinned and asks what is to be known.
 
+use super::address::{self, Address};
+use super::session::{MysqlSession, db_error};
 use crate::{DbError, Engine, Purpose, Session, Settings};
 use async_trait::async_trait;
 use dunlin_core::dialect::Dialect;
+use dunlin_core::dialect::mysql::Mysql;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder};
 
-/// An address of a server.
-#[derive(Debug)]
+/// What the protocol allows at most. Given so that the driver does not ask the server; the server's own bound
+/// (`max_allowed_packet`) is the server's to enforce.
+const PACKET_MAX: usize = 1 << 30;
+
+/// The strict mode of Dunlin's own sessions: the default of MySQL 8 without ONLY_FULL_GROUP_BY, which judges queries
+/// and protects no data.
+const STRICT: &str = "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+
+/// A living holder of the lease must not be taken for an idle one: the longest bound that every version takes.
+const LEASE_WAIT: u32 = 31_536_000;
+
+/// The address of a MySQL or MariaDB database.
+#[derive(Debug, Clone)]
 pub struct MysqlEngine {
     url: SecretUrl,
+    address: Address,
+    settings: Settings,
+}
+
+/// What the server said of itself.
+#[derive(Default)]
+struct Told {
+    version: String,
+    sql_mode: String,
+    galera: bool,
 }
 
 impl MysqlEngine {
     /// Reads the URL; connects to nothing.
-    pub fn new(url: &SecretUrl, _settings: Settings) -> Result<Self, DbError> {
-        Ok(MysqlEngine { url: url.clone() })
+    pub fn new(url: &SecretUrl, settings: Settings) -> Result<Self, DbError> {
+        Ok(MysqlEngine {
+            url: url.clone(),
+            address: address::parse(url)?,
+            settings,
+        })
+    }
+
+    fn options(&self) -> Opts {
+        let address = &self.address;
+        OptsBuilder::default()
+            .ip_or_hostname(address.host.as_str())
+            .tcp_port(address.port)
+            .socket(address.socket.as_deref())
+            .prefer_socket(false)
+            .user(address.user.as_deref())
+            .pass(address.password.as_deref())
+            .db_name(address.database.as_deref())
+            .max_allowed_packet(Some(PACKET_MAX))
+            // The driver's own idea of when an idle connection is stale: it only matters to its pool.
+            .wait_timeout(Some(LEASE_WAIT as usize))
+            .client_found_rows(false)
+            .into()
+    }
+
+    fn place(&self) -> String {
+        match &self.address {
+            Address {
+                socket: Some(socket),
+                ..
+            } => socket.clone(),
+            Address { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Address { host, port, .. } => format!("{host}:{port}"),
+        }
+    }
+
+    /// Connects and logs in.
+    pub(super) async fn dial(&self) -> Result<Conn, DbError> {
+        let patience = self.address.connect_timeout;
+        match tokio::time::timeout(patience, Conn::new(self.options())).await {
+            Ok(Ok(conn)) => Ok(conn),
+            Ok(Err(error)) => Err(self.opening_error(&error)),
+            Err(_) => Err(DbError::new(
+                ErrorClass::Unreachable,
+                format!("nobody answered at {} within {patience:?}", self.place()),
+            )),
+        }
+    }
+
+    /// An error while opening: what would be "lost" later is "unreachable" now.
+    fn opening_error(&self, error: &mysql_async::Error) -> DbError {
+        let mut error = db_error(error);
+        if error.class == ErrorClass::ConnectionLost {
+            if error.code == "1053" {
+                error.class = ErrorClass::Starting;
+            } else {
+                let cause = error
+                    .message
+                    .rsplit(": ")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                error = DbError::new(
+                    ErrorClass::Unreachable,
+                    format!("nobody answers at {}: {cause}", self.place()),
+                );
+            }
+        }
+        error
+    }
+
+    /// The settings of a session, as one SET; empty: none.
+    fn pins(&self, purpose: Purpose) -> String {
+        let mut pins: Vec<String> = vec![];
+        if purpose == Purpose::Script && !self.settings.lock_timeout.is_zero() {
+            // Whole seconds, at least one: that is all that both servers take. It bounds the wait for a table's
+            // definition, which is what DDL waits for; row locks keep the server's own bound.
+            let seconds = self.settings.lock_timeout.as_millis().div_ceil(1000).max(1);
+            pins.push(format!("lock_wait_timeout = {seconds}"));
+        }
+        if purpose == Purpose::Script {
+            if !self.settings.sql_mode.is_empty() {
+                pins.push(format!(
+                    "sql_mode = {}",
+                    Mysql.literal(&self.settings.sql_mode)
+                ));
+            }
+        } else {
+            pins.push("time_zone = '+00:00'".into());
+            pins.push(format!("sql_mode = '{STRICT}'"));
+            pins.push("autocommit = 1".into());
+        }
+        if purpose == Purpose::Lease {
+            pins.push(format!("wait_timeout = {LEASE_WAIT}"));
+        }
+        if purpose != Purpose::Script {
+            pins.push("NAMES utf8mb4".into());
+        }
+        if purpose == Purpose::Script && !self.settings.statement_timeout.is_zero() {
+            // Each server has its own variable and skips the other's comment: MariaDB skips 507xx.
+            let ms = self.settings.statement_timeout.as_millis();
+            let (whole, part) = (ms / 1000, ms % 1000);
+            pins.push(format!(
+                "@dunlin_pin = NULL /*M!100101 , max_statement_time = {whole}.{part:03} */ \
+                 /*!50708 , max_execution_time = {ms} */"
+            ));
+        }
+        if pins.is_empty() {
+            return String::new();
+        }
+        format!("SET {}", pins.join(", "))
+    }
+
+    /// One round trip: pins, and what the server is.
+    async fn set_up(&self, conn: &mut Conn, purpose: Purpose) -> Result<Told, mysql_async::Error> {
+        let mut texts = vec![];
+        let pins = self.pins(purpose);
+        if !pins.is_empty() {
+            texts.push(pins);
+        }
+        if purpose == Purpose::Read {
+            texts.push("SET SESSION TRANSACTION READ ONLY".into());
+        }
+        // SHOW leaves out what a server does not know, where SELECT would fail.
+        let wide = matches!(purpose, Purpose::Script | Purpose::Lease);
+        texts.push(if wide {
+            "SHOW VARIABLES WHERE Variable_name IN ('version', 'sql_mode', 'wsrep_on', 'wsrep_provider')".into()
+        } else {
+            "SELECT 'version', @@version".into()
+        });
+        let mut result = conn.query_iter(texts.join("; ")).await?;
+        let mut told = Told::default();
+        let mut galera = (false, true);
+        loop {
+            for (name, value) in result.collect::<(String, String)>().await? {
+                match name.to_ascii_lowercase().as_str() {
+                    "version" => told.version = value,
+                    "sql_mode" => told.sql_mode = value,
+                    "wsrep_on" => galera.0 = matches!(value.as_str(), "ON" | "1"),
+                    "wsrep_provider" => galera.1 = !value.is_empty() && value != "none",
+                    _ => {}
+                }
+            }
+            if result.is_empty() {
+                break;
+            }
+        }
+        result.drop_result().await?;
+        told.galera = galera.0 && galera.1;
+        Ok(told)
+    }
+
+    async fn session(&self, purpose: Purpose) -> Result<MysqlSession, DbError> {
+        let mut conn = self.dial().await?;
+        let told = self
+            .set_up(&mut conn, purpose)
+            .await
+            .map_err(|error| self.opening_error(&error))?;
+        if told.galera {
+            let mut error = DbError::new(
+                ErrorClass::Other,
+                "the server is a node of a Galera cluster (wsrep_on = ON), which Dunlin refuses: its locks are not \
+                 cluster-wide and a COMMIT may still fail on another node's word",
+            );
+            error.code = "galera".into();
+            error.hint = Some("run against a single primary server".into());
+            return Err(error);
+        }
+        Ok(MysqlSession::new(
+            conn,
+            self.clone(),
+            purpose,
+            &told.version,
+            &told.sql_mode,
+        ))
+    }
+
+    fn at(&self, database: Option<&str>) -> MysqlEngine {
+        let mut other = self.clone();
+        other.address.database = database.map(str::to_owned);
+        other
+    }
+
+    /// Runs one statement without a current database.
+    async fn maintain(&self, sql: &str) -> Result<(), DbError> {
+        let mut session = self.at(None).session(Purpose::Tool).await?;
+        let done = session.execute(sql).await.map(|_| ());
+        Box::new(session).close().await;
+        done
+    }
+
+    fn own_database(&self) -> Result<String, DbError> {
+        self.address
+            .database
+            .as_deref()
+            .map(|name| Mysql.quote(name))
+            .ok_or_else(|| DbError::new(ErrorClass::DatabaseMissing, "the URL names no database"))
     }
 }
 
 #[async_trait]
 impl Engine for MysqlEngine {
     fn dialect(&self) -> &'static dyn Dialect {
-        &dunlin_core::dialect::mysql::Mysql
+        &Mysql
     }
+
     fn describe(&self) -> String {
         self.url.to_string()
     }
+
     fn database(&self) -> String {
-        String::new()
+        self.address.database.clone().unwrap_or_default()
     }
-    async fn open(&self, _purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+
+    async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
+        let mut session = self.session(purpose).await?;
+        if purpose == Purpose::Script {
+            for statement in &self.settings.prelude {
+                session.execute(statement).await?;
+            }
+        }
+        Ok(Box::new(session))
     }
+
     async fn create_database(&self) -> Result<(), DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+        let name = self.own_database()?;
+        self.maintain(&format!(
+            "CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4"
+        ))
+        .await
     }
+
     async fn drop_database(&self) -> Result<(), DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+        let name = self.own_database()?;
+        self.maintain(&format!("DROP DATABASE IF EXISTS {name}"))
+            .await
     }
-    fn sibling(&self, _database: &str) -> Result<Box<dyn Engine>, DbError> {
-        Err(DbError::new(ErrorClass::Unreachable, "not written yet"))
+
+    fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError> {
+        Ok(Box::new(self.at(Some(database))))
     }
+
     fn file(&self) -> Option<&std::path::Path> {
         None
     }
+
     fn secrets(&self) -> Vec<String> {
-        self.url.secrets()
+        let mut secrets = self.url.secrets();
+        secrets.extend(self.address.password.clone());
+        secrets
     }
 }

@@ -1,3 +1,8 @@
-//! Mysql sessions.
+//! MySQL and MariaDB sessions.
 
+mod address;
+pub mod bulk;
+pub mod cancel;
 pub mod connect;
+pub mod session;
+mod values;

@@ -1,3 +1,9 @@
-//! Postgres sessions.
+//! PostgreSQL sessions.
 
+mod address;
+pub mod bulk;
+pub mod cancel;
 pub mod connect;
+pub mod session;
+mod values;
+mod wire;

@@ -1,0 +1,294 @@
+//! One MySQL or MariaDB connection.
+
+use super::bulk;
+use super::cancel::Canceller;
+use super::connect::MysqlEngine;
+use super::values::{Shape, bound, read, shape, value};
+use crate::gate::Gate;
+use crate::{Cancel, DbError, Purpose, RowSource, Session};
+use async_trait::async_trait;
+use dunlin_core::dialect::mysql::Mysql;
+use dunlin_core::dialect::{Caps, Dialect};
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::sql::LexMode;
+use dunlin_core::value::{Row, Value};
+use mysql_async::consts::StatusFlags;
+use mysql_async::prelude::{Protocol, Queryable};
+use mysql_async::{Conn, DriverError, IoError, Params, QueryResult};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a polite end may take.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// One MySQL or MariaDB connection.
+pub struct MysqlSession {
+    conn: Conn,
+    engine: MysqlEngine,
+    purpose: Purpose,
+    caps: Caps,
+    lex_mode: LexMode,
+    gate: Arc<Gate>,
+    in_transaction: bool,
+}
+
+/// An error of the driver or server, classed.
+pub(super) fn db_error(error: &mysql_async::Error) -> DbError {
+    match error {
+        mysql_async::Error::Server(native) => {
+            let code = native.code.to_string();
+            DbError {
+                class: Mysql.error_class(&code, &native.message),
+                hint: Mysql.error_hint(&code, &native.message),
+                code,
+                message: native.message.clone(),
+                position: None,
+            }
+        }
+        mysql_async::Error::Io(IoError::Tls(tls)) => {
+            DbError::new(ErrorClass::Tls, format!("TLS failed: {tls}"))
+        }
+        mysql_async::Error::Io(IoError::Io(io)) => DbError::new(
+            ErrorClass::ConnectionLost,
+            format!("the connection to the server was lost: {io}"),
+        ),
+        mysql_async::Error::Driver(DriverError::ConnectionClosed) => DbError::new(
+            ErrorClass::ConnectionLost,
+            "the connection to the server was lost",
+        ),
+        mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => DbError::new(
+            ErrorClass::Tls,
+            "the URL asks for an encrypted connection and the server offers none",
+        ),
+        mysql_async::Error::Driver(DriverError::PacketTooLarge) => DbError::new(
+            ErrorClass::Data,
+            "a packet is larger than the protocol allows (1 GB)",
+        ),
+        mysql_async::Error::Driver(
+            DriverError::PacketOutOfOrder | DriverError::UnexpectedPacket { .. },
+        ) => DbError::new(
+            ErrorClass::ConnectionLost,
+            "the server sent something that is not the protocol, so the connection was given up",
+        ),
+        mysql_async::Error::Driver(DriverError::UnknownAuthPlugin { name }) => DbError::new(
+            ErrorClass::AuthFailed,
+            format!("the account's way of logging in (`{name}`) is not known here"),
+        ),
+        other => DbError::new(ErrorClass::Other, other.to_string()),
+    }
+}
+
+/// The rows of the first result as values, with whatever follows read and thrown away.
+async fn all_rows<P: Protocol>(
+    mut result: QueryResult<'_, 'static, P>,
+) -> Result<Vec<Row>, mysql_async::Error> {
+    let shapes: Vec<Shape> = result.columns_ref().iter().map(shape).collect();
+    let mut all = vec![];
+    let mut scratch = String::new();
+    while let Some(row) = result.next().await? {
+        let cells = shapes.iter().enumerate().map(|(at, shape)| {
+            let native = row.as_ref(at).unwrap_or(&mysql_async::Value::NULL);
+            value(read(*shape, native, &mut scratch))
+        });
+        all.push(cells.collect());
+    }
+    result.drop_result().await?;
+    Ok(all)
+}
+
+impl MysqlSession {
+    pub(super) fn new(
+        conn: Conn,
+        engine: MysqlEngine,
+        purpose: Purpose,
+        version: &str,
+        sql_mode: &str,
+    ) -> Self {
+        MysqlSession {
+            conn,
+            engine,
+            purpose,
+            caps: Mysql.caps(version),
+            lex_mode: LexMode {
+                sql_mode: sql_mode.to_ascii_uppercase(),
+                ..LexMode::default()
+            },
+            gate: Gate::new(),
+            in_transaction: false,
+        }
+    }
+
+    pub(super) fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Before each statement: a late cancel is drained.
+    pub(super) async fn ready(&mut self) -> Result<(), DbError> {
+        if self.gate.must_drain().await {
+            self.drain().await?;
+        }
+        Ok(())
+    }
+
+    /// After each statement.
+    pub(super) async fn finished<T>(
+        &mut self,
+        outcome: Result<T, mysql_async::Error>,
+    ) -> Result<T, DbError> {
+        self.look();
+        let outcome = outcome.map_err(|error| db_error(&error));
+        if let Err(error) = &outcome {
+            match error.class {
+                // These end the transaction on the server, not only the statement.
+                ErrorClass::Deadlock | ErrorClass::ConnectionLost => self.in_transaction = false,
+                _ => {}
+            }
+        }
+        if self.gate.must_drain().await {
+            let drained = self.drain().await;
+            if outcome.is_ok() {
+                drained?;
+            }
+        }
+        outcome
+    }
+
+    /// The server says with each answer whether a transaction is open.
+    fn look(&mut self) {
+        if let Some(answer) = self.conn.last_ok_packet() {
+            self.in_transaction = answer
+                .status_flags()
+                .contains(StatusFlags::SERVER_STATUS_IN_TRANS);
+        }
+    }
+
+    /// Sends something that a late cancel may hit.
+    async fn drain(&mut self) -> Result<(), DbError> {
+        for _ in 0..3 {
+            match self
+                .conn
+                .query_drop("DO 0")
+                .await
+                .map_err(|error| db_error(&error))
+            {
+                Err(error) if error.class == ErrorClass::Cancelled => {}
+                outcome => return outcome,
+            }
+        }
+        Ok(())
+    }
+
+    async fn text(&mut self, sql: &str) -> Result<u64, mysql_async::Error> {
+        let result = self.conn.query_iter(sql).await?;
+        let changed = result.affected_rows();
+        let reads = !result.columns_ref().is_empty();
+        result.drop_result().await?;
+        Ok(if reads { 0 } else { changed })
+    }
+
+    async fn prepared(&mut self, sql: &str, params: Params) -> Result<u64, mysql_async::Error> {
+        let result = self.conn.exec_iter(sql, params).await?;
+        let changed = result.affected_rows();
+        let reads = !result.columns_ref().is_empty();
+        result.drop_result().await?;
+        Ok(if reads { 0 } else { changed })
+    }
+
+    /// The driver always lets a text hold several statements. Scripts are cut into statements by the splitter; any
+    /// other text that could hold a second one goes by the prepared protocol, which takes exactly one.
+    fn may_be_text(&self, sql: &str) -> bool {
+        self.purpose == Purpose::Script || !sql.trim_end_matches([';', ' ', '\n']).contains(';')
+    }
+}
+
+#[async_trait]
+impl Session for MysqlSession {
+    fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    fn dialect(&self) -> &'static dyn Dialect {
+        &Mysql
+    }
+
+    fn lex_mode(&self) -> &LexMode {
+        &self.lex_mode
+    }
+
+    async fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
+        self.ready().await?;
+        let outcome = if self.may_be_text(sql) {
+            self.text(sql).await
+        } else {
+            self.prepared(sql, Params::Empty).await
+        };
+        self.finished(outcome).await
+    }
+
+    async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
+        self.ready().await?;
+        let params = Params::Positional(params.iter().map(bound).collect());
+        let outcome = self.prepared(sql, params).await;
+        self.finished(outcome).await
+    }
+
+    async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        self.ready().await?;
+        // Without values a text costs one round trip where a prepared statement costs two.
+        let outcome = if params.is_empty() && self.may_be_text(sql) {
+            match self.conn.query_iter(sql).await {
+                Ok(result) => all_rows(result).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            let params = match params {
+                [] => Params::Empty,
+                some => Params::Positional(some.iter().map(bound).collect()),
+            };
+            match self.conn.exec_iter(sql, params).await {
+                Ok(result) => all_rows(result).await,
+                Err(error) => Err(error),
+            }
+        };
+        self.finished(outcome).await
+    }
+
+    async fn copy_in(&mut self, _sql: &str, _data: &str) -> Result<u64, DbError> {
+        Err(DbError::new(
+            ErrorClass::Syntax,
+            "this engine has no COPY … FROM stdin; use INSERT or LOAD DATA",
+        ))
+    }
+
+    async fn begin(&mut self) -> Result<(), DbError> {
+        self.execute("START TRANSACTION").await.map(|_| ())
+    }
+
+    async fn commit(&mut self) -> Result<(), DbError> {
+        self.execute("COMMIT").await.map(|_| ())
+    }
+
+    async fn rollback(&mut self) -> Result<(), DbError> {
+        self.execute("ROLLBACK").await.map(|_| ())
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    fn canceller(&self) -> Box<dyn Cancel> {
+        Box::new(Canceller {
+            engine: self.engine.clone(),
+            id: self.conn.id(),
+            gate: Arc::clone(&self.gate),
+        })
+    }
+
+    async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
+        bulk::start(self, sql).await
+    }
+
+    async fn close(self: Box<Self>) {
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.conn.disconnect()).await;
+    }
+}

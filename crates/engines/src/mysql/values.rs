@@ -1,0 +1,232 @@
+//! Values on the wire: what is bound, and how columns are read, in the text protocol and in the binary one.
+
+use crate::Cell;
+use dunlin_core::value::Value;
+use mysql_async::Column;
+use mysql_async::consts::{ColumnFlags, ColumnType};
+use std::fmt::Write;
+
+/// The pseudo character set of bytes.
+const BINARY: u16 = 63;
+
+/// A value to bind.
+pub(super) fn bound(value: &Value) -> mysql_async::Value {
+    match value {
+        Value::Null => mysql_async::Value::NULL,
+        Value::Bool(b) => mysql_async::Value::Int(i64::from(*b)),
+        Value::Int(n) => mysql_async::Value::Int(*n),
+        Value::UInt(n) => mysql_async::Value::UInt(*n),
+        Value::Float(f) => mysql_async::Value::Double(*f),
+        Value::Text(text) => mysql_async::Value::Bytes(text.clone().into_bytes()),
+        Value::Bytes(bytes) => mysql_async::Value::Bytes(bytes.clone()),
+    }
+}
+
+/// What a column holds, beyond the form in which it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Int {
+        unsigned: bool,
+    },
+    Float,
+    Double,
+    Bit,
+    Text,
+    Bytes,
+    Date,
+    /// With this many digits after the second.
+    Moment(u8),
+}
+
+/// The shape of a column.
+pub(super) fn shape(column: &Column) -> Shape {
+    use ColumnType::*;
+    match column.column_type() {
+        MYSQL_TYPE_TINY | MYSQL_TYPE_SHORT | MYSQL_TYPE_INT24 | MYSQL_TYPE_LONG
+        | MYSQL_TYPE_LONGLONG | MYSQL_TYPE_YEAR => Shape::Int {
+            unsigned: column.flags().contains(ColumnFlags::UNSIGNED_FLAG),
+        },
+        MYSQL_TYPE_FLOAT => Shape::Float,
+        MYSQL_TYPE_DOUBLE => Shape::Double,
+        MYSQL_TYPE_BIT => Shape::Bit,
+        MYSQL_TYPE_DATE | MYSQL_TYPE_NEWDATE => Shape::Date,
+        MYSQL_TYPE_DATETIME
+        | MYSQL_TYPE_DATETIME2
+        | MYSQL_TYPE_TIMESTAMP
+        | MYSQL_TYPE_TIMESTAMP2
+        | MYSQL_TYPE_TIME
+        | MYSQL_TYPE_TIME2 => Shape::Moment(if column.decimals() <= 6 {
+            column.decimals()
+        } else {
+            0
+        }),
+        MYSQL_TYPE_DECIMAL
+        | MYSQL_TYPE_NEWDECIMAL
+        | MYSQL_TYPE_JSON
+        | MYSQL_TYPE_ENUM
+        | MYSQL_TYPE_SET => Shape::Text,
+        MYSQL_TYPE_GEOMETRY | MYSQL_TYPE_VECTOR => Shape::Bytes,
+        _ if column.character_set() == BINARY => Shape::Bytes,
+        _ => Shape::Text,
+    }
+}
+
+/// Reads one column of either protocol. `scratch` holds the text of what has to be spelled.
+pub(super) fn read<'a>(
+    shape: Shape,
+    value: &'a mysql_async::Value,
+    scratch: &'a mut String,
+) -> Cell<'a> {
+    use mysql_async::Value as Native;
+    scratch.clear();
+    match *value {
+        Native::NULL => Cell::Null,
+        Native::Int(n) => match shape {
+            Shape::Int { unsigned: true } => unsigned(n.cast_unsigned()),
+            _ => Cell::Int(n),
+        },
+        Native::UInt(n) => unsigned(n),
+        Native::Float(f) => Cell::Float32(f),
+        Native::Double(f) => Cell::Float(f),
+        Native::Date(year, month, day, h, m, s, micros) => {
+            let _ = write!(scratch, "{year:04}-{month:02}-{day:02}");
+            if let Shape::Moment(digits) = shape {
+                let _ = write!(scratch, " {h:02}:{m:02}:{s:02}");
+                fraction(micros, digits, scratch);
+            }
+            Cell::Text(scratch)
+        }
+        Native::Time(negative, days, h, m, s, micros) => {
+            let sign = if negative { "-" } else { "" };
+            let hours = u64::from(days) * 24 + u64::from(h);
+            let _ = write!(scratch, "{sign}{hours:02}:{m:02}:{s:02}");
+            let digits = if let Shape::Moment(digits) = shape {
+                digits
+            } else {
+                0
+            };
+            fraction(micros, digits, scratch);
+            Cell::Text(scratch)
+        }
+        Native::Bytes(ref bytes) => spelled(shape, bytes),
+    }
+}
+
+/// Integers of unsigned columns are `Int` where they fit, so that one value has one form on every engine.
+fn unsigned(n: u64) -> Cell<'static> {
+    i64::try_from(n).map_or(Cell::UInt(n), Cell::Int)
+}
+
+fn fraction(micros: u32, digits: u8, out: &mut String) {
+    // A value may be finer than its column says (an expression's metadata): then all six digits are shown.
+    let digits = usize::from(if digits == 0 && micros != 0 {
+        6
+    } else {
+        digits
+    });
+    if digits > 0 {
+        let all = format!("{micros:06}");
+        let _ = write!(out, ".{}", &all[..digits.min(6)]);
+    }
+}
+
+/// What came as bytes: everything in the text protocol, texts and blobs in the binary one.
+fn spelled(shape: Shape, bytes: &[u8]) -> Cell<'_> {
+    if shape == Shape::Bytes {
+        return Cell::Bytes(bytes);
+    }
+    if shape == Shape::Bit {
+        return match <[u8; 8]>::try_from(bytes) {
+            Ok(eight) => unsigned(u64::from_be_bytes(eight)),
+            Err(_) if bytes.len() < 8 => {
+                unsigned(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
+            }
+            Err(_) => Cell::Bytes(bytes),
+        };
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Cell::BadText(bytes);
+    };
+    let number = match shape {
+        Shape::Int { .. } => text
+            .parse()
+            .map(Cell::Int)
+            .ok()
+            .or_else(|| text.parse().map(unsigned).ok()),
+        Shape::Double => text.parse().map(Cell::Float).ok(),
+        Shape::Float => text.parse().map(Cell::Float32).ok(),
+        _ => None,
+    };
+    number.unwrap_or(Cell::Text(text))
+}
+
+/// A cell as a value of the control plane.
+pub(super) fn value(cell: Cell<'_>) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Bool(b) => Value::Bool(b),
+        Cell::Int(n) => Value::Int(n),
+        Cell::UInt(n) => Value::UInt(n),
+        Cell::Float(f) => Value::Float(f),
+        Cell::Float32(f) => Value::Float(f.into()),
+        Cell::Text(text) => Value::Text(text.to_owned()),
+        Cell::BadText(bytes) | Cell::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql_async::Value as Native;
+
+    #[test]
+    fn moments_are_spelled_as_the_server_does() {
+        let mut scratch = String::new();
+        for (shape, native, expected) in [
+            (
+                Shape::Date,
+                Native::Date(2024, 1, 2, 0, 0, 0, 0),
+                "2024-01-02",
+            ),
+            (
+                Shape::Moment(0),
+                Native::Date(0, 0, 0, 0, 0, 0, 0),
+                "0000-00-00 00:00:00",
+            ),
+            (
+                Shape::Moment(3),
+                Native::Date(2024, 1, 2, 3, 4, 5, 60_000),
+                "2024-01-02 03:04:05.060",
+            ),
+            (
+                Shape::Moment(0),
+                Native::Time(true, 34, 22, 59, 59, 0),
+                "-838:59:59",
+            ),
+            (
+                Shape::Moment(6),
+                Native::Time(false, 0, 1, 2, 3, 4),
+                "01:02:03.000004",
+            ),
+        ] {
+            assert_eq!(read(shape, &native, &mut scratch), Cell::Text(expected));
+        }
+    }
+
+    #[test]
+    fn integers_have_one_form() {
+        let mut scratch = String::new();
+        let shape = Shape::Int { unsigned: true };
+        assert_eq!(read(shape, &Native::UInt(7), &mut scratch), Cell::Int(7));
+        assert_eq!(
+            read(shape, &Native::Int(-1), &mut scratch),
+            Cell::UInt(u64::MAX)
+        );
+        let text = Native::Bytes(b"18446744073709551615".to_vec());
+        assert_eq!(read(shape, &text, &mut scratch), Cell::UInt(u64::MAX));
+        assert_eq!(
+            read(Shape::Bit, &Native::Bytes(vec![1, 0]), &mut scratch),
+            Cell::Int(256)
+        );
+    }
+}

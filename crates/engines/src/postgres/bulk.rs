@@ -1,0 +1,117 @@
+//! Streaming rows out of PostgreSQL, and `COPY … FROM stdin` into it.
+
+use super::session::PostgresSession;
+use super::values::{Raw, read};
+use crate::{Batch, Cell, DbError, RowSource};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{SinkExt, TryStreamExt};
+use std::pin::Pin;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Row, RowStream};
+
+/// Rows per batch, and bytes per batch: whichever is reached first. The driver holds two reads of the socket beside it;
+/// beyond that the server waits.
+const ROWS_MAX: usize = 4_096;
+const BYTES_MAX: usize = 1 << 20;
+
+/// Pieces in which COPY's data is sent.
+const COPY_PIECE: usize = 64 << 10;
+
+struct Stream<'a> {
+    session: &'a mut PostgresSession,
+    rows: Pin<Box<RowStream>>,
+    columns: Vec<String>,
+    types: Vec<Type>,
+    sql: String,
+    ended: bool,
+}
+
+/// Starts streaming a query. Columns come in the driver's binary form, so floats are exact; types without one that is
+/// understood (intervals, arrays, ranges, geometry, extensions' types) are an error that asks for a cast to text.
+pub(super) async fn start<'a>(
+    session: &'a mut PostgresSession,
+    sql: &str,
+) -> Result<Box<dyn RowSource + 'a>, DbError> {
+    session.ready().await?;
+    let rows = session.rows_of(sql, &[]).await?;
+    let (columns, types) = (rows.columns, rows.types);
+    Ok(Box::new(Stream {
+        session,
+        rows: Box::pin(rows.stream),
+        columns,
+        types,
+        sql: sql.to_owned(),
+        ended: false,
+    }))
+}
+
+impl Stream<'_> {
+    fn push(&self, row: &Row, batch: &mut Batch, scratch: &mut String) -> Result<(), DbError> {
+        for (at, ty) in self.types.iter().enumerate() {
+            let raw: Option<Raw<'_>> = row
+                .try_get(at)
+                .map_err(|error| self.session.failed(&error, ""))?;
+            match raw {
+                None => batch.push(Cell::Null),
+                Some(Raw(raw)) => batch.push(read(ty, &self.columns[at], raw, scratch)?),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RowSource for Stream<'_> {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>, DbError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut batch = Batch::new(self.columns.len());
+        let mut scratch = String::new();
+        while batch.len() < ROWS_MAX && batch.bytes() < BYTES_MAX {
+            match self.rows.try_next().await {
+                Ok(Some(row)) => self.push(&row, &mut batch, &mut scratch)?,
+                Ok(None) => {
+                    self.ended = true;
+                    self.session.finished(Ok(()), "").await?;
+                    break;
+                }
+                Err(error) => {
+                    self.ended = true;
+                    let sql = std::mem::take(&mut self.sql);
+                    self.session.finished(Err(error), &sql).await?;
+                }
+            }
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+}
+
+/// Sends `COPY … FROM stdin` and its data.
+pub(super) async fn copy_in(
+    session: &mut PostgresSession,
+    sql: &str,
+    data: &str,
+) -> Result<u64, DbError> {
+    session.ready().await?;
+    let copied = async {
+        let mut sink = Box::pin(session.client().copy_in::<_, Bytes>(sql).await?);
+        let mut rest = data.as_bytes();
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(rest.len().min(COPY_PIECE));
+            // The server may refuse a line while more are on their way: `finish` then says why.
+            if sink.send(Bytes::copy_from_slice(piece)).await.is_err() {
+                break;
+            }
+            rest = later;
+        }
+        sink.as_mut().finish().await
+    }
+    .await;
+    session.finished(copied, sql).await
+}

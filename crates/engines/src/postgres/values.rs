@@ -1,0 +1,342 @@
+//! Values on the wire: what is bound, and how the server's binary forms are read. Types without an exact neutral form
+//! travel as the server's own text.
+
+use crate::{Cell, DbError};
+use bytes::BytesMut;
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::value::Value;
+use std::error::Error;
+use std::fmt::Write;
+use tokio_postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
+
+/// A value to bind.
+#[derive(Debug)]
+pub(super) struct Bound<'a>(pub(super) &'a Value);
+
+/// The type under which a value is bound; `None`: the server infers it (NULL).
+pub(super) fn type_of(value: &Value) -> Type {
+    match value {
+        Value::Null => Type::UNKNOWN,
+        Value::Bool(_) => Type::BOOL,
+        Value::Int(_) => Type::INT8,
+        Value::UInt(_) => Type::NUMERIC,
+        Value::Float(_) => Type::FLOAT8,
+        Value::Text(_) => Type::TEXT,
+        Value::Bytes(_) => Type::BYTEA,
+    }
+}
+
+impl ToSql for Bound<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self.0 {
+            Value::Null => return Ok(IsNull::Yes),
+            Value::Bool(b) => b.to_sql(ty, out)?,
+            Value::Int(n) => n.to_sql(ty, out)?,
+            Value::Float(f) => f.to_sql(ty, out)?,
+            Value::UInt(n) => n.to_string().as_str().to_sql(ty, out)?,
+            Value::Text(text) => text.as_str().to_sql(ty, out)?,
+            Value::Bytes(bytes) => bytes.as_slice().to_sql(ty, out)?,
+        };
+        Ok(IsNull::No)
+    }
+    fn accepts(_: &Type) -> bool {
+        true // what is bound is declared with `type_of`, so the types are ours
+    }
+    fn encode_format(&self, _ty: &Type) -> Format {
+        match self.0 {
+            Value::UInt(_) => Format::Text,
+            _ => Format::Binary,
+        }
+    }
+    to_sql_checked!();
+}
+
+/// The bytes of a column as they came.
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Raw(raw))
+    }
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// Reads one column in its binary form. `scratch` holds the text of types that have to be spelled.
+pub(super) fn read<'a>(
+    ty: &Type,
+    name: &str,
+    raw: &'a [u8],
+    scratch: &'a mut String,
+) -> Result<Cell<'a>, DbError> {
+    let base = match ty.kind() {
+        Kind::Domain(base) => base,
+        _ => ty,
+    };
+    scratch.clear();
+    decode(base, raw, scratch).unwrap_or_else(|| {
+        Err(DbError::new(
+            ErrorClass::Other,
+            format!(
+                "column `{name}` is of type `{}`, which is not read as it is: cast it to text in the SQL",
+                ty.name()
+            ),
+        ))
+    })
+}
+
+fn decode<'a>(
+    ty: &Type,
+    raw: &'a [u8],
+    scratch: &'a mut String,
+) -> Option<Result<Cell<'a>, DbError>> {
+    let cell = match *ty {
+        Type::BOOL => Cell::Bool(*raw.first()? != 0),
+        Type::INT2 => Cell::Int(i16::from_be_bytes(raw.try_into().ok()?).into()),
+        Type::INT4 => Cell::Int(i32::from_be_bytes(raw.try_into().ok()?).into()),
+        Type::INT8 => Cell::Int(i64::from_be_bytes(raw.try_into().ok()?)),
+        Type::OID => Cell::Int(u32::from_be_bytes(raw.try_into().ok()?).into()),
+        Type::FLOAT4 => Cell::Float32(f32::from_be_bytes(raw.try_into().ok()?)),
+        Type::FLOAT8 => Cell::Float(f64::from_be_bytes(raw.try_into().ok()?)),
+        Type::BYTEA => Cell::Bytes(raw),
+        Type::VOID => Cell::Null,
+        // Version byte, then the text that the server would print.
+        Type::JSONB => return Some(text(raw.get(1..)?)),
+        Type::UUID => {
+            spell_uuid(raw, scratch);
+            Cell::Text(scratch)
+        }
+        Type::TIMESTAMP | Type::TIMESTAMPTZ => {
+            let micros = i64::from_be_bytes(raw.try_into().ok()?);
+            spell_timestamp(micros, *ty == Type::TIMESTAMPTZ, scratch);
+            Cell::Text(scratch)
+        }
+        Type::DATE => {
+            spell_date(i32::from_be_bytes(raw.try_into().ok()?), scratch);
+            Cell::Text(scratch)
+        }
+        Type::TIME => {
+            spell_time(i64::from_be_bytes(raw.try_into().ok()?), scratch);
+            Cell::Text(scratch)
+        }
+        Type::NUMERIC => {
+            spell_numeric(raw, scratch)?;
+            Cell::Text(scratch)
+        }
+        // The catalog's one-byte type spells its zero as nothing.
+        Type::CHAR if raw == [0] => Cell::Text(""),
+        Type::TEXT
+        | Type::VARCHAR
+        | Type::BPCHAR
+        | Type::NAME
+        | Type::UNKNOWN
+        | Type::JSON
+        | Type::XML
+        | Type::CHAR => return Some(text(raw)),
+        _ => match ty.kind() {
+            Kind::Enum(_) => return Some(text(raw)),
+            _ => return None,
+        },
+    };
+    Some(Ok(cell))
+}
+
+fn text(raw: &[u8]) -> Result<Cell<'_>, DbError> {
+    std::str::from_utf8(raw)
+        .map(Cell::Text)
+        .or(Ok(Cell::BadText(raw)))
+}
+
+/// A cell as a value of the control plane.
+pub(super) fn value(cell: Cell<'_>) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Bool(b) => Value::Bool(b),
+        Cell::Int(n) => Value::Int(n),
+        Cell::UInt(n) => Value::UInt(n),
+        Cell::Float(f) => Value::Float(f),
+        Cell::Float32(f) => Value::Float(f.into()),
+        Cell::Text(text) => Value::Text(text.to_owned()),
+        Cell::BadText(bytes) | Cell::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+    }
+}
+
+fn spell_uuid(raw: &[u8], out: &mut String) {
+    for (at, byte) in raw.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            out.push('-');
+        }
+        let _ = write!(out, "{byte:02x}");
+    }
+}
+
+/// Days between 1970-01-01 and 2000-01-01, PostgreSQL's epoch.
+const EPOCH_DAYS: i64 = 10_957;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar (Howard Hinnant's
+/// arithmetic: eras of 400 years, years that begin in March).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+fn spell_day(days: i64, out: &mut String) -> bool {
+    let (year, month, day) = civil(days);
+    let before = year <= 0;
+    let shown = if before { 1 - year } else { year };
+    let _ = write!(out, "{shown:04}-{month:02}-{day:02}");
+    before
+}
+
+fn spell_time(micros: i64, out: &mut String) {
+    let seconds = micros / 1_000_000;
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let _ = write!(out, "{h:02}:{m:02}:{s:02}");
+    let fraction = micros % 1_000_000;
+    if fraction != 0 {
+        let digits = format!("{fraction:06}");
+        let _ = write!(out, ".{}", digits.trim_end_matches('0'));
+    }
+}
+
+fn spell_timestamp(micros: i64, zone: bool, out: &mut String) {
+    match micros {
+        i64::MAX => return out.push_str("infinity"),
+        i64::MIN => return out.push_str("-infinity"),
+        _ => {}
+    }
+    let before = spell_day(micros.div_euclid(DAY_MICROS) + EPOCH_DAYS, out);
+    out.push(' ');
+    spell_time(micros.rem_euclid(DAY_MICROS), out);
+    if zone {
+        out.push_str("+00");
+    }
+    if before {
+        out.push_str(" BC");
+    }
+}
+
+fn spell_date(days: i32, out: &mut String) {
+    match days {
+        i32::MAX => return out.push_str("infinity"),
+        i32::MIN => return out.push_str("-infinity"),
+        _ => {}
+    }
+    if spell_day(i64::from(days) + EPOCH_DAYS, out) {
+        out.push_str(" BC");
+    }
+}
+
+/// The binary form: count of groups, weight of the first, sign, scale, then groups of four decimal digits.
+fn spell_numeric(raw: &[u8], out: &mut String) -> Option<()> {
+    let word = |at: usize| {
+        let bytes = raw.get(at * 2..at * 2 + 2)?;
+        Some(u16::from_be_bytes([bytes[0], bytes[1]]))
+    };
+    let count = i32::from(word(0)?);
+    let weight = i32::from(word(1)?.cast_signed());
+    let scale = usize::from(word(3)? & 0x3fff);
+    match word(2)? {
+        0xC000 => {
+            out.push_str("NaN");
+            return Some(());
+        }
+        0xD000 => {
+            out.push_str("Infinity");
+            return Some(());
+        }
+        0xF000 => {
+            out.push_str("-Infinity");
+            return Some(());
+        }
+        0x4000 => out.push('-'),
+        _ => {}
+    }
+    let group = |at: i32| {
+        if (0..count).contains(&at) {
+            word(4 + usize::try_from(at).ok()?)
+        } else {
+            Some(0)
+        }
+    };
+    if weight < 0 {
+        out.push('0');
+    }
+    for at in 0..=weight {
+        let digits = group(at)?;
+        let _ = if at == 0 {
+            write!(out, "{digits}")
+        } else {
+            write!(out, "{digits:04}")
+        };
+    }
+    if scale > 0 {
+        out.push('.');
+        let whole = out.len();
+        let mut at = weight + 1;
+        while out.len() - whole < scale {
+            // Groups above the first one stored are zeros: `at` may be negative there.
+            let _ = write!(out, "{:04}", group(at)?);
+            at += 1;
+        }
+        out.truncate(whole + scale);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn numeric(words: &[u16]) -> String {
+        let raw: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        let mut out = String::new();
+        spell_numeric(&raw, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn numerics_are_spelled_as_the_server_does() {
+        assert_eq!(numeric(&[1, 0, 0, 0, 7]), "7");
+        assert_eq!(numeric(&[2, 1, 0, 0, 1, 2]), "10002");
+        assert_eq!(numeric(&[1, 1, 0, 0, 3]), "30000");
+        assert_eq!(numeric(&[1, 0xffff, 0x4000, 3, 1230]), "-0.123");
+        assert_eq!(numeric(&[1, 0xfffe, 0, 6, 1200]), "0.000012");
+        assert_eq!(numeric(&[0, 0, 0, 2]), "0.00");
+        assert_eq!(numeric(&[0, 0, 0xC000, 0]), "NaN");
+    }
+
+    #[test]
+    fn times_are_spelled_as_the_server_does() {
+        let mut out = String::new();
+        for (micros, expected) in [
+            (0, "2000-01-01 00:00:00+00"),
+            (-1, "1999-12-31 23:59:59.999999+00"),
+            (i64::MAX, "infinity"),
+            (-63_082_281_600_000_000, "0001-01-01 00:00:00+00"),
+            (-63_082_368_000_000_000, "0001-12-31 00:00:00+00 BC"),
+        ] {
+            out.clear();
+            spell_timestamp(micros, true, &mut out);
+            assert_eq!(out, expected);
+        }
+    }
+}
