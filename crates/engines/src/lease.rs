@@ -416,9 +416,9 @@ impl LeaseLock for FileLock {
         if guard.try_lock().is_err() {
             return Ok(());
         }
-        let still = self
-            .look()
-            .is_some_and(|holder| holder.held && holder.beat_age > dunlin_core::limits::LEASE_TTL);
+        let still = self.look().is_some_and(|holder| {
+            holder.held && (force || holder.beat_age > dunlin_core::limits::LEASE_TTL)
+        });
         if still {
             std::fs::remove_file(&self.path).map_err(|error| self.error(&error))?;
         }

@@ -5,10 +5,12 @@ use crate::executor::Runner;
 use crate::steps::block::describe;
 use crate::steps::migrate::Unit;
 use crate::trouble;
-use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::BlockDetail;
 use dunlin_core::plan::lower::{Block, head_of};
-use dunlin_core::sql::{Condition, ObjectRef, StatementClass};
+use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass};
+use dunlin_core::value::Value;
+use dunlin_engines::DbError;
 
 /// What a probe says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,58 +37,120 @@ pub async fn look(
         ..BlockDetail::default()
     };
     let wrong = |error| trouble::failed(&error, "cannot look at what the statement will change");
+    let mut there = vec![];
+    if class.catalog_only && !class.swap {
+        let (hash, presence) = fingerprint(runner, &class.touches).await.map_err(wrong)?;
+        seen.catalog = hash;
+        there = presence;
+    }
     for condition in &class.post {
-        seen.held.push(
-            holds(runner, condition)
+        // The fingerprint has told already whether a table is there: one question less for each CREATE TABLE.
+        let known = match condition {
+            Condition::Exists(object) if object.kind == ObjectKind::Table => {
+                presence_of(&class.touches, &there, object)
+            }
+            Condition::Missing(object) if object.kind == ObjectKind::Table => {
+                presence_of(&class.touches, &there, object).map(|there| !there)
+            }
+            _ => None,
+        };
+        seen.held.push(match known {
+            Some(held) => held,
+            None => holds(runner, condition)
                 .await
                 .map_err(wrong)?
                 .unwrap_or(false),
-        );
-    }
-    if class.catalog_only && !class.swap {
-        seen.catalog = fingerprint(runner, &class.touches).await.map_err(wrong)?;
+        });
     }
     Ok(seen)
 }
 
+fn presence_of(objects: &[ObjectRef], there: &[bool], object: &ObjectRef) -> Option<bool> {
+    let at = objects.iter().position(|other| other == object)?;
+    there.get(at).copied()
+}
+
 /// Whether a condition holds; `None` where the engine cannot tell.
-async fn holds(
-    runner: &mut Runner<'_>,
-    condition: &Condition,
-) -> Result<Option<bool>, dunlin_engines::DbError> {
+async fn holds(runner: &mut Runner<'_>, condition: &Condition) -> Result<Option<bool>, DbError> {
     let Some(query) = runner.work.dialect().probe(condition) else {
         return Ok(None);
     };
-    let rows = runner.work.query(&query.sql, &query.params).await?;
-    Ok(Some(
-        rows.first()
-            .and_then(|row| row.first())
-            .and_then(|value| value.as_bool())
-            .unwrap_or(false),
-    ))
+    match runner.work.query(&query.sql, &query.params).await {
+        Ok(rows) => Ok(Some(
+            rows.first()
+                .and_then(|row| row.first())
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+        )),
+        // Asked about something inside of a table that is not there.
+        Err(error) if error.class == ErrorClass::ObjectMissing => {
+            Ok(Some(matches!(condition, Condition::Missing(_))))
+        }
+        Err(error) => Err(error),
+    }
 }
 
-/// One hash over the catalog's view of some objects; `None` where the engine cannot tell of one of them.
+/// One hash over the catalog's view of some objects, and which of them are there. No hash where the engine cannot tell
+/// of one of them.
 async fn fingerprint(
     runner: &mut Runner<'_>,
     objects: &[ObjectRef],
-) -> Result<Option<String>, dunlin_engines::DbError> {
+) -> Result<(Option<String>, Vec<bool>), DbError> {
     if objects.is_empty() {
-        return Ok(None);
+        return Ok((None, vec![]));
     }
     let mut hasher = dunlin_core::hash::Hasher::new();
+    let mut there = vec![];
     for object in objects {
-        let Some(query) = runner.work.dialect().fingerprint(object) else {
-            return Ok(None);
+        let dialect = runner.work.dialect();
+        let Some(query) = dialect.fingerprint(object) else {
+            return Ok((None, vec![]));
         };
+        let rows = match runner.work.query(&query.sql, &query.params).await {
+            Err(error)
+                if matches!(
+                    error.class,
+                    ErrorClass::ObjectMissing | ErrorClass::DatabaseMissing
+                ) =>
+            {
+                vec![]
+            }
+            rows => rows?,
+        };
+        let text = dialect.read_fingerprint(&rows);
+        there.push(text.is_some());
+        hasher.part(text.as_deref().unwrap_or("absent").as_bytes());
+    }
+    Ok((Some(hasher.hex()), there))
+}
+
+/// Drops what an interrupted index build of this statement left behind. Gives what was dropped.
+pub async fn drop_leftovers(
+    runner: &mut Runner<'_>,
+    class: &StatementClass,
+) -> Result<Vec<String>, DbError> {
+    let mut dropped = vec![];
+    for condition in &class.post {
+        let Condition::Exists(object) = condition else {
+            continue;
+        };
+        let query = (object.kind == ObjectKind::Index)
+            .then(|| runner.work.dialect().invalid_index(object))
+            .flatten();
+        let Some(query) = query else { continue };
         for row in runner.work.query(&query.sql, &query.params).await? {
-            for value in row {
-                hasher.part(format!("{value:?}").as_bytes());
+            if let Some(statement) = row.get(2).and_then(Value::as_str) {
+                runner.work.execute(statement).await?;
+                dropped.push(
+                    row.get(1)
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .to_owned(),
+                );
             }
         }
-        hasher.part(b"next");
     }
-    Ok(Some(hasher.hex()))
+    Ok(dropped)
 }
 
 /// Settles a block that began and whose end is not known.
@@ -106,10 +170,18 @@ pub async fn settle(
     {
         return Ok(verdict);
     }
+    let left = drop_leftovers(runner, &class).await.map_err(wrong)?;
+    if !left.is_empty() {
+        let why = format!(
+            "its interrupted build left the unusable index {}, which was dropped",
+            left.join(", ")
+        );
+        return Ok((Verdict::NotDone, why));
+    }
     if class.catalog_only
         && !class.swap
         && seen.catalog.is_some()
-        && fingerprint(runner, &class.touches).await.map_err(wrong)? == seen.catalog
+        && fingerprint(runner, &class.touches).await.map_err(wrong)?.0 == seen.catalog
     {
         return Ok((
             Verdict::NotDone,
@@ -121,7 +193,7 @@ pub async fn settle(
         let yes = rows
             .first()
             .and_then(|row| row.first())
-            .and_then(|value| value.as_bool())
+            .and_then(Value::as_bool)
             .unwrap_or(false);
         let verdict = if yes { Verdict::Done } else { Verdict::NotDone };
         return Ok((verdict, "the script's own probe says so".into()));
@@ -139,7 +211,7 @@ async fn by_postcondition(
     runner: &mut Runner<'_>,
     class: &StatementClass,
     seen: &BlockDetail,
-) -> Result<Option<(Verdict, String)>, dunlin_engines::DbError> {
+) -> Result<Option<(Verdict, String)>, DbError> {
     if class.post.is_empty() || seen.held.len() != class.post.len() {
         return Ok(None);
     }

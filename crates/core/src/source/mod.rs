@@ -5,9 +5,12 @@ pub mod config;
 pub mod dotenv;
 pub mod duration;
 pub mod expand;
+pub mod folder;
 pub mod grammar;
+pub mod manifest;
 pub mod nearest;
 pub mod pattern;
+pub mod scaffold;
 pub mod shape;
 
 #[cfg(test)]

@@ -1,0 +1,75 @@
+//! Examples that stand below each verb's help.
+
+pub const TOP: &str = "\
+Examples:
+  dunlin up --url sqlite:app.db          apply what is pending in migrations/
+  dunlin status                          what is applied, pending, changed
+  dunlin up --dry-run                    the exact SQL, nothing touched
+  dunlin down --steps 1                  take the newest back
+  dunlin explain changed-script          what a code means and what to do
+
+Exit codes: 0 done · 1 failed · 2 usage · 4 refused · 5 mismatch · 6 locked · 7 in doubt · 10 pending · 130 interrupted";
+
+pub const INIT: &str = "Examples:\n  dunlin init\n  dunlin --url postgres://app@localhost/app init";
+pub const NEW: &str =
+    "Examples:\n  dunlin new add_tags\n  dunlin new \"add tags to conversations\"";
+pub const UP: &str = "\
+Examples:
+  dunlin up                              everything that is pending
+  dunlin up --to 007                     up to and including 007
+  dunlin up --dry-run                    the exact SQL with hazards and estimates
+  dunlin up --create                     make the database first where it is missing
+  dunlin up --no-wait                    leave with 6 if another runner is at work";
+pub const DOWN: &str = "\
+Examples:
+  dunlin down                            the newest one
+  dunlin down --steps 3                  the newest three
+  dunlin down --to 004                   all above 004
+  dunlin down --only 006                 just 006, if nothing applied requires it";
+pub const STATUS: &str = "\
+Examples:
+  dunlin status
+  dunlin status --format json
+  dunlin status --exit-code              10 pending, 5 changed, 7 in doubt";
+pub const DRIFT: &str = "\
+Examples:
+  dunlin drift                           against the catalog at the end of the last run
+  dunlin drift --rebuild                 against what the migrations make on a scratch database";
+pub const REPAIR: &str = "\
+Examples:
+  dunlin repair                          what could be repaired
+  dunlin repair --accept 003 004         accept edited scripts
+  dunlin repair --settle 005 done        say that the statement in doubt took effect
+  dunlin repair --settle 005 not-done --why \"looked at the table\"";
+pub const UNLOCK: &str = "\
+Examples:
+  dunlin unlock                          who holds the lease; clears a dead one
+  dunlin unlock --force                  ends a living holder's session";
+pub const RESET: &str = "Examples:\n  dunlin reset --to 004\n  dunlin reset --to 0                    nothing counts as applied";
+pub const BASELINE: &str =
+    "Examples:\n  dunlin baseline 012                    this database is at 012 already";
+pub const DROP_ALL: &str = "\
+Examples:
+  dunlin drop-all --confirm shop         what `owns` names
+  dunlin drop-all --confirm shop --everything";
+pub const SCHEMA: &str = "\
+Examples:
+  dunlin schema
+  dunlin schema --as md -o schema.md
+  dunlin schema --as json | jq .tables";
+pub const SUPPORT: &str = "Examples:\n  dunlin support -o report.md";
+pub const DIGEST: &str = "\
+Examples:
+  dunlin digest                          every table of the project's database
+  dunlin digest sqlite:app.db customers
+  dunlin digest postgres://…/app --like sqlite:app.db";
+pub const BACKUP: &str = "\
+Examples:
+  dunlin backup create --if-older-than 24h
+  dunlin backup list
+  dunlin backup verify                   the newest, restored into scratch and compared
+  dunlin backup restore backups/app-….dunlin";
+pub const COMPLETIONS: &str =
+    "Examples:\n  dunlin completions bash > /etc/bash_completion.d/dunlin";
+pub const MAN: &str = "Examples:\n  dunlin man | man -l -";
+pub const EXPLAIN: &str = "Examples:\n  dunlin explain\n  dunlin explain in-doubt";

@@ -1,0 +1,334 @@
+//! What was typed. One definition feeds help, man page and completions.
+
+mod help;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Takes a live database from the state it is in to the state it should be in, with proof at every step and a rehearsed
+/// way back.
+#[derive(Debug, Parser)]
+#[command(name = "dunlin", version, after_help = help::TOP, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Flags that every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The project file (default: `dunlin.toml`, searched upwards)
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global")]
+    pub config: Option<PathBuf>,
+    /// The environment whose overrides count
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "DUNLIN_ENV",
+        help_heading = "Global"
+    )]
+    pub env: Option<String>,
+    /// The database of the project file
+    #[arg(
+        short = 'd',
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Global"
+    )]
+    pub database: Option<String>,
+    /// The database, by URL (DATABASE_URL counts where no file names one)
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global")]
+    pub url: Option<String>,
+    /// Text for people, or one JSON object
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, help_heading = "Global")]
+    pub format: Format,
+    /// Colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Global")]
+    pub color: Color,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub quiet: bool,
+    /// Say every statement
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub verbose: bool,
+    /// Answer questions with yes (never opens gates)
+    #[arg(long, global = true, help_heading = "Global")]
+    pub yes: bool,
+    /// Wait so long for a server that is starting
+    #[arg(long, global = true, value_name = "DUR", help_heading = "Global")]
+    pub wait: Option<String>,
+    /// Leave with 6 instead of waiting for another runner
+    #[arg(long, global = true, help_heading = "Global")]
+    pub no_wait: bool,
+    /// Write every event as a line of JSON (`-`: standard output)
+    #[arg(long, global = true, value_name = "FILE|-", help_heading = "Global")]
+    pub events: Option<String>,
+}
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Scaffolds a project in this folder
+    #[command(after_help = help::INIT)]
+    Init,
+    /// Makes a migration with its undo part
+    #[command(after_help = help::NEW)]
+    New {
+        /// What it does, in a few words
+        name: String,
+    },
+    /// Applies what is pending
+    #[command(after_help = help::UP)]
+    Up(Up),
+    /// Takes migrations back, newest first
+    #[command(after_help = help::DOWN)]
+    Down(Down),
+    /// Shows each migration: version, name, state, when, how long, by whom
+    #[command(after_help = help::STATUS)]
+    Status {
+        /// Exit 10 if something is pending, 5 if changed, 7 if in doubt
+        #[arg(long)]
+        exit_code: bool,
+        /// Write the applied state back into version.json
+        #[arg(long)]
+        write_manifest: bool,
+    },
+    /// Compares the catalog with the one recorded, or with what the migrations make
+    #[command(after_help = help::DRIFT)]
+    Drift {
+        /// Rebuild from the migrations on a scratch database, and compare with that
+        #[arg(long)]
+        rebuild: bool,
+    },
+    /// Accepts edited scripts; settles what failed or is in doubt
+    #[command(after_help = help::REPAIR)]
+    Repair(Repair),
+    /// Shows who holds the lease; clears what a dead runner left
+    #[command(after_help = help::UNLOCK)]
+    Unlock {
+        /// End a living holder's session too
+        #[arg(long)]
+        force: bool,
+    },
+    /// Moves the recorded version without running SQL
+    #[command(after_help = help::RESET)]
+    Reset {
+        /// The version that counts as the newest applied one (0: none)
+        #[arg(long, value_name = "V")]
+        to: String,
+    },
+    /// Takes an existing database as a version
+    #[command(after_help = help::BASELINE)]
+    Baseline {
+        /// The version
+        #[arg(value_name = "V")]
+        version: String,
+    },
+    /// Drops what is ours
+    #[command(after_help = help::DROP_ALL)]
+    DropAll {
+        /// The database's name, to be sure
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+        /// Everything, not only what `owns` names
+        #[arg(long)]
+        everything: bool,
+    },
+    /// Shows the catalog with sizes
+    #[command(after_help = help::SCHEMA)]
+    Schema {
+        /// The file to write
+        #[arg(short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// The form
+        #[arg(long = "as", value_enum, default_value_t = SchemaForm::Sql)]
+        form: SchemaForm,
+    },
+    /// Writes a report for a bug: catalog, versions, journal, log, without secrets
+    #[command(after_help = help::SUPPORT)]
+    Support {
+        /// The file to write
+        #[arg(short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Fingerprints content, the same on every engine
+    #[command(after_help = help::DIGEST)]
+    Digest {
+        /// The database (name or URL; default: the project's)
+        db: Option<String>,
+        /// The tables (default: all)
+        tables: Vec<String>,
+        /// Read it as this database is read, and compare
+        #[arg(long, value_name = "DB")]
+        like: Option<String>,
+    },
+    /// Whole-database backups
+    #[command(subcommand, after_help = help::BACKUP)]
+    Backup(BackupVerb),
+    /// Prints a completion script
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the man page
+    #[command(after_help = help::MAN)]
+    Man,
+    /// Explains a finding or error code
+    #[command(after_help = help::EXPLAIN)]
+    Explain {
+        /// The code, as messages show it (without: a list)
+        code: Option<String>,
+    },
+}
+
+/// `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The last version to apply
+    #[arg(long, value_name = "V")]
+    pub to: Option<String>,
+    /// Show the exact SQL with hazards and estimates; touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make no backup
+    #[arg(long)]
+    pub no_backup: bool,
+    /// All of it in one transaction
+    #[arg(long)]
+    pub one_transaction: bool,
+    /// Make the database where it is missing
+    #[arg(long)]
+    pub create: bool,
+}
+
+/// `down`.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Down {
+    /// Keep this version, take back all above it (0: all)
+    #[arg(long, value_name = "V")]
+    pub to: Option<String>,
+    /// Take back so many
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Take back just this one
+    #[arg(long, value_name = "V")]
+    pub only: Option<String>,
+}
+
+/// `repair`.
+#[derive(Debug, Args)]
+pub struct Repair {
+    /// Accept the scripts of these versions as they are now
+    #[arg(long, value_name = "V", num_args = 1..)]
+    pub accept: Vec<String>,
+    /// Say what became of a version
+    #[arg(long, num_args = 2, value_names = ["V", "done|not-done"])]
+    pub settle: Vec<String>,
+    /// Why, for the journal
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
+}
+
+/// The form of `schema`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaForm {
+    /// Statements that make it.
+    Sql,
+    /// The neutral catalog.
+    Json,
+    /// Tables for people.
+    Md,
+}
+
+/// `backup …`.
+#[derive(Debug, Subcommand)]
+pub enum BackupVerb {
+    /// Makes one
+    Create {
+        /// Only if the newest is older
+        #[arg(long, value_name = "DUR")]
+        if_older_than: Option<String>,
+    },
+    /// Lists them
+    List,
+    /// Restores one into a scratch database and compares digests
+    Verify {
+        /// The file (default: the newest)
+        file: Option<PathBuf>,
+    },
+    /// Restores one
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Replace what is in the database
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Removes old ones
+    Prune {
+        /// How many stay (default: `backup_keep`)
+        #[arg(long, value_name = "N")]
+        keep: Option<u32>,
+    },
+}
+
+/// What a usage error looks like, and its exit code. Help and version are no errors.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
+    };
+    let json = std::env::args().any(|arg| arg == "--format=json")
+        || std::env::args()
+            .zip(std::env::args().skip(1))
+            .any(|(a, b)| a == "--format" && b == "json");
+    match error.kind() {
+        DisplayHelp | DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ if json => {
+            let failure =
+                dunlin_core::failure::Failure::usage("usage", error.to_string().trim().to_owned());
+            let answer = crate::commands::Answer::failed(failure);
+            println!("{}", crate::render::json::envelope("", &answer));
+            ExitCode::from(2)
+        }
+        _ => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One file per verb. A verb gives an [`Answer`]; this page writes it: data on standard output, the rest on standard
+//! error, one JSON object where asked, and the exit code.
+
+mod admin;
+mod dry_run;
+mod run;
+mod selfhelp;
+mod start;
+mod status;
+
+use crate::args::{Cli, Color, Format, Global, Verb};
+use crate::context;
+use crate::render;
+use dunlin_core::exit::Outcome;
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, Severity};
+use std::io::{IsTerminal, Write};
+
+/// What a verb has to say.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The outcome where there is no failure.
+    pub ended: Option<Outcome>,
+    /// The `data` of the JSON object.
+    pub data: serde_json::Value,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// The text for people.
+    pub text: String,
+}
+
+impl Answer {
+    /// An answer that went well.
+    pub fn done(text: impl Into<String>, data: serde_json::Value) -> Self {
+        Answer {
+            text: text.into(),
+            data,
+            ..Answer::default()
+        }
+    }
+
+    /// A failure.
+    pub fn failed(failure: Failure) -> Self {
+        Answer {
+            failure: Some(failure),
+            data: serde_json::json!({}),
+            ..Answer::default()
+        }
+    }
+
+    /// Files that cannot be read: usage, with every finding.
+    pub fn unreadable(findings: Vec<Finding>) -> Self {
+        let errors: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .collect();
+        let message = match errors.as_slice() {
+            [one] => one.message.clone(),
+            many => format!(
+                "{} faults in the project's files; no database was touched",
+                many.len()
+            ),
+        };
+        let code = errors.first().map_or("config", |finding| finding.code);
+        let mut failure = Failure::usage(code, message);
+        if let [one] = errors.as_slice() {
+            failure.place = Some(one.place.clone());
+        }
+        Answer {
+            findings,
+            ..Answer::failed(failure)
+        }
+    }
+
+    /// The same answer with findings.
+    #[must_use]
+    pub fn with(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        match (&self.failure, self.ended) {
+            (Some(failure), _) => failure.class.outcome(),
+            (None, Some(outcome)) => outcome,
+            (None, None) => Outcome::Done,
+        }
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Answer::failed(failure)
+    }
+}
+
+/// Runs a verb and writes its answer; gives the exit code.
+pub async fn run(cli: Cli) -> u8 {
+    let Cli { global, verb } = cli;
+    let name = name_of(&verb);
+    if global.events.as_deref() == Some("-") && global.format == Format::Json {
+        let failure = Failure::usage(
+            "usage",
+            "`--events -` and `--format json` both want standard output",
+        );
+        return write(&global, name, &Answer::failed(failure));
+    }
+    let answer = match dispatch(&global, verb).await {
+        Ok(answer) | Err(answer) => answer,
+    };
+    write(&global, name, &answer)
+}
+
+fn name_of(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Init => "init",
+        Verb::New { .. } => "new",
+        Verb::Up(_) => "up",
+        Verb::Down(_) => "down",
+        Verb::Status { .. } => "status",
+        Verb::Drift { .. } => "drift",
+        Verb::Repair(_) => "repair",
+        Verb::Unlock { .. } => "unlock",
+        Verb::Reset { .. } => "reset",
+        Verb::Baseline { .. } => "baseline",
+        Verb::DropAll { .. } => "drop-all",
+        Verb::Schema { .. } => "schema",
+        Verb::Support { .. } => "support",
+        Verb::Digest { .. } => "digest",
+        Verb::Backup(_) => "backup",
+        Verb::Completions { .. } => "completions",
+        Verb::Man => "man",
+        Verb::Explain { .. } => "explain",
+    }
+}
+
+async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
+    match verb {
+        Verb::Init => start::init(global),
+        Verb::New { name } => start::new(global, &name),
+        Verb::Up(up) => run::up(global, &up).await,
+        Verb::Down(down) => run::down(global, &down).await,
+        Verb::Status {
+            exit_code,
+            write_manifest,
+        } => status::status(global, exit_code, write_manifest).await,
+        Verb::Repair(repair) => admin::repair(global, &repair).await,
+        Verb::Unlock { force } => admin::unlock(global, force).await,
+        Verb::Reset { to } => admin::reset(global, &to).await,
+        Verb::Baseline { version } => admin::baseline(global, &version).await,
+        Verb::Completions { shell } => Ok(selfhelp::completions(shell)),
+        Verb::Man => selfhelp::man(),
+        Verb::Explain { code } => selfhelp::explain(code.as_deref()),
+        Verb::Drift { .. } | Verb::DropAll { .. } | Verb::Schema { .. } | Verb::Support { .. } => {
+            let _ = context::open(global)?;
+            Err(Failure::usage("not-yet", "this verb is not there yet").into())
+        }
+        Verb::Digest { .. } | Verb::Backup(_) => {
+            Err(Failure::usage("not-yet", "this verb is not there yet").into())
+        }
+    }
+}
+
+/// Whether to colour standard error.
+pub fn colored(global: &Global) -> bool {
+    match global.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
+}
+
+fn write(global: &Global, name: &str, answer: &Answer) -> u8 {
+    let code = answer.outcome().code();
+    let mut stdout = std::io::stdout().lock();
+    // Who closed the pipe does not want the rest; nothing can be told to them any more.
+    let _ = match global.format {
+        Format::Json => writeln!(stdout, "{}", render::json::envelope(name, answer)),
+        Format::Text => write!(stdout, "{}", answer.text),
+    };
+    let _ = stdout.flush();
+    if global.format == Format::Text {
+        let color = colored(global);
+        let shown: Vec<Finding> = answer
+            .findings
+            .iter()
+            .filter(|finding| {
+                finding.severity
+                    >= if global.quiet {
+                        Severity::Error
+                    } else {
+                        Severity::Warning
+                    }
+            })
+            .cloned()
+            .collect();
+        if !shown.is_empty() {
+            let source = |file: &str| std::fs::read_to_string(file).ok();
+            eprint!("{}", render::findings::render(&shown, &source, color));
+        }
+        if let Some(failure) = &answer.failure {
+            eprint!("{}", render::failure::render(failure, color));
+        }
+    }
+    code
+}

@@ -1,0 +1,205 @@
+//! `up` and `down`.
+
+use super::Answer;
+use crate::args::{Down, Format, Global, Up};
+use crate::context::{self, Context};
+use crate::render::events::Screen;
+use crate::render::table::{self, count, duration};
+use dunlin::control::{self, Control};
+use dunlin::up::{Goal, Options, Report};
+use dunlin_core::failure::Failure;
+use dunlin_core::plan::select::{DownGoal, UpGoal};
+use dunlin_core::source::Version;
+use std::time::Instant;
+
+/// `up`.
+pub async fn up(global: &Global, up: &Up) -> Result<Answer, Answer> {
+    let opened = context::open(global)?;
+    let context = opened.context(global, up.create)?;
+    if up.create {
+        let made = context.world.engine.create_database().await;
+        made.map_err(|error| {
+            context
+                .world
+                .redact(dunlin::trouble::refused(&error, "cannot make the database"))
+        })?;
+    }
+    let goal = Goal::Up(UpGoal {
+        to: up.to.clone().map(Version),
+        out_of_order: context.world.config.out_of_order,
+    });
+    if up.dry_run {
+        return super::dry_run::show(&context, &goal).await;
+    }
+    let options = Options {
+        wait_for_lease: !global.no_wait,
+        one_transaction: up.one_transaction,
+        no_backup: up.no_backup,
+    };
+    run(global, context, goal, options).await
+}
+
+/// `down`.
+pub async fn down(global: &Global, down: &Down) -> Result<Answer, Answer> {
+    let context = context::open(global)?.context(global, false)?;
+    let goal = Goal::Down(match (&down.to, &down.only, down.steps) {
+        (Some(to), _, _) => DownGoal::To(Version(to.clone())),
+        (_, Some(only), _) => DownGoal::Only(Version(only.clone())),
+        (_, _, steps) => DownGoal::Steps(steps.unwrap_or(1)),
+    });
+    run(
+        global,
+        context,
+        goal,
+        Options {
+            wait_for_lease: !global.no_wait,
+            ..Options::default()
+        },
+    )
+    .await
+}
+
+async fn run(
+    global: &Global,
+    context: Context,
+    goal: Goal,
+    options: Options,
+) -> Result<Answer, Answer> {
+    let mut screen = screen(global, &context)?;
+    let control = listen();
+    let started = Instant::now();
+    let report = dunlin::up::run(
+        &context.world,
+        &context.migrations,
+        &goal,
+        &options,
+        &mut screen,
+        control,
+    )
+    .await;
+    screen.finish();
+    if report.failure.is_none() && !report.steps.is_empty() {
+        super::status::update_manifest(&context).await?;
+    }
+    let mut answer = answer(&context, &goal, report, started);
+    answer.findings.splice(0..0, context.findings);
+    Ok(answer)
+}
+
+/// The screen of a run, with the files that it also writes.
+pub fn screen(global: &Global, context: &Context) -> Result<Screen, Answer> {
+    let lines = match &global.events {
+        None => None,
+        Some(target) => Some(Screen::lines_to(target).map_err(|error| {
+            Answer::from(Failure::usage(
+                "events",
+                format!("--events {target}: {error}"),
+            ))
+        })?),
+    };
+    let log = context.project.log.as_ref().and_then(|path| {
+        // Best effort: a log that cannot be written never keeps a migration from running.
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .ok()?;
+        Some((
+            file,
+            context
+                .project
+                .name
+                .clone()
+                .unwrap_or_else(|| context.world.config.name.clone()),
+        ))
+    });
+    let quiet = global.quiet || global.format == Format::Json;
+    Ok(Screen::new(
+        quiet,
+        global.verbose,
+        lines,
+        log,
+        context.world.redactor.clone(),
+        context.world.clock,
+    ))
+}
+
+/// Ctrl-C once: stop after the statement in flight; twice: cancel it. SIGTERM counts as the first.
+pub fn listen() -> Control {
+    let (handle, control) = control::pair();
+    tokio::spawn(async move {
+        let mut terminate =
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(stream) => stream,
+                Err(_) => return,
+            };
+        loop {
+            tokio::select! {
+                pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+                _ = terminate.recv() => {}
+            }
+            match handle.press() {
+                control::Stop::Soon => {
+                    eprintln!("stopping after this statement; once more cancels it")
+                }
+                _ => eprintln!("cancelling the statement"),
+            }
+        }
+    });
+    control
+}
+
+fn answer(context: &Context, goal: &Goal, report: Report, started: Instant) -> Answer {
+    let what = goal.what();
+    let key = if what == "up" { "applied" } else { "undone" };
+    let mut data = serde_json::json!({ "backup": report.backup });
+    data[key] = serde_json::to_value(&report.steps).unwrap_or_default();
+    if let Some(run) = &report.run {
+        data["run"] = run.clone().into();
+    }
+    let shown = context
+        .world
+        .redactor
+        .apply(&context.world.engine.describe());
+    let mut text = String::new();
+    if !report.steps.is_empty() {
+        let verb = if what == "up" { "Applied" } else { "Took back" };
+        let preposition = if what == "up" { "to" } else { "from" };
+        let took = duration(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        text.push_str(&format!(
+            "{verb} {} {preposition} {shown} in {took}\n",
+            count(report.steps.len(), "migration")
+        ));
+        let rows = report.steps.iter().map(|step| {
+            vec![
+                step.version.clone(),
+                step.name.clone(),
+                duration(step.duration_ms),
+            ]
+        });
+        text.push_str(&table::render(
+            &["version", "name", "took"],
+            rows.collect(),
+            &[2],
+        ));
+    } else if report.failure.is_none() {
+        text = match what {
+            "up" if context.migrations.is_empty() => format!(
+                "Nothing to do: the folder `{}` holds no scripts\n",
+                context::shown(&context.world.config.migrations)
+            ),
+            "up" => format!("Nothing to do: {shown} is up to date\n"),
+            _ => format!("Nothing to do: nothing is applied to {shown}\n"),
+        };
+    }
+    if let Some(path) = &report.backup {
+        text.push_str(&format!("Backup: {path}\n"));
+    }
+    Answer {
+        ended: None,
+        data,
+        findings: report.findings,
+        failure: report.failure,
+        text,
+    }
+}

@@ -1,0 +1,160 @@
+//! From what was typed to a world: the project file found and read, the database chosen, the folder of scripts parsed.
+
+use crate::args::Global;
+use crate::commands::Answer;
+use dunlin::world::{Clock, World};
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, any_error};
+use dunlin_core::redact::SecretUrl;
+use dunlin_core::source::config::{ConfigInput, parse_project};
+use dunlin_core::source::duration::parse_duration;
+use dunlin_core::source::{DatabaseConfig, Migration, Project};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of the project file.
+const FILE: &str = "dunlin.toml";
+
+/// A project as read, before a database is chosen.
+pub struct Opened {
+    /// The project.
+    pub project: Project,
+    /// The project file, where there is one.
+    pub file: Option<PathBuf>,
+    /// What was found while reading.
+    pub findings: Vec<Finding>,
+}
+
+/// A project with a database and its scripts.
+pub struct Context {
+    /// The project.
+    pub project: Project,
+    /// The database.
+    pub world: World,
+    /// Its scripts, in order.
+    pub migrations: Vec<Arc<Migration>>,
+    /// What was found while reading.
+    pub findings: Vec<Finding>,
+}
+
+/// Finds and reads the project file and `.env`.
+pub fn open(global: &Global) -> Result<Opened, Answer> {
+    let file = match &global.config {
+        Some(file) if !file.is_file() => {
+            let message = format!("there is no file `{}`", file.display());
+            return Err(Failure::usage("config-missing", message).into());
+        }
+        Some(file) => Some(file.clone()),
+        None => search_upwards(),
+    };
+    let folder = file
+        .as_ref()
+        .and_then(|file| file.parent())
+        .map_or_else(PathBuf::new, Path::to_path_buf);
+    let root = std::env::current_dir().unwrap_or_default().join(&folder);
+    let read = |path: &Path| std::fs::read(path).ok();
+    let input = ConfigInput {
+        path: file
+            .as_ref()
+            .map(|file| file.display().to_string())
+            .unwrap_or_else(|| FILE.into()),
+        toml: file.as_deref().and_then(read),
+        dotenv: read(&root.join(".env")),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        env_name: global.env.clone(),
+        root,
+    };
+    let (mut project, findings) = parse_project(input);
+    if any_error(&findings) {
+        return Err(Answer::unreadable(findings));
+    }
+    if let Some(url) = &global.url {
+        project.override_url(global.database.as_deref(), SecretUrl::new(url.clone()));
+    }
+    Ok(Opened {
+        project,
+        file,
+        findings,
+    })
+}
+
+fn search_upwards() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    // Shown relative where it is here; a path of a parent folder is shown whole.
+    if here.join(FILE).is_file() {
+        return Some(PathBuf::from(FILE));
+    }
+    here.ancestors()
+        .skip(1)
+        .map(|folder| folder.join(FILE))
+        .find(|file| file.is_file())
+}
+
+impl Opened {
+    /// The database chosen by `-d`, or the default one.
+    pub fn database(&self, global: &Global) -> Result<DatabaseConfig, Answer> {
+        self.project
+            .select(global.database.as_deref())
+            .cloned()
+            .map_err(Answer::unreadable)
+    }
+
+    /// The world of the chosen database.
+    pub fn world(&self, global: &Global, create: bool) -> Result<World, Answer> {
+        world_of(self.database(global)?, global, create)
+    }
+
+    /// The world and its scripts. Faults of the folder stop here, all at once.
+    pub fn context(self, global: &Global, create: bool) -> Result<Context, Answer> {
+        let world = self.world(global, create)?;
+        let (migrations, found) =
+            dunlin::folder::read(&world.config, &shown).map_err(Answer::from)?;
+        let mut findings = self.findings;
+        findings.extend(found);
+        if any_error(&findings) {
+            return Err(Answer::unreadable(findings));
+        }
+        Ok(Context {
+            project: self.project,
+            world,
+            migrations,
+            findings,
+        })
+    }
+}
+
+/// The world of one database.
+pub fn world_of(config: DatabaseConfig, global: &Global, create: bool) -> Result<World, Answer> {
+    let base = config.base_dir.clone();
+    let mut world = World::new(config, base, create).map_err(Answer::from)?;
+    world.clock = clock();
+    if let Some(text) = &global.wait {
+        let message = |why: String| Failure::usage("usage", format!("--wait {text}: {why}"));
+        world.wait = parse_duration(text).map_err(message)?;
+    }
+    Ok(world)
+}
+
+/// The clock: the system's, or the one that a hermetic test set.
+pub fn clock() -> Clock {
+    let fixed = std::env::var("DUNLIN_TEST_NOW")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    fixed.map_or_else(Clock::default, Clock::fixed)
+}
+
+/// A path as people know it: relative to where they stand.
+pub fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let relative = path.strip_prefix(&here).unwrap_or(path);
+    relative.display().to_string()
+}
+
+/// A duration of the command line.
+pub fn duration(flag: &str, text: &str) -> Result<Duration, Answer> {
+    parse_duration(text)
+        .map_err(|why| Failure::usage("usage", format!("{flag} {text}: {why}")).into())
+}

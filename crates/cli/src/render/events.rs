@@ -1,0 +1,243 @@
+//! Events for people (standard error), as lines of JSON (`--events`), and as the project's log.
+
+use super::table::{bytes, duration};
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::redact::Redactor;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Shows a run.
+pub struct Screen {
+    quiet: bool,
+    verbose: bool,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+    lines: Option<Box<dyn Write + Send>>,
+    log: Option<(File, String)>,
+    redactor: Redactor,
+    clock: dunlin::world::Clock,
+}
+
+/// Without a terminal, how often long work says a line.
+const LINE_EVERY: Duration = Duration::from_secs(3);
+
+impl Screen {
+    /// A screen. `lines`: where events go as JSON; `log`: the project's log and name.
+    pub fn new(
+        quiet: bool,
+        verbose: bool,
+        lines: Option<Box<dyn Write + Send>>,
+        log: Option<(File, String)>,
+        redactor: Redactor,
+        clock: dunlin::world::Clock,
+    ) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            // The template is ours and constant; the default stands in should it ever not parse.
+            let style = ProgressStyle::with_template("{spinner} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
+            bar.set_style(style);
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Screen {
+            quiet,
+            verbose,
+            bar,
+            last_line: Instant::now(),
+            lines,
+            log,
+            redactor,
+            clock,
+        }
+    }
+
+    /// Opens the file of `--events`.
+    pub fn lines_to(target: &str) -> std::io::Result<Box<dyn Write + Send>> {
+        if target == "-" {
+            return Ok(Box::new(std::io::stdout()));
+        }
+        Ok(Box::new(BufWriter::new(File::create(target)?)))
+    }
+
+    /// Clears the bar: what follows is the answer.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if let Some(lines) = &mut self.lines {
+            // A full disk under the event file must not fail a run that went well.
+            let _ = lines.flush();
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        let line = self.redactor.apply(line);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+        self.last_line = Instant::now();
+    }
+
+    /// Something that changes often: the bar's text, or a line every few seconds.
+    fn tick(&mut self, line: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(self.redactor.apply(line));
+        } else if !self.quiet && self.last_line.elapsed() >= LINE_EVERY {
+            self.say(line);
+        }
+    }
+
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::LeaseWaiting { holder, waited_ms } => {
+                let waited = if *waited_ms < 1_000 {
+                    String::new()
+                } else {
+                    format!(" ({} so far)", duration(*waited_ms))
+                };
+                self.say(&format!("waiting for another runner: {holder}{waited}"));
+            }
+            Event::PredecessorEnding { holder } => {
+                self.say(&format!(
+                    "a runner died here; ending what it left running on the server ({holder})"
+                ));
+            }
+            Event::BackupDone {
+                path,
+                bytes: size,
+                duration_ms,
+            } => {
+                self.say(&format!(
+                    "backup {path} ({}, verified, {})",
+                    bytes(*size),
+                    duration(*duration_ms)
+                ));
+            }
+            Event::StepBegan {
+                version,
+                name,
+                index,
+                of,
+                resumed_at,
+                direction,
+                ..
+            } => {
+                if let Some(block) = resumed_at {
+                    self.say(&format!(
+                        "resuming {version} {name} ({direction}) after {block} of its parts"
+                    ));
+                }
+                self.tick(&format!("[{index}/{of}] {version} {name}"));
+            }
+            Event::StatementBegan {
+                version,
+                statement,
+                line,
+                head,
+            } => {
+                if self.verbose {
+                    self.say(&format!(
+                        "  {version} statement {statement} (line {line}): {head}"
+                    ));
+                } else {
+                    self.tick(&format!("{version} statement {statement}: {head}"));
+                }
+            }
+            Event::StatementDone {
+                rows, duration_ms, ..
+            } if self.verbose => {
+                self.say(&format!("    {rows} rows, {}", duration(*duration_ms)));
+            }
+            Event::DoubtSettled {
+                version,
+                statement,
+                verdict,
+                why,
+            } => {
+                self.say(&format!(
+                    "{version} statement {statement} counts as {verdict}: {why}"
+                ));
+            }
+            Event::Retrying { attempt, error } => {
+                self.tick(&format!("trying again ({attempt}): {error}"))
+            }
+            Event::Undoing { what } => self.say(&format!("taking back {what}")),
+            Event::Note { message } => self.say(message),
+            Event::Progress {
+                what,
+                done,
+                total,
+                unit,
+            } => {
+                let of = total
+                    .map(|total| format!(" of {total}"))
+                    .unwrap_or_default();
+                self.tick(&format!("{what}: {done}{of} {unit}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn write_log(&mut self, event: &Event) {
+        let text = match event {
+            Event::StepBegan {
+                version,
+                name,
+                direction,
+                ..
+            } => format!("{version}_{name} {direction} started"),
+            Event::StepDone {
+                version,
+                name,
+                duration_ms,
+                direction,
+            } => {
+                let what = if direction == "up" {
+                    "completed"
+                } else {
+                    "taken back"
+                };
+                format!(
+                    "{version}_{name} {what} ({:.1} s)",
+                    *duration_ms as f64 / 1_000.0
+                )
+            }
+            Event::StepFailed {
+                version,
+                name,
+                failure,
+            } => format!("{version}_{name} failed: {}", failure.message),
+            _ => return,
+        };
+        let text = self.redactor.apply(&text).replace('\n', " ");
+        if let Some((file, project)) = &mut self.log {
+            // Best effort, as the design has it: the journal is the truth.
+            let _ = writeln!(
+                file,
+                "[{}] {project}: {text}",
+                self.clock.now().strftime("%d-%b-%Y %H:%M:%S UTC")
+            );
+        }
+    }
+}
+
+impl Sink for Screen {
+    fn event(&mut self, event: &Event) {
+        if let Some(lines) = &mut self.lines {
+            let mut value = serde_json::to_value(event).unwrap_or_default();
+            if let Some(object) = value.as_object_mut() {
+                object.insert("at".into(), self.clock.stamp().into());
+            }
+            let _ = writeln!(lines, "{}", self.redactor.apply(&value.to_string()));
+        }
+        self.write_log(event);
+        self.show(event);
+    }
+}

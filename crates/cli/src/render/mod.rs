@@ -1,0 +1,7 @@
+//! What is shown: tables, findings, failures, progress, JSON. Meaning never depends on colour.
+
+pub mod events;
+pub mod failure;
+pub mod findings;
+pub mod json;
+pub mod table;

@@ -1,0 +1,81 @@
+//! A folder of scripts, read from the disk or from the binary, and parsed.
+
+use dunlin_core::dialect;
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::Finding;
+use dunlin_core::source::folder::{SourceFile, parse_folder};
+use dunlin_core::source::{DatabaseConfig, Migration};
+use dunlin_core::sql::LexMode;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Scripts and what was found in them.
+pub type Parsed = (Vec<Arc<Migration>>, Vec<Finding>);
+
+/// Reads and parses the folder of a database. `shown` makes a path as people know it.
+pub fn read(config: &DatabaseConfig, shown: &dyn Fn(&Path) -> String) -> Result<Parsed, Failure> {
+    let files = files(&config.migrations, shown)?;
+    parse(&files, config)
+}
+
+/// Parses files that were read already.
+pub fn parse(files: &[SourceFile], config: &DatabaseConfig) -> Result<Parsed, Failure> {
+    let Some(dialect) = dialect::by_url(config.url.expose()) else {
+        return Err(Failure::usage(
+            "url",
+            format!("`{}` names no engine that Dunlin knows", config.url),
+        ));
+    };
+    let mode = LexMode {
+        sql_mode: config.sql_mode.to_uppercase(),
+        plain_backslashes: false,
+    };
+    let (migrations, findings) = parse_folder(files, config, dialect, &mode);
+    Ok((migrations.into_iter().map(Arc::new).collect(), findings))
+}
+
+/// The files of a folder, by name.
+pub fn files(folder: &Path, shown: &dyn Fn(&Path) -> String) -> Result<Vec<SourceFile>, Failure> {
+    let place = shown(folder);
+    let entries = std::fs::read_dir(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::usage("folder-missing", format!("there is no folder `{place}`"))
+            .hint("`dunlin init` makes one, `dunlin new NAME` the first script; or set `migrations` in dunlin.toml"),
+        _ => Failure::usage("folder-unreadable", format!("the folder `{place}` cannot be read: {error}")),
+    })?;
+    let mut files = vec![];
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if !path.is_dir() {
+            files.push(file(
+                &path,
+                entry.file_name().to_string_lossy().into_owned(),
+                shown,
+            )?);
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+fn file(path: &Path, name: String, shown: &dyn Fn(&Path) -> String) -> Result<SourceFile, Failure> {
+    let place = shown(path);
+    let unreadable = |error: std::io::Error| {
+        Failure::usage(
+            "file-unreadable",
+            format!("`{place}` cannot be read: {error}"),
+        )
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    // A file that is too large is a finding of the folder; its bytes need not be read for that.
+    let limit = dunlin_core::limits::SCRIPT_BYTES_MAX;
+    let bytes = if size > limit {
+        vec![0; usize::try_from(limit).unwrap_or(0) + 1]
+    } else {
+        std::fs::read(path).map_err(unreadable)?
+    };
+    Ok(SourceFile {
+        path: place,
+        name,
+        bytes,
+    })
+}
