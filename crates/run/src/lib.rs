@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod control;
 pub mod digest;
+pub mod embed;
 pub mod executor;
 pub mod folder;
 pub mod journal_store;
@@ -16,3 +17,10 @@ pub mod steps;
 pub mod trouble;
 pub mod up;
 pub mod world;
+
+pub use dunlin_core::event::{Event, Sink};
+pub use dunlin_core::failure::Failure;
+pub use dunlin_core::source::folder::SourceFile;
+pub use embed::Migrator;
+#[doc(hidden)]
+pub use rust_embed;
