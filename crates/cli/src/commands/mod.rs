@@ -2,6 +2,7 @@
 //! error, one JSON object where asked, and the exit code.
 
 mod admin;
+mod digest;
 mod dry_run;
 mod run;
 mod selfhelp;
@@ -158,9 +159,8 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
             let _ = context::open(global)?;
             Err(Failure::usage("not-yet", "this verb is not there yet").into())
         }
-        Verb::Digest { .. } | Verb::Backup(_) => {
-            Err(Failure::usage("not-yet", "this verb is not there yet").into())
-        }
+        Verb::Digest { db, tables, like } => digest::digest(global, db, tables, like).await,
+        Verb::Backup(_) => Err(Failure::usage("not-yet", "this verb is not there yet").into()),
     }
 }
 

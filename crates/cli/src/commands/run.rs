@@ -124,6 +124,19 @@ pub fn screen(global: &Global, context: &Context) -> Result<Screen, Answer> {
     ))
 }
 
+/// The screen of something that runs without scripts.
+pub fn plain_screen(global: &Global, world: &dunlin::world::World) -> Screen {
+    let quiet = global.quiet || global.format == Format::Json;
+    Screen::new(
+        quiet,
+        global.verbose,
+        None,
+        None,
+        world.redactor.clone(),
+        world.clock,
+    )
+}
+
 /// Ctrl-C once: stop after the statement in flight; twice: cancel it. SIGTERM counts as the first.
 pub fn listen() -> Control {
     let (handle, control) = control::pair();
