@@ -2,11 +2,16 @@
 //!
 //! Nothing here knows an engine: the rules of each come as [`LexRules`] from its dialect, and so does the classifying.
 
+pub mod alter;
+pub mod change;
+pub mod create;
 pub mod lexer;
 pub mod normal;
 pub mod place;
+pub mod rows;
 pub mod split;
 pub mod transaction;
+pub mod words;
 
 mod body;
 mod scan;
