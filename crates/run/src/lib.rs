@@ -11,6 +11,7 @@ pub mod executor;
 pub mod folder;
 pub mod journal_store;
 pub mod lease;
+pub mod observe;
 pub mod preview;
 pub mod settle;
 pub mod steps;

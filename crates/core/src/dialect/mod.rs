@@ -2,6 +2,7 @@
 //!
 //! A dialect is pure: it renders SQL, tells what a statement is and what a native error means. It never talks to a server.
 
+pub mod catalog;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
@@ -105,6 +106,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn lease(&self, names: &JournalNames) -> Option<LeaseSql>;
     /// How bulk rows are read.
     fn rows(&self) -> &'static dyn RowsDialect;
+    /// How catalogs are read, and their parts rendered.
+    fn catalog(&self) -> &'static dyn catalog::CatalogDialect;
 }
 
 /// Reading whole tables, for digests, backups and copies.

@@ -90,4 +90,7 @@ impl Dialect for SimDialect {
     fn rows(&self) -> &'static dyn RowsDialect {
         Sqlite.rows()
     }
+    fn catalog(&self) -> &'static dyn dunlin_core::dialect::catalog::CatalogDialect {
+        Sqlite.catalog()
+    }
 }

@@ -1,6 +1,7 @@
 //! Mysql's room.
 
 pub mod caps;
+pub mod catalog;
 pub mod ddl;
 pub mod dml;
 pub mod errors;
@@ -85,5 +86,8 @@ impl Dialect for Mysql {
     }
     fn rows(&self) -> &'static dyn RowsDialect {
         &rows::Rows
+    }
+    fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
+        &catalog::Catalogs
     }
 }

@@ -1,6 +1,7 @@
 //! Postgres's room.
 
 pub mod caps;
+pub mod catalog;
 pub mod ddl;
 pub mod dml;
 pub mod errors;
@@ -82,5 +83,8 @@ impl Dialect for Postgres {
     }
     fn rows(&self) -> &'static dyn RowsDialect {
         &rows::Rows
+    }
+    fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
+        &catalog::Catalogs
     }
 }

@@ -1,0 +1,778 @@
+//! How two catalogs differ, part by part, each difference with what would mend it.
+
+use super::text::{normal, words};
+use super::{Catalog, Check, Column, ForeignKey, Index, Key, Table, View};
+use crate::dialect::Dialect;
+use crate::dialect::catalog::{CatalogDialect, Part, Rendered};
+use crate::sql::{ObjectKind, ObjectRef};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
+
+/// What is the matter with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// It should be there and is not.
+    Missing,
+    /// It is there and should not be.
+    Extra,
+    /// It is there and is not as it should be.
+    Different,
+}
+
+/// What would mend a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fix {
+    /// Statements, in order.
+    Sql(Vec<String>),
+    /// There is none to run; the sentence says why or what to do.
+    Advice(String),
+}
+
+impl std::fmt::Display for Fix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fix::Sql(statements) => write!(f, "{};", statements.join(";\n")),
+            Fix::Advice(sentence) => write!(f, "-- {sentence}"),
+        }
+    }
+}
+
+impl Serialize for Fix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A difference between two catalogs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Missing, extra or different.
+    pub kind: DifferenceKind,
+    /// The object, as people name it: `column users.email`.
+    #[serde(serialize_with = "shown")]
+    pub object: ObjectRef,
+    /// What should be there.
+    pub expected: Option<String>,
+    /// What is there.
+    pub actual: Option<String>,
+    /// What would mend it.
+    pub fix: Fix,
+}
+
+fn shown<S: Serializer>(object: &ObjectRef, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(object)
+}
+
+/// When a fix may run: what hangs on others goes first when it is dropped, and last when it is made.
+type Rank = u8;
+
+const fn rank(kind: DifferenceKind, object: ObjectKind) -> Rank {
+    use ObjectKind::*;
+    let (drop, make) = match object {
+        Trigger => (0, 34),
+        Event => (1, 35),
+        View | MaterializedView => (2, 32),
+        Other => (3, 33),
+        Constraint => (4, 29),
+        Index => (6, 27),
+        Function | Procedure => (7, 31),
+        Column => (9, 25),
+        Table => (10, 24),
+        Sequence => (11, 23),
+        Type | EnumValue => (12, 22),
+        _ => (13, 21),
+    };
+    match kind {
+        DifferenceKind::Extra => drop,
+        _ => make,
+    }
+}
+
+/// The comparison at work.
+struct Differ<'a> {
+    dialect: &'a dyn Dialect,
+    parts: &'static dyn CatalogDialect,
+    found: Vec<(Rank, Difference)>,
+    unseen: BTreeSet<String>,
+}
+
+/// Compares what should be with what is. The differences come in an order in which their fixes can run.
+pub fn diff(expected: &Catalog, actual: &Catalog, dialect: &dyn Dialect) -> Vec<Difference> {
+    let mut differ = Differ {
+        dialect,
+        parts: dialect.catalog(),
+        found: vec![],
+        unseen: expected
+            .unseen
+            .iter()
+            .chain(&actual.unseen)
+            .cloned()
+            .collect(),
+    };
+    differ.extensions(expected, actual);
+    differ.types(expected, actual);
+    differ.sequences(expected, actual);
+    differ.tables(expected, actual);
+    differ.routines(expected, actual);
+    differ.views(expected, actual);
+    differ.events(expected, actual);
+    differ.found.sort_by_key(|(rank, _)| *rank);
+    differ
+        .found
+        .into_iter()
+        .map(|(_, difference)| difference)
+        .collect()
+}
+
+/// Two items of the same place: expected, actual.
+type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
+
+/// Pairs by a key that says everything.
+fn by_key<'a, T, K: PartialEq>(
+    expected: &'a [T],
+    actual: &'a [T],
+    key: impl Fn(&T) -> K,
+) -> Vec<Pair<'a, T>> {
+    let mut pairs: Vec<Pair<'a, T>> = expected
+        .iter()
+        .map(|item| {
+            (
+                Some(item),
+                actual.iter().find(|other| key(other) == key(item)),
+            )
+        })
+        .collect();
+    let extra = actual
+        .iter()
+        .filter(|item| expected.iter().all(|other| key(other) != key(item)));
+    pairs.extend(extra.map(|item| (None, Some(item))));
+    pairs
+}
+
+/// Pairs items whose names may be of the engine's making: equal ones first, then equal ones of which one has such a
+/// name (they count as the same), then by name, then equal ones under two names (renamed).
+fn by_content<'a, T>(
+    expected: &'a [T],
+    actual: &'a [T],
+    name: impl Fn(&T) -> Option<&str>,
+    same: impl Fn(&T, &T) -> bool,
+    auto: impl Fn(&str) -> bool,
+) -> Vec<Pair<'a, T>> {
+    let mut left: Vec<&T> = expected.iter().collect();
+    let mut right: Vec<&T> = actual.iter().collect();
+    let mut pairs = vec![];
+    let made = |item: &T| name(item).is_none_or(&auto);
+    let mut take = |fits: &dyn Fn(&T, &T) -> bool,
+                    keep: bool,
+                    left: &mut Vec<&'a T>,
+                    right: &mut Vec<&'a T>| {
+        left.retain(
+            |item| match right.iter().position(|other| fits(item, other)) {
+                Some(at) => {
+                    let other = right.remove(at);
+                    if keep {
+                        pairs.push((Some(*item), Some(other)));
+                    }
+                    false
+                }
+                None => true,
+            },
+        );
+    };
+    take(
+        &|a, b| name(a) == name(b) && same(a, b),
+        false,
+        &mut left,
+        &mut right,
+    );
+    take(
+        &|a, b| (made(a) || made(b)) && same(a, b),
+        false,
+        &mut left,
+        &mut right,
+    );
+    take(
+        &|a, b| name(a).is_some() && name(a) == name(b),
+        true,
+        &mut left,
+        &mut right,
+    );
+    take(&|a, b| same(a, b), true, &mut left, &mut right);
+    pairs.extend(left.into_iter().map(|item| (Some(item), None)));
+    pairs.extend(right.into_iter().map(|item| (None, Some(item))));
+    pairs
+}
+
+fn reference(
+    kind: ObjectKind,
+    schema: Option<&str>,
+    parent: Option<&str>,
+    name: &str,
+) -> ObjectRef {
+    ObjectRef {
+        kind,
+        schema: schema.map(str::to_owned),
+        parent: parent.map(str::to_owned),
+        name: name.to_owned(),
+    }
+}
+
+impl<'a> Differ<'a> {
+    fn sees(&self, what: &str) -> bool {
+        !self.unseen.contains(what)
+    }
+
+    fn normal(&self, text: &str) -> String {
+        normal(text, self.dialect)
+    }
+
+    /// Puts a difference of a part down, with the fix that the dialect renders.
+    fn put(&mut self, object: ObjectRef, expected: Option<Part<'_>>, actual: Option<Part<'_>>) {
+        let (kind, fix) = match (expected, actual) {
+            (Some(part), None) => (DifferenceKind::Missing, self.parts.create(part)),
+            (None, Some(part)) => (DifferenceKind::Extra, self.parts.drop(part)),
+            (Some(to), Some(from)) => (DifferenceKind::Different, self.parts.change(from, to)),
+            (None, None) => return,
+        };
+        self.put_with(kind, object, expected, actual, fix);
+    }
+
+    fn put_with(
+        &mut self,
+        kind: DifferenceKind,
+        object: ObjectRef,
+        expected: Option<Part<'_>>,
+        actual: Option<Part<'_>>,
+        fix: Rendered,
+    ) {
+        let fix = match fix {
+            Ok(statements) if statements.is_empty() => Fix::Advice("nothing to run".into()),
+            Ok(statements) => Fix::Sql(statements),
+            Err(sentence) => Fix::Advice(sentence),
+        };
+        // A foreign key needs the keys of other tables, and keys cannot go before it.
+        let later = match (expected.or(actual), kind) {
+            (Some(Part::ForeignKey(..)), DifferenceKind::Extra) => 0,
+            (Some(Part::ForeignKey(..)), _) => 1,
+            (Some(Part::Key(..)), DifferenceKind::Extra) => 4,
+            _ => 0,
+        };
+        let rank = rank(kind, object.kind) + later;
+        let expected = expected.map(|part| self.parts.clause(part));
+        let actual = actual.map(|part| self.parts.clause(part));
+        self.found.push((
+            rank,
+            Difference {
+                kind,
+                object,
+                expected,
+                actual,
+                fix,
+            },
+        ));
+    }
+
+    fn extensions(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        for (want, is) in by_key(&expected.extensions, &actual.extensions, |item| {
+            item.name.clone()
+        }) {
+            if want != is {
+                let name = want.or(is).map_or("", |item| &item.name);
+                let object = reference(ObjectKind::Extension, None, None, name);
+                self.put(object, want.map(Part::Extension), is.map(Part::Extension));
+            }
+        }
+    }
+
+    fn types(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        for (want, is) in by_key(&expected.types, &actual.types, |item| {
+            (item.schema.clone(), item.name.clone())
+        }) {
+            let Some(any) = want.or(is).filter(|_| want != is) else {
+                continue;
+            };
+            let object = reference(ObjectKind::Type, any.schema.as_deref(), None, &any.name);
+            self.put(object, want.map(Part::Type), is.map(Part::Type));
+        }
+    }
+
+    fn sequences(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        for (want, is) in by_key(&expected.sequences, &actual.sequences, |item| {
+            (item.schema.clone(), item.name.clone())
+        }) {
+            let Some(any) = want.or(is).filter(|_| want != is) else {
+                continue;
+            };
+            let object = reference(ObjectKind::Sequence, any.schema.as_deref(), None, &any.name);
+            self.put(object, want.map(Part::Sequence), is.map(Part::Sequence));
+        }
+    }
+
+    fn tables(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        let order = super::render::table_order(expected);
+        let key = |table: &Table| (table.schema.clone(), table.name.clone());
+        let mut pairs = by_key(&expected.tables, &actual.tables, key);
+        // Missing tables in the order in which they refer to each other; what is extra goes the other way.
+        let place = |table: &Table| {
+            order
+                .iter()
+                .position(|at| expected.tables[*at].name == table.name)
+        };
+        pairs.sort_by_key(|(want, _)| want.and_then(place));
+        let extra = super::render::table_order(actual);
+        for at in extra.into_iter().rev() {
+            let table = &actual.tables[at];
+            if expected
+                .table(table.schema.as_deref(), &table.name)
+                .is_none()
+            {
+                let object = reference(
+                    ObjectKind::Table,
+                    table.schema.as_deref(),
+                    None,
+                    &table.name,
+                );
+                self.put(object, None, Some(Part::Table(table)));
+            }
+        }
+        for (want, is) in pairs {
+            match (want, is) {
+                (Some(want), Some(is)) => self.table(expected, want, is),
+                (Some(want), None) => self.missing_table(expected, want),
+                _ => {}
+            }
+        }
+    }
+
+    fn missing_table(&mut self, expected: &Catalog, table: &'a Table) {
+        let schema = table.schema.as_deref();
+        let object = reference(ObjectKind::Table, schema, None, &table.name);
+        let mut fix = self.parts.create(Part::Table(table));
+        if let Ok(statements) = &mut fix {
+            statements.extend(self.owned_sequences(expected, table));
+        }
+        self.put_with(
+            DifferenceKind::Missing,
+            object,
+            Some(Part::Table(table)),
+            None,
+            fix,
+        );
+        if !self.parts.foreign_keys_inline() {
+            for key in &table.foreign_keys {
+                let name = key.name.clone().unwrap_or_else(|| key.columns.join(", "));
+                let object = reference(ObjectKind::Constraint, schema, Some(&table.name), &name);
+                self.put(object, Some(Part::ForeignKey(table, key)), None);
+            }
+        }
+        for trigger in &table.triggers {
+            let object = reference(
+                ObjectKind::Trigger,
+                schema,
+                Some(&table.name),
+                &trigger.name,
+            );
+            self.put(
+                object,
+                Some(Part::Trigger(schema, &table.name, trigger)),
+                None,
+            );
+        }
+        for rule in &table.rules {
+            let object = reference(ObjectKind::Other, schema, Some(&table.name), &rule.name);
+            self.put(object, Some(Part::Rule(table, rule)), None);
+        }
+    }
+
+    /// Statements that tie sequences to the columns of a new table.
+    fn owned_sequences(&self, expected: &Catalog, table: &Table) -> Vec<String> {
+        let mut statements = vec![];
+        for sequence in &expected.sequences {
+            let owner = sequence
+                .owned_by
+                .as_deref()
+                .and_then(|column| column.rsplit_once('.'));
+            if owner.is_some_and(|(owner, _)| owner.replace('"', "") == table.label()) {
+                let free = super::Sequence {
+                    owned_by: None,
+                    ..sequence.clone()
+                };
+                statements.extend(
+                    self.parts
+                        .change(Part::Sequence(&free), Part::Sequence(sequence))
+                        .unwrap_or_default(),
+                );
+            }
+        }
+        statements
+    }
+
+    fn table(&mut self, expected: &Catalog, want: &'a Table, is: &'a Table) {
+        let from = self.found.len();
+        let (schema, name) = (want.schema.as_deref(), want.name.as_str());
+        let of = |kind, part: &str| reference(kind, schema, Some(name), part);
+        if want.options != is.options || want.comment != is.comment {
+            let object = reference(ObjectKind::Table, schema, None, name);
+            self.put(object, Some(Part::Options(want)), Some(Part::Options(is)));
+        }
+        for (a, b) in by_key(&want.columns, &is.columns, |column| column.name.clone()) {
+            let Some(any) = a.or(b) else { continue };
+            if let (Some(a), Some(b)) = (a, b)
+                && self.same_column(a, b)
+            {
+                continue;
+            }
+            let owner = if a.is_some() { want } else { is };
+            let part = |column: &'a Column| Part::Column(owner, column);
+            self.put(of(ObjectKind::Column, &any.name), a.map(part), b.map(part));
+            if b.is_none() {
+                self.tie_sequences(expected, want, &any.name);
+            }
+        }
+        let auto = |given: &str| self.parts.auto_named(name, given);
+        let keys = by_content(
+            &want.keys,
+            &is.keys,
+            |key| key.name.as_deref(),
+            |a, b| a.primary == b.primary && a.columns == b.columns && a.clause == b.clause,
+            auto,
+        );
+        let checks = by_content(
+            &want.checks,
+            &is.checks,
+            |check| check.name.as_deref(),
+            |a, b| self.normal(&a.clause) == self.normal(&b.clause),
+            auto,
+        );
+        let foreign = by_content(
+            &want.foreign_keys,
+            &is.foreign_keys,
+            |key| key.name.as_deref(),
+            |a, b| {
+                ForeignKey {
+                    name: None,
+                    ..a.clone()
+                } == ForeignKey {
+                    name: None,
+                    ..b.clone()
+                }
+            },
+            auto,
+        );
+        let indexes = by_content(
+            &want.indexes,
+            &is.indexes,
+            |index| Some(index.name.as_str()),
+            |a, b| self.same_index(a, b),
+            |_| false,
+        );
+        self.keys(want, is, keys);
+        self.indexes(schema, name, indexes);
+        if self.sees("checks") {
+            self.checks(want, is, checks);
+        }
+        if self.sees("foreign_keys") {
+            self.foreign_keys(want, is, foreign);
+        }
+        if self.sees("triggers") {
+            self.triggers(schema, name, &want.triggers, &is.triggers);
+        }
+        for (a, b) in by_key(&want.rules, &is.rules, |rule| {
+            (rule.kind.clone(), rule.name.clone())
+        }) {
+            if let Some(any) = a.or(b).filter(|_| a != b) {
+                let part = |rule| Part::Rule(want, rule);
+                self.put(of(ObjectKind::Other, &any.name), a.map(part), b.map(part));
+            }
+        }
+        self.rebuild(want, is, from);
+    }
+
+    /// Where a single change cannot be rendered, the first difference carries the rebuild of the whole table.
+    fn rebuild(&mut self, want: &Table, is: &Table, from: usize) {
+        let stuck = self.found[from..]
+            .iter()
+            .any(|(_, difference)| matches!(difference.fix, Fix::Advice(_)));
+        let Some(statements) = stuck.then(|| self.parts.rebuild(is, want)).flatten() else {
+            return;
+        };
+        let told = Fix::Advice(format!(
+            "mended by the rebuild of table {} with its first difference",
+            want.label()
+        ));
+        // All of them in the place of the table, so that nothing of it runs before.
+        for (rank, difference) in &mut self.found[from..] {
+            *rank = 26;
+            difference.fix = told.clone();
+        }
+        if let Some((_, first)) = self.found.get_mut(from) {
+            first.fix = Fix::Sql(statements);
+        }
+    }
+
+    fn tie_sequences(&mut self, expected: &Catalog, table: &Table, column: &str) {
+        for sequence in &expected.sequences {
+            let owner = sequence
+                .owned_by
+                .as_deref()
+                .and_then(|owned| owned.rsplit_once('.'));
+            let mine = owner.is_some_and(|(owner, owned)| {
+                owner.replace('"', "") == table.label() && owned.replace('"', "") == column
+            });
+            let free = super::Sequence {
+                owned_by: None,
+                ..sequence.clone()
+            };
+            if mine
+                && let Ok(tie) = self
+                    .parts
+                    .change(Part::Sequence(&free), Part::Sequence(sequence))
+                && let Some((
+                    _,
+                    Difference {
+                        fix: Fix::Sql(statements),
+                        ..
+                    },
+                )) = self.found.last_mut()
+            {
+                statements.extend(tie);
+            }
+        }
+    }
+
+    fn same_column(&self, a: &Column, b: &Column) -> bool {
+        // What a type means follows from its name; a newer reading of an old name is no difference.
+        let mut other = Column {
+            neutral: a.neutral.clone(),
+            ..b.clone()
+        };
+        if let (Some(mine), Some(theirs)) = (&a.generated, &mut other.generated)
+            && self.normal(&mine.expression) == self.normal(&theirs.expression)
+        {
+            theirs.expression.clone_from(&mine.expression);
+        }
+        *a == other
+    }
+
+    fn same_index(&self, a: &Index, b: &Index) -> bool {
+        let normal = |text: &Option<String>| text.as_ref().map(|text| self.normal(text));
+        let bare = |index: &Index| Index {
+            name: String::new(),
+            definition: None,
+            predicate: normal(&index.predicate),
+            attributes: normal(&index.attributes),
+            ..index.clone()
+        };
+        bare(a) == bare(b)
+    }
+
+    fn keys(&mut self, want: &Table, is: &Table, pairs: Vec<Pair<'_, Key>>) {
+        for (a, b) in pairs {
+            let Some(any) = a.or(b) else { continue };
+            let columns = any.columns.join(", ");
+            let name =
+                any.name
+                    .as_deref()
+                    .unwrap_or(if any.primary { "primary key" } else { &columns });
+            let object = reference(
+                ObjectKind::Constraint,
+                want.schema.as_deref(),
+                Some(&want.name),
+                name,
+            );
+            self.put(
+                object,
+                a.map(|key| Part::Key(want, key)),
+                b.map(|key| Part::Key(is, key)),
+            );
+        }
+    }
+
+    fn checks(&mut self, want: &Table, is: &Table, pairs: Vec<Pair<'_, Check>>) {
+        for (a, b) in pairs {
+            let Some(any) = a.or(b) else { continue };
+            let name = any.name.as_deref().unwrap_or(&any.clause);
+            let object = reference(
+                ObjectKind::Constraint,
+                want.schema.as_deref(),
+                Some(&want.name),
+                name,
+            );
+            self.put(
+                object,
+                a.map(|check| Part::Check(want, check)),
+                b.map(|check| Part::Check(is, check)),
+            );
+        }
+    }
+
+    fn foreign_keys(&mut self, want: &Table, is: &Table, pairs: Vec<Pair<'_, ForeignKey>>) {
+        for (a, b) in pairs {
+            let Some(any) = a.or(b) else { continue };
+            let columns = any.columns.join(", ");
+            let name = any.name.as_deref().unwrap_or(&columns);
+            let object = reference(
+                ObjectKind::Constraint,
+                want.schema.as_deref(),
+                Some(&want.name),
+                name,
+            );
+            self.put(
+                object,
+                a.map(|key| Part::ForeignKey(want, key)),
+                b.map(|key| Part::ForeignKey(is, key)),
+            );
+        }
+    }
+
+    fn indexes(&mut self, schema: Option<&str>, table: &str, pairs: Vec<Pair<'_, Index>>) {
+        for (a, b) in pairs {
+            let Some(any) = a.or(b) else { continue };
+            let object = reference(ObjectKind::Index, schema, Some(table), &any.name);
+            let part = |index| Part::Index(schema, table, index);
+            self.put(object, a.map(part), b.map(part));
+        }
+    }
+
+    fn triggers(
+        &mut self,
+        schema: Option<&str>,
+        table: &str,
+        want: &[super::Trigger],
+        is: &[super::Trigger],
+    ) {
+        for (a, b) in by_key(want, is, |trigger| trigger.name.clone()) {
+            let Some(any) = a.or(b) else { continue };
+            if let (Some(a), Some(b)) = (a, b)
+                && a.disabled == b.disabled
+                && self.normal(&a.definition) == self.normal(&b.definition)
+            {
+                continue;
+            }
+            let object = reference(ObjectKind::Trigger, schema, Some(table), &any.name);
+            let part = |trigger| Part::Trigger(schema, table, trigger);
+            self.put(object, a.map(part), b.map(part));
+        }
+    }
+
+    fn routines(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        if !self.sees("routines") {
+            return;
+        }
+        let key = |routine: &super::Routine| {
+            (
+                routine.schema.clone(),
+                routine.name.clone(),
+                routine.kind.clone(),
+                routine.arguments.clone(),
+            )
+        };
+        for (want, is) in by_key(&expected.routines, &actual.routines, key) {
+            let Some(any) = want.or(is) else { continue };
+            let text = |routine: &super::Routine| {
+                routine.definition.as_ref().map(|text| self.normal(text))
+            };
+            if let (Some(a), Some(b)) = (want, is)
+                && text(a) == text(b)
+            {
+                continue;
+            }
+            let kind = if any.kind == "PROCEDURE" {
+                ObjectKind::Procedure
+            } else {
+                ObjectKind::Function
+            };
+            let object = reference(kind, any.schema.as_deref(), None, &any.name);
+            self.put(object, want.map(Part::Routine), is.map(Part::Routine));
+        }
+    }
+
+    fn views(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        if !self.sees("views") {
+            return;
+        }
+        let key = |view: &View| (view.schema.clone(), view.name.clone());
+        let kind = |view: &View| {
+            if view.materialized {
+                ObjectKind::MaterializedView
+            } else {
+                ObjectKind::View
+            }
+        };
+        for at in super::render::view_order(actual, self.dialect)
+            .into_iter()
+            .rev()
+        {
+            let view = &actual.views[at];
+            if expected.views.iter().all(|other| key(other) != key(view)) {
+                let object = reference(kind(view), view.schema.as_deref(), None, &view.name);
+                self.put(object, None, Some(Part::View(view)));
+            }
+        }
+        for at in super::render::view_order(expected, self.dialect) {
+            let want = &expected.views[at];
+            let is = actual.views.iter().find(|other| key(other) == key(want));
+            let object = reference(kind(want), want.schema.as_deref(), None, &want.name);
+            let schema = want.schema.as_deref();
+            let triggers: &[super::Trigger] = is.map_or(&[], |is| &is.triggers);
+            if is.is_none_or(|is| !self.same_view(want, is)) {
+                let before = self.found.len();
+                self.put(object, Some(Part::View(want)), is.map(Part::View));
+                // Dropping a view takes its triggers with it.
+                if let (
+                    Some(is),
+                    Some((
+                        _,
+                        Difference {
+                            fix: Fix::Sql(statements),
+                            ..
+                        },
+                    )),
+                ) = (is, self.found.get_mut(before))
+                    && is.definition != want.definition
+                {
+                    for trigger in &is.triggers {
+                        let part = Part::Trigger(schema, &want.name, trigger);
+                        statements.extend(self.parts.create(part).unwrap_or_default());
+                    }
+                }
+            }
+            if self.sees("triggers") {
+                self.triggers(schema, &want.name, &want.triggers, triggers);
+            }
+        }
+    }
+
+    fn same_view(&self, a: &View, b: &View) -> bool {
+        a.materialized == b.materialized
+            && a.comment == b.comment
+            && self.normal(&a.definition) == self.normal(&b.definition)
+            && a.indexes.len() == b.indexes.len()
+            && a.indexes
+                .iter()
+                .zip(&b.indexes)
+                .all(|(a, b)| a.name == b.name && self.same_index(a, b))
+    }
+
+    fn events(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
+        if !self.sees("events") {
+            return;
+        }
+        for (want, is) in by_key(&expected.events, &actual.events, |event| event.name.clone()) {
+            let Some(any) = want.or(is) else { continue };
+            if let (Some(a), Some(b)) = (want, is)
+                && self.normal(&a.definition) == self.normal(&b.definition)
+            {
+                continue;
+            }
+            let object = reference(ObjectKind::Event, None, None, &any.name);
+            self.put(object, want.map(Part::Event), is.map(Part::Event));
+        }
+    }
+}
+
+/// Whether a text names one of these names: for ordering what refers to what.
+pub(super) fn mentions(text: &str, names: &BTreeSet<String>, dialect: &dyn Dialect) -> bool {
+    words(text, dialect).intersection(names).next().is_some()
+}

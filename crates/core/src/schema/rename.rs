@@ -1,0 +1,178 @@
+//! The same CREATE under another name: to see what a statement would have made, or to rebuild a table beside the old.
+
+use super::text::{Code, code};
+use crate::dialect::Dialect;
+use crate::sql::LexMode;
+use crate::sql::lexer::TokenKind;
+use std::ops::Range;
+
+/// A CREATE TABLE, INDEX or VIEW with another name for what it makes; its schema stays. `None` where the statement is
+/// not understood.
+pub fn rename_create(
+    dialect: &dyn Dialect,
+    mode: &LexMode,
+    sql: &str,
+    new_name: &str,
+) -> Option<String> {
+    let tokens = code(sql, &dialect.lex_rules(mode));
+    let name = name_of(&tokens)?;
+    Some(replace(sql, vec![(name, dialect.quote(new_name))]))
+}
+
+/// As [`rename_create`] for a table, and without the names of its constraints: on many engines they must be unique
+/// beyond the table, and the first one has them already.
+pub fn scratch_create(
+    dialect: &dyn Dialect,
+    mode: &LexMode,
+    sql: &str,
+    new_name: &str,
+) -> Option<String> {
+    let tokens = code(sql, &dialect.lex_rules(mode));
+    let name = name_of(&tokens)?;
+    let mut edits = vec![(name, dialect.quote(new_name))];
+    let body = tokens.iter().position(|token| token.text == "(")?;
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(body) {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let Some(next) = tokens.get(at + 1) else {
+            break;
+        };
+        // MySQL takes `CONSTRAINT CHECK (…)`, where what follows is no name.
+        let keyword = [
+            "PRIMARY",
+            "UNIQUE",
+            "FOREIGN",
+            "CHECK",
+            "EXCLUDE",
+            "NOT",
+            "NULL",
+            "DEFAULT",
+            "REFERENCES",
+        ]
+        .iter()
+        .any(|word| next.is(word));
+        if depth == 1 && token.is("CONSTRAINT") && is_name(next) && !keyword {
+            edits.push((token.start..next.end, String::new()));
+        }
+    }
+    Some(replace(sql, edits))
+}
+
+fn is_name(token: &Code<'_>) -> bool {
+    matches!(
+        token.kind,
+        TokenKind::Word | TokenKind::Quoted | TokenKind::Text
+    )
+}
+
+/// The bytes of the name of what a CREATE makes, without its schema.
+fn name_of(tokens: &[Code<'_>]) -> Option<Range<usize>> {
+    if !tokens.first()?.is("CREATE") {
+        return None;
+    }
+    let kind = tokens
+        .iter()
+        .position(|token| ["TABLE", "INDEX", "VIEW"].iter().any(|word| token.is(word)))?;
+    // What may stand before the kind is a dozen words; further on it is the inside of something else.
+    if kind > 16 {
+        return None;
+    }
+    let mut at = kind + 1;
+    if tokens.get(at)?.is("CONCURRENTLY") {
+        at += 1;
+    }
+    if tokens.get(at)?.is("IF") && tokens.get(at + 1)?.is("NOT") && tokens.get(at + 2)?.is("EXISTS")
+    {
+        at += 3;
+    }
+    // An index may go without a name.
+    if tokens.get(at)?.is("ON") && tokens[kind].is("INDEX") {
+        return None;
+    }
+    while tokens.get(at + 1).is_some_and(|token| token.text == ".") {
+        at += 2;
+    }
+    let name = tokens.get(at).filter(|token| is_name(token))?;
+    Some(name.start..name.end)
+}
+
+fn replace(sql: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut out = String::with_capacity(sql.len());
+    let mut from = 0;
+    for (range, text) in edits {
+        if range.start < from {
+            continue;
+        }
+        out.push_str(&sql[from..range.start]);
+        out.push_str(&text);
+        from = range.end;
+    }
+    out.push_str(&sql[from..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::dialect::{mysql::Mysql, postgres::Postgres, sqlite::Sqlite};
+
+    #[test]
+    fn a_create_takes_another_name() {
+        let mode = LexMode::default();
+        for (dialect, sql, renamed) in [
+            (
+                &Sqlite as &dyn Dialect,
+                "create table if not exists [a b] (x)",
+                "create table if not exists \"n\" (x)",
+            ),
+            (
+                &Sqlite,
+                "CREATE TABLE/* c */t(x REFERENCES t(x))",
+                "CREATE TABLE/* c */\"n\"(x REFERENCES t(x))",
+            ),
+            (
+                &Postgres,
+                "CREATE UNLOGGED TABLE app.t (x int)",
+                "CREATE UNLOGGED TABLE app.\"n\" (x int)",
+            ),
+            (
+                &Postgres,
+                "CREATE UNIQUE INDEX CONCURRENTLY i ON t (a)",
+                "CREATE UNIQUE INDEX CONCURRENTLY \"n\" ON t (a)",
+            ),
+            (
+                &Mysql,
+                "CREATE ALGORITHM=MERGE DEFINER=`r`@`%` SQL SECURITY INVOKER VIEW `d`.`v` AS SELECT 1",
+                "CREATE ALGORITHM=MERGE DEFINER=`r`@`%` SQL SECURITY INVOKER VIEW `d`.`n` AS SELECT 1",
+            ),
+        ] {
+            assert_eq!(
+                rename_create(dialect, &mode, sql, "n").unwrap(),
+                renamed.replace('"', if renamed.contains('`') { "`" } else { "\"" })
+            );
+        }
+        assert_eq!(
+            rename_create(&Postgres, &mode, "CREATE INDEX ON t (a)", "n"),
+            None
+        );
+        assert_eq!(rename_create(&Postgres, &mode, "DROP TABLE t", "n"), None);
+        assert_eq!(rename_create(&Postgres, &mode, "", "n"), None);
+    }
+
+    #[test]
+    fn a_scratch_table_has_no_names_that_could_collide() {
+        let sql = "CREATE TABLE t (id int CONSTRAINT pk PRIMARY KEY, a int, CONSTRAINT `c x` CHECK (a > 0), \
+                   CONSTRAINT CHECK (a < 9), CONSTRAINT fk FOREIGN KEY (a) REFERENCES u (id))";
+        assert_eq!(
+            scratch_create(&Mysql, &LexMode::default(), sql, "s").unwrap(),
+            "CREATE TABLE `s` (id int  PRIMARY KEY, a int,  CHECK (a > 0), CONSTRAINT CHECK (a < 9),  FOREIGN KEY \
+             (a) REFERENCES u (id))"
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Looking at a database: its catalog, the sizes of its tables, the statements that make its objects.
+//!
+//! Everything here reads, through a session of Dunlin's own (`Purpose::Tool` or `Purpose::Read`), whose pinned settings
+//! decide how servers spell names.
+
+use dunlin_core::dialect::catalog::Part;
+use dunlin_core::facts::TableSize;
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::schema::{Catalog, Scope};
+use dunlin_engines::{DbError, Session};
+
+/// The catalog of what is ours, in a fixed number of queries.
+pub async fn catalog(session: &mut dyn Session, scope: &Scope) -> Result<Catalog, DbError> {
+    Ok(whole(session).await?.owned(scope))
+}
+
+/// The catalog of everything, the journal's tables included.
+pub async fn whole(session: &mut dyn Session) -> Result<Catalog, DbError> {
+    let dialect = session.dialect();
+    let caps = session.caps().clone();
+    let mut answers = vec![];
+    for query in dialect.catalog().queries(&caps) {
+        answers.push(session.query(&query.sql, &query.params).await?);
+    }
+    Ok(dialect.catalog().read(&caps, &answers))
+}
+
+/// The sizes of all tables of a scope.
+pub async fn sizes(session: &mut dyn Session, scope: &Scope) -> Result<Vec<TableSize>, DbError> {
+    let dialect = session.dialect();
+    let query = dialect.table_sizes();
+    let rows = session.query(&query.sql, &query.params).await?;
+    let default = session.caps().default_schema.clone();
+    let sizes = rows.iter().filter_map(|row| dialect.read_table_size(row));
+    Ok(sizes
+        .filter(|size| {
+            let schema = size
+                .schema
+                .as_deref()
+                .filter(|schema| default.as_deref() != Some(*schema));
+            scope.owns(schema, &size.name)
+        })
+        .collect())
+}
+
+/// Puts the server's own statements into a catalog, where it shows them more exactly than its catalog views do: one
+/// query for each object, so for dumps only. What may not be seen stays as it is.
+pub async fn exact(session: &mut dyn Session, catalog: &mut Catalog) -> Result<(), DbError> {
+    for at in 0..catalog.tables.len() {
+        if let Some(text) = shown(session, Part::Table(&catalog.tables[at])).await? {
+            catalog.tables[at].definition = Some(text);
+        }
+        for number in 0..catalog.tables[at].triggers.len() {
+            let table = &catalog.tables[at];
+            let part = Part::Trigger(
+                table.schema.as_deref(),
+                &table.name,
+                &table.triggers[number],
+            );
+            if let Some(text) = shown(session, part).await? {
+                catalog.tables[at].triggers[number].definition = text;
+            }
+        }
+    }
+    for at in 0..catalog.routines.len() {
+        if let Some(text) = shown(session, Part::Routine(&catalog.routines[at])).await? {
+            catalog.routines[at].definition = Some(text);
+        }
+    }
+    for at in 0..catalog.sequences.len() {
+        if let Some(text) = shown(session, Part::Sequence(&catalog.sequences[at])).await? {
+            catalog.sequences[at].settings = Some(text);
+        }
+    }
+    for at in 0..catalog.events.len() {
+        if let Some(text) = shown(session, Part::Event(&catalog.events[at])).await? {
+            catalog.events[at].definition = text;
+        }
+    }
+    Ok(())
+}
+
+async fn shown(session: &mut dyn Session, part: Part<'_>) -> Result<Option<String>, DbError> {
+    let parts = session.dialect().catalog();
+    let Some(query) = parts.show(part) else {
+        return Ok(None);
+    };
+    match session.query(&query.sql, &query.params).await {
+        Ok(rows) => Ok(parts.read_show(part, &rows)),
+        // Dropped meanwhile, or not ours to see: what the catalog knew is still the best there is.
+        Err(error)
+            if matches!(
+                error.class,
+                ErrorClass::ObjectMissing | ErrorClass::PermissionDenied
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
