@@ -6,6 +6,9 @@ use std::time::Duration;
 /// below what a text with its tokens (about 40 bytes each) needs to fit into a small host's memory.
 pub const SCRIPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// The most digits of a version. 32: nanosecond timestamps have 23, and a journal's column stays short.
+pub const VERSION_DIGITS_MAX: usize = 32;
+
 /// How often a statement that ended in a deadlock is tried again. Five: with the back-off below the last try comes
 /// about three seconds after the first, longer than any short transaction holds its locks.
 pub const DEADLOCK_RETRIES: u32 = 5;

@@ -1,13 +1,583 @@
-//! TEMP
-/// t
-pub struct AppliedLine {
-    pub version: String,
-    pub name: String,
-    pub applied: bool,
-    pub applied_at: Option<String>,
-    pub checksum: Option<String>,
+//! `version.json`, as WordPress plugins keep one beside their migrations: read, compared with the folder, written back.
+
+use super::config::text_of;
+use super::folder::Requires;
+use super::{DatabaseConfig, Migration, Version};
+use crate::finding::{Finding, Place};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// The file's name.
+pub const FILE: &str = "version.json";
+
+/// What a `version.json` says.
+#[derive(Debug, Clone, Default)]
+pub struct Manifest {
+    /// The file, as shown to people.
+    pub file: String,
+    /// Its text, for places.
+    text: String,
+    /// Its migrations.
+    pub entries: Vec<Entry>,
+    /// `backup_before_migration`: a backup before each migration.
+    pub backup_before_migration: Option<bool>,
+    /// `migration_timeout_seconds`: for migrations that state none.
+    pub migration_timeout: Option<Duration>,
+    /// `auto_migrate_on_activation`: false: the embedded `up()` only reports.
+    pub auto_migrate_on_activation: Option<bool>,
 }
-/// t
-pub fn write_manifest(_: Option<&str>, _: Option<&str>, _: &[AppliedLine]) -> String {
-    String::new()
+
+/// One migration of a manifest.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The key under `migrations`, or the position in the list.
+    pub key: String,
+    /// The version: the key, or `version`.
+    pub version: Version,
+    /// `name`.
+    pub name: Option<String>,
+    /// `description`.
+    pub description: Option<String>,
+    /// `file`.
+    pub file: Option<String>,
+    /// `rollback_file`.
+    pub rollback_file: Option<String>,
+    /// `dependencies`.
+    pub dependencies: Vec<String>,
+    /// `requires_backup`.
+    pub requires_backup: bool,
+    /// `estimated_time_seconds`.
+    pub estimate: Option<Duration>,
+    /// `tables_created` and `views_created`, as written.
+    pub creates: Vec<String>,
+}
+
+/// Reads a manifest. `None`: it cannot be read; the findings say why.
+pub fn parse_manifest(file: &str, bytes: &[u8]) -> (Option<Manifest>, Vec<Finding>) {
+    let text = match text_of(file, bytes) {
+        Ok(text) => text,
+        Err(finding) => return (None, vec![*finding]),
+    };
+    let value: Value = match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+        Ok(value) => value,
+        Err(fault) => {
+            let place = Place { file: Some(file.into()), line: Some(fault.line()), span: None, object: None };
+            let place = match line_span(text, fault.line()) {
+                Some(span) => Place::in_file(file, text, span),
+                None => place,
+            };
+            let finding = Finding::error("manifest-syntax", place, format!("not valid JSON: {fault}"));
+            return (None, vec![finding.help("`manifest = \"ignore\"` in dunlin.toml leaves the file alone")]);
+        }
+    };
+    let mut reading = Reading { file, text, findings: vec![] };
+    let manifest = reading.manifest(&value);
+    (manifest, reading.findings)
+}
+
+struct Reading<'a> {
+    file: &'a str,
+    text: &'a str,
+    findings: Vec<Finding>,
+}
+
+impl Reading<'_> {
+    fn wrong(&mut self, entry: Option<&str>, key: &str, wanted: &str) {
+        let place = place(self.file, self.text, entry, key);
+        self.findings.push(Finding::error("manifest-syntax", place, format!("`{key}` takes {wanted}")));
+    }
+
+    fn manifest(&mut self, value: &Value) -> Option<Manifest> {
+        let Value::Object(root) = value else {
+            let finding = Finding::error("manifest-syntax", Place::file(self.file), "version.json is not a table (`{ … }`)");
+            self.findings.push(finding);
+            return None;
+        };
+        let mut manifest = Manifest { file: self.file.into(), text: self.text.into(), ..Manifest::default() };
+        manifest.backup_before_migration = self.yes_no(None, root, "backup_before_migration");
+        manifest.auto_migrate_on_activation = self.yes_no(None, root, "auto_migrate_on_activation");
+        manifest.migration_timeout = self.seconds(None, root, "migration_timeout_seconds").filter(|timeout| !timeout.is_zero());
+        match root.get("migrations") {
+            None | Some(Value::Null) => {}
+            Some(Value::Object(entries)) => {
+                for (key, entry) in entries {
+                    manifest.entries.extend(self.entry(key, Some(key), entry));
+                }
+            }
+            // PHP writes an empty table as `[]`, and some keep a list.
+            Some(Value::Array(entries)) => {
+                for (at, entry) in entries.iter().enumerate() {
+                    manifest.entries.extend(self.entry(&at.to_string(), None, entry));
+                }
+            }
+            Some(_) => self.wrong(None, "migrations", "a table of migrations by version"),
+        }
+        Some(manifest)
+    }
+
+    fn entry(&mut self, key: &str, version: Option<&str>, value: &Value) -> Option<Entry> {
+        let Value::Object(table) = value else {
+            self.wrong(None, key, "a table");
+            return None;
+        };
+        let own = match table.get("version") {
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => self.text(Some(key), table, "version"),
+        };
+        let is_version = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let version = version.filter(is_version).or(own.as_deref().filter(is_version));
+        let Some(version) = version.map(|version| Version(version.to_owned())) else {
+            self.wrong(None, key, "a version in digits");
+            return None;
+        };
+        if let Some(own) = own.filter(|own| Version(own.clone()) != version) {
+            let place = place(self.file, self.text, Some(key), "version");
+            let message = format!("`version` is `{own}` under the key `{key}`");
+            self.findings.push(Finding::error("manifest-mismatch", place, message));
+        }
+        let mut creates = self.list(Some(key), table, "tables_created");
+        creates.extend(self.list(Some(key), table, "views_created"));
+        Some(Entry {
+            name: self.text(Some(key), table, "name"),
+            description: self.text(Some(key), table, "description"),
+            file: self.text(Some(key), table, "file"),
+            rollback_file: self.text(Some(key), table, "rollback_file").filter(|file| !file.is_empty()),
+            dependencies: self.list(Some(key), table, "dependencies"),
+            requires_backup: self.yes_no(Some(key), table, "requires_backup").unwrap_or(false),
+            estimate: self.seconds(Some(key), table, "estimated_time_seconds"),
+            creates,
+            key: key.to_owned(),
+            version,
+        })
+    }
+
+    fn text(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Option<String> {
+        match table.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            Value::Null => None,
+            _ => {
+                self.wrong(entry, key, "a text");
+                None
+            }
+        }
+    }
+
+    fn yes_no(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Option<bool> {
+        match table.get(key)? {
+            Value::Bool(yes) => Some(*yes),
+            Value::Null => None,
+            _ => {
+                self.wrong(entry, key, "true or false");
+                None
+            }
+        }
+    }
+
+    fn seconds(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Option<Duration> {
+        match table.get(key)? {
+            Value::Null => None,
+            value => {
+                let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                if seconds.is_none() {
+                    self.wrong(entry, key, "seconds");
+                }
+                seconds
+            }
+        }
+    }
+
+    fn list(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Vec<String> {
+        let items = match table.get(key) {
+            None | Some(Value::Null) => return vec![],
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.wrong(entry, key, "a list of texts");
+                return vec![];
+            }
+        };
+        let texts: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
+        if texts.len() < items.len() {
+            self.wrong(entry, key, "a list of texts");
+        }
+        texts
+    }
+}
+
+/// Where a key stands, found by its text: serde knows no places of what it has read.
+fn place(file: &str, text: &str, entry: Option<&str>, key: &str) -> Place {
+    let find = |word: &str, from: usize| {
+        let quoted = format!("\"{word}\"");
+        let mut at = from;
+        loop {
+            let start = at + text.get(at..)?.find(&quoted)?;
+            let end = start + quoted.len();
+            if text[end..].trim_start().starts_with(':') {
+                return Some(start..end);
+            }
+            at = end;
+        }
+    };
+    let migrations = find("migrations", 0).map_or(0, |span| span.end);
+    let from = entry.and_then(|entry| find(entry, migrations)).map_or(0, |span| span.end);
+    let found = find(key, from).or_else(|| entry.and_then(|entry| find(entry, migrations)));
+    match found {
+        Some(span) => Place::in_file(file, text, span),
+        None => Place::file(file),
+    }
+}
+
+fn line_span(text: &str, line: usize) -> Option<std::ops::Range<usize>> {
+    let mut start = 0;
+    for (at, content) in text.split_inclusive('\n').enumerate() {
+        if at + 1 == line {
+            return Some(start..start + content.trim_end().len());
+        }
+        start += content.len();
+    }
+    None
+}
+
+impl Manifest {
+    /// The entry whose undo script this file is.
+    pub fn rollback_of(&self, file: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.rollback_file.as_deref() == Some(file))
+    }
+
+    fn mismatch(&self, entry: &Entry, key: &str, message: String) -> Finding {
+        let place = place(&self.file, &self.text, Some(&entry.key), key);
+        let help = "mend version.json, or leave it alone with `manifest = \"ignore\"`";
+        Finding::error("manifest-mismatch", place, message).help(help)
+    }
+
+    /// Brings what the manifest says to the migrations of the folder. Their own headers go first.
+    pub(super) fn apply(
+        &self,
+        migrations: &mut [Migration],
+        required: &mut [Requires],
+        unreadable: &[Version],
+        db: &DatabaseConfig,
+        findings: &mut Vec<Finding>,
+    ) {
+        for migration in migrations.iter_mut() {
+            migration.backup |= self.backup_before_migration.unwrap_or(false);
+            migration.timeout = migration.timeout.or(self.migration_timeout);
+        }
+        let mut listed: Vec<Version> = vec![];
+        for entry in &self.entries {
+            if listed.contains(&entry.version) {
+                findings.push(self.mismatch(entry, &entry.key, format!("version {} is listed twice", entry.version)));
+                continue;
+            }
+            listed.push(entry.version.clone());
+            let at = migrations.iter().position(|migration| migration.version == entry.version);
+            let (Some(at), Some(migration)) = (at, at.and_then(|at| migrations.get_mut(at))) else {
+                if unreadable.contains(&entry.version) {
+                    continue;
+                }
+                let message = format!("version {} is listed and has no script in the folder", entry.version);
+                findings.push(self.mismatch(entry, &entry.key, message));
+                continue;
+            };
+            self.compare(entry, migration, findings);
+            migration.description = migration.description.take().or(entry.description.clone());
+            migration.backup |= entry.requires_backup;
+            migration.estimate = migration.estimate.or(entry.estimate);
+            migration.creates = entry.creates.iter().map(|name| full_name(name, migration, db)).collect();
+            for dependency in &entry.dependencies {
+                let place = place(&self.file, &self.text, Some(&entry.key), "dependencies");
+                if dependency.is_empty() || !dependency.bytes().all(|byte| byte.is_ascii_digit()) {
+                    let message = format!("`{}` is not a version", dependency.escape_debug());
+                    findings.push(Finding::error("manifest-syntax", place, message));
+                } else if let Some(requires) = required.get_mut(at) {
+                    requires.push((Version(dependency.clone()), place));
+                }
+            }
+        }
+        for migration in migrations.iter().filter(|migration| !listed.contains(&migration.version)) {
+            let message = format!("version {} has a script and is not listed in version.json", migration.version);
+            let finding = Finding::warning("manifest-mismatch", Place::file(&migration.up.file), message);
+            findings.push(finding.help("it is applied all the same; `dunlin status --write-manifest` lists it"));
+        }
+    }
+
+    fn compare(&self, entry: &Entry, migration: &Migration, findings: &mut Vec<Finding>) {
+        let script = file_part(&migration.up.file);
+        if let Some(file) = entry.file.as_deref().filter(|file| file_part(file) != script) {
+            findings.push(self.mismatch(entry, "file", format!("`file` is `{file}`, and the script is `{script}`")));
+        }
+        if let Some(name) = entry.name.as_deref().filter(|name| *name != migration.name) {
+            let message = format!("`name` is `{name}`, and the script is `{script}`");
+            findings.push(self.mismatch(entry, "name", message));
+        }
+        if let Some(file) = &entry.rollback_file {
+            let undo = migration.undo.as_ref().map(|undo| file_part(&undo.file));
+            if undo != Some(file_part(file)) {
+                let message = format!("`rollback_file` is `{file}`, and no such undo is in the folder");
+                findings.push(self.mismatch(entry, "rollback_file", message));
+            }
+        }
+    }
+}
+
+fn file_part(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// The name in the database of a created object: manifests leave the prefix out that the script writes as `{prefix}name`.
+fn full_name(name: &str, migration: &Migration, db: &DatabaseConfig) -> String {
+    if let Ok(filled) = super::expand::fill(name, &db.placeholders)
+        && filled != name
+    {
+        return filled;
+    }
+    let mentions = |name: &str| migration.up.statements.iter().any(|statement| has_word(&statement.sql, name));
+    if mentions(name) {
+        return name.to_owned();
+    }
+    let prefixed = db.placeholders.values().map(|value| format!("{value}{name}"));
+    prefixed.into_iter().find(|name| mentions(name)).unwrap_or_else(|| name.to_owned())
+}
+
+/// Whether a name stands in a text as a word of its own.
+fn has_word(text: &str, name: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, _)| {
+            !text[..at].ends_with(part) && !text[at + name.len()..].starts_with(part)
+        })
+}
+
+/// What is known of one migration when the manifest is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestState {
+    /// Its version.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// Its script, bare name.
+    pub file: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// When it was applied, and the checksum journalled then; `None`: it is not applied.
+    pub applied: Option<(jiff::Timestamp, String)>,
+}
+
+/// The text of `version.json` with what is applied now. Everything that the old text holds is kept, in its order and
+/// with its indentation; migrations that it does not list are added. An old text that is no table is an error: it is not ours
+/// to throw away.
+pub fn write_manifest(old: Option<&str>, states: &[ManifestState]) -> Result<String, String> {
+    let old = old.map(|old| old.trim_start_matches('\u{feff}')).filter(|old| !old.trim().is_empty());
+    let mut root = match old {
+        None => Map::new(),
+        Some(old) => match serde_json::from_str(old) {
+            Ok(Value::Object(root)) => root,
+            Ok(_) => return Err("version.json is not a table (`{ … }`)".into()),
+            Err(fault) => return Err(format!("version.json is not valid JSON: {fault}")),
+        },
+    };
+    let style = Style::of(old, &root);
+    let mut newest: Option<&ManifestState> = None;
+    for state in states {
+        if state.applied.is_some() && newest.is_none_or(|newest| newest.version < state.version) {
+            newest = Some(state);
+        }
+    }
+    let entries = root.get("migrations").cloned();
+    let current = newest.map_or(Value::Null, |newest| {
+        let entry = entries.as_ref().and_then(|entries| find_entry(entries, &newest.version));
+        let spelled = entry.and_then(|entry| entry.get("version")).filter(|version| version.is_string() || version.is_number());
+        spelled.cloned().unwrap_or_else(|| newest.version.0.clone().into())
+    });
+    root.insert("current_version".into(), current);
+    let migrations = root.entry("migrations").or_insert_with(|| json!({}));
+    if !matches!(migrations, Value::Object(_)) && migrations.as_array().is_none_or(Vec::is_empty) {
+        *migrations = json!({});
+    }
+    for state in states {
+        put(migrations, state, &style);
+    }
+    Ok(style.text(&Value::Object(root)))
+}
+
+fn entry_version(key: Option<&str>, entry: &Value) -> Option<Version> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let own = match entry.get("version") {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    key.map(str::to_owned).filter(|key| digits(key)).or(own.filter(|own| digits(own))).map(Version)
+}
+
+fn find_entry<'a>(entries: &'a Value, version: &Version) -> Option<&'a Value> {
+    match entries {
+        Value::Object(map) => {
+            map.iter().find(|(key, entry)| entry_version(Some(key), entry).as_ref() == Some(version)).map(|(_, entry)| entry)
+        }
+        Value::Array(list) => list.iter().find(|entry| entry_version(None, entry).as_ref() == Some(version)),
+        _ => None,
+    }
+}
+
+fn put(migrations: &mut Value, state: &ManifestState, style: &Style) {
+    let fresh = || {
+        let mut entry = Map::new();
+        entry.insert("version".into(), state.version.0.clone().into());
+        entry.insert("name".into(), state.name.clone().into());
+        if let Some(description) = &state.description {
+            entry.insert("description".into(), description.clone().into());
+        }
+        entry.insert("file".into(), state.file.clone().into());
+        Value::Object(entry)
+    };
+    let place = match migrations {
+        Value::Object(map) => {
+            let key = map.iter().find(|(key, entry)| entry_version(Some(key), entry).as_ref() == Some(&state.version));
+            let key = key.map_or_else(|| state.version.0.clone(), |(key, _)| key.clone());
+            map.entry(key).or_insert_with(fresh)
+        }
+        Value::Array(list) => {
+            let known = list.iter().position(|entry| entry_version(None, entry).as_ref() == Some(&state.version));
+            let at = known.unwrap_or_else(|| {
+                list.push(fresh());
+                list.len() - 1
+            });
+            &mut list[at]
+        }
+        _ => return,
+    };
+    if !place.is_object() {
+        *place = fresh();
+    }
+    if let Value::Object(entry) = place {
+        let (at, checksum) = match &state.applied {
+            Some((at, checksum)) => (style.instant(*at).into(), checksum.clone().into()),
+            None => (Value::Null, Value::Null),
+        };
+        entry.insert("applied".into(), state.applied.is_some().into());
+        entry.insert("applied_at".into(), at);
+        entry.insert("checksum".into(), checksum);
+    }
+}
+
+/// How the old text is laid out.
+struct Style {
+    indent: String,
+    newline: &'static str,
+    ends_with_newline: bool,
+    /// Instants as MySQL and WordPress write them, `2025-08-30 20:36:56` in UTC, where the file has them so.
+    plain_instants: bool,
+}
+
+impl Style {
+    fn of(old: Option<&str>, root: &Map<String, Value>) -> Style {
+        let first = old.and_then(|old| old.lines().find(|line| line.starts_with([' ', '\t'])));
+        let indent = first.map(|line| line[..line.len() - line.trim_start().len()].to_owned());
+        let mut instants = vec![];
+        collect_instants(&Value::Object(root.clone()), &mut instants);
+        Style {
+            indent: indent.unwrap_or_else(|| "    ".into()),
+            newline: if old.is_some_and(|old| old.contains("\r\n")) { "\r\n" } else { "\n" },
+            ends_with_newline: old.is_none_or(|old| old.ends_with('\n')),
+            plain_instants: instants.iter().any(|instant| instant.as_bytes().get(10) == Some(&b' ')),
+        }
+    }
+
+    fn instant(&self, at: jiff::Timestamp) -> String {
+        let format = if self.plain_instants { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%dT%H:%M:%SZ" };
+        at.strftime(format).to_string()
+    }
+
+    fn text(&self, value: &Value) -> String {
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(self.indent.as_bytes());
+        let mut out = vec![];
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
+        let text = match value.serialize(&mut serializer) {
+            Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+            // Writing a value that was read, into memory, has nothing to fail at.
+            Err(_) => value.to_string(),
+        };
+        let text = if self.newline == "\r\n" { text.replace('\n', "\r\n") } else { text };
+        if self.ends_with_newline { text + self.newline } else { text }
+    }
+}
+
+fn collect_instants(value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if key.ends_with("_at") || key.ends_with("_check") => out.push(text.clone()),
+                    value => collect_instants(value, out),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect_instants(value, out)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const OLD: &str = include_str!("testdata/version.json");
+
+    fn state(version: &str, applied: bool) -> ManifestState {
+        ManifestState {
+            version: Version(version.into()),
+            name: format!("name_{version}"),
+            file: format!("{version}_name_{version}.sql"),
+            description: None,
+            applied: applied.then(|| ("2026-01-02T03:04:05Z".parse().unwrap(), format!("sum-{version}"))),
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_written_back_with_everything_kept() {
+        let written = write_manifest(Some(OLD), &[state("001", true), state("002", true), state("003", false)]).unwrap();
+        insta::assert_snapshot!(written);
+        assert_eq!(write_manifest(Some(&written), &[state("001", true), state("002", true), state("003", false)]).unwrap(), written);
+    }
+
+    #[test]
+    fn a_manifest_is_made_where_there_is_none() {
+        insta::assert_snapshot!(write_manifest(None, &[state("001", true), state("002", false)]).unwrap());
+    }
+
+    #[test]
+    fn lists_tabs_and_line_ends_stay() {
+        let old = "{\r\n\t\"x\": [1],\r\n\t\"migrations\": [{\"version\": 1, \"z\": null}]\r\n}";
+        let written = write_manifest(Some(old), &[state("001", true), state("2", false)]).unwrap();
+        assert!(written.starts_with("{\r\n\t\"x\": ["), "{written}");
+        assert!(written.ends_with('}') && written.contains("\"current_version\": 1\r\n"), "{written}");
+        assert!(written.contains("\"z\": null") && written.contains("2026-01-02T03:04:05Z"), "{written}");
+        assert_eq!(write_manifest(Some("[]"), &[]).unwrap_err(), "version.json is not a table (`{ … }`)");
+        assert!(write_manifest(Some("{"), &[]).is_err());
+        assert!(write_manifest(Some("{\"migrations\": []}"), &[state("1", true)]).unwrap().contains("\"1\": {"));
+    }
+
+    #[test]
+    fn faults_of_a_manifest_have_places() {
+        let text = "{\n \"migrations\": {\n  \"001\": { \"version\": \"2\", \"name\": 5,\n   \"dependencies\": \"000\" },\n  \"x\": {}, \"y\": 1\n },\n \"migration_timeout_seconds\": -1\n}";
+        let (manifest, findings) = parse_manifest("version.json", text.as_bytes());
+        assert_eq!(manifest.unwrap().entries.len(), 1);
+        let shown: Vec<_> = findings.iter().map(|finding| (finding.place.line.unwrap(), finding.message.as_str())).collect();
+        assert_eq!(
+            shown,
+            [
+                (7, "`migration_timeout_seconds` takes seconds"),
+                (3, "`version` is `2` under the key `001`"),
+                (3, "`name` takes a text"),
+                (4, "`dependencies` takes a list of texts"),
+                (5, "`x` takes a version in digits"),
+                (5, "`y` takes a table"),
+            ]
+        );
+        let (none, findings) = parse_manifest("version.json", b"{\n \"a\": ,\n}");
+        assert!(none.is_none());
+        assert_eq!((findings[0].code, findings[0].place.line), ("manifest-syntax", Some(2)));
+    }
 }

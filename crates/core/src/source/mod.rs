@@ -7,14 +7,19 @@ pub mod duration;
 pub mod expand;
 pub mod folder;
 pub mod grammar;
+pub mod header;
 pub mod manifest;
 pub mod nearest;
+mod order;
 pub mod pattern;
 pub mod scaffold;
+mod script;
 pub mod shape;
 
 #[cfg(test)]
 mod config_tests;
+#[cfg(test)]
+mod folder_tests;
 
 use crate::finding::Finding;
 use crate::redact::SecretUrl;
@@ -209,7 +214,8 @@ impl std::fmt::Display for Version {
 }
 
 /// What the header says about transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum TransactionMode {
     /// As the statements demand.
     #[default]

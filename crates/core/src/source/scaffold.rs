@@ -1,18 +1,222 @@
-//! TEMP
-/// t
-pub struct New {
+//! The texts that `init` and `new` write.
+
+use super::Version;
+use super::folder::{is_mark, is_snake};
+use crate::limits::VERSION_DIGITS_MAX;
+
+/// The longest name of a script, in bytes: file systems take 255, and version and `.undo.sql` want their room.
+const NAME_BYTES_MAX: usize = 180;
+
+/// A name as the folder wants it: lower case, words joined by `_`. `None`: nothing of it is a letter or a digit.
+pub fn snake_case(name: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        if c.is_alphanumeric() {
+            let hump = c.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit());
+            if hump && !out.ends_with('_') && !out.is_empty() {
+                out.push('_');
+            }
+            // A capital whose small form is several characters (İ) keeps only what fits the grammar.
+            out.extend(c.to_lowercase().filter(|c| c.is_alphanumeric() || is_mark(*c)));
+        } else if is_mark(c) && before.is_alphanumeric() {
+            out.push(c);
+        } else if c != '\'' && c != '’' && !out.is_empty() && !out.ends_with('_') {
+            // An apostrophe joins ("don't"), everything else parts.
+            out.push('_');
+        }
+        before = c;
+    }
+    let cut = (0..=NAME_BYTES_MAX.min(out.len())).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
+    out.truncate(cut);
+    let name = out.trim_matches('_');
+    is_snake(name).then(|| name.to_owned())
+}
+
+/// A migration to be written: the file's name and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMigration {
+    /// Its version.
+    pub version: Version,
+    /// The bare name of the file.
     pub file: String,
+    /// What stands in it.
     pub text: String,
 }
-/// t
-pub fn project(_: &str, _: Option<&str>) -> String {
-    String::new()
+
+/// The next migration of a folder, in the folder's own style: numbers as wide as the last one, or timestamps.
+/// `now` is the caller's clock. The error is a sentence for the person who typed the name.
+pub fn new_migration(name: &str, existing: &[Version], now: jiff::Timestamp) -> Result<NewMigration, String> {
+    let snake = snake_case(name).ok_or_else(|| {
+        format!("`{}` cannot name a migration: it holds no letter and no digit", name.escape_debug())
+    })?;
+    let version = next_version(existing, now)?;
+    let description = name.trim().replace('\\', "\\\\").replace('"', "\\\"");
+    let description: String = description.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = format!(
+        "-- dunlin: description = \"{description}\"
+
+-- The change goes here.
+
+
+-- dunlin:undo
+
+-- The way back goes here, newest change first. If there is none, delete everything from `dunlin:undo` on and add
+-- a directive below the description: irreversible = \"why\"
+"
+    );
+    Ok(NewMigration { file: format!("{version}_{snake}.sql"), version, text })
 }
-/// t
-pub fn gitignore(_: &str) -> Option<String> {
-    None
+
+/// The version after the newest one.
+pub fn next_version(existing: &[Version], now: jiff::Timestamp) -> Result<Version, String> {
+    let Some(newest) = existing.iter().max() else { return Ok(Version("001".into())) };
+    let stamp = now.strftime("%Y%m%d%H%M%S").to_string();
+    // Fourteen digits that begin like a year of this era are a timestamp; longer ones carry fractions of a second.
+    let is_stamp = newest.0.len() >= stamp.len() && (newest.0.starts_with("19") || newest.0.starts_with("20"));
+    if is_stamp {
+        let wide = Version(format!("{stamp:0<width$}", width = newest.0.len()));
+        if wide > *newest {
+            return Ok(wide);
+        }
+    }
+    let next = increment(&newest.0);
+    if next.len() > VERSION_DIGITS_MAX {
+        return Err(format!("there is no version after {newest} that has at most {VERSION_DIGITS_MAX} digits"));
+    }
+    Ok(Version(next))
 }
-/// t
-pub fn migration(_: &str, _: &[String], _: &str) -> Result<New, String> {
-    Err("x".into())
+
+/// A decimal number and one, as wide as before where that is enough.
+fn increment(digits: &str) -> String {
+    let mut out: Vec<u8> = digits.bytes().collect();
+    for digit in out.iter_mut().rev() {
+        if *digit == b'9' {
+            *digit = b'0';
+        } else {
+            *digit += 1;
+            return out.iter().map(|byte| char::from(*byte)).collect();
+        }
+    }
+    let zeros: String = out.iter().map(|byte| char::from(*byte)).collect();
+    format!("1{zeros}")
+}
+
+/// What `init` writes: path from the project's folder, and text. A file that is there already is left alone.
+pub fn init_files(project: &str) -> Vec<(String, String)> {
+    let name = project.replace('\\', "\\\\").replace('"', "\\\"");
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let toml = format!(
+        "# What Dunlin is to know of this project. Every key: docs/reference/files.md
+
+[project]
+name = \"{name}\"
+
+[database.app]
+# sqlite:path, postgres://user@host/db, mysql://user@host/db or mariadb://user@host/db. Passwords belong into the
+# environment or into .env, which is read and never overrides the environment.
+url = \"${{DATABASE_URL:-sqlite:app.db}}\"
+migrations = \"migrations\"
+backup = \"auto\"
+
+# dunlin --env test up
+[env.test.database.app]
+url = \"sqlite:test.db\"
+"
+    );
+    let readme = "# Migrations\n\n`{version}_{name}.sql`, applied once each, in the order of their numbers. `dunlin new NAME` makes the next one.\n";
+    vec![("dunlin.toml".into(), toml), ("migrations/README.md".into(), readme.into())]
+}
+
+/// The lines that `init` adds to `.gitignore` where they are missing.
+pub const GIT_IGNORE: [&str; 3] = ["/backups/", "/.env", "*-dunlin-lock"];
+
+/// `.gitignore` with our lines; `None`: nothing is missing.
+pub fn git_ignore(old: Option<&str>) -> Option<String> {
+    let old = old.unwrap_or_default();
+    let has = |line: &str| old.lines().any(|known| known.trim().trim_matches('/') == line.trim_matches('/'));
+    let missing: Vec<&str> = GIT_IGNORE.into_iter().filter(|line| !has(line)).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let gap = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+    Some(format!("{old}{gap}{}\n", missing.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn versions(list: &[&str]) -> Vec<Version> {
+        list.iter().map(|version| Version((*version).into())).collect()
+    }
+
+    #[test]
+    fn any_name_becomes_snake_case_or_is_refused() {
+        for (name, snake) in [
+            ("add tags", Some("add_tags")),
+            ("AddUserTags", Some("add_user_tags")),
+            ("  Don't \"quote\" -- me!  ", Some("dont_quote_me")),
+            ("HTTPServer2Go", Some("httpserver2_go")),
+            ("جدول تازه", Some("جدول_تازه")),
+            ("می‌خواهم", Some("می‌خواهم")),
+            ("café ☕ ordré", Some("café_ordré")),
+            ("İstanbul ŞEHRİ", Some("i̇stanbul_şehri̇")),
+            ("../../etc/passwd", Some("etc_passwd")),
+            ("🎉🎉", None),
+            ("", None),
+            ("'; --", None),
+        ] {
+            assert_eq!(snake_case(name).as_deref(), snake, "{name}");
+        }
+        assert!(snake_case(&"ä".repeat(1_000)).unwrap().len() <= NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_next_version_keeps_the_folders_style() {
+        let now: jiff::Timestamp = "2026-03-04T05:06:07Z".parse().unwrap();
+        for (existing, next) in [
+            (&[][..], "001"),
+            (&["001", "002"], "003"),
+            (&["9"], "10"),
+            (&["0099", "0100"], "0101"),
+            (&["999"], "1000"),
+            (&["20240101120000"], "20260304050607"),
+            (&["20240101120000123"], "20260304050607000"),
+            (&["20300101120000"], "20300101120001"),
+            (&["2", "10"], "11"),
+        ] {
+            assert_eq!(next_version(&versions(existing), now).unwrap().0, next, "{existing:?}");
+        }
+        assert!(next_version(&versions(&[&"9".repeat(32)]), now).is_err());
+        let made = new_migration("Say \"hi\" \\ to\nall", &versions(&["001"]), now).unwrap();
+        assert_eq!(made.file, "002_say_hi_to_all.sql");
+        assert_eq!(
+            new_migration("🎉", &[], now).unwrap_err(),
+            "`🎉` cannot name a migration: it holds no letter and no digit"
+        );
+    }
+
+    #[test]
+    fn git_ignore_grows_once() {
+        let first = git_ignore(Some("target")).unwrap();
+        assert_eq!(first, "target\n/backups/\n/.env\n*-dunlin-lock\n");
+        assert_eq!(git_ignore(Some(&first)), None);
+        assert_eq!(git_ignore(None).unwrap(), "/backups/\n/.env\n*-dunlin-lock\n");
+    }
+
+    #[test]
+    fn what_init_writes_is_read_without_findings() {
+        let files = init_files("my \"shop\"");
+        let input = crate::source::config::ConfigInput {
+            path: "dunlin.toml".into(),
+            toml: Some(files[0].1.clone().into_bytes()),
+            ..Default::default()
+        };
+        let (project, findings) = crate::source::config::parse_project(input);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(project.name.as_deref(), Some("my \"shop\""));
+        assert_eq!(project.select(None).unwrap().url.expose(), "sqlite:app.db");
+    }
 }
