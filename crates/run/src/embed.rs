@@ -237,11 +237,8 @@ macro_rules! migrations {
         #[folder = $folder]
         struct Scripts;
         let read = |name: ::std::borrow::Cow<'static, str>| {
-            <Scripts as $crate::rust_embed::RustEmbed>::get(&name).map(|file| $crate::SourceFile {
-                path: format!("{}/{name}", $folder),
-                name: name.to_string(),
-                bytes: file.data.into_owned(),
-            })
+            <Scripts as $crate::rust_embed::RustEmbed>::get(&name)
+                .map(|file| $crate::SourceFile::new(format!("{}/{name}", $folder), name, file.data))
         };
         <Scripts as $crate::rust_embed::RustEmbed>::iter()
             .filter_map(read)

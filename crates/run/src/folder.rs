@@ -67,15 +67,9 @@ fn file(path: &Path, name: String, shown: &dyn Fn(&Path) -> String) -> Result<So
     };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     // A file that is too large is a finding of the folder; its bytes need not be read for that.
-    let limit = dunlin_core::limits::SCRIPT_BYTES_MAX;
-    let bytes = if size > limit {
-        vec![0; usize::try_from(limit).unwrap_or(0) + 1]
-    } else {
-        std::fs::read(path).map_err(unreadable)?
-    };
-    Ok(SourceFile {
-        path: place,
-        name,
-        bytes,
-    })
+    if size > dunlin_core::limits::SCRIPT_BYTES_MAX {
+        return Ok(SourceFile::too_large(place, name, size));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    Ok(SourceFile::new(place, name, bytes))
 }

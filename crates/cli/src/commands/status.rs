@@ -165,6 +165,12 @@ fn save_manifest(context: &Context, status: &Status) -> Result<(), Answer> {
         &lines,
     );
     let shown = context::shown(&path);
+    let text = text.map_err(|why| {
+        Failure::refused(
+            "manifest-syntax",
+            format!("`{shown}` is left as it is: {why}"),
+        )
+    })?;
     let failed = |error: std::io::Error| {
         Failure::refused(
             "manifest-unwritable",

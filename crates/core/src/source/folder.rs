@@ -27,15 +27,29 @@ pub struct SourceFile {
 
 impl SourceFile {
     /// A file with its bytes.
-    pub fn new(path: impl Into<String>, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn new(
+        path: impl Into<String>,
+        name: impl Into<String>,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Self {
         let bytes = bytes.into();
         let size = bytes.len() as u64;
-        SourceFile { path: path.into(), name: name.into(), bytes, size }
+        SourceFile {
+            path: path.into(),
+            name: name.into(),
+            bytes,
+            size,
+        }
     }
 
     /// A file larger than [`SCRIPT_BYTES_MAX`], which the caller did not read.
     pub fn too_large(path: impl Into<String>, name: impl Into<String>, size: u64) -> Self {
-        SourceFile { path: path.into(), name: name.into(), bytes: vec![], size }
+        SourceFile {
+            path: path.into(),
+            name: name.into(),
+            bytes: vec![],
+            size,
+        }
     }
 }
 
@@ -63,12 +77,20 @@ pub enum FileName {
 /// What a name says, by the grammar `{version}_{snake_case_name}.sql`.
 pub fn file_name(name: &str) -> FileName {
     let upper = name.to_ascii_uppercase();
-    if name.starts_with('.') || upper.starts_with("README") || upper.ends_with(".MD") || name == manifest::FILE {
+    if name.starts_with('.')
+        || upper.starts_with("README")
+        || upper.ends_with(".MD")
+        || name == manifest::FILE
+    {
         return FileName::Silent;
     }
     let Some(stem) = name.strip_suffix(".sql") else {
         let is_sql = upper.ends_with(".SQL");
-        return if is_sql { FileName::Bad(meant(&name[..name.len() - 4])) } else { FileName::Stray };
+        return if is_sql {
+            FileName::Bad(meant(&name[..name.len() - 4]))
+        } else {
+            FileName::Stray
+        };
     };
     let (stem, undo) = match stem.strip_suffix(".undo") {
         Some(stem) => (stem, true),
@@ -79,7 +101,11 @@ pub fn file_name(name: &str) -> FileName {
     match rest.strip_prefix('_') {
         Some(rest) if digits > 0 && digits <= VERSION_DIGITS_MAX && is_snake(rest) => {
             let version = Version(version.to_owned());
-            if undo { FileName::Undo(version, rest.to_owned()) } else { FileName::Up(version, rest.to_owned()) }
+            if undo {
+                FileName::Undo(version, rest.to_owned())
+            } else {
+                FileName::Up(version, rest.to_owned())
+            }
         }
         _ => FileName::Bad(meant(stem)),
     }
@@ -87,7 +113,10 @@ pub fn file_name(name: &str) -> FileName {
 
 /// Letters (of any script, without capitals), digits and single words joined by `_`.
 pub(super) fn is_snake(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c == '_' || (c.is_alphanumeric() && !c.is_uppercase()) || is_mark(c))
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c == '_' || (c.is_alphanumeric() && !c.is_uppercase()) || is_mark(c))
 }
 
 /// Marks that belong to the letter before them (vowel signs, the joiners of Persian and Indic scripts).
@@ -127,9 +156,18 @@ pub fn parse_folder(
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let manifest = read_manifest(&files, db, &mut findings);
     let (mut ups, undos) = sort_files(&files, manifest.as_ref(), &mut findings);
-    ups.sort_by(|a, b| a.version.cmp(&b.version).then_with(|| a.file.name.cmp(&b.file.name)));
+    ups.sort_by(|a, b| {
+        a.version
+            .cmp(&b.version)
+            .then_with(|| a.file.name.cmp(&b.file.name))
+    });
     drop_duplicates(&mut ups, &mut findings);
-    let reader = Reader { dialect, mode, rules: dialect.lex_rules(mode), db };
+    let reader = Reader {
+        dialect,
+        mode,
+        rules: dialect.lex_rules(mode),
+        db,
+    };
     let mut undo_of = pair(&ups, undos, &mut findings);
     let mut migrations = Vec::with_capacity(ups.len());
     let (mut required, mut unreadable) = (vec![], vec![]);
@@ -144,13 +182,23 @@ pub fn parse_folder(
         }
     }
     if let Some(manifest) = &manifest {
-        manifest.apply(&mut migrations, &mut required, &unreadable, db, &mut findings);
+        manifest.apply(
+            &mut migrations,
+            &mut required,
+            &unreadable,
+            db,
+            &mut findings,
+        );
     }
     check_requirements(&mut migrations, required, &unreadable, &mut findings);
     (migrations, findings)
 }
 
-fn read_manifest(files: &[&SourceFile], db: &DatabaseConfig, findings: &mut Vec<Finding>) -> Option<Manifest> {
+fn read_manifest(
+    files: &[&SourceFile],
+    db: &DatabaseConfig,
+    findings: &mut Vec<Finding>,
+) -> Option<Manifest> {
     if db.manifest == ManifestPolicy::Ignore {
         return None;
     }
@@ -169,26 +217,49 @@ fn sort_files<'a>(
     for file in files {
         // A rollback file that the manifest names is an undo whatever its name looks like.
         if let Some(entry) = manifest.and_then(|manifest| manifest.rollback_of(&file.name)) {
-            undos.push(Found { file, version: entry.version.clone(), name: entry.name.clone().unwrap_or_default() });
+            undos.push(Found {
+                file,
+                version: entry.version.clone(),
+                name: entry.name.clone().unwrap_or_default(),
+            });
             continue;
         }
         match file_name(&file.name) {
-            FileName::Up(version, name) => ups.push(Found { file, version, name }),
-            FileName::Undo(version, name) => undos.push(Found { file, version, name }),
+            FileName::Up(version, name) => ups.push(Found {
+                file,
+                version,
+                name,
+            }),
+            FileName::Undo(version, name) => undos.push(Found {
+                file,
+                version,
+                name,
+            }),
             FileName::Silent => {}
             FileName::Bad(meant) => {
-                let message = format!("`{}` is not `{{version}}_{{snake_case_name}}.sql`", file.name.escape_debug());
+                let message = format!(
+                    "`{}` is not `{{version}}_{{snake_case_name}}.sql`",
+                    file.name.escape_debug()
+                );
                 let mut finding = Finding::error("bad-file-name", Place::file(&file.path), message);
                 finding.help = Some(match meant {
                     Some(meant) => format!("rename it to `{meant}`"),
-                    None => "it would never be applied; give it a version, or move it out of the folder".into(),
+                    None => {
+                        "it would never be applied; give it a version, or move it out of the folder"
+                            .into()
+                    }
                 });
                 findings.push(finding);
             }
             FileName::Stray => {
-                let message = format!("`{}` is no migration, and nothing else that is known here", file.name.escape_debug());
+                let message = format!(
+                    "`{}` is no migration, and nothing else that is known here",
+                    file.name.escape_debug()
+                );
                 let finding = Finding::warning("stray-file", Place::file(&file.path), message);
-                findings.push(finding.help("move it out of the folder; README*, *.md, version.json and dot files may stay"));
+                findings.push(finding.help(
+                    "move it out of the folder; README*, *.md, version.json and dot files may stay",
+                ));
             }
         }
     }
@@ -212,7 +283,11 @@ fn drop_duplicates(ups: &mut Vec<Found<'_>>, findings: &mut Vec<Finding>) {
 }
 
 /// Gives every undo script to its migration.
-fn pair<'a>(ups: &[Found<'_>], undos: Vec<Found<'a>>, findings: &mut Vec<Finding>) -> BTreeMap<Version, Found<'a>> {
+fn pair<'a>(
+    ups: &[Found<'_>],
+    undos: Vec<Found<'a>>,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<Version, Found<'a>> {
     let mut undo_of: BTreeMap<Version, Found<'a>> = BTreeMap::new();
     for undo in undos {
         let place = Place::file(&undo.file.path);
@@ -223,12 +298,23 @@ fn pair<'a>(ups: &[Found<'_>], undos: Vec<Found<'a>>, findings: &mut Vec<Finding
             let mut finding = Finding::error("orphan-undo", place, message);
             let namesake = ups.iter().find(|up| up.name == undo.name);
             finding.help = match up {
-                Some(up) => Some(format!("version {} is `{}`; both names must agree", up.version, up.file.name)),
-                None => namesake.map(|up| format!("`{}` has this name; its undo is `{}_{}.undo.sql`", up.file.name, up.version, up.name)),
+                Some(up) => Some(format!(
+                    "version {} is `{}`; both names must agree",
+                    up.version, up.file.name
+                )),
+                None => namesake.map(|up| {
+                    format!(
+                        "`{}` has this name; its undo is `{}_{}.undo.sql`",
+                        up.file.name, up.version, up.name
+                    )
+                }),
             };
             findings.push(finding);
         } else if let Some(first) = undo_of.get(&undo.version) {
-            let message = format!("version {} has two undo scripts: `{}` is the other", undo.version, first.file.name);
+            let message = format!(
+                "version {} has two undo scripts: `{}` is the other",
+                undo.version, first.file.name
+            );
             findings.push(Finding::error("two-undos", place, message));
         } else {
             undo_of.insert(undo.version.clone(), undo);
@@ -267,10 +353,17 @@ fn migration(
     let file = &up.file.path;
     let text = read(up.file, findings)?;
     let all = directives(file, text, &reader.rules, findings);
-    let marks: Vec<&Directive> = all.iter().filter(|directive| matches!(directive.said, Said::Undo)).collect();
+    let marks: Vec<&Directive> = all
+        .iter()
+        .filter(|directive| matches!(directive.said, Said::Undo))
+        .collect();
     for mark in marks.iter().skip(1) {
         let place = Place::in_file(file, text, mark.span.clone());
-        findings.push(Finding::error("two-undos", place, "a second undo part begins here"));
+        findings.push(Finding::error(
+            "two-undos",
+            place,
+            "a second undo part begins here",
+        ));
     }
     let mark = marks.first().map(|mark| mark.span.clone());
     let up_end = mark.as_ref().map_or(text.len(), |mark| mark.start);
@@ -278,19 +371,33 @@ fn migration(
     for directive in all.iter().filter(|directive| directive.span.start < up_end) {
         sort_directive(file, text, directive, &mut header, &mut above, findings);
     }
-    let part = Part { file, text, span: 0..up_end, directives: above };
+    let part = Part {
+        file,
+        text,
+        span: 0..up_end,
+        directives: above,
+    };
     let script = reader.script(&part, findings);
     if script.statements.is_empty() {
-        findings.push(Finding::warning("empty-script", Place::file(file), "this migration holds no statement"));
+        findings.push(Finding::warning(
+            "empty-script",
+            Place::file(file),
+            "this migration holds no statement",
+        ));
     }
     let undo = undo(reader, (file, text, &all), mark, undo_file, findings);
     if let (Some((_, span)), Some(_)) = (&header.irreversible, &undo) {
         let place = Place::in_file(file, text, span.clone());
         let message = "this migration is said to be irreversible and has an undo script";
-        findings.push(Finding::warning("irreversible-with-undo", place, message).help("take one of them out; `down` refuses it"));
+        findings.push(
+            Finding::warning("irreversible-with-undo", place, message)
+                .help("take one of them out; `down` refuses it"),
+        );
     }
     let requires = header.requires.iter();
-    let requires = requires.map(|(version, span)| (version.clone(), Place::in_file(file, text, span.clone()))).collect();
+    let requires = requires
+        .map(|(version, span)| (version.clone(), Place::in_file(file, text, span.clone())))
+        .collect();
     let migration = Migration {
         version: up.version.clone(),
         name: up.name.clone(),
@@ -323,8 +430,12 @@ fn sort_directive<'a>(
         }
         Said::Header(_) => {
             let place = Place::in_file(file, text, directive.span.clone());
-            let message = "this directive is about the whole script and stands below its first statement";
-            findings.push(Finding::error("misplaced-directive", place, message).help("move it to the comments at the top of the file"));
+            let message =
+                "this directive is about the whole script and stands below its first statement";
+            findings.push(
+                Finding::error("misplaced-directive", place, message)
+                    .help("move it to the comments at the top of the file"),
+            );
         }
         Said::Statement { .. } => above.push(directive),
         Said::Undo | Said::Nothing => {}
@@ -341,24 +452,46 @@ fn undo(
 ) -> Option<Script> {
     let mut scripts = vec![];
     if let Some(mark) = mark {
-        let below = all.iter().filter(|directive| directive.span.start > mark.start);
-        scripts.push(undo_part(reader, file, text, mark.end..text.len(), below, findings));
+        let below = all
+            .iter()
+            .filter(|directive| directive.span.start > mark.start);
+        scripts.push(undo_part(
+            reader,
+            file,
+            text,
+            mark.end..text.len(),
+            below,
+            findings,
+        ));
     }
     if let Some(found) = undo_file {
         if !scripts.is_empty() {
-            let message = format!("the undo stands both here and below `-- dunlin:undo` in `{file}`");
-            findings.push(Finding::error("two-undos", Place::file(&found.file.path), message));
+            let message =
+                format!("the undo stands both here and below `-- dunlin:undo` in `{file}`");
+            findings.push(Finding::error(
+                "two-undos",
+                Place::file(&found.file.path),
+                message,
+            ));
         }
         if let Some(text) = read(found.file, findings) {
             let own = directives(&found.file.path, text, &reader.rules, findings);
-            scripts.push(undo_part(reader, &found.file.path, text, 0..text.len(), own.iter(), findings));
+            scripts.push(undo_part(
+                reader,
+                &found.file.path,
+                text,
+                0..text.len(),
+                own.iter(),
+                findings,
+            ));
         }
     }
     let script = scripts.into_iter().next()?;
     if script.statements.is_empty() {
         let message = "this undo holds no statement; it counts as none";
         let finding = Finding::warning("empty-script", Place::file(&script.file), message);
-        findings.push(finding.help("write it, or say `-- dunlin: irreversible = \"why\"` at the top"));
+        findings
+            .push(finding.help("write it, or say `-- dunlin: irreversible = \"why\"` at the top"));
         return None;
     }
     Some(script)
@@ -379,10 +512,21 @@ fn undo_part<'a>(
             Said::Header(_) => {
                 let place = Place::in_file(file, text, directive.span.clone());
                 let message = "this directive is about the migration and stands in its undo";
-                findings.push(Finding::error("misplaced-directive", place, message).help("move it to the top of the migration's file"));
+                findings.push(
+                    Finding::error("misplaced-directive", place, message)
+                        .help("move it to the top of the migration's file"),
+                );
             }
             Said::Undo | Said::Nothing => {}
         }
     }
-    reader.script(&Part { file, text, span, directives: above }, findings)
+    reader.script(
+        &Part {
+            file,
+            text,
+            span,
+            directives: above,
+        },
+        findings,
+    )
 }

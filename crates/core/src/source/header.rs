@@ -5,8 +5,8 @@ use super::grammar::document_schema;
 use super::shape::shape;
 use super::{Allow, TransactionMode, Version};
 use crate::finding::{Finding, Place, Severity};
-use crate::sql::{LexRules, Lexer, TokenKind};
 use crate::source::duration::DurationText;
+use crate::sql::{LexRules, Lexer, TokenKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -90,7 +90,12 @@ fn directive_schema() -> &'static Value {
 }
 
 /// All directives of a file, in order.
-pub(super) fn directives(file: &str, text: &str, rules: &LexRules, findings: &mut Vec<Finding>) -> Vec<Directive> {
+pub(super) fn directives(
+    file: &str,
+    text: &str,
+    rules: &LexRules,
+    findings: &mut Vec<Finding>,
+) -> Vec<Directive> {
     // Most scripts have none; they are not lexed for them.
     if !text.contains("dunlin:") {
         return vec![];
@@ -103,7 +108,11 @@ pub(super) fn directives(file: &str, text: &str, rules: &LexRules, findings: &mu
                 let said = read(file, text, token.span(), findings);
                 // The undo part has a top of its own.
                 at_top |= matches!(said, Said::Undo);
-                found.push(Directive { span: token.span(), said, at_top });
+                found.push(Directive {
+                    span: token.span(),
+                    said,
+                    at_top,
+                });
             }
             TokenKind::Space | TokenKind::LineComment | TokenKind::BlockComment => {}
             _ => at_top = false,
@@ -114,7 +123,9 @@ pub(super) fn directives(file: &str, text: &str, rules: &LexRules, findings: &mu
 
 fn read(file: &str, text: &str, span: Range<usize>, findings: &mut Vec<Finding>) -> Said {
     let line = &text[span.clone()];
-    let Some(at) = line.find("dunlin:").map(|at| at + "dunlin:".len()) else { return Said::Nothing };
+    let Some(at) = line.find("dunlin:").map(|at| at + "dunlin:".len()) else {
+        return Said::Nothing;
+    };
     if line[at..].trim() == "undo" {
         return Said::Undo;
     }
@@ -128,13 +139,20 @@ fn read(file: &str, text: &str, span: Range<usize>, findings: &mut Vec<Finding>)
         }
         faulty |= finding.severity == Severity::Error;
         let inner = finding.place.span.clone().unwrap_or(0..body.len());
-        let inner = if inner.is_empty() { 0..body.trim_end().len() } else { inner };
+        let inner = if inner.is_empty() {
+            0..body.trim_end().len()
+        } else {
+            inner
+        };
         finding.place = Place::in_file(file, text, start + inner.start..start + inner.end);
         match finding.code {
             "toml-syntax" => {
                 finding.code = "bad-directive";
-                finding.message = finding.message.replace("not valid TOML", "this directive is not `key = value`");
-                finding.help = Some("texts stand in quotes: `-- dunlin: description = \"…\"`".into());
+                finding.message = finding
+                    .message
+                    .replace("not valid TOML", "this directive is not `key = value`");
+                finding.help =
+                    Some("texts stand in quotes: `-- dunlin: description = \"…\"`".into());
             }
             "unknown-key" => {
                 finding.code = "unknown-directive";
@@ -144,17 +162,31 @@ fn read(file: &str, text: &str, span: Range<usize>, findings: &mut Vec<Finding>)
         }
         findings.push(finding);
     }
-    let Ok(table) = serde_json::from_value::<DirectiveTable>(shaped.value.clone()) else { return Said::Nothing };
-    let keys: Vec<&String> = shaped.value.as_object().into_iter().flat_map(serde_json::Map::keys).collect();
+    let Ok(table) = serde_json::from_value::<DirectiveTable>(shaped.value.clone()) else {
+        return Said::Nothing;
+    };
+    let keys: Vec<&String> = shaped
+        .value
+        .as_object()
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+        .collect();
     if faulty || keys.is_empty() {
         if keys.is_empty() && !faulty {
             let place = Place::in_file(file, text, span);
-            findings.push(Finding::error("bad-directive", place, "this directive says nothing"));
+            findings.push(Finding::error(
+                "bad-directive",
+                place,
+                "this directive says nothing",
+            ));
         }
         return Said::Nothing;
     }
     if OF_STATEMENT.contains(&keys[0].as_str()) {
-        return Said::Statement { probe: table.probe, rerunnable: table.rerunnable.unwrap_or(false) };
+        return Said::Statement {
+            probe: table.probe,
+            rerunnable: table.rerunnable.unwrap_or(false),
+        };
     }
     Said::Header(Box::new(table))
 }
@@ -173,7 +205,13 @@ fn without_remark(body: &str) -> &str {
 
 impl Header {
     /// Takes one directive of the top in.
-    pub(super) fn take(&mut self, file: &str, text: &str, span: &Range<usize>, table: DirectiveTable) -> Vec<Finding> {
+    pub(super) fn take(
+        &mut self,
+        file: &str,
+        text: &str,
+        span: &Range<usize>,
+        table: DirectiveTable,
+    ) -> Vec<Finding> {
         let mut findings = vec![];
         let place = || Place::in_file(file, text, span.clone());
         let mut twice = |key: &str, there: bool| {
@@ -182,12 +220,24 @@ impl Header {
                 findings.push(Finding::error("bad-directive", place(), message));
             }
         };
-        twice("description", table.description.is_some() && self.description.is_some());
-        twice("irreversible", table.irreversible.is_some() && self.irreversible.is_some());
-        twice("estimate", table.estimate.is_some() && self.estimate.is_some());
+        twice(
+            "description",
+            table.description.is_some() && self.description.is_some(),
+        );
+        twice(
+            "irreversible",
+            table.irreversible.is_some() && self.irreversible.is_some(),
+        );
+        twice(
+            "estimate",
+            table.estimate.is_some() && self.estimate.is_some(),
+        );
         twice("timeout", table.timeout.is_some() && self.timeout.is_some());
         self.description = table.description.or(self.description.take());
-        self.irreversible = table.irreversible.map(|why| (why, span.clone())).or(self.irreversible.take());
+        self.irreversible = table
+            .irreversible
+            .map(|why| (why, span.clone()))
+            .or(self.irreversible.take());
         self.transaction = table.transaction.unwrap_or(self.transaction);
         self.backup = table.backup.unwrap_or(self.backup);
         self.estimate = table.estimate.map(|estimate| estimate.0).or(self.estimate);
@@ -197,13 +247,22 @@ impl Header {
                 self.requires.push((Version(version), span.clone()));
             } else {
                 let message = format!("`{}` is not a version", version.escape_debug());
-                findings.push(Finding::error("bad-directive", place(), message).help("versions are digits: `requires = [\"001\"]`"));
+                findings.push(
+                    Finding::error("bad-directive", place(), message)
+                        .help("versions are digits: `requires = [\"001\"]`"),
+                );
             }
         }
         for allow in table.allow {
-            match allow.split_once(':').map(|(code, why)| (code.trim(), why.trim())) {
+            match allow
+                .split_once(':')
+                .map(|(code, why)| (code.trim(), why.trim()))
+            {
                 Some((code, why)) if !code.is_empty() && !why.is_empty() => {
-                    self.allow.push(Allow { code: code.to_owned(), why: why.to_owned() });
+                    self.allow.push(Allow {
+                        code: code.to_owned(),
+                        why: why.to_owned(),
+                    });
                 }
                 _ => {
                     let message = format!("`{}` does not say why", allow.escape_debug());
@@ -212,9 +271,17 @@ impl Header {
                 }
             }
         }
-        if self.irreversible.as_ref().is_some_and(|(why, _)| why.trim().is_empty()) {
+        if self
+            .irreversible
+            .as_ref()
+            .is_some_and(|(why, _)| why.trim().is_empty())
+        {
             self.irreversible = None;
-            findings.push(Finding::error("bad-directive", place(), "`irreversible` does not say why"));
+            findings.push(Finding::error(
+                "bad-directive",
+                place(),
+                "`irreversible` does not say why",
+            ));
         }
         findings
     }
@@ -225,7 +292,8 @@ pub(super) fn script_text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Bo
     text_of(file, bytes).map_err(|mut finding| {
         if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
             finding.message = "this file is UTF-16, not UTF-8".into();
-            finding.help = Some("save the file as UTF-8; `iconv -f UTF-16 -t UTF-8` converts it".into());
+            finding.help =
+                Some("save the file as UTF-8; `iconv -f UTF-16 -t UTF-8` converts it".into());
         }
         finding
     })

@@ -62,16 +62,29 @@ pub fn parse_manifest(file: &str, bytes: &[u8]) -> (Option<Manifest>, Vec<Findin
     let value: Value = match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(value) => value,
         Err(fault) => {
-            let place = Place { file: Some(file.into()), line: Some(fault.line()), span: None, object: None };
+            let place = Place {
+                file: Some(file.into()),
+                line: Some(fault.line()),
+                span: None,
+                object: None,
+            };
             let place = match line_span(text, fault.line()) {
                 Some(span) => Place::in_file(file, text, span),
                 None => place,
             };
-            let finding = Finding::error("manifest-syntax", place, format!("not valid JSON: {fault}"));
-            return (None, vec![finding.help("`manifest = \"ignore\"` in dunlin.toml leaves the file alone")]);
+            let finding =
+                Finding::error("manifest-syntax", place, format!("not valid JSON: {fault}"));
+            return (
+                None,
+                vec![finding.help("`manifest = \"ignore\"` in dunlin.toml leaves the file alone")],
+            );
         }
     };
-    let mut reading = Reading { file, text, findings: vec![] };
+    let mut reading = Reading {
+        file,
+        text,
+        findings: vec![],
+    };
     let manifest = reading.manifest(&value);
     (manifest, reading.findings)
 }
@@ -85,19 +98,33 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn wrong(&mut self, entry: Option<&str>, key: &str, wanted: &str) {
         let place = place(self.file, self.text, entry, key);
-        self.findings.push(Finding::error("manifest-syntax", place, format!("`{key}` takes {wanted}")));
+        self.findings.push(Finding::error(
+            "manifest-syntax",
+            place,
+            format!("`{key}` takes {wanted}"),
+        ));
     }
 
     fn manifest(&mut self, value: &Value) -> Option<Manifest> {
         let Value::Object(root) = value else {
-            let finding = Finding::error("manifest-syntax", Place::file(self.file), "version.json is not a table (`{ … }`)");
+            let finding = Finding::error(
+                "manifest-syntax",
+                Place::file(self.file),
+                "version.json is not a table (`{ … }`)",
+            );
             self.findings.push(finding);
             return None;
         };
-        let mut manifest = Manifest { file: self.file.into(), text: self.text.into(), ..Manifest::default() };
+        let mut manifest = Manifest {
+            file: self.file.into(),
+            text: self.text.into(),
+            ..Manifest::default()
+        };
         manifest.backup_before_migration = self.yes_no(None, root, "backup_before_migration");
         manifest.auto_migrate_on_activation = self.yes_no(None, root, "auto_migrate_on_activation");
-        manifest.migration_timeout = self.seconds(None, root, "migration_timeout_seconds").filter(|timeout| !timeout.is_zero());
+        manifest.migration_timeout = self
+            .seconds(None, root, "migration_timeout_seconds")
+            .filter(|timeout| !timeout.is_zero());
         match root.get("migrations") {
             None | Some(Value::Null) => {}
             Some(Value::Object(entries)) => {
@@ -108,7 +135,9 @@ impl Reading<'_> {
             // PHP writes an empty table as `[]`, and some keep a list.
             Some(Value::Array(entries)) => {
                 for (at, entry) in entries.iter().enumerate() {
-                    manifest.entries.extend(self.entry(&at.to_string(), None, entry));
+                    manifest
+                        .entries
+                        .extend(self.entry(&at.to_string(), None, entry));
                 }
             }
             Some(_) => self.wrong(None, "migrations", "a table of migrations by version"),
@@ -125,8 +154,11 @@ impl Reading<'_> {
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => self.text(Some(key), table, "version"),
         };
-        let is_version = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let version = version.filter(is_version).or(own.as_deref().filter(is_version));
+        let is_version =
+            |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let version = version
+            .filter(is_version)
+            .or(own.as_deref().filter(is_version));
         let Some(version) = version.map(|version| Version(version.to_owned())) else {
             self.wrong(None, key, "a version in digits");
             return None;
@@ -134,7 +166,8 @@ impl Reading<'_> {
         if let Some(own) = own.filter(|own| Version(own.clone()) != version) {
             let place = place(self.file, self.text, Some(key), "version");
             let message = format!("`version` is `{own}` under the key `{key}`");
-            self.findings.push(Finding::error("manifest-mismatch", place, message));
+            self.findings
+                .push(Finding::error("manifest-mismatch", place, message));
         }
         let mut creates = self.list(Some(key), table, "tables_created");
         creates.extend(self.list(Some(key), table, "views_created"));
@@ -142,9 +175,13 @@ impl Reading<'_> {
             name: self.text(Some(key), table, "name"),
             description: self.text(Some(key), table, "description"),
             file: self.text(Some(key), table, "file"),
-            rollback_file: self.text(Some(key), table, "rollback_file").filter(|file| !file.is_empty()),
+            rollback_file: self
+                .text(Some(key), table, "rollback_file")
+                .filter(|file| !file.is_empty()),
             dependencies: self.list(Some(key), table, "dependencies"),
-            requires_backup: self.yes_no(Some(key), table, "requires_backup").unwrap_or(false),
+            requires_backup: self
+                .yes_no(Some(key), table, "requires_backup")
+                .unwrap_or(false),
             estimate: self.seconds(Some(key), table, "estimated_time_seconds"),
             creates,
             key: key.to_owned(),
@@ -152,7 +189,12 @@ impl Reading<'_> {
         })
     }
 
-    fn text(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Option<String> {
+    fn text(
+        &mut self,
+        entry: Option<&str>,
+        table: &Map<String, Value>,
+        key: &str,
+    ) -> Option<String> {
         match table.get(key)? {
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
@@ -163,7 +205,12 @@ impl Reading<'_> {
         }
     }
 
-    fn yes_no(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Option<bool> {
+    fn yes_no(
+        &mut self,
+        entry: Option<&str>,
+        table: &Map<String, Value>,
+        key: &str,
+    ) -> Option<bool> {
         match table.get(key)? {
             Value::Bool(yes) => Some(*yes),
             Value::Null => None,
@@ -174,11 +221,18 @@ impl Reading<'_> {
         }
     }
 
-    fn seconds(&mut self, entry: Option<&str>, table: &Map<String, Value>, key: &str) -> Option<Duration> {
+    fn seconds(
+        &mut self,
+        entry: Option<&str>,
+        table: &Map<String, Value>,
+        key: &str,
+    ) -> Option<Duration> {
         match table.get(key)? {
             Value::Null => None,
             value => {
-                let seconds = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                let seconds = value
+                    .as_f64()
+                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
                 if seconds.is_none() {
                     self.wrong(entry, key, "seconds");
                 }
@@ -196,7 +250,10 @@ impl Reading<'_> {
                 return vec![];
             }
         };
-        let texts: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect();
+        let texts: Vec<String> = items
+            .iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect();
         if texts.len() < items.len() {
             self.wrong(entry, key, "a list of texts");
         }
@@ -219,7 +276,9 @@ fn place(file: &str, text: &str, entry: Option<&str>, key: &str) -> Place {
         }
     };
     let migrations = find("migrations", 0).map_or(0, |span| span.end);
-    let from = entry.and_then(|entry| find(entry, migrations)).map_or(0, |span| span.end);
+    let from = entry
+        .and_then(|entry| find(entry, migrations))
+        .map_or(0, |span| span.end);
     let found = find(key, from).or_else(|| entry.and_then(|entry| find(entry, migrations)));
     match found {
         Some(span) => Place::in_file(file, text, span),
@@ -241,7 +300,9 @@ fn line_span(text: &str, line: usize) -> Option<std::ops::Range<usize>> {
 impl Manifest {
     /// The entry whose undo script this file is.
     pub fn rollback_of(&self, file: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.rollback_file.as_deref() == Some(file))
+        self.entries
+            .iter()
+            .find(|entry| entry.rollback_file.as_deref() == Some(file))
     }
 
     fn mismatch(&self, entry: &Entry, key: &str, message: String) -> Finding {
@@ -266,16 +327,25 @@ impl Manifest {
         let mut listed: Vec<Version> = vec![];
         for entry in &self.entries {
             if listed.contains(&entry.version) {
-                findings.push(self.mismatch(entry, &entry.key, format!("version {} is listed twice", entry.version)));
+                findings.push(self.mismatch(
+                    entry,
+                    &entry.key,
+                    format!("version {} is listed twice", entry.version),
+                ));
                 continue;
             }
             listed.push(entry.version.clone());
-            let at = migrations.iter().position(|migration| migration.version == entry.version);
+            let at = migrations
+                .iter()
+                .position(|migration| migration.version == entry.version);
             let (Some(at), Some(migration)) = (at, at.and_then(|at| migrations.get_mut(at))) else {
                 if unreadable.contains(&entry.version) {
                     continue;
                 }
-                let message = format!("version {} is listed and has no script in the folder", entry.version);
+                let message = format!(
+                    "version {} is listed and has no script in the folder",
+                    entry.version
+                );
                 findings.push(self.mismatch(entry, &entry.key, message));
                 continue;
             };
@@ -283,7 +353,11 @@ impl Manifest {
             migration.description = migration.description.take().or(entry.description.clone());
             migration.backup |= entry.requires_backup;
             migration.estimate = migration.estimate.or(entry.estimate);
-            migration.creates = entry.creates.iter().map(|name| full_name(name, migration, db)).collect();
+            migration.creates = entry
+                .creates
+                .iter()
+                .map(|name| full_name(name, migration, db))
+                .collect();
             for dependency in &entry.dependencies {
                 let place = place(&self.file, &self.text, Some(&entry.key), "dependencies");
                 if dependency.is_empty() || !dependency.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -294,17 +368,38 @@ impl Manifest {
                 }
             }
         }
-        for migration in migrations.iter().filter(|migration| !listed.contains(&migration.version)) {
-            let message = format!("version {} has a script and is not listed in version.json", migration.version);
-            let finding = Finding::warning("manifest-mismatch", Place::file(&migration.up.file), message);
-            findings.push(finding.help("it is applied all the same; `dunlin status --write-manifest` lists it"));
+        for migration in migrations
+            .iter()
+            .filter(|migration| !listed.contains(&migration.version))
+        {
+            let message = format!(
+                "version {} has a script and is not listed in version.json",
+                migration.version
+            );
+            let finding = Finding::warning(
+                "manifest-mismatch",
+                Place::file(&migration.up.file),
+                message,
+            );
+            findings.push(
+                finding
+                    .help("it is applied all the same; `dunlin status --write-manifest` lists it"),
+            );
         }
     }
 
     fn compare(&self, entry: &Entry, migration: &Migration, findings: &mut Vec<Finding>) {
         let script = file_part(&migration.up.file);
-        if let Some(file) = entry.file.as_deref().filter(|file| file_part(file) != script) {
-            findings.push(self.mismatch(entry, "file", format!("`file` is `{file}`, and the script is `{script}`")));
+        if let Some(file) = entry
+            .file
+            .as_deref()
+            .filter(|file| file_part(file) != script)
+        {
+            findings.push(self.mismatch(
+                entry,
+                "file",
+                format!("`file` is `{file}`, and the script is `{script}`"),
+            ));
         }
         if let Some(name) = entry.name.as_deref().filter(|name| *name != migration.name) {
             let message = format!("`name` is `{name}`, and the script is `{script}`");
@@ -313,7 +408,8 @@ impl Manifest {
         if let Some(file) = &entry.rollback_file {
             let undo = migration.undo.as_ref().map(|undo| file_part(&undo.file));
             if undo != Some(file_part(file)) {
-                let message = format!("`rollback_file` is `{file}`, and no such undo is in the folder");
+                let message =
+                    format!("`rollback_file` is `{file}`, and no such undo is in the folder");
                 findings.push(self.mismatch(entry, "rollback_file", message));
             }
         }
@@ -331,12 +427,24 @@ fn full_name(name: &str, migration: &Migration, db: &DatabaseConfig) -> String {
     {
         return filled;
     }
-    let mentions = |name: &str| migration.up.statements.iter().any(|statement| has_word(&statement.sql, name));
+    let mentions = |name: &str| {
+        migration
+            .up
+            .statements
+            .iter()
+            .any(|statement| has_word(&statement.sql, name))
+    };
     if mentions(name) {
         return name.to_owned();
     }
-    let prefixed = db.placeholders.values().map(|value| format!("{value}{name}"));
-    prefixed.into_iter().find(|name| mentions(name)).unwrap_or_else(|| name.to_owned())
+    let prefixed = db
+        .placeholders
+        .values()
+        .map(|value| format!("{value}{name}"));
+    prefixed
+        .into_iter()
+        .find(|name| mentions(name))
+        .unwrap_or_else(|| name.to_owned())
 }
 
 /// Whether a name stands in a text as a word of its own.
@@ -350,24 +458,30 @@ fn has_word(text: &str, name: &str) -> bool {
 
 /// What is known of one migration when the manifest is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestState {
+pub struct AppliedLine {
     /// Its version.
-    pub version: Version,
+    pub version: String,
     /// Its name.
     pub name: String,
-    /// Its script, bare name.
-    pub file: String,
-    /// Its description.
-    pub description: Option<String>,
-    /// When it was applied, and the checksum journalled then; `None`: it is not applied.
-    pub applied: Option<(jiff::Timestamp, String)>,
+    /// Whether it is applied.
+    pub applied: bool,
+    /// When it was applied, RFC 3339.
+    pub applied_at: Option<String>,
+    /// The checksum that was journalled then.
+    pub checksum: Option<String>,
 }
 
-/// The text of `version.json` with what is applied now. Everything that the old text holds is kept, in its order and
+/// The text of `version.json` with what is applied now, `current` being the newest applied version. Everything that the old text holds is kept, in its order and
 /// with its indentation; migrations that it does not list are added. An old text that is no table is an error: it is not ours
 /// to throw away.
-pub fn write_manifest(old: Option<&str>, states: &[ManifestState]) -> Result<String, String> {
-    let old = old.map(|old| old.trim_start_matches('\u{feff}')).filter(|old| !old.trim().is_empty());
+pub fn write_manifest(
+    old: Option<&str>,
+    current: Option<&str>,
+    lines: &[AppliedLine],
+) -> Result<String, String> {
+    let old = old
+        .map(|old| old.trim_start_matches('\u{feff}'))
+        .filter(|old| !old.trim().is_empty());
     let mut root = match old {
         None => Map::new(),
         Some(old) => match serde_json::from_str(old) {
@@ -377,25 +491,24 @@ pub fn write_manifest(old: Option<&str>, states: &[ManifestState]) -> Result<Str
         },
     };
     let style = Style::of(old, &root);
-    let mut newest: Option<&ManifestState> = None;
-    for state in states {
-        if state.applied.is_some() && newest.is_none_or(|newest| newest.version < state.version) {
-            newest = Some(state);
-        }
-    }
     let entries = root.get("migrations").cloned();
-    let current = newest.map_or(Value::Null, |newest| {
-        let entry = entries.as_ref().and_then(|entries| find_entry(entries, &newest.version));
-        let spelled = entry.and_then(|entry| entry.get("version")).filter(|version| version.is_string() || version.is_number());
-        spelled.cloned().unwrap_or_else(|| newest.version.0.clone().into())
+    let current = current.map_or(Value::Null, |current| {
+        let entry = entries
+            .as_ref()
+            .and_then(|entries| find_entry(entries, &Version(current.to_owned())));
+        let spelled = entry
+            .and_then(|entry| entry.get("version"))
+            .filter(|version| version.is_string() || version.is_number());
+        // The file's own spelling: where it says `1` for the script 001, it goes on saying so.
+        spelled.cloned().unwrap_or_else(|| current.into())
     });
     root.insert("current_version".into(), current);
     let migrations = root.entry("migrations").or_insert_with(|| json!({}));
     if !matches!(migrations, Value::Object(_)) && migrations.as_array().is_none_or(Vec::is_empty) {
         *migrations = json!({});
     }
-    for state in states {
-        put(migrations, state, &style);
+    for line in lines {
+        put(migrations, line, &style);
     }
     Ok(style.text(&Value::Object(root)))
 }
@@ -407,38 +520,46 @@ fn entry_version(key: Option<&str>, entry: &Value) -> Option<Version> {
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    key.map(str::to_owned).filter(|key| digits(key)).or(own.filter(|own| digits(own))).map(Version)
+    key.map(str::to_owned)
+        .filter(|key| digits(key))
+        .or(own.filter(|own| digits(own)))
+        .map(Version)
 }
 
 fn find_entry<'a>(entries: &'a Value, version: &Version) -> Option<&'a Value> {
     match entries {
-        Value::Object(map) => {
-            map.iter().find(|(key, entry)| entry_version(Some(key), entry).as_ref() == Some(version)).map(|(_, entry)| entry)
-        }
-        Value::Array(list) => list.iter().find(|entry| entry_version(None, entry).as_ref() == Some(version)),
+        Value::Object(map) => map
+            .iter()
+            .find(|(key, entry)| entry_version(Some(key), entry).as_ref() == Some(version))
+            .map(|(_, entry)| entry),
+        Value::Array(list) => list
+            .iter()
+            .find(|entry| entry_version(None, entry).as_ref() == Some(version)),
         _ => None,
     }
 }
 
-fn put(migrations: &mut Value, state: &ManifestState, style: &Style) {
+fn put(migrations: &mut Value, line: &AppliedLine, style: &Style) {
+    let version = Version(line.version.clone());
     let fresh = || {
-        let mut entry = Map::new();
-        entry.insert("version".into(), state.version.0.clone().into());
-        entry.insert("name".into(), state.name.clone().into());
-        if let Some(description) = &state.description {
-            entry.insert("description".into(), description.clone().into());
-        }
-        entry.insert("file".into(), state.file.clone().into());
-        Value::Object(entry)
+        json!({
+            "version": line.version,
+            "name": line.name,
+            "file": format!("{}_{}.sql", line.version, line.name),
+        })
     };
     let place = match migrations {
         Value::Object(map) => {
-            let key = map.iter().find(|(key, entry)| entry_version(Some(key), entry).as_ref() == Some(&state.version));
-            let key = key.map_or_else(|| state.version.0.clone(), |(key, _)| key.clone());
+            let key = map
+                .iter()
+                .find(|(key, entry)| entry_version(Some(key), entry).as_ref() == Some(&version));
+            let key = key.map_or_else(|| line.version.clone(), |(key, _)| key.clone());
             map.entry(key).or_insert_with(fresh)
         }
         Value::Array(list) => {
-            let known = list.iter().position(|entry| entry_version(None, entry).as_ref() == Some(&state.version));
+            let known = list
+                .iter()
+                .position(|entry| entry_version(None, entry).as_ref() == Some(&version));
             let at = known.unwrap_or_else(|| {
                 list.push(fresh());
                 list.len() - 1
@@ -451,11 +572,17 @@ fn put(migrations: &mut Value, state: &ManifestState, style: &Style) {
         *place = fresh();
     }
     if let Value::Object(entry) = place {
-        let (at, checksum) = match &state.applied {
-            Some((at, checksum)) => (style.instant(*at).into(), checksum.clone().into()),
-            None => (Value::Null, Value::Null),
+        let (at, checksum) = match line.applied {
+            true => (
+                line.applied_at
+                    .as_deref()
+                    .map(|at| style.instant(at))
+                    .into(),
+                line.checksum.clone().into(),
+            ),
+            false => (Value::Null, Value::Null),
         };
-        entry.insert("applied".into(), state.applied.is_some().into());
+        entry.insert("applied".into(), line.applied.into());
         entry.insert("applied_at".into(), at);
         entry.insert("checksum".into(), checksum);
     }
@@ -478,15 +605,23 @@ impl Style {
         collect_instants(&Value::Object(root.clone()), &mut instants);
         Style {
             indent: indent.unwrap_or_else(|| "    ".into()),
-            newline: if old.is_some_and(|old| old.contains("\r\n")) { "\r\n" } else { "\n" },
+            newline: if old.is_some_and(|old| old.contains("\r\n")) {
+                "\r\n"
+            } else {
+                "\n"
+            },
             ends_with_newline: old.is_none_or(|old| old.ends_with('\n')),
-            plain_instants: instants.iter().any(|instant| instant.as_bytes().get(10) == Some(&b' ')),
+            plain_instants: instants
+                .iter()
+                .any(|instant| instant.as_bytes().get(10) == Some(&b' ')),
         }
     }
 
-    fn instant(&self, at: jiff::Timestamp) -> String {
-        let format = if self.plain_instants { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%dT%H:%M:%SZ" };
-        at.strftime(format).to_string()
+    fn instant(&self, at: &str) -> String {
+        match at.parse::<jiff::Timestamp>() {
+            Ok(instant) if self.plain_instants => instant.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            _ => at.to_owned(),
+        }
     }
 
     fn text(&self, value: &Value) -> String {
@@ -498,8 +633,16 @@ impl Style {
             // Writing a value that was read, into memory, has nothing to fail at.
             Err(_) => value.to_string(),
         };
-        let text = if self.newline == "\r\n" { text.replace('\n', "\r\n") } else { text };
-        if self.ends_with_newline { text + self.newline } else { text }
+        let text = if self.newline == "\r\n" {
+            text.replace('\n', "\r\n")
+        } else {
+            text
+        };
+        if self.ends_with_newline {
+            text + self.newline
+        } else {
+            text
+        }
     }
 }
 
@@ -508,7 +651,9 @@ fn collect_instants(value: &Value, out: &mut Vec<String>) {
         Value::Object(map) => {
             for (key, value) in map {
                 match value {
-                    Value::String(text) if key.ends_with("_at") || key.ends_with("_check") => out.push(text.clone()),
+                    Value::String(text) if key.ends_with("_at") || key.ends_with("_check") => {
+                        out.push(text.clone())
+                    }
                     value => collect_instants(value, out),
                 }
             }
@@ -525,38 +670,76 @@ mod tests {
 
     const OLD: &str = include_str!("testdata/version.json");
 
-    fn state(version: &str, applied: bool) -> ManifestState {
-        ManifestState {
-            version: Version(version.into()),
+    fn state(version: &str, applied: bool) -> AppliedLine {
+        AppliedLine {
+            version: version.into(),
             name: format!("name_{version}"),
-            file: format!("{version}_name_{version}.sql"),
-            description: None,
-            applied: applied.then(|| ("2026-01-02T03:04:05Z".parse().unwrap(), format!("sum-{version}"))),
+            applied,
+            applied_at: applied.then(|| "2026-01-02T03:04:05Z".into()),
+            checksum: applied.then(|| format!("sum-{version}")),
         }
     }
 
     #[test]
     fn a_manifest_is_written_back_with_everything_kept() {
-        let written = write_manifest(Some(OLD), &[state("001", true), state("002", true), state("003", false)]).unwrap();
+        let written = write_manifest(
+            Some(OLD),
+            Some("002"),
+            &[state("001", true), state("002", true), state("003", false)],
+        )
+        .unwrap();
         insta::assert_snapshot!(written);
-        assert_eq!(write_manifest(Some(&written), &[state("001", true), state("002", true), state("003", false)]).unwrap(), written);
+        assert_eq!(
+            write_manifest(
+                Some(&written),
+                Some("002"),
+                &[state("001", true), state("002", true), state("003", false)]
+            )
+            .unwrap(),
+            written
+        );
     }
 
     #[test]
     fn a_manifest_is_made_where_there_is_none() {
-        insta::assert_snapshot!(write_manifest(None, &[state("001", true), state("002", false)]).unwrap());
+        insta::assert_snapshot!(
+            write_manifest(
+                None,
+                Some("001"),
+                &[state("001", true), state("002", false)]
+            )
+            .unwrap()
+        );
     }
 
     #[test]
     fn lists_tabs_and_line_ends_stay() {
         let old = "{\r\n\t\"x\": [1],\r\n\t\"migrations\": [{\"version\": 1, \"z\": null}]\r\n}";
-        let written = write_manifest(Some(old), &[state("001", true), state("2", false)]).unwrap();
+        let written = write_manifest(
+            Some(old),
+            Some("001"),
+            &[state("001", true), state("2", false)],
+        )
+        .unwrap();
         assert!(written.starts_with("{\r\n\t\"x\": ["), "{written}");
-        assert!(written.ends_with('}') && written.contains("\"current_version\": 1\r\n"), "{written}");
-        assert!(written.contains("\"z\": null") && written.contains("2026-01-02T03:04:05Z"), "{written}");
-        assert_eq!(write_manifest(Some("[]"), &[]).unwrap_err(), "version.json is not a table (`{ … }`)");
-        assert!(write_manifest(Some("{"), &[]).is_err());
-        assert!(write_manifest(Some("{\"migrations\": []}"), &[state("1", true)]).unwrap().contains("\"1\": {"));
+        assert!(
+            written.ends_with('}') && written.contains("\"current_version\": 1\r\n"),
+            "{written}"
+        );
+        assert!(
+            written.contains("\"z\": null") && written.contains("2026-01-02T03:04:05Z"),
+            "{written}"
+        );
+        assert_eq!(
+            write_manifest(Some("[]"), None, &[]).unwrap_err(),
+            "version.json is not a table (`{ … }`)"
+        );
+        assert!(write_manifest(Some("{"), None, &[]).is_err());
+        assert!(
+            write_manifest(Some("{\"migrations\": []}"), Some("1"), &[state("1", true)])
+                .unwrap()
+                .contains("\"1\": {")
+        );
     }
 
     #[test]
@@ -564,7 +747,10 @@ mod tests {
         let text = "{\n \"migrations\": {\n  \"001\": { \"version\": \"2\", \"name\": 5,\n   \"dependencies\": \"000\" },\n  \"x\": {}, \"y\": 1\n },\n \"migration_timeout_seconds\": -1\n}";
         let (manifest, findings) = parse_manifest("version.json", text.as_bytes());
         assert_eq!(manifest.unwrap().entries.len(), 1);
-        let shown: Vec<_> = findings.iter().map(|finding| (finding.place.line.unwrap(), finding.message.as_str())).collect();
+        let shown: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.place.line.unwrap(), finding.message.as_str()))
+            .collect();
         assert_eq!(
             shown,
             [
@@ -578,6 +764,9 @@ mod tests {
         );
         let (none, findings) = parse_manifest("version.json", b"{\n \"a\": ,\n}");
         assert!(none.is_none());
-        assert_eq!((findings[0].code, findings[0].place.line), ("manifest-syntax", Some(2)));
+        assert_eq!(
+            (findings[0].code, findings[0].place.line),
+            ("manifest-syntax", Some(2))
+        );
     }
 }

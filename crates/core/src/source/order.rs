@@ -13,8 +13,11 @@ pub(super) fn check_requirements(
     unreadable: &[Version],
     findings: &mut Vec<Finding>,
 ) {
-    let versions: BTreeMap<Version, usize> =
-        migrations.iter().enumerate().map(|(at, migration)| (migration.version.clone(), at)).collect();
+    let versions: BTreeMap<Version, usize> = migrations
+        .iter()
+        .enumerate()
+        .map(|(at, migration)| (migration.version.clone(), at))
+        .collect();
     let mut edges: Vec<Vec<usize>> = vec![vec![]; migrations.len()];
     let mut upward: Vec<(usize, usize, Place)> = vec![];
     for (at, requires) in required.into_iter().enumerate() {
@@ -49,17 +52,31 @@ pub(super) fn check_requirements(
                 if !seen.insert(members) {
                     continue;
                 }
-                let circle = std::iter::once(from).chain(way).map(name).collect::<Vec<_>>().join(" → ");
+                let circle = std::iter::once(from)
+                    .chain(way)
+                    .map(name)
+                    .collect::<Vec<_>>()
+                    .join(" → ");
                 let message = if from == to {
                     format!("version {} requires itself", name(from))
                 } else {
                     format!("these versions require each other: {circle}")
                 };
-                findings.push(Finding::error("requires-cycle", place, message).help("take one of the `requires` out"));
+                findings.push(
+                    Finding::error("requires-cycle", place, message)
+                        .help("take one of the `requires` out"),
+                );
             }
             None => {
-                let message = format!("version {} requires {}, which comes after it", name(from), name(to));
-                findings.push(Finding::error("requires-later", place, message).help("migrations are applied in the order of their versions"));
+                let message = format!(
+                    "version {} requires {}, which comes after it",
+                    name(from),
+                    name(to)
+                );
+                findings.push(
+                    Finding::error("requires-later", place, message)
+                        .help("migrations are applied in the order of their versions"),
+                );
             }
         }
     }
@@ -67,10 +84,14 @@ pub(super) fn check_requirements(
 
 fn unknown(version: &Version, place: Place, migrations: &[Migration]) -> Finding {
     let message = format!("version {version} is required and not there");
-    let known: Vec<String> = migrations.iter().map(|migration| format!("`{}`", migration.version)).collect();
+    let known: Vec<String> = migrations
+        .iter()
+        .map(|migration| format!("`{}`", migration.version))
+        .collect();
     let mut finding = Finding::error("unknown-requirement", place, message);
     // Numbers are all near each other: a guess would mislead, a short list helps.
-    finding.help = (!known.is_empty() && known.len() <= 16).then(|| format!("the folder has {}", known.join(", ")));
+    finding.help = (!known.is_empty() && known.len() <= 16)
+        .then(|| format!("the folder has {}", known.join(", ")));
     finding
 }
 

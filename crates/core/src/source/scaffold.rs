@@ -1,8 +1,9 @@
 //! The texts that `init` and `new` write.
 
 use super::Version;
-use super::folder::{is_mark, is_snake};
+use super::folder::{FileName, file_name, is_mark, is_snake};
 use crate::limits::VERSION_DIGITS_MAX;
+use crate::redact::SecretUrl;
 
 /// The longest name of a script, in bytes: file systems take 255, and version and `.undo.sql` want their room.
 const NAME_BYTES_MAX: usize = 180;
@@ -18,7 +19,10 @@ pub fn snake_case(name: &str) -> Option<String> {
                 out.push('_');
             }
             // A capital whose small form is several characters (İ) keeps only what fits the grammar.
-            out.extend(c.to_lowercase().filter(|c| c.is_alphanumeric() || is_mark(*c)));
+            out.extend(
+                c.to_lowercase()
+                    .filter(|c| c.is_alphanumeric() || is_mark(*c)),
+            );
         } else if is_mark(c) && before.is_alphanumeric() {
             out.push(c);
         } else if c != '\'' && c != '’' && !out.is_empty() && !out.ends_with('_') {
@@ -27,7 +31,10 @@ pub fn snake_case(name: &str) -> Option<String> {
         }
         before = c;
     }
-    let cut = (0..=NAME_BYTES_MAX.min(out.len())).rev().find(|at| out.is_char_boundary(*at)).unwrap_or(0);
+    let cut = (0..=NAME_BYTES_MAX.min(out.len()))
+        .rev()
+        .find(|at| out.is_char_boundary(*at))
+        .unwrap_or(0);
     out.truncate(cut);
     let name = out.trim_matches('_');
     is_snake(name).then(|| name.to_owned())
@@ -35,24 +42,36 @@ pub fn snake_case(name: &str) -> Option<String> {
 
 /// A migration to be written: the file's name and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewMigration {
-    /// Its version.
-    pub version: Version,
+pub struct New {
     /// The bare name of the file.
     pub file: String,
     /// What stands in it.
     pub text: String,
 }
 
-/// The next migration of a folder, in the folder's own style: numbers as wide as the last one, or timestamps.
-/// `now` is the caller's clock. The error is a sentence for the person who typed the name.
-pub fn new_migration(name: &str, existing: &[Version], now: jiff::Timestamp) -> Result<NewMigration, String> {
+/// The next migration of a folder, in the folder's own style: numbers as wide as the last one, or timestamps. `files` are
+/// the bare names of what is there; `now` is the caller's clock as `YYYYMMDDHHMMSS`, UTC. The error is a sentence for the
+/// person who typed the name.
+pub fn migration(name: &str, files: &[String], now: &str) -> Result<New, String> {
     let snake = snake_case(name).ok_or_else(|| {
-        format!("`{}` cannot name a migration: it holds no letter and no digit", name.escape_debug())
+        format!(
+            "`{}` cannot name a migration: it holds no letter and no digit",
+            name.escape_debug()
+        )
     })?;
-    let version = next_version(existing, now)?;
+    let existing: Vec<Version> = files
+        .iter()
+        .filter_map(|file| match file_name(file) {
+            FileName::Up(version, _) | FileName::Undo(version, _) => Some(version),
+            _ => None,
+        })
+        .collect();
+    let version = next_version(&existing, now)?;
     let description = name.trim().replace('\\', "\\\\").replace('"', "\\\"");
-    let description: String = description.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let description: String = description
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let text = format!(
         "-- dunlin: description = \"{description}\"
 
@@ -65,24 +84,32 @@ pub fn new_migration(name: &str, existing: &[Version], now: jiff::Timestamp) -> 
 -- a directive below the description: irreversible = \"why\"
 "
     );
-    Ok(NewMigration { file: format!("{version}_{snake}.sql"), version, text })
+    Ok(New {
+        file: format!("{version}_{snake}.sql"),
+        text,
+    })
 }
 
 /// The version after the newest one.
-pub fn next_version(existing: &[Version], now: jiff::Timestamp) -> Result<Version, String> {
-    let Some(newest) = existing.iter().max() else { return Ok(Version("001".into())) };
-    let stamp = now.strftime("%Y%m%d%H%M%S").to_string();
+pub fn next_version(existing: &[Version], now: &str) -> Result<Version, String> {
+    let Some(newest) = existing.iter().max() else {
+        return Ok(Version("001".into()));
+    };
     // Fourteen digits that begin like a year of this era are a timestamp; longer ones carry fractions of a second.
-    let is_stamp = newest.0.len() >= stamp.len() && (newest.0.starts_with("19") || newest.0.starts_with("20"));
+    let is_stamp = newest.0.len() >= 14
+        && now.len() == 14
+        && (newest.0.starts_with("19") || newest.0.starts_with("20"));
     if is_stamp {
-        let wide = Version(format!("{stamp:0<width$}", width = newest.0.len()));
+        let wide = Version(format!("{now:0<width$}", width = newest.0.len()));
         if wide > *newest {
             return Ok(wide);
         }
     }
     let next = increment(&newest.0);
     if next.len() > VERSION_DIGITS_MAX {
-        return Err(format!("there is no version after {newest} that has at most {VERSION_DIGITS_MAX} digits"));
+        return Err(format!(
+            "there is no version after {newest} that has at most {VERSION_DIGITS_MAX} digits"
+        ));
     }
     Ok(Version(next))
 }
@@ -102,11 +129,19 @@ fn increment(digits: &str) -> String {
     format!("1{zeros}")
 }
 
-/// What `init` writes: path from the project's folder, and text. A file that is there already is left alone.
-pub fn init_files(project: &str) -> Vec<(String, String)> {
-    let name = project.replace('\\', "\\\\").replace('"', "\\\"");
-    let name: String = name.chars().filter(|c| !c.is_control()).collect();
-    let toml = format!(
+/// The `dunlin.toml` that `init` writes. A URL with a password is not written down: the file goes into version control.
+pub fn project(project: &str, url: Option<&str>) -> String {
+    let quoted = |text: &str| {
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        text.replace('\\', "\\\\").replace('"', "\\\"")
+    };
+    let name = quoted(project);
+    let url = match url {
+        None => "${DATABASE_URL:-sqlite:app.db}".to_owned(),
+        Some(url) if SecretUrl::new(url).secrets().is_empty() => quoted(url),
+        Some(_) => "${DATABASE_URL}".to_owned(),
+    };
+    format!(
         "# What Dunlin is to know of this project. Every key: docs/reference/files.md
 
 [project]
@@ -115,7 +150,7 @@ name = \"{name}\"
 [database.app]
 # sqlite:path, postgres://user@host/db, mysql://user@host/db or mariadb://user@host/db. Passwords belong into the
 # environment or into .env, which is read and never overrides the environment.
-url = \"${{DATABASE_URL:-sqlite:app.db}}\"
+url = \"{url}\"
 migrations = \"migrations\"
 backup = \"auto\"
 
@@ -123,23 +158,27 @@ backup = \"auto\"
 [env.test.database.app]
 url = \"sqlite:test.db\"
 "
-    );
-    let readme = "# Migrations\n\n`{version}_{name}.sql`, applied once each, in the order of their numbers. `dunlin new NAME` makes the next one.\n";
-    vec![("dunlin.toml".into(), toml), ("migrations/README.md".into(), readme.into())]
+    )
 }
 
 /// The lines that `init` adds to `.gitignore` where they are missing.
 pub const GIT_IGNORE: [&str; 3] = ["/backups/", "/.env", "*-dunlin-lock"];
 
 /// `.gitignore` with our lines; `None`: nothing is missing.
-pub fn git_ignore(old: Option<&str>) -> Option<String> {
-    let old = old.unwrap_or_default();
-    let has = |line: &str| old.lines().any(|known| known.trim().trim_matches('/') == line.trim_matches('/'));
+pub fn gitignore(old: &str) -> Option<String> {
+    let has = |line: &str| {
+        old.lines()
+            .any(|known| known.trim().trim_matches('/') == line.trim_matches('/'))
+    };
     let missing: Vec<&str> = GIT_IGNORE.into_iter().filter(|line| !has(line)).collect();
     if missing.is_empty() {
         return None;
     }
-    let gap = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+    let gap = if old.is_empty() || old.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     Some(format!("{old}{gap}{}\n", missing.join("\n")))
 }
 
@@ -149,7 +188,9 @@ mod tests {
     use super::*;
 
     fn versions(list: &[&str]) -> Vec<Version> {
-        list.iter().map(|version| Version((*version).into())).collect()
+        list.iter()
+            .map(|version| Version((*version).into()))
+            .collect()
     }
 
     #[test]
@@ -175,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_next_version_keeps_the_folders_style() {
-        let now: jiff::Timestamp = "2026-03-04T05:06:07Z".parse().unwrap();
+        let now = "20260304050607";
         for (existing, next) in [
             (&[][..], "001"),
             (&["001", "002"], "003"),
@@ -187,36 +228,47 @@ mod tests {
             (&["20300101120000"], "20300101120001"),
             (&["2", "10"], "11"),
         ] {
-            assert_eq!(next_version(&versions(existing), now).unwrap().0, next, "{existing:?}");
+            assert_eq!(
+                next_version(&versions(existing), now).unwrap().0,
+                next,
+                "{existing:?}"
+            );
         }
         assert!(next_version(&versions(&[&"9".repeat(32)]), now).is_err());
-        let made = new_migration("Say \"hi\" \\ to\nall", &versions(&["001"]), now).unwrap();
+        let made = migration(
+            "Say \"hi\" \\ to\nall",
+            &["001_a.sql".to_owned(), "x".to_owned()],
+            now,
+        )
+        .unwrap();
         assert_eq!(made.file, "002_say_hi_to_all.sql");
         assert_eq!(
-            new_migration("🎉", &[], now).unwrap_err(),
+            migration("🎉", &[], now).unwrap_err(),
             "`🎉` cannot name a migration: it holds no letter and no digit"
         );
     }
 
     #[test]
-    fn git_ignore_grows_once() {
-        let first = git_ignore(Some("target")).unwrap();
+    fn gitignore_grows_once() {
+        let first = gitignore("target").unwrap();
         assert_eq!(first, "target\n/backups/\n/.env\n*-dunlin-lock\n");
-        assert_eq!(git_ignore(Some(&first)), None);
-        assert_eq!(git_ignore(None).unwrap(), "/backups/\n/.env\n*-dunlin-lock\n");
+        assert_eq!(gitignore(&first), None);
+        assert_eq!(gitignore("").unwrap(), "/backups/\n/.env\n*-dunlin-lock\n");
     }
 
     #[test]
     fn what_init_writes_is_read_without_findings() {
-        let files = init_files("my \"shop\"");
+        let text = project("my \"shop\"", None);
         let input = crate::source::config::ConfigInput {
             path: "dunlin.toml".into(),
-            toml: Some(files[0].1.clone().into_bytes()),
+            toml: Some(text.into_bytes()),
             ..Default::default()
         };
-        let (project, findings) = crate::source::config::parse_project(input);
+        let (read, findings) = crate::source::config::parse_project(input);
         assert!(findings.is_empty(), "{findings:?}");
-        assert_eq!(project.name.as_deref(), Some("my \"shop\""));
-        assert_eq!(project.select(None).unwrap().url.expose(), "sqlite:app.db");
+        assert!(!project("x", Some("mysql://a:pw@h/d")).contains("pw"));
+        assert!(project("x", Some("mysql://a@h/d")).contains("url = \"mysql://a@h/d\""));
+        assert_eq!(read.name.as_deref(), Some("my \"shop\""));
+        assert_eq!(read.select(None).unwrap().url.expose(), "sqlite:app.db");
     }
 }

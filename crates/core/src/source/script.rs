@@ -4,8 +4,12 @@ use super::header::{Directive, Said};
 use super::{DatabaseConfig, Script, Statement};
 use crate::dialect::Dialect;
 use crate::finding::{Finding, Place};
-use crate::sql::transaction::{is_transaction_begin, is_transaction_commit, is_transaction_control};
-use crate::sql::{Fault, Kind, LexMode, LexRules, Piece, PieceKind, Placed, TxUse, fingerprint, split, substitute};
+use crate::sql::transaction::{
+    is_transaction_begin, is_transaction_commit, is_transaction_control,
+};
+use crate::sql::{
+    Fault, Kind, LexMode, LexRules, Piece, PieceKind, Placed, TxUse, fingerprint, split, substitute,
+};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,10 +59,21 @@ impl Reader<'_> {
         self.split(part, Some(placed), findings)
     }
 
-    fn split(&self, part: &Part<'_>, placed: Option<Placed<'_>>, findings: &mut Vec<Finding>) -> Script {
+    fn split(
+        &self,
+        part: &Part<'_>,
+        placed: Option<Placed<'_>>,
+        findings: &mut Vec<Finding>,
+    ) -> Script {
         let written = &part.text[part.span.clone()];
-        let text: Cow<'_, str> = placed.as_ref().map_or(Cow::Borrowed(written), |placed| Cow::Borrowed(&*placed.text));
-        let back = |span: Range<usize>| placed.as_ref().map_or(span.clone(), |placed| placed.original_range(span.clone()));
+        let text: Cow<'_, str> = placed.as_ref().map_or(Cow::Borrowed(written), |placed| {
+            Cow::Borrowed(&*placed.text)
+        });
+        let back = |span: Range<usize>| {
+            placed
+                .as_ref()
+                .map_or(span.clone(), |placed| placed.original_range(span.clone()))
+        };
         let (pieces, faults) = split(&text, &self.rules);
         self.faults(part, faults, &back, findings);
         let mut statements = self.statements(part, &text, &pieces, &back, findings);
@@ -85,16 +100,25 @@ impl Reader<'_> {
             let mut finding = Finding::error(fault.code, place, fault.message);
             if fault.code == "placeholder-unknown" {
                 let known: Vec<&str> = self.db.placeholders.keys().map(String::as_str).collect();
-                let name = part.text.get(part.span.start + span.start..part.span.start + span.end);
+                let name = part
+                    .text
+                    .get(part.span.start + span.start..part.span.start + span.end);
                 let name = name.unwrap_or_default().trim_matches(['{', '}']);
-                let declare = format!("declare it: `[database.{}.placeholders] {name} = \"…\"`", self.db.name);
+                let declare = format!(
+                    "declare it: `[database.{}.placeholders] {name} = \"…\"`",
+                    self.db.name
+                );
                 finding.help = super::nearest::did_you_mean(name, &known).or(Some(declare));
             }
             findings.push(finding);
         }
         if more > 0 {
             let message = format!("{more} more faults of this kind are not shown");
-            findings.push(Finding::error("too-many-faults", Place::file(part.file), message));
+            findings.push(Finding::error(
+                "too-many-faults",
+                Place::file(part.file),
+                message,
+            ));
         }
     }
 
@@ -126,13 +150,17 @@ impl Reader<'_> {
                 probe: None,
                 rerunnable: false,
             };
-            while let Some(directive) = directives.next_if(|directive| directive.span.start < span.start) {
+            while let Some(directive) =
+                directives.next_if(|directive| directive.span.start < span.start)
+            {
                 if let Said::Statement { probe, rerunnable } = &directive.said {
                     statement.probe = probe.clone().or(statement.probe.take());
                     statement.rerunnable |= rerunnable;
                 }
             }
-            while let Some(directive) = directives.next_if(|directive| directive.span.start < span.end) {
+            while let Some(directive) =
+                directives.next_if(|directive| directive.span.start < span.end)
+            {
                 misplaced(part, directive, findings);
             }
             statements.push(statement);
@@ -142,7 +170,12 @@ impl Reader<'_> {
     }
 
     /// Takes the outermost `BEGIN … COMMIT` off, and refuses any other control of transactions.
-    fn take_transaction(&self, part: &Part<'_>, statements: &mut Vec<Statement>, findings: &mut Vec<Finding>) -> bool {
+    fn take_transaction(
+        &self,
+        part: &Part<'_>,
+        statements: &mut Vec<Statement>,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
         let controls: Vec<usize> = (0..statements.len())
             .filter(|at| is_transaction_control(&statements[*at].sql, &self.rules))
             .collect();
@@ -153,7 +186,10 @@ impl Reader<'_> {
             && first < last
             && is_transaction_begin(&statements[first].sql, &self.rules)
             && is_transaction_commit(&statements[last].sql, &self.rules)
-            && statements[..first].iter().chain(&statements[last + 1..]).all(|outside| self.may_stand_outside(outside))
+            && statements[..first]
+                .iter()
+                .chain(&statements[last + 1..])
+                .all(|outside| self.may_stand_outside(outside))
         {
             for at in &controls[1..controls.len() - 1] {
                 findings.push(self.control(part, &statements[*at]));
@@ -172,8 +208,15 @@ impl Reader<'_> {
     }
 
     fn control(&self, part: &Part<'_>, statement: &Statement) -> Finding {
-        let head: String = statement.sql.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-        let message = format!("`{head}`: transactions are the runner's; only one BEGIN … COMMIT around a whole script is taken over");
+        let head: String = statement
+            .sql
+            .split_whitespace()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ");
+        let message = format!(
+            "`{head}`: transactions are the runner's; only one BEGIN … COMMIT around a whole script is taken over"
+        );
         Finding::error("transaction-control", part.place(statement.span.clone()), message)
             .help("take it out, or split the script: every migration is a transaction of its own where the engine can")
     }
@@ -181,14 +224,18 @@ impl Reader<'_> {
     /// What may stand before the BEGIN or behind the COMMIT that is taken over: settings, and what could not stand inside.
     fn may_stand_outside(&self, statement: &Statement) -> bool {
         let class = self.dialect.classify(&statement.sql, self.mode);
-        matches!(class.kind, Kind::Session | Kind::Maintenance | Kind::Query) || class.tx == TxUse::Outside
+        matches!(class.kind, Kind::Session | Kind::Maintenance | Kind::Query)
+            || class.tx == TxUse::Outside
     }
 }
 
 fn misplaced(part: &Part<'_>, directive: &Directive, findings: &mut Vec<Finding>) {
     let place = part.place(directive.span.clone());
     let message = "this directive stands above no statement";
-    findings.push(Finding::error("misplaced-directive", place, message).help("put it on the line before the statement that it is about"));
+    findings.push(
+        Finding::error("misplaced-directive", place, message)
+            .help("put it on the line before the statement that it is about"),
+    );
 }
 
 /// Line numbers of rising offsets, each byte counted once.
@@ -200,13 +247,20 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
-        Lines { bytes: text.as_bytes(), at: 0, line: 1 }
+        Lines {
+            bytes: text.as_bytes(),
+            at: 0,
+            line: 1,
+        }
     }
 
     fn of(&mut self, offset: usize) -> usize {
         let upto = offset.min(self.bytes.len());
         if upto > self.at {
-            self.line += self.bytes[self.at..upto].iter().filter(|byte| **byte == b'\n').count();
+            self.line += self.bytes[self.at..upto]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
             self.at = upto;
         }
         self.line
