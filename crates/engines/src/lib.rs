@@ -3,6 +3,7 @@
 //! An [`Engine`] is an address; it opens [`Session`]s. What SQL is sent is decided above; what native errors mean is
 //! asked of the dialect. Each engine's folder has the same file names.
 
+mod address;
 mod gate;
 pub mod lease;
 #[cfg(feature = "mysql")]
@@ -13,6 +14,8 @@ pub mod postgres;
 pub mod sim;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tls;
+pub mod wait;
 
 use async_trait::async_trait;
 pub use dunlin_core::copy::Cell;
@@ -261,6 +264,10 @@ impl Batch {
 
 /// The engine of a URL. An unknown scheme is an error that names the known ones.
 pub fn open(url: &SecretUrl, settings: Settings) -> Result<Box<dyn Engine>, DbError> {
+    // People paste what a Java service is configured with.
+    if let Some(plain) = url.expose().strip_prefix("jdbc:") {
+        return open(&SecretUrl::new(plain), settings);
+    }
     let scheme = url
         .expose()
         .split(':')

@@ -2,6 +2,8 @@
 
 use super::address::{self, Address};
 use super::session::{MysqlSession, db_error};
+use crate::address::in_process;
+use crate::tls::{self, Mode, Roots, Verify};
 use crate::{DbError, Engine, Purpose, Session, Settings};
 use async_trait::async_trait;
 use dunlin_core::dialect::Dialect;
@@ -9,7 +11,10 @@ use dunlin_core::dialect::mysql::Mysql;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder};
+use mysql_async::{ClientIdentity, Conn, DriverError, IoError, Opts, OptsBuilder, SslOpts};
+use rustls::CertificateError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the protocol allows at most. Given so that the driver does not ask the server; the server's own bound
 /// (`max_allowed_packet`) is the server's to enforce.
@@ -28,6 +33,8 @@ pub struct MysqlEngine {
     url: SecretUrl,
     address: Address,
     settings: Settings,
+    /// The server was asked for TLS and has none: not asked again.
+    no_tls: Arc<AtomicBool>,
 }
 
 /// What the server said of itself.
@@ -43,12 +50,15 @@ impl MysqlEngine {
     pub fn new(url: &SecretUrl, settings: Settings) -> Result<Self, DbError> {
         Ok(MysqlEngine {
             url: url.clone(),
-            address: address::parse(url)?,
+            address: in_process(settings.base_dir.as_deref(), |around| {
+                address::parse(url, around)
+            })?,
             settings,
+            no_tls: Arc::default(),
         })
     }
 
-    fn options(&self) -> Opts {
+    fn options(&self, tls: Option<SslOpts>) -> Opts {
         let address = &self.address;
         OptsBuilder::default()
             .ip_or_hostname(address.host.as_str())
@@ -58,11 +68,42 @@ impl MysqlEngine {
             .user(address.user.as_deref())
             .pass(address.password.as_deref())
             .db_name(address.database.as_deref())
+            .ssl_opts(tls)
             .max_allowed_packet(Some(PACKET_MAX))
             // The driver's own idea of when an idle connection is stale: it only matters to its pool.
             .wait_timeout(Some(LEASE_WAIT as usize))
             .client_found_rows(false)
             .into()
+    }
+
+    /// The plan in the driver's words. Files are read here, so that what is wrong with them is said in our words.
+    fn tls(&self) -> Result<SslOpts, DbError> {
+        let plan = &self.address.tls;
+        let mut options = SslOpts::default();
+        if let Some((cert, key)) = &plan.identity {
+            tls::certificates(cert)?;
+            let identity = ClientIdentity::new(cert.clone().into(), key.clone().into());
+            options = options.with_client_identity(Some(identity));
+        }
+        if plan.verify() == Verify::Nothing {
+            return Ok(options
+                .with_danger_accept_invalid_certs(true)
+                .with_danger_skip_domain_validation(true)
+                // Its verifier wants roots, though it asks them nothing.
+                .with_disable_built_in_roots(false));
+        }
+        match &plan.roots {
+            Roots::File(path) => {
+                tls::certificates(path)?;
+                Ok(options
+                    .with_disable_built_in_roots(true)
+                    .with_root_certs(vec![path.clone().into()]))
+            }
+            Roots::Public => {
+                let bundle = tls::system_bundle().map(|path| path.to_path_buf().into());
+                Ok(options.with_root_certs(bundle.into_iter().collect()))
+            }
+        }
     }
 
     fn place(&self) -> String {
@@ -76,21 +117,88 @@ impl MysqlEngine {
         }
     }
 
-    /// Connects and logs in.
+    /// Connects and logs in, by the first way that works: the next one only where TLS itself was the trouble.
     pub(super) async fn dial(&self) -> Result<Conn, DbError> {
+        let no_tls = self.no_tls.load(Ordering::Relaxed);
+        let ways: &[bool] = match self.address.tls.mode {
+            Mode::Disable => &[false],
+            Mode::Allow => &[false, true],
+            Mode::Prefer if no_tls => &[false],
+            Mode::Prefer => &[true, false],
+            Mode::Require(_) => &[true],
+        };
+        let mut failure = None;
+        for &way in ways {
+            let tls = if way { Some(self.tls()?) } else { None };
+            match self.try_dial(tls).await {
+                Err((error, missing)) if error.class == ErrorClass::Tls => {
+                    self.no_tls.fetch_or(missing, Ordering::Relaxed);
+                    failure.get_or_insert(error);
+                }
+                Err((error, _)) => return Err(error),
+                Ok(conn) => return Ok(conn),
+            }
+        }
+        Err(failure.unwrap_or_else(|| DbError::new(ErrorClass::Tls, "there is no way to connect")))
+    }
+
+    /// One try. With an error goes whether the server has no TLS at all.
+    async fn try_dial(&self, tls: Option<SslOpts>) -> Result<Conn, (DbError, bool)> {
         let patience = self.address.connect_timeout;
-        match tokio::time::timeout(patience, Conn::new(self.options())).await {
+        let opening = async {
+            match Conn::new(self.options(tls.clone())).await {
+                Err(error) => match self.by_another_name(&error, tls) {
+                    Some(tls) => Conn::new(self.options(Some(tls))).await,
+                    None => Err(error),
+                },
+                conn => conn,
+            }
+        };
+        match tokio::time::timeout(patience, opening).await {
             Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(self.opening_error(&error)),
-            Err(_) => Err(DbError::new(
-                ErrorClass::Unreachable,
-                format!("nobody answered at {} within {patience:?}", self.place()),
+            Ok(Err(error)) => {
+                let none = mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer);
+                let missing = std::mem::discriminant(&error) == std::mem::discriminant(&none)
+                    && error.to_string() == none.to_string();
+                Err((self.opening_error(&error), missing))
+            }
+            Err(_) => Err((
+                DbError::new(
+                    ErrorClass::Unreachable,
+                    format!("nobody answered at {} within {patience:?}", self.place()),
+                ),
+                false,
             )),
         }
     }
 
+    /// To verify the CA only, the driver must be told a name that the certificate bears: its own test for this does
+    /// not know the words of today's rustls. The chain was found good when only the name was wrong.
+    fn by_another_name(&self, error: &mysql_async::Error, tls: Option<SslOpts>) -> Option<SslOpts> {
+        if self.address.tls.mode != Mode::Require(Verify::Ca) {
+            return None;
+        }
+        let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented,
+            ..
+        }) = tls_error(error)?
+        else {
+            return None;
+        };
+        let name = presented.iter().find_map(|name| {
+            // `DnsName("h")`, `IpAddress(127.0.0.1)`
+            let (_, inner) = name.split_once('(')?;
+            let inner = inner.strip_suffix(')')?.trim_matches('"');
+            (!inner.contains('*')).then(|| inner.to_owned())
+        })?;
+        tls.map(|tls| tls.with_danger_tls_hostname_override(Some(name)))
+    }
+
     /// An error while opening: what would be "lost" later is "unreachable" now.
     fn opening_error(&self, error: &mysql_async::Error) -> DbError {
+        if let Some(inner) = tls_error(error) {
+            return tls::explain(inner, &self.address.tls, &self.address.host, "ssl-ca");
+        }
         let mut error = db_error(error);
         if error.class == ErrorClass::ConnectionLost {
             if error.code == "1053" {
@@ -135,8 +243,10 @@ impl MysqlEngine {
         if purpose == Purpose::Lease {
             pins.push(format!("wait_timeout = {LEASE_WAIT}"));
         }
-        if purpose != Purpose::Script {
-            pins.push("NAMES utf8mb4".into());
+        match &self.address.collation {
+            _ if purpose != Purpose::Script => pins.push("NAMES utf8mb4".into()),
+            Some(name) => pins.push(format!("NAMES utf8mb4 COLLATE {}", Mysql.literal(name))),
+            None => {}
         }
         if purpose == Purpose::Script && !self.settings.statement_timeout.is_zero() {
             // Each server has its own variable and skips the other's comment: MariaDB skips 507xx.
@@ -237,6 +347,15 @@ impl MysqlEngine {
             .as_deref()
             .map(|name| Mysql.quote(name))
             .ok_or_else(|| DbError::new(ErrorClass::DatabaseMissing, "the URL names no database"))
+    }
+}
+
+/// The error of rustls within a driver's error.
+fn tls_error(error: &mysql_async::Error) -> Option<&rustls::Error> {
+    match error {
+        mysql_async::Error::Io(IoError::Io(io)) => tls::within(io),
+        mysql_async::Error::Io(IoError::Tls(inner)) => tls::within(inner),
+        _ => None,
     }
 }
 

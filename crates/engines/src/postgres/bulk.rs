@@ -1,14 +1,10 @@
 //! Streaming rows out of PostgreSQL, and `COPY … FROM stdin` into it.
 
-use super::session::PostgresSession;
-use super::values::{Raw, read};
-use crate::{Batch, Cell, DbError, RowSource};
+use super::session::{PostgresSession, Rows};
+use crate::{Batch, DbError, RowSource};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{SinkExt, TryStreamExt};
-use std::pin::Pin;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Row, RowStream};
+use futures_util::SinkExt;
 
 /// Rows per batch, and bytes per batch: whichever is reached first. The driver holds two reads of the socket beside it;
 /// beyond that the server waits.
@@ -20,9 +16,7 @@ const COPY_PIECE: usize = 64 << 10;
 
 struct Stream<'a> {
     session: &'a mut PostgresSession,
-    rows: Pin<Box<RowStream>>,
-    columns: Vec<String>,
-    types: Vec<Type>,
+    rows: Rows,
     sql: String,
     ended: bool,
 }
@@ -34,57 +28,41 @@ pub(super) async fn start<'a>(
     sql: &str,
 ) -> Result<Box<dyn RowSource + 'a>, DbError> {
     session.ready().await?;
-    let rows = session.rows_of(sql, &[]).await?;
-    let (columns, types) = (rows.columns, rows.types);
+    let rows = session.rows_of(sql, &[], false).await?;
+    let sql = sql.to_owned();
     Ok(Box::new(Stream {
         session,
-        rows: Box::pin(rows.stream),
-        columns,
-        types,
-        sql: sql.to_owned(),
+        rows,
+        sql,
         ended: false,
     }))
-}
-
-impl Stream<'_> {
-    fn push(&self, row: &Row, batch: &mut Batch, scratch: &mut String) -> Result<(), DbError> {
-        for (at, ty) in self.types.iter().enumerate() {
-            let raw: Option<Raw<'_>> = row
-                .try_get(at)
-                .map_err(|error| self.session.failed(&error, ""))?;
-            match raw {
-                None => batch.push(Cell::Null),
-                Some(Raw(raw)) => batch.push(read(ty, &self.columns[at], raw, scratch)?),
-            }
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
 impl RowSource for Stream<'_> {
     fn columns(&self) -> &[String] {
-        &self.columns
+        &self.rows.columns
     }
 
     async fn next(&mut self) -> Result<Option<Batch>, DbError> {
         if self.ended {
             return Ok(None);
         }
-        let mut batch = Batch::new(self.columns.len());
+        let mut batch = Batch::new(self.rows.columns.len());
         let mut scratch = String::new();
         while batch.len() < ROWS_MAX && batch.bytes() < BYTES_MAX {
-            match self.rows.try_next().await {
-                Ok(Some(row)) => self.push(&row, &mut batch, &mut scratch)?,
+            match self.rows.next().await {
+                Ok(Some(row)) => self
+                    .rows
+                    .cells(&row, &mut scratch, |cell| batch.push(cell))?,
                 Ok(None) => {
                     self.ended = true;
-                    self.session.finished(Ok(()), "").await?;
+                    self.session.finished(Ok(()), &self.sql).await?;
                     break;
                 }
                 Err(error) => {
                     self.ended = true;
-                    let sql = std::mem::take(&mut self.sql);
-                    self.session.finished(Err(error), &sql).await?;
+                    self.session.finished(Err(error), &self.sql).await?;
                 }
             }
         }

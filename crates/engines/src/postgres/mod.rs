@@ -4,6 +4,8 @@ mod address;
 pub mod bulk;
 pub mod cancel;
 pub mod connect;
+mod errors;
 pub mod session;
+mod text;
 mod values;
 mod wire;

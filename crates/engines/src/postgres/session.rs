@@ -2,9 +2,11 @@
 
 use super::bulk;
 use super::cancel::{Canceller, Route};
+pub(super) use super::errors::db_error;
+use super::text::{Step, reads, words};
 use super::values::{Bound, Raw, read, type_of, value};
 use crate::gate::Gate;
-use crate::{Cancel, DbError, RowSource, Session};
+use crate::{Cancel, Cell, DbError, RowSource, Session};
 use async_trait::async_trait;
 use dunlin_core::dialect::postgres::Postgres;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -13,12 +15,13 @@ use dunlin_core::sql::LexMode;
 use dunlin_core::value::{Row, Value};
 use futures_util::TryStreamExt;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio_postgres::error::ErrorPosition;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, RowStream, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, Column, Row as NativeRow, RowStream, SimpleQueryMessage, Statement};
 
 /// How many prepared statements are kept. Dunlin's own statements are some dozens.
 const STATEMENTS_MAX: usize = 64;
@@ -33,6 +36,8 @@ pub(super) struct Start {
     pub(super) route: Route,
     /// Why the connection ended, once it has.
     pub(super) end: Arc<OnceLock<String>>,
+    /// Behind a transaction pooler: what begins each transaction and pins what the startup packet could not.
+    pub(super) local_pins: Option<String>,
 }
 
 /// One PostgreSQL connection.
@@ -48,6 +53,9 @@ pub struct PostgresSession {
     in_transaction: bool,
     /// A statement of the open transaction failed: the server will turn COMMIT into ROLLBACK without an error.
     aborted: bool,
+    local_pins: Option<String>,
+    /// The open transaction was begun by us for one statement, to pin its surroundings.
+    own_transaction: bool,
     /// A statement was begun and its end was not seen (its future was dropped).
     unseen: bool,
 }
@@ -60,68 +68,54 @@ struct Kept {
 
 /// A result on its way.
 pub(super) struct Rows {
-    pub(super) stream: RowStream,
+    stream: Pin<Box<RowStream>>,
+    first: Option<NativeRow>,
     pub(super) columns: Vec<String>,
-    pub(super) types: Vec<Type>,
+    types: Vec<Type>,
 }
 
-/// An error of the driver or server, classed. `end` is why the connection ended, where that is known.
-pub(super) fn db_error(error: &tokio_postgres::Error, sql: &str, end: Option<&str>) -> DbError {
-    let Some(native) = error.as_db_error() else {
-        return driver_error(error, end);
-    };
-    let code = native.code().code().to_owned();
-    let position = match native.position() {
-        Some(ErrorPosition::Original(at)) => byte_offset(sql, *at),
-        _ => None,
-    };
-    let own = Postgres.error_hint(&code, native.message());
-    let hint = [native.detail(), native.hint(), own.as_deref()]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join("; ");
-    DbError {
-        class: Postgres.error_class(&code, native.message()),
-        code,
-        message: native.message().to_owned(),
-        position,
-        hint: (!hint.is_empty()).then_some(hint),
+impl Rows {
+    fn new(columns: &[Column], stream: Pin<Box<RowStream>>, first: Option<NativeRow>) -> Self {
+        Rows {
+            columns: columns
+                .iter()
+                .map(|column| column.name().to_owned())
+                .collect(),
+            types: columns
+                .iter()
+                .map(|column| column.type_().clone())
+                .collect(),
+            stream,
+            first,
+        }
     }
-}
 
-fn driver_error(error: &tokio_postgres::Error, end: Option<&str>) -> DbError {
-    use std::error::Error;
-    let cause = error
-        .source()
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
-    let text = format!("{error}{cause}");
-    let io = error
-        .source()
-        .is_some_and(|cause| cause.is::<std::io::Error>());
-    if error.is_closed() || io {
-        let why = end.map_or(text, str::to_owned);
-        return DbError::new(
-            ErrorClass::ConnectionLost,
-            format!("the connection to the server was lost: {why}"),
-        );
+    /// The next row.
+    pub(super) async fn next(&mut self) -> Result<Option<NativeRow>, tokio_postgres::Error> {
+        match self.first.take() {
+            Some(row) => Ok(Some(row)),
+            None => self.stream.try_next().await,
+        }
     }
-    let class = if text.contains("password") || text.contains("authentication") {
-        ErrorClass::AuthFailed
-    } else {
-        ErrorClass::Other
-    };
-    DbError::new(class, text)
-}
 
-/// The server counts characters from 1.
-fn byte_offset(sql: &str, position: u32) -> Option<usize> {
-    let index = usize::try_from(position).ok()?.checked_sub(1)?;
-    sql.char_indices()
-        .map(|(at, _)| at)
-        .chain([sql.len()])
-        .nth(index)
+    /// Gives the cells of a row, one by one, to `take`.
+    pub(super) fn cells(
+        &self,
+        row: &NativeRow,
+        scratch: &mut String,
+        mut take: impl FnMut(Cell<'_>),
+    ) -> Result<(), DbError> {
+        for (at, (ty, name)) in self.types.iter().zip(&self.columns).enumerate() {
+            let raw: Option<Raw<'_>> = row
+                .try_get(at)
+                .map_err(|error| DbError::new(ErrorClass::Other, error.to_string()))?;
+            match raw {
+                None => take(Cell::Null),
+                Some(Raw(raw)) => take(read(ty, name, raw, scratch)?),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl PostgresSession {
@@ -140,6 +134,8 @@ impl PostgresSession {
             statements: HashMap::new(),
             in_transaction: false,
             aborted: false,
+            local_pins: start.local_pins,
+            own_transaction: false,
             unseen: false,
         }
     }
@@ -154,12 +150,31 @@ impl PostgresSession {
 
     /// Before each statement: a late cancel is drained, and what a dropped future left behind is looked at.
     pub(super) async fn ready(&mut self) -> Result<(), DbError> {
+        self.settle().await?;
+        if let (Some(pins), false) = (&self.local_pins, self.in_transaction) {
+            let begun = self.client.batch_execute(pins).await;
+            begun.map_err(|error| self.failed(&error, ""))?;
+            self.own_transaction = true;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), DbError> {
         let drain = self.gate.must_drain().await;
-        if drain || self.unseen {
+        if self.own_transaction {
+            // A stream that was left in the middle.
+            self.end_own("ROLLBACK").await?;
+        } else if drain || self.unseen {
             self.drain().await?;
         }
         self.unseen = true;
         Ok(())
+    }
+
+    async fn end_own(&mut self, sql: &str) -> Result<(), DbError> {
+        self.own_transaction = false;
+        let ended = self.client.batch_execute(sql).await;
+        ended.map_err(|error| self.failed(&error, ""))
     }
 
     /// After each statement.
@@ -173,6 +188,18 @@ impl PostgresSession {
             let drained = self.drain().await;
             if outcome.is_ok() {
                 drained?;
+            }
+        }
+        if self.own_transaction {
+            let ended = self
+                .end_own(if outcome.is_ok() {
+                    "COMMIT"
+                } else {
+                    "ROLLBACK"
+                })
+                .await;
+            if outcome.is_ok() {
+                ended?;
             }
         }
         outcome.map_err(|error| {
@@ -209,15 +236,15 @@ impl PostgresSession {
         Ok(())
     }
 
-    /// The statement for this text and these types. The first use of a text goes without a name (one round trip for
-    /// writes); from the second on it is prepared and kept.
+    /// The statement for this text and these types. The first use of a text without rows goes without a name (one round
+    /// trip); from the second on it is prepared and kept.
     async fn statement(
         &mut self,
         sql: &str,
         params: &[Value],
         eager: bool,
     ) -> Result<Option<Statement>, tokio_postgres::Error> {
-        let fits = |kept: &&mut Kept| {
+        let fits = |kept: &Kept| {
             kept.types.len() == params.len()
                 && kept
                     .types
@@ -225,69 +252,103 @@ impl PostgresSession {
                     .zip(params)
                     .all(|(ty, param)| param.is_null() || *ty == type_of(param))
         };
-        let types: Vec<Type> = params.iter().map(type_of).collect();
         if !self.statements.contains_key(sql) && self.statements.len() >= STATEMENTS_MAX {
             self.statements.clear();
         }
         let variants = self.statements.entry(sql.to_owned()).or_default();
-        match variants.iter_mut().find(fits) {
-            Some(Kept {
-                statement: Some(statement),
-                ..
-            }) => Ok(Some(statement.clone())),
-            Some(kept) => {
-                let statement = self.client.prepare_typed(sql, &kept.types).await?;
-                kept.statement = Some(statement.clone());
-                Ok(Some(statement))
-            }
-            None if eager => {
-                let statement = self.client.prepare_typed(sql, &types).await?;
-                variants.push(Kept {
-                    types,
-                    statement: Some(statement.clone()),
-                });
-                Ok(Some(statement))
-            }
+        let at = match variants.iter().position(fits) {
+            Some(at) => at,
             None => {
+                let types = params.iter().map(type_of).collect();
                 variants.push(Kept {
                     types,
                     statement: None,
                 });
-                Ok(None)
+                if !eager {
+                    return Ok(None);
+                }
+                variants.len() - 1
+            }
+        };
+        let kept = &mut variants[at];
+        if kept.statement.is_none() {
+            kept.statement = Some(self.client.prepare_typed(sql, &kept.types).await?);
+        }
+        Ok(kept.statement.clone())
+    }
+
+    /// Prepared statements with result rows do not outlive a change of the tables they read.
+    fn forget_results(&mut self, sql: &str) {
+        let changes = words(sql).next().is_some_and(|word| {
+            ["ALTER", "DROP", "CREATE", "DO", "CALL"]
+                .iter()
+                .any(|verb| word.eq_ignore_ascii_case(verb))
+        });
+        if changes {
+            let rowless = |kept: &Kept| {
+                kept.statement
+                    .as_ref()
+                    .is_none_or(|statement| statement.columns().is_empty())
+            };
+            self.statements
+                .retain(|_, variants| variants.iter().all(rowless));
+        }
+    }
+
+    /// Starts a query. It is prepared first: the driver may have to look types up, which it cannot do while rows are on
+    /// their way. A pooler has no place for prepared statements; there the types must be the built-in ones.
+    pub(super) async fn rows_of(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        keep: bool,
+    ) -> Result<Rows, DbError> {
+        let mut again = keep && !self.in_transaction;
+        loop {
+            let error = match self.start_rows(sql, params, keep).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            // Another session changed the table since the statement was prepared.
+            let stale = error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+                && self.statements.remove(sql).is_some();
+            if !(stale && std::mem::take(&mut again)) {
+                return self.finished(Err(error), sql).await;
             }
         }
     }
 
-    /// Starts a query. It is always prepared first: the driver may have to look types up, which it cannot do while
-    /// rows are on their way.
-    pub(super) async fn rows_of(&mut self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
-        let started = async {
-            let statement = match self.statement(sql, params, true).await? {
-                Some(statement) => statement,
-                None => self.client.prepare(sql).await?,
-            };
-            let stream = self
-                .client
-                .query_raw(&statement, params.iter().map(Bound))
-                .await?;
-            let columns = statement.columns();
-            Ok(Rows {
-                stream,
-                columns: columns
-                    .iter()
-                    .map(|column| column.name().to_owned())
-                    .collect(),
-                types: columns
-                    .iter()
-                    .map(|column| column.type_().clone())
-                    .collect(),
-            })
+    async fn start_rows(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        keep: bool,
+    ) -> Result<Rows, tokio_postgres::Error> {
+        if self.local_pins.is_some() {
+            let typed = params.iter().map(|param| (Bound(param), type_of(param)));
+            let mut stream = Box::pin(self.client.query_typed_raw(sql, typed).await?);
+            let first = stream.try_next().await?;
+            // Without a description there is only the first row to tell the columns.
+            let columns = first.as_ref().map(NativeRow::columns).unwrap_or_default();
+            return Ok(Rows::new(columns, stream, first.clone()));
         }
-        .await;
-        match started {
-            Ok(rows) => Ok(rows),
-            Err(error) => self.finished(Err(error), sql).await,
-        }
+        let kept = if keep {
+            self.statement(sql, params, true).await?
+        } else {
+            None
+        };
+        let statement = match kept {
+            Some(statement) => statement,
+            None => {
+                let types: Vec<Type> = params.iter().map(type_of).collect();
+                self.client.prepare_typed(sql, &types).await?
+            }
+        };
+        let stream = self
+            .client
+            .query_raw(&statement, params.iter().map(Bound))
+            .await?;
+        Ok(Rows::new(statement.columns(), Box::pin(stream), None))
     }
 
     async fn simple(&mut self, sql: &str) -> Result<u64, tokio_postgres::Error> {
@@ -303,10 +364,14 @@ impl PostgresSession {
 
     /// Runs a text and follows what it does to the transaction.
     async fn run(&mut self, sql: &str) -> Result<u64, DbError> {
-        self.ready().await?;
         let step = Step::of(sql);
+        match step {
+            Step::Begin => self.settle().await?,
+            _ => self.ready().await?,
+        }
         let reads = reads(sql);
         let was_aborted = self.aborted;
+        self.forget_results(sql);
         let outcome = self.simple(sql).await;
         let outcome = self.finished(outcome, sql).await;
         if outcome.is_ok() {
@@ -333,64 +398,6 @@ impl PostgresSession {
         }
         outcome.map(|changed| if reads { 0 } else { changed })
     }
-}
-
-/// Whether the count that the server gives is one of rows read.
-fn reads(sql: &str) -> bool {
-    words(sql).next().is_some_and(|word| {
-        ["SELECT", "VALUES", "TABLE", "SHOW", "FETCH", "MOVE"]
-            .iter()
-            .any(|verb| word.eq_ignore_ascii_case(verb))
-    })
-}
-
-/// What a statement does to the transaction that the session is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Begin,
-    Commit,
-    Rollback,
-    RollbackTo,
-    Chain,
-    Other,
-}
-
-impl Step {
-    fn of(sql: &str) -> Step {
-        let words: Vec<String> = words(sql).take(6).map(str::to_ascii_uppercase).collect();
-        let word = |at: usize| words.get(at).map_or("", String::as_str);
-        let chain = words
-            .windows(2)
-            .any(|pair| pair[0] == "AND" && pair[1] == "CHAIN");
-        match word(0) {
-            "BEGIN" => Step::Begin,
-            "START" if word(1) == "TRANSACTION" => Step::Begin,
-            "COMMIT" | "END" | "ROLLBACK" if word(1) == "PREPARED" => Step::Other,
-            "COMMIT" | "END" | "ROLLBACK" | "ABORT" if chain => Step::Chain,
-            "COMMIT" | "END" => Step::Commit,
-            "PREPARE" if word(1) == "TRANSACTION" => Step::Commit,
-            "ROLLBACK" if words.iter().any(|word| word == "TO") => Step::RollbackTo,
-            "ROLLBACK" | "ABORT" => Step::Rollback,
-            _ => Step::Other,
-        }
-    }
-}
-
-/// The first words of a statement, comments before them skipped.
-fn words(sql: &str) -> impl Iterator<Item = &str> {
-    let mut rest = sql.trim_start();
-    loop {
-        let after = if rest.starts_with("--") {
-            rest.split_once('\n').map(|(_, rest)| rest)
-        } else if rest.starts_with("/*") {
-            rest.split_once("*/").map(|(_, rest)| rest)
-        } else {
-            break;
-        };
-        rest = after.unwrap_or_default().trim_start();
-    }
-    rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
 }
 
 #[async_trait]
@@ -438,27 +445,20 @@ impl Session for PostgresSession {
 
     async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
         self.ready().await?;
-        let rows = self.rows_of(sql, params).await?;
-        let mut stream = std::pin::pin!(rows.stream);
+        let mut rows = self.rows_of(sql, params, true).await?;
         let mut all = vec![];
         let mut scratch = String::new();
         loop {
-            match stream.try_next().await {
-                Ok(None) => break,
+            match rows.next().await {
+                Ok(None) => return self.finished(Ok(all), sql).await,
                 Err(error) => return self.finished(Err(error), sql).await,
                 Ok(Some(row)) => {
-                    let cells = rows.types.iter().enumerate().map(|(at, ty)| {
-                        let raw: Option<Raw<'_>> =
-                            row.try_get(at).map_err(|error| self.failed(&error, sql))?;
-                        raw.map_or(Ok(Value::Null), |Raw(raw)| {
-                            read(ty, &rows.columns[at], raw, &mut scratch).map(value)
-                        })
-                    });
-                    all.push(cells.collect::<Result<Row, DbError>>()?);
+                    let mut values = Row::with_capacity(rows.columns.len());
+                    rows.cells(&row, &mut scratch, |cell| values.push(value(cell)))?;
+                    all.push(values);
                 }
             }
         }
-        self.finished(Ok(all), sql).await
     }
 
     async fn copy_in(&mut self, sql: &str, data: &str) -> Result<u64, DbError> {
@@ -466,7 +466,8 @@ impl Session for PostgresSession {
     }
 
     async fn begin(&mut self) -> Result<(), DbError> {
-        self.run("BEGIN").await.map(|_| ())
+        let text = self.local_pins.clone().unwrap_or_else(|| "BEGIN".into());
+        self.run(&text).await.map(|_| ())
     }
 
     async fn commit(&mut self) -> Result<(), DbError> {
@@ -500,33 +501,5 @@ impl Session for PostgresSession {
         let PostgresSession { client, task, .. } = *self;
         drop(client);
         let _ = tokio::time::timeout(CLOSE_PATIENCE, task).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_text_does_to_the_transaction_is_seen() {
-        for (sql, expected) in [
-            ("BEGIN", Step::Begin),
-            ("/* a */ -- b\n start transaction read only", Step::Begin),
-            ("COMMIT;", Step::Commit),
-            ("commit and chain", Step::Chain),
-            ("COMMIT PREPARED 'x'", Step::Other),
-            ("ROLLBACK TO SAVEPOINT a", Step::RollbackTo),
-            ("ABORT", Step::Rollback),
-            ("SELECT 'COMMIT'", Step::Other),
-        ] {
-            assert_eq!(Step::of(sql), expected, "{sql}");
-        }
-    }
-
-    #[test]
-    fn positions_count_characters() {
-        assert_eq!(byte_offset("SELEC 1", 1), Some(0));
-        assert_eq!(byte_offset("'é' x", 5), Some(5));
-        assert_eq!(byte_offset("x", 9), None);
     }
 }

@@ -1,0 +1,78 @@
+//! Errors of the driver and the server, classed.
+
+use crate::DbError;
+use dunlin_core::dialect::Dialect;
+use dunlin_core::dialect::postgres::Postgres;
+use dunlin_core::failure::ErrorClass;
+use tokio_postgres::error::ErrorPosition;
+
+/// An error of the driver or server, classed. `end` is why the connection ended, where that is known.
+pub(super) fn db_error(error: &tokio_postgres::Error, sql: &str, end: Option<&str>) -> DbError {
+    let Some(native) = error.as_db_error() else {
+        return driver_error(error, end);
+    };
+    let code = native.code().code().to_owned();
+    let position = match native.position() {
+        Some(ErrorPosition::Original(at)) => byte_offset(sql, *at),
+        _ => None,
+    };
+    let own = Postgres.error_hint(&code, native.message());
+    let hint = [native.detail(), native.hint(), own.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ");
+    DbError {
+        class: Postgres.error_class(&code, native.message()),
+        code,
+        message: native.message().to_owned(),
+        position,
+        hint: (!hint.is_empty()).then_some(hint),
+    }
+}
+
+fn driver_error(error: &tokio_postgres::Error, end: Option<&str>) -> DbError {
+    use std::error::Error;
+    let cause = error
+        .source()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    let text = format!("{error}{cause}");
+    let io = error
+        .source()
+        .is_some_and(|cause| cause.is::<std::io::Error>());
+    if error.is_closed() || io {
+        let why = end.map_or(text, str::to_owned);
+        return DbError::new(
+            ErrorClass::ConnectionLost,
+            format!("the connection to the server was lost: {why}"),
+        );
+    }
+    let class = if text.contains("password") || text.contains("authentication") {
+        ErrorClass::AuthFailed
+    } else {
+        ErrorClass::Other
+    };
+    DbError::new(class, text)
+}
+
+/// The server counts characters from 1.
+fn byte_offset(sql: &str, position: u32) -> Option<usize> {
+    let index = usize::try_from(position).ok()?.checked_sub(1)?;
+    sql.char_indices()
+        .map(|(at, _)| at)
+        .chain([sql.len()])
+        .nth(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters() {
+        assert_eq!(byte_offset("SELEC 1", 1), Some(0));
+        assert_eq!(byte_offset("'é' x", 5), Some(5));
+        assert_eq!(byte_offset("x", 9), None);
+    }
+}
