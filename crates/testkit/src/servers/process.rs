@@ -125,9 +125,8 @@ pub(super) fn supervise(
     signals: Signals,
     command: &[String],
 ) -> anyhow::Result<Supervised> {
-    let mut shell = unprivileged("sh");
+    let mut shell = script(SUPERVISOR, "dunlin-supervisor");
     shell
-        .args(["-c", SUPERVISOR, "dunlin-supervisor"])
         .arg(dir)
         .args([signals.hard, signals.soft])
         .args(command);
@@ -145,12 +144,8 @@ pub(super) fn watch(
     grace: Duration,
     command: &[String],
 ) -> anyhow::Result<()> {
-    let mut shell = unprivileged("sh");
-    shell
-        .args(["-c", WATCHDOG, "dunlin-watchdog"])
-        .arg(dir)
-        .arg(signals.hard)
-        .arg(users);
+    let mut shell = script(WATCHDOG, "dunlin-watchdog");
+    shell.arg(dir).arg(signals.hard).arg(users);
     shell
         .arg(grace.as_secs().to_string())
         .args(command)
