@@ -227,6 +227,44 @@ impl Clause<'_, '_> {
                 };
                 self.push(Change::Quiet(word))
             }
+            _ if !keys => self.setting(verb),
+            _ => None,
+        }
+    }
+
+    /// Clauses that leave the table's columns and constraints as they are, where keys are no clauses.
+    fn setting(&mut self, verb: &Tok<'_>) -> Option<()> {
+        match verb.text.to_ascii_uppercase().as_str() {
+            "SET" if self.cursor.eat(&["SCHEMA"]) => {
+                let schema = Some(self.ident()?);
+                let to = ObjectRef {
+                    schema,
+                    ..self.table.clone()
+                };
+                self.push(Change::Rename(self.table.clone(), to))
+            }
+            "SET"
+                if self
+                    .cursor
+                    .is_any(&["LOGGED", "UNLOGGED", "TABLESPACE", "ACCESS"]) =>
+            {
+                self.ddl.unlogged |= self.cursor.is("UNLOGGED");
+                self.push(Change::Quiet("REBUILD"))
+            }
+            "VALIDATE" => self.push(Change::Quiet("VALIDATE")),
+            "ENABLE" | "DISABLE" if self.cursor.is_any(&["TRIGGER", "REPLICA", "ALWAYS"]) => {
+                self.push(Change::Quiet("TRIGGER"))
+            }
+            "OWNER" | "SET" | "RESET" | "ENABLE" | "DISABLE" | "FORCE" | "NO" | "REPLICA"
+            | "CLUSTER" | "INHERIT" => self.push(Change::Quiet("OPTION")),
+            "ATTACH" => {
+                self.push(Change::Quiet("ATTACH"))?;
+                None
+            }
+            "DETACH" => {
+                self.ddl.concurrently = self.cursor.rest().iter().any(|tok| tok.is("CONCURRENTLY"));
+                None
+            }
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ const QUALIFIERS: &[&str] = &[
     "AGGREGATE",
     "TRUSTED",
     "PROCEDURAL",
+    "CONSTRAINT",
 ];
 
 /// The kind of object that a word names.

@@ -2,16 +2,22 @@
 
 pub mod caps;
 pub mod catalog;
+pub mod concurrent;
 pub mod ddl;
 pub mod dml;
 pub mod errors;
 pub mod introspect;
+pub mod inverse;
 pub mod journal;
 pub mod lex;
 pub mod lock;
 pub mod probe;
 pub mod rows;
+#[cfg(test)]
+mod tests;
 pub mod types;
+
+pub use concurrent::name_concurrent_index;
 
 use super::{Caps, Dialect, Guard, JournalNames, JournalSql, LeaseSql, RowsDialect};
 use crate::facts::TableSize;

@@ -6,11 +6,14 @@ pub mod ddl;
 pub mod dml;
 pub mod errors;
 pub mod introspect;
+pub mod inverse;
 pub mod journal;
 pub mod lex;
 pub mod lock;
 pub mod probe;
 pub mod rows;
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 use super::{Caps, Dialect, Guard, JournalNames, JournalSql, LeaseSql, RowsDialect};
