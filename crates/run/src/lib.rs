@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod control;
 pub mod digest;
+pub mod drift;
 pub mod embed;
 pub mod executor;
 pub mod folder;

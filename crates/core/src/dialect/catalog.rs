@@ -76,6 +76,11 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     fn create_schema(&self, name: &str) -> Option<String>;
     /// A default without what only follows from the table's name, for comparing the shapes of two tables.
     fn shape_default(&self, default: &str) -> String;
+    /// A query for the defaults of the database that its tables take when they are made; `None`: it has none that
+    /// could be changed later.
+    fn defaults(&self) -> Option<Query>;
+    /// Statements that give them to another database, out of the row of [`CatalogDialect::defaults`].
+    fn take_defaults(&self, row: &Row) -> Vec<String>;
     /// What a dump begins with, so that its statements work in their order.
     fn dump_begin(&self) -> &'static [&'static str];
     /// What it ends with.

@@ -773,6 +773,6 @@ impl<'a> Differ<'a> {
 }
 
 /// Whether a text names one of these names: for ordering what refers to what.
-pub(super) fn mentions(text: &str, names: &BTreeSet<String>, dialect: &dyn Dialect) -> bool {
+pub fn mentions(text: &str, names: &BTreeSet<String>, dialect: &dyn Dialect) -> bool {
     words(text, dialect).intersection(names).next().is_some()
 }

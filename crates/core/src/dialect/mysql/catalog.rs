@@ -256,6 +256,28 @@ impl CatalogDialect for Catalogs {
     fn shape_default(&self, default: &str) -> String {
         default.to_owned()
     }
+    fn defaults(&self) -> Option<Query> {
+        Some(Query::new(
+            "SELECT @@character_set_database, @@collation_database",
+            vec![],
+        ))
+    }
+    fn take_defaults(&self, row: &Row) -> Vec<String> {
+        let plain = |name: &str| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let (charset, collation) = (text(row, 0), text(row, 1));
+        if plain(&charset) && plain(&collation) {
+            vec![format!(
+                "ALTER DATABASE CHARACTER SET {charset} COLLATE {collation}"
+            )]
+        } else {
+            vec![]
+        }
+    }
     fn dump_begin(&self) -> &'static [&'static str] {
         &[
             "SET NAMES utf8mb4",

@@ -336,6 +336,12 @@ impl CatalogDialect for Catalogs {
             default.to_owned()
         }
     }
+    fn defaults(&self) -> Option<Query> {
+        None
+    }
+    fn take_defaults(&self, _row: &Row) -> Vec<String> {
+        vec![]
+    }
     fn dump_begin(&self) -> &'static [&'static str] {
         &[
             "SET search_path = public, pg_temp",

@@ -152,6 +152,12 @@ impl CatalogDialect for Catalogs {
         )?;
         ddl::rebuild(from, to, &scratch, create)
     }
+    fn defaults(&self) -> Option<Query> {
+        None
+    }
+    fn take_defaults(&self, _row: &Row) -> Vec<String> {
+        vec![]
+    }
     fn dump_begin(&self) -> &'static [&'static str] {
         &["PRAGMA foreign_keys = OFF"]
     }
