@@ -136,6 +136,14 @@ fn lock_key(sql: &LeaseSql, lock: &str) -> Value {
     Value::Text(format!("{}:{lock}", sql.key))
 }
 
+/// Takes the work lock for a fresh session of the same runner, which has just closed the one that held it.
+pub async fn take_work(names: &JournalNames, work: &mut dyn Session) -> Result<bool, DbError> {
+    match work.dialect().lease(names) {
+        Some(sql) => try_lock(work, &sql, "work").await,
+        None => Ok(true),
+    }
+}
+
 async fn try_lock(session: &mut dyn Session, sql: &LeaseSql, lock: &str) -> Result<bool, DbError> {
     let rows = session.query(&sql.lock_try, &[lock_key(sql, lock)]).await?;
     Ok(rows

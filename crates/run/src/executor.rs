@@ -10,10 +10,11 @@ use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, History, Writing};
+use dunlin_core::limits;
 use dunlin_core::plan::lower::Storage;
 use dunlin_core::preflight::Cleared;
-use dunlin_engines::{DbError, Session};
-use std::time::Instant;
+use dunlin_engines::{DbError, Purpose, Session};
+use std::time::{Duration, Instant};
 
 /// What a step that is done looked like.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -57,6 +58,8 @@ pub struct Runner<'w> {
     pub storage: Storage,
     /// Whether all steps go in one transaction.
     pub one_transaction: bool,
+    /// Whether the last script left something behind in the session.
+    pub dirty: bool,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
 }
@@ -103,6 +106,33 @@ impl Runner<'_> {
         }
         self.finish(&mut report, what, started).await;
         report
+    }
+
+    /// Opens a fresh session for the next script, where the last one left settings or temporary things behind: every
+    /// script begins in the same session, whether the ones before it ran just now or last year.
+    pub async fn refresh(&mut self) -> Result<(), Failure> {
+        if self.one_transaction || !self.dirty {
+            return Ok(());
+        }
+        let wrong = |error: DbError| trouble::failed(&error, "cannot write the journal before a fresh session");
+        self.flush().await.map_err(wrong)?;
+        let fresh = self.world.open(Purpose::Script).await?;
+        let old = std::mem::replace(&mut self.work, fresh);
+        old.close().await;
+        let started = Instant::now();
+        while !dunlin_engines::lease::take_work(&self.world.names, &mut *self.work)
+            .await
+            .map_err(|error| trouble::failed(&error, "cannot take the work lock"))?
+        {
+            // The server frees the old session's lock when it has seen it close; a successor may have taken it first.
+            if self.lease.is_lost() || started.elapsed() > limits::LEASE_TTL {
+                return Err(journal_store::fenced());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.lease.watch_over(self.work.canceller()).await;
+        self.dirty = false;
+        Ok(())
     }
 
     /// Whether the next thing may begin: the lease is ours, and nobody asked to stop.

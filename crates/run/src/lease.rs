@@ -10,24 +10,30 @@ use dunlin_core::limits;
 use dunlin_engines::lease::{LeaseLock, Work};
 use dunlin_engines::{Cancel, Session};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 /// The lease, held. Dropping it without [`Lease::release`] leaves its end to the server or the operating system, as a
 /// crash would.
-#[derive(Debug)]
 pub struct Lease {
     /// The fencing token.
     pub token: i64,
     lost: watch::Receiver<bool>,
     stop: watch::Sender<bool>,
     beat: JoinHandle<()>,
+    cancel: Arc<Mutex<Box<dyn Cancel>>>,
 }
 
 impl Lease {
     /// Whether another runner has taken it.
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
+    }
+
+    /// Names the session whose statement is cancelled when the lease is lost: the runner opened a fresh one.
+    pub async fn watch_over(&self, cancel: Box<dyn Cancel>) {
+        *self.cancel.lock().await = cancel;
     }
 
     /// Gives it back.
@@ -197,6 +203,8 @@ async fn succeed(
 fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Lease {
     let (lost_sender, lost) = watch::channel(false);
     let (stop, mut stopped) = watch::channel(false);
+    let cancel = Arc::new(Mutex::new(cancel));
+    let over = Arc::clone(&cancel);
     let beat = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(limits::LEASE_BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -206,7 +214,7 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
                 _ = ticks.tick() => {
                     if lock.beat(token).await.is_err() {
                         lost_sender.send_replace(true);
-                        let _ = cancel.cancel().await;
+                        let _ = over.lock().await.cancel().await;
                         return;
                     }
                 }
@@ -214,10 +222,5 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
         }
         let _ = lock.release(token).await;
     });
-    Lease {
-        token,
-        lost,
-        stop,
-        beat,
-    }
+    Lease { token, lost, stop, beat, cancel }
 }

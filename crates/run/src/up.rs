@@ -234,6 +234,7 @@ async fn under_lease(
         control,
         pending: vec![],
         storage: Storage::default(),
+        dirty: false,
         one_transaction: options.one_transaction,
         backup: report.backup.clone(),
     };

@@ -158,6 +158,8 @@ pub struct OpenBlock {
     pub detail: BlockDetail,
     /// Whether it is done; otherwise it is in doubt.
     pub done: bool,
+    /// It was done, and taking it back began: in doubt the other way round.
+    pub undoing: bool,
 }
 
 impl History {
@@ -297,26 +299,24 @@ pub fn blocks(records: &[Record], since: i64) -> Vec<OpenBlock> {
         };
         let detail: BlockDetail = record.detail();
         let at = open.iter().position(|block| block.index == index);
+        let begun = |done| OpenBlock { index, hash: hash.clone(), detail: detail.clone(), done, undoing: false };
         match (record.event, at) {
             (Event::Began, at) => {
                 if let Some(at) = at {
                     open.remove(at);
                 }
-                open.push(OpenBlock {
-                    index,
-                    hash: hash.clone(),
-                    detail,
-                    done: false,
-                });
+                open.push(begun(false));
             }
             (Event::Done, Some(at)) => open[at].done = true,
-            (Event::Done, None) => open.push(OpenBlock {
-                index,
-                hash: hash.clone(),
-                detail,
-                done: true,
-            }),
-            (Event::Settled, Some(at)) if detail.to == "done" => open[at].done = true,
+            (Event::Done, None) => open.push(begun(true)),
+            (Event::Undoing, Some(at)) => {
+                open[at].done = false;
+                open[at].undoing = true;
+            }
+            (Event::Settled, Some(at)) if detail.to == "done" => {
+                open[at].done = true;
+                open[at].undoing = false;
+            }
             (Event::Settled | Event::Undone | Event::Failed, Some(at)) => {
                 open.remove(at);
             }

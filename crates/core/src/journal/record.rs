@@ -14,6 +14,8 @@ pub enum Event {
     Done,
     /// A unit failed; its detail says what was done and undone.
     Failed,
+    /// A block is about to be taken back after a failure.
+    Undoing,
     /// A block was taken back after a failure.
     Undone,
     /// A block was settled by a probe or a person: detail `to` is `done` or `not_done`.
@@ -31,11 +33,12 @@ pub enum Event {
 }
 
 impl Event {
-    const ALL: [(Event, &'static str); 11] = [
+    const ALL: [(Event, &'static str); 12] = [
         (Event::Fence, "fence"),
         (Event::Began, "began"),
         (Event::Done, "done"),
         (Event::Failed, "failed"),
+        (Event::Undoing, "undoing"),
         (Event::Undone, "undone"),
         (Event::Settled, "settled"),
         (Event::Accepted, "accepted"),

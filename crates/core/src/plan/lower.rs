@@ -82,7 +82,10 @@ pub fn lower(
     };
     let modes = lowering.modes();
     let spans = lowering.gather(&modes);
-    if one_transaction && (spans.len() > 1 || spans.iter().any(|(_, mode)| *mode == Mode::Alone)) {
+    // A guard's switches cannot be thrown inside a transaction.
+    let guarded = dialect.guard(&classes).is_some_and(|guard| !guard.switches.is_empty());
+    let alone = spans.iter().any(|(_, mode)| *mode == Mode::Alone);
+    if one_transaction && (spans.len() > 1 || alone || guarded) {
         lowering.refuse_one_transaction(&modes);
     }
     let findings = std::mem::take(&mut lowering.findings);
@@ -90,7 +93,7 @@ pub fn lower(
         .into_iter()
         .enumerate()
         .map(|(index, (statements, mode))| {
-            let guard = (mode == Mode::Together)
+            let guard = (mode != Mode::Session)
                 .then(|| dialect.guard(&classes[statements.clone()]))
                 .flatten();
             let rerunnable = statements.clone().all(|at| {

@@ -223,10 +223,13 @@ async fn switch_on(runner: &mut Runner<'_>, guard: &Guard) -> Result<Vec<String>
         let was = rows
             .first()
             .and_then(|row| row.first())
-            .and_then(|value| value.as_i64())
-            .unwrap_or(0);
+            .map(|value| match value.as_str() {
+                Some(text) => text.replace('\'', "''"),
+                None => value.as_i64().unwrap_or(0).to_string(),
+            })
+            .unwrap_or_default();
         runner.work.execute(&switch.set).await?;
-        restore.push(switch.restore.replace("{}", &was.to_string()));
+        restore.push(switch.restore.replace("{}", &was));
     }
     Ok(restore)
 }
@@ -330,11 +333,34 @@ pub async fn alone(
         runner.pending.clear();
         return Err(runner.trouble(&error, "the journal could not be written"));
     }
+    let guard = block.guard.clone().unwrap_or_default();
+    let switches = match switch_on(runner, &guard).await {
+        Ok(switches) => switches,
+        Err(error) => return Err(statement_failure(runner, unit, at, &error)),
+    };
+    let outcome = try_alone(runner, unit, block).await;
+    for statement in switches {
+        // A lost connection takes its switches with it; any other failure here shows at the next statement.
+        let _ = runner.work.execute(&statement).await;
+    }
+    let (rows, took) = outcome?;
+    unit.done.push(describe(unit, block));
+    unit.done_blocks.push((block.index, seen));
+    let detail = BlockDetail { rows: Some(rows), duration_ms: Some(took), ..BlockDetail::default() };
+    runner.pending.push(Writing::block(journal::Event::Done, &version, block.index, &block.hash, json(&detail)));
+    settle::shape_after(runner, unit, at, shape).await
+}
+
+/// The statement itself, tried again where that is right. Gives rows and milliseconds.
+async fn try_alone(runner: &mut Runner<'_>, unit: &Unit<'_>, block: &Block) -> Result<(u64, u64), Failure> {
+    let at = block.statements.start;
+    let version = unit.migration.version.0.clone();
+    let class = unit.lowered.classes[at].clone();
     let (started, mut attempt) = (Instant::now(), 0);
-    let rows = loop {
+    loop {
         attempt += 1;
         let error = match execute(runner, unit, at).await {
-            Ok(rows) => break rows,
+            Ok(rows) => return Ok((rows, millis(started))),
             Err(error) => error,
         };
         if error.class == ErrorClass::ConnectionLost || journal_lost(runner) {
@@ -342,6 +368,9 @@ pub async fn alone(
             let doing = format!("the connection was lost in {}", describe(unit, block));
             return Err(trouble::failed(&error, &doing));
         }
+        // A build that failed leaves an unusable index, which would be in the way of the next try; where dropping it
+        // fails too, the next run finds it.
+        let _ = settle::drop_leftovers(runner, &class).await;
         if may_retry(runner, &error, attempt, started).await {
             continue;
         }
@@ -357,22 +386,7 @@ pub async fn alone(
             json(&detail),
         ));
         return Err(statement_failure(runner, unit, at, &error));
-    };
-    unit.done.push(describe(unit, block));
-    unit.done_blocks.push((block.index, seen));
-    let detail = BlockDetail {
-        rows: Some(rows),
-        duration_ms: Some(millis(started)),
-        ..BlockDetail::default()
-    };
-    runner.pending.push(Writing::block(
-        journal::Event::Done,
-        &version,
-        block.index,
-        &block.hash,
-        json(&detail),
-    ));
-    settle::shape_after(runner, unit, at, shape).await
+    }
 }
 
 fn journal_lost(runner: &Runner<'_>) -> bool {

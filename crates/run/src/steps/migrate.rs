@@ -60,8 +60,10 @@ pub async fn run(
         Failure::refused("no-undo", format!("{} has no undo part", migration.version))
     })?;
     let started = Instant::now();
+    runner.refresh().await?;
     learn_storage(runner, script).await?;
     let lowered = lower_now(runner, migration, script);
+    runner.dirty = lowered.classes.iter().any(|class| class.state != SessionState::None);
     let mut unit = Unit {
         step,
         migration,
@@ -222,7 +224,11 @@ async fn settle_open(
     open: &OpenBlock,
 ) -> Result<usize, Failure> {
     let version = unit.migration.version.0.clone();
-    let (verdict, why) = settle::settle(runner, unit, now, &open.detail).await?;
+    let (verdict, why) = if open.undoing {
+        settle::settle_undo(runner, unit, now, &open.detail).await?
+    } else {
+        settle::settle(runner, unit, now, &open.detail).await?
+    };
     let (to, next) = match verdict {
         Verdict::Done => ("done", now.index + 1),
         Verdict::NotDone => ("not_done", now.index),

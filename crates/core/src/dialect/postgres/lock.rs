@@ -1,14 +1,23 @@
 //! What a statement locks, scans and rewrites: its hazards.
 
-use crate::dialect::Guard;
+use crate::dialect::{Guard, Switch};
 use crate::sql::change::{Change, ColumnFacts, ConstraintKind, Ddl};
 use crate::sql::rows::Written;
 use crate::sql::words::Words;
-use crate::sql::{Hazard, ObjectKind, ObjectRef, StatementClass};
+use crate::sql::{Hazard, ObjectKind, ObjectRef, StatementClass, TxUse};
 
-/// Nothing needs watching here: what a statement does, it says.
-pub fn guard(_statements: &[StatementClass]) -> Option<Guard> {
-    None
+/// A concurrent build waits for transactions that began before it and blocks nobody meanwhile: the bound on lock waits
+/// would only make it fail and begin again.
+pub fn guard(statements: &[StatementClass]) -> Option<Guard> {
+    let outside = statements.iter().any(|statement| statement.tx == TxUse::Outside);
+    outside.then(|| Guard {
+        switches: vec![Switch {
+            read: "SHOW lock_timeout".into(),
+            set: "SET lock_timeout = 0".into(),
+            restore: "SET lock_timeout = '{}'".into(),
+        }],
+        watches: vec![],
+    })
 }
 
 fn hazard(code: &'static str, message: String) -> Hazard {
