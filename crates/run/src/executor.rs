@@ -114,7 +114,9 @@ impl Runner<'_> {
         if self.one_transaction || !self.dirty {
             return Ok(());
         }
-        let wrong = |error: DbError| trouble::failed(&error, "cannot write the journal before a fresh session");
+        let wrong = |error: DbError| {
+            trouble::failed(&error, "cannot write the journal before a fresh session")
+        };
         self.flush().await.map_err(wrong)?;
         let fresh = self.world.open(Purpose::Script).await?;
         let old = std::mem::replace(&mut self.work, fresh);

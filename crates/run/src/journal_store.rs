@@ -134,3 +134,28 @@ pub fn fenced() -> Failure {
     )
     .hint("`dunlin status` shows who holds it")
 }
+
+/// The newest records, one line each, oldest first; for a bug report.
+pub async fn tail(world: &World, count: usize) -> Result<Vec<String>, Failure> {
+    let mut session = world.open(dunlin_engines::Purpose::Read).await?;
+    let rows = match session.query(&world.sql.read, &[]).await {
+        Err(error) if error.class == ErrorClass::ObjectMissing => vec![],
+        Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
+        Ok(rows) => rows,
+    };
+    session.close().await;
+    let records: Vec<Record> = rows.iter().filter_map(Record::read).collect();
+    let newest = records.iter().skip(records.len().saturating_sub(count));
+    let line = |record: &Record| {
+        let unit = record.unit.as_deref().unwrap_or("-");
+        format!(
+            "{} {} {} {unit} {} {}",
+            record.id,
+            record.at,
+            record.run,
+            record.event.name(),
+            record.detail
+        )
+    };
+    Ok(newest.map(line).collect())
+}

@@ -9,8 +9,8 @@ use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::limits;
 use dunlin_engines::lease::{LeaseLock, Work};
 use dunlin_engines::{Cancel, Session};
-use std::time::{Duration, Instant};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
@@ -222,5 +222,11 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
         }
         let _ = lock.release(token).await;
     });
-    Lease { token, lost, stop, beat, cancel }
+    Lease {
+        token,
+        lost,
+        stop,
+        beat,
+        cancel,
+    }
 }

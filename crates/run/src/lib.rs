@@ -10,6 +10,7 @@ pub mod drift;
 pub mod embed;
 pub mod executor;
 pub mod folder;
+pub mod inspect;
 pub mod journal_store;
 pub mod lease;
 pub mod observe;

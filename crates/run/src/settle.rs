@@ -215,7 +215,8 @@ pub async fn settle_undo(
     seen: &BlockDetail,
 ) -> Result<(Verdict, String), Failure> {
     let class = unit.lowered.classes[block.statements.start].clone();
-    let wrong = |error| trouble::refused(&error, "cannot look whether the statement was taken back");
+    let wrong =
+        |error| trouble::refused(&error, "cannot look whether the statement was taken back");
     let mut now = vec![];
     for (condition, held) in class.post.iter().zip(&seen.held) {
         // What held before the statement is not its work, and its undo leaves it alone.
@@ -224,10 +225,20 @@ pub async fn settle_undo(
         }
     }
     Ok(match now.as_slice() {
-        [] => (Verdict::Unknown, "no rule tells whether it was taken back".into()),
-        all if all.iter().all(|there| *there) => (Verdict::Done, "what it made is still there".into()),
-        all if all.iter().all(|there| !there) => (Verdict::NotDone, "what it made is gone again".into()),
-        _ => (Verdict::Unknown, "a part of what it made is there, and a part is not".into()),
+        [] => (
+            Verdict::Unknown,
+            "no rule tells whether it was taken back".into(),
+        ),
+        all if all.iter().all(|there| *there) => {
+            (Verdict::Done, "what it made is still there".into())
+        }
+        all if all.iter().all(|there| !there) => {
+            (Verdict::NotDone, "what it made is gone again".into())
+        }
+        _ => (
+            Verdict::Unknown,
+            "a part of what it made is there, and a part is not".into(),
+        ),
     })
 }
 

@@ -2,10 +2,11 @@
 
 use crate::control::Control;
 use crate::executor::{RunReport, Runner, StepReport};
+use crate::inspect;
 use crate::journal_store::{self, Pen};
 use crate::lease;
 use crate::world::World;
-use dunlin_core::event::Sink;
+use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Severity};
@@ -238,12 +239,33 @@ async fn under_lease(
         one_transaction: options.one_transaction,
         backup: report.backup.clone(),
     };
-    let outcome = runner.run(&cleared, &history, goal.what()).await;
+    let mut outcome = runner.run(&cleared, &history, goal.what()).await;
+    record_catalog(&mut runner, &mut outcome).await;
     let Runner { work, lease, .. } = runner;
     // The lease goes first: who waits for it must not wait for a connection to close.
     lease.release().await;
     work.close().await;
     Ok(outcome)
+}
+
+/// Records the catalog that the run leaves behind: `drift` compares with it. Where it cannot be read (a right is
+/// missing) the run is not worth less, and `drift` says that nothing is recorded.
+async fn record_catalog(runner: &mut Runner<'_>, outcome: &mut RunReport) {
+    let fenced = outcome
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.code == "lease-lost");
+    if outcome.steps.is_empty() || fenced || runner.lease.is_lost() {
+        return;
+    }
+    let pen = runner.pen.clone();
+    if let Err(error) = inspect::record(runner.world, &mut *runner.work, &pen).await {
+        let message = format!(
+            "the catalog could not be recorded for `drift`: {}",
+            error.message
+        );
+        runner.sink.event(&Event::Note { message });
+    }
 }
 
 /// Lowers every step ahead of the run, for what must be said or refused before anything is touched.

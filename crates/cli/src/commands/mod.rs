@@ -2,6 +2,7 @@
 //! error, one JSON object where asked, and the exit code.
 
 mod admin;
+mod catalog;
 mod digest;
 mod dry_run;
 mod run;
@@ -155,7 +156,13 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Completions { shell } => Ok(selfhelp::completions(shell)),
         Verb::Man => selfhelp::man(),
         Verb::Explain { code } => selfhelp::explain(code.as_deref()),
-        Verb::Drift { .. } | Verb::DropAll { .. } | Verb::Schema { .. } | Verb::Support { .. } => {
+        Verb::DropAll {
+            confirm,
+            everything,
+        } => catalog::drop_all(global, &confirm, everything).await,
+        Verb::Schema { output, form } => catalog::schema(global, output.as_deref(), form).await,
+        Verb::Support { output } => catalog::support(global, &output).await,
+        Verb::Drift { .. } => {
             let _ = context::open(global)?;
             Err(Failure::usage("not-yet", "this verb is not there yet").into())
         }

@@ -299,7 +299,13 @@ pub fn blocks(records: &[Record], since: i64) -> Vec<OpenBlock> {
         };
         let detail: BlockDetail = record.detail();
         let at = open.iter().position(|block| block.index == index);
-        let begun = |done| OpenBlock { index, hash: hash.clone(), detail: detail.clone(), done, undoing: false };
+        let begun = |done| OpenBlock {
+            index,
+            hash: hash.clone(),
+            detail: detail.clone(),
+            done,
+            undoing: false,
+        };
         match (record.event, at) {
             (Event::Began, at) => {
                 if let Some(at) = at {

@@ -83,7 +83,9 @@ pub fn lower(
     let modes = lowering.modes();
     let spans = lowering.gather(&modes);
     // A guard's switches cannot be thrown inside a transaction.
-    let guarded = dialect.guard(&classes).is_some_and(|guard| !guard.switches.is_empty());
+    let guarded = dialect
+        .guard(&classes)
+        .is_some_and(|guard| !guard.switches.is_empty());
     let alone = spans.iter().any(|(_, mode)| *mode == Mode::Alone);
     if one_transaction && (spans.len() > 1 || alone || guarded) {
         lowering.refuse_one_transaction(&modes);

@@ -346,13 +346,27 @@ pub async fn alone(
     let (rows, took) = outcome?;
     unit.done.push(describe(unit, block));
     unit.done_blocks.push((block.index, seen));
-    let detail = BlockDetail { rows: Some(rows), duration_ms: Some(took), ..BlockDetail::default() };
-    runner.pending.push(Writing::block(journal::Event::Done, &version, block.index, &block.hash, json(&detail)));
+    let detail = BlockDetail {
+        rows: Some(rows),
+        duration_ms: Some(took),
+        ..BlockDetail::default()
+    };
+    runner.pending.push(Writing::block(
+        journal::Event::Done,
+        &version,
+        block.index,
+        &block.hash,
+        json(&detail),
+    ));
     settle::shape_after(runner, unit, at, shape).await
 }
 
 /// The statement itself, tried again where that is right. Gives rows and milliseconds.
-async fn try_alone(runner: &mut Runner<'_>, unit: &Unit<'_>, block: &Block) -> Result<(u64, u64), Failure> {
+async fn try_alone(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+) -> Result<(u64, u64), Failure> {
     let at = block.statements.start;
     let version = unit.migration.version.0.clone();
     let class = unit.lowered.classes[at].clone();

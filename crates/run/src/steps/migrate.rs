@@ -63,7 +63,10 @@ pub async fn run(
     runner.refresh().await?;
     learn_storage(runner, script).await?;
     let lowered = lower_now(runner, migration, script);
-    runner.dirty = lowered.classes.iter().any(|class| class.state != SessionState::None);
+    runner.dirty = lowered
+        .classes
+        .iter()
+        .any(|class| class.state != SessionState::None);
     let mut unit = Unit {
         step,
         migration,

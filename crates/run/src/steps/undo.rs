@@ -65,12 +65,22 @@ async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure)
         let block = unit.lowered.blocks[inverse.block].clone();
         let what = describe(unit, &block);
         runner.sink.event(&Event::Undoing { what: what.clone() });
-        let detail = serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
+        let detail =
+            serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
         let version = unit.migration.version.0.clone();
         // Committed before the first inverse: should the runner die in between, the next one asks which way it went.
-        runner.pending.push(Writing::block(journal::Event::Undoing, &version, block.index, &block.hash, detail.clone()));
+        runner.pending.push(Writing::block(
+            journal::Event::Undoing,
+            &version,
+            block.index,
+            &block.hash,
+            detail.clone(),
+        ));
         if let Err(error) = runner.flush().await {
-            failure.hints.push(format!("not taken back: the journal could not be written ({})", error.message));
+            failure.hints.push(format!(
+                "not taken back: the journal could not be written ({})",
+                error.message
+            ));
             return false;
         }
         for sql in &inverse.statements {

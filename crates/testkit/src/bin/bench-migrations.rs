@@ -44,7 +44,10 @@ fn timed(command: &mut Command) -> Option<Taken> {
     let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     let folder = command.get_current_dir().map(Path::to_path_buf);
     let mut wrapped = Command::new("/usr/bin/time");
-    wrapped.args(["-f", "DUNLIN-TIME %U %S %M"]).arg(program).args(args);
+    wrapped
+        .args(["-f", "DUNLIN-TIME %U %S %M"])
+        .arg(program)
+        .args(args);
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
             wrapped.env(name, value);
@@ -54,16 +57,29 @@ fn timed(command: &mut Command) -> Option<Taken> {
         wrapped.current_dir(folder);
     }
     let started = Instant::now();
-    let output = wrapped.stdout(Stdio::null()).stderr(Stdio::piped()).output().ok()?;
+    let output = wrapped
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .ok()?;
     let wall = started.elapsed().as_secs_f64();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
         eprintln!("{:?} failed: {text}", wrapped.get_args().nth(2));
         return None;
     }
-    let line = text.lines().find_map(|line| line.strip_prefix("DUNLIN-TIME "))?;
-    let numbers: Vec<f64> = line.split(' ').filter_map(|part| part.parse().ok()).collect();
-    Some(Taken { wall, cpu: numbers.first()? + numbers.get(1)?, memory_mb: numbers.get(2)? / 1_024.0 })
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("DUNLIN-TIME "))?;
+    let numbers: Vec<f64> = line
+        .split(' ')
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    Some(Taken {
+        wall,
+        cpu: numbers.first()? + numbers.get(1)?,
+        memory_mb: numbers.get(2)? / 1_024.0,
+    })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -77,7 +93,10 @@ fn floor(engine: TestEngine, statements: &[String]) -> f64 {
     match database.file() {
         Some(file) => floor_sqlite(file, statements),
         None => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             let url = database.url().to_owned();
             if url.starts_with("postgres") {
                 runtime.block_on(floor_postgres(&url, statements))
@@ -100,7 +119,9 @@ fn floor_sqlite(file: &Path, statements: &[String]) -> f64 {
 }
 
 async fn floor_postgres(url: &str, statements: &[String]) -> f64 {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let started = Instant::now();
     for statement in statements {
@@ -143,7 +164,10 @@ const PEERS: &[Peer] = &[
         layout: |folder, n, sql| write(folder, &format!("{n:04}_m{n}.sql"), sql),
         command: |folder, url| {
             let mut command = Command::new("sqlx");
-            command.args(["migrate", "run", "--source"]).arg(folder).args(["--database-url", url]);
+            command
+                .args(["migrate", "run", "--source"])
+                .arg(folder)
+                .args(["--database-url", url]);
             command
         },
         engines: &["sqlite", "postgres", "mysql", "mariadb"],
@@ -153,19 +177,35 @@ const PEERS: &[Peer] = &[
         layout: |folder, n, sql| write(folder, &format!("V{n}__m{n}.sql"), sql),
         command: |folder, url| {
             let mut command = Command::new("refinery");
-            command.args(["migrate", "-e", "DATABASE_URL", "-p"]).arg(folder).env("DATABASE_URL", url);
+            command
+                .args(["migrate", "-e", "DATABASE_URL", "-p"])
+                .arg(folder)
+                .env("DATABASE_URL", url);
             command
         },
         engines: &["sqlite", "postgres", "mysql", "mariadb"],
     },
     Peer {
         name: "dbmate",
-        layout: |folder, n, sql| write(folder, &format!("{n:04}_m{n}.sql"), &format!("-- migrate:up\n{sql}\n-- migrate:down\n")),
+        layout: |folder, n, sql| {
+            write(
+                folder,
+                &format!("{n:04}_m{n}.sql"),
+                &format!("-- migrate:up\n{sql}\n-- migrate:down\n"),
+            )
+        },
         command: |folder, url| {
             let mut command = Command::new("dbmate");
             let separator = if url.contains('?') { '&' } else { '?' };
-            let url = if url.starts_with("postgres") { format!("{url}{separator}sslmode=disable") } else { url.to_owned() };
-            command.args(["--no-dump-schema", "--url", &url, "--migrations-dir"]).arg(folder).arg("migrate");
+            let url = if url.starts_with("postgres") {
+                format!("{url}{separator}sslmode=disable")
+            } else {
+                url.to_owned()
+            };
+            command
+                .args(["--no-dump-schema", "--url", &url, "--migrations-dir"])
+                .arg(folder)
+                .arg("migrate");
             command
         },
         engines: &["sqlite", "postgres", "mysql", "mariadb"],
@@ -196,9 +236,14 @@ struct Bench {
 impl Bench {
     fn line(&mut self, name: &str, what: &str, taken: &[Taken], floor: Option<f64>) {
         let wall = median(taken.iter().map(|taken| taken.wall).collect());
-        let ratio = floor.map(|floor| format!("{:.2}", wall / floor)).unwrap_or_default();
+        let ratio = floor
+            .map(|floor| format!("{:.2}", wall / floor))
+            .unwrap_or_default();
         let cpu = median(taken.iter().map(|taken| taken.cpu).collect());
-        let memory = taken.iter().map(|taken| taken.memory_mb).fold(0.0, f64::max);
+        let memory = taken
+            .iter()
+            .map(|taken| taken.memory_mb)
+            .fold(0.0, f64::max);
         let row = format!("| {name} | {what} | {wall:.3} | {ratio} | {cpu:.2} | {memory:.0} |");
         println!("{row}");
         let _ = writeln!(self.report, "{row}");
@@ -209,22 +254,46 @@ impl Bench {
         let label = format!("{engine:?}").to_lowercase();
         let floors: Vec<f64> = (0..self.runs).map(|_| floor(engine, &statements)).collect();
         let floor = median(floors.clone());
-        let as_taken: Vec<Taken> = floors.iter().map(|wall| Taken { wall: *wall, cpu: f64::NAN, memory_mb: 0.0 }).collect();
-        self.line(&format!("{label}: bare driver (floor)"), "up", &as_taken, Some(floor));
+        let as_taken: Vec<Taken> = floors
+            .iter()
+            .map(|wall| Taken {
+                wall: *wall,
+                cpu: f64::NAN,
+                memory_mb: 0.0,
+            })
+            .collect();
+        self.line(
+            &format!("{label}: bare driver (floor)"),
+            "up",
+            &as_taken,
+            Some(floor),
+        );
         self.dunlin(engine, &label, &statements, floor);
-        for peer in PEERS.iter().filter(|peer| on_path(peer.name) && peer.engines.iter().any(|name| label.starts_with(name))) {
+        for peer in PEERS.iter().filter(|peer| {
+            on_path(peer.name) && peer.engines.iter().any(|name| label.starts_with(name))
+        }) {
             self.peer(peer, engine, &label, &statements, floor);
         }
     }
 
     fn dunlin(&mut self, engine: TestEngine, label: &str, statements: &[String], floor: f64) {
-        let folder = self.work.path().join(format!("dunlin-{label}")).join("migrations");
+        let folder = self
+            .work
+            .path()
+            .join(format!("dunlin-{label}"))
+            .join("migrations");
         for (at, sql) in statements.iter().enumerate() {
-            write(&folder, &format!("{:04}_m{}.sql", at + 1, at + 1), &format!("{sql};\n"));
+            write(
+                &folder,
+                &format!("{:04}_m{}.sql", at + 1, at + 1),
+                &format!("{sql};\n"),
+            );
         }
         let run = |verb: &str, url: &str| {
             let mut command = Command::new(&self.dunlin);
-            command.args([verb, "-q", "--url", url]).current_dir(folder.parent().unwrap());
+            command
+                .args([verb, "-q", "--url", url])
+                .current_dir(folder.parent().unwrap());
             command.env_remove("DATABASE_URL");
             timed(&mut command).expect("dunlin failed")
         };
@@ -242,7 +311,14 @@ impl Bench {
         self.line(&format!("{label}: dunlin"), "status", &status, None);
     }
 
-    fn peer(&mut self, peer: &Peer, engine: TestEngine, label: &str, statements: &[String], floor: f64) {
+    fn peer(
+        &mut self,
+        peer: &Peer,
+        engine: TestEngine,
+        label: &str,
+        statements: &[String],
+        floor: f64,
+    ) {
         let folder = self.work.path().join(format!("{}-{label}", peer.name));
         for (at, sql) in statements.iter().enumerate() {
             (peer.layout)(&folder, at + 1, &format!("{sql};\n"));
@@ -261,13 +337,25 @@ impl Bench {
             nothing.extend((0..5).filter_map(|_| timed(&mut (peer.command)(&folder, &url))));
         }
         self.line(&format!("{label}: {}", peer.name), "up", &up, Some(floor));
-        self.line(&format!("{label}: {}", peer.name), "nothing to do", &nothing, None);
+        self.line(
+            &format!("{label}: {}", peer.name),
+            "nothing to do",
+            &nothing,
+            None,
+        );
     }
 }
 
 fn main() {
-    let number = |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let dunlin = std::env::var_os("DUNLIN_BIN").map(PathBuf::from).expect("DUNLIN_BIN names the release binary");
+    let number = |name: &str, default: usize| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let dunlin = std::env::var_os("DUNLIN_BIN")
+        .map(PathBuf::from)
+        .expect("DUNLIN_BIN names the release binary");
     let mut bench = Bench {
         count: number("DUNLIN_BENCH_COUNT", 1_000),
         runs: number("DUNLIN_BENCH_RUNS", 3),
@@ -275,7 +363,12 @@ fn main() {
         work: tempfile::tempdir().expect("a temporary folder"),
         report: String::new(),
     };
-    println!("{} migrations, median of {} runs (of {} for the short ones)", bench.count, bench.runs, bench.runs * 5);
+    println!(
+        "{} migrations, median of {} runs (of {} for the short ones)",
+        bench.count,
+        bench.runs,
+        bench.runs * 5
+    );
     println!("| what | | wall s | ÷ floor | client CPU s | peak MB |");
     println!("|---|---|--:|--:|--:|--:|");
     // One server at a time is warm and the others idle: a little pause lets background writes end.

@@ -37,6 +37,9 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_unit: format!(
             "SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
         ),
+        read_catalog: format!(
+            "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
+        ),
         append_head: format!(
             "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
         ),

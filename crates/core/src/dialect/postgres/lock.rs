@@ -9,7 +9,9 @@ use crate::sql::{Hazard, ObjectKind, ObjectRef, StatementClass, TxUse};
 /// A concurrent build waits for transactions that began before it and blocks nobody meanwhile: the bound on lock waits
 /// would only make it fail and begin again.
 pub fn guard(statements: &[StatementClass]) -> Option<Guard> {
-    let outside = statements.iter().any(|statement| statement.tx == TxUse::Outside);
+    let outside = statements
+        .iter()
+        .any(|statement| statement.tx == TxUse::Outside);
     outside.then(|| Guard {
         switches: vec![Switch {
             read: "SHOW lock_timeout".into(),
