@@ -238,7 +238,10 @@ pub(crate) fn within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option
 /// What a failed handshake means, in a sentence, and what to do. `root` is how the URL names the file of the CA.
 pub(crate) fn explain(error: &Error, plan: &Plan, host: &str, root: &str) -> DbError {
     let (message, hint) = match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // A CA of the same name and another key shows as a bad signature.
+        Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => {
             let whom = match &plan.roots {
                 Roots::Public => "a CA that is trusted here".to_owned(),
                 Roots::File(path) => format!("the CA in `{}`", path.display()),

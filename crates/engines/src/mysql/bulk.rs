@@ -14,6 +14,7 @@ const BYTES_MAX: usize = 1 << 20;
 struct Stream<'a> {
     /// `None` once the last row is read.
     rows: Option<QueryResult<'a, 'static, BinaryProtocol>>,
+    unseen: &'a mut bool,
     columns: Vec<String>,
     shapes: Vec<Shape>,
 }
@@ -24,7 +25,7 @@ pub(super) async fn start<'a>(
     sql: &str,
 ) -> Result<Box<dyn RowSource + 'a>, DbError> {
     session.ready().await?;
-    let statement = session.conn().prep(sql).await;
+    let statement = session.parts().0.prep(sql).await;
     let statement = session.finished(statement).await?;
     let columns = statement
         .columns()
@@ -33,14 +34,16 @@ pub(super) async fn start<'a>(
         .collect();
     session.ready().await?;
     // Errors while rows arrive are the stream's own; what a cancel leaves behind is drained by the next statement.
-    match session.conn().exec_iter(statement, ()).await {
-        Err(error) => Err(super::session::db_error(&error)),
-        Ok(rows) => Ok(Box::new(Stream {
-            shapes: rows.columns_ref().iter().map(shape).collect(),
-            rows: Some(rows),
-            columns,
-        })),
-    }
+    let (conn, unseen) = session.parts();
+    let begun = conn.exec_iter(statement, ()).await;
+    *unseen = false;
+    let rows = begun.map_err(|error| super::session::db_error(&error))?;
+    Ok(Box::new(Stream {
+        shapes: rows.columns_ref().iter().map(shape).collect(),
+        rows: Some(rows),
+        unseen,
+        columns,
+    }))
 }
 
 #[async_trait]
@@ -56,7 +59,10 @@ impl RowSource for Stream<'_> {
         let mut batch = Batch::new(self.columns.len());
         let mut scratch = String::new();
         while batch.len() < ROWS_MAX && batch.bytes() < BYTES_MAX {
-            let row = match rows.next().await {
+            *self.unseen = true;
+            let next = rows.next().await;
+            *self.unseen = false;
+            let row = match next {
                 Ok(row) => row,
                 Err(error) => {
                     self.rows = None;

@@ -30,6 +30,9 @@ pub struct MysqlSession {
     lex_mode: LexMode,
     gate: Arc<Gate>,
     in_transaction: bool,
+    /// A statement was begun and its end was not seen (its future was dropped). The driver would take the answer that
+    /// is still to come for that of the next statement, so there is no next statement.
+    unseen: bool,
 }
 
 /// An error of the driver or server, classed.
@@ -115,15 +118,25 @@ impl MysqlSession {
             },
             gate: Gate::new(),
             in_transaction: false,
+            unseen: false,
         }
     }
 
-    pub(super) fn conn(&mut self) -> &mut Conn {
-        &mut self.conn
+    /// The connection, and the mark that stands while an answer is awaited.
+    pub(super) fn parts(&mut self) -> (&mut Conn, &mut bool) {
+        (&mut self.conn, &mut self.unseen)
     }
 
     /// Before each statement: a late cancel is drained.
     pub(super) async fn ready(&mut self) -> Result<(), DbError> {
+        if self.unseen {
+            self.in_transaction = false;
+            return Err(DbError::new(
+                ErrorClass::ConnectionLost,
+                "the connection was given up with a statement that nobody waited for",
+            ));
+        }
+        self.unseen = true;
         if self.gate.must_drain().await {
             self.drain().await?;
         }
@@ -135,6 +148,7 @@ impl MysqlSession {
         &mut self,
         outcome: Result<T, mysql_async::Error>,
     ) -> Result<T, DbError> {
+        self.unseen = false;
         self.look();
         let outcome = outcome.map_err(|error| db_error(&error));
         if let Err(error) = &outcome {
