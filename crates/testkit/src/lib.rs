@@ -9,9 +9,13 @@
 #[cfg(feature = "clients")]
 pub mod conformance;
 #[cfg(feature = "clients")]
+pub mod console;
+#[cfg(feature = "clients")]
 pub mod database;
 #[cfg(feature = "clients")]
 pub mod engines;
+#[cfg(feature = "clients")]
+pub mod knowledge;
 #[cfg(feature = "clients")]
 pub mod sandbox;
 pub mod servers;

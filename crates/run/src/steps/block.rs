@@ -149,20 +149,28 @@ async fn try_together(
             .await
             .map_err(|error| Trouble::Statement(first, error))?;
         judge(unit, &guard, &before, &after).map_err(ours)?;
-        let record = end.unwrap_or_else(|| {
-            let detail = BlockDetail {
-                rows: Some(rows),
-                duration_ms: Some(millis(started)),
-                ..BlockDetail::default()
-            };
-            Writing::block(
-                journal::Event::Done,
-                &unit.migration.version.0,
-                block.index,
-                &block.hash,
-                json(&detail),
-            )
-        });
+        let record = match end {
+            // Made before the statements ran; what they took is known only now.
+            Some(mut record) => {
+                let before = record.detail["duration_ms"].as_u64().unwrap_or(0);
+                record.detail["duration_ms"] = (before + millis(started)).into();
+                record
+            }
+            None => {
+                let detail = BlockDetail {
+                    rows: Some(rows),
+                    duration_ms: Some(millis(started)),
+                    ..BlockDetail::default()
+                };
+                Writing::block(
+                    journal::Event::Done,
+                    &unit.migration.version.0,
+                    block.index,
+                    &block.hash,
+                    json(&detail),
+                )
+            }
+        };
         let mut records = runner.pending.clone();
         records.push(record);
         let pen = runner.pen.clone();
