@@ -11,6 +11,8 @@ pub mod conformance;
 #[cfg(feature = "clients")]
 pub mod console;
 #[cfg(feature = "clients")]
+pub mod crash;
+#[cfg(feature = "clients")]
 pub mod database;
 #[cfg(feature = "clients")]
 pub mod engines;

@@ -99,7 +99,9 @@ pub fn lower(
                 .then(|| dialect.guard(&classes[statements.clone()]))
                 .flatten();
             let rerunnable = statements.clone().all(|at| {
-                script.statements[at].rerunnable || classes[at].kind == Kind::Maintenance
+                script.statements[at].rerunnable
+                    || classes[at].kind == Kind::Maintenance
+                    || classes[at].repeatable
             });
             Block {
                 index,
@@ -232,6 +234,7 @@ impl Lowering<'_> {
             || statement.rerunnable
             || statement.probe.is_some()
             || class.kind == Kind::Maintenance
+            || class.repeatable
         {
             return;
         }
@@ -248,7 +251,8 @@ impl Lowering<'_> {
             }
             return;
         }
-        let settles = !class.post.is_empty() || (class.catalog_only && !class.swap);
+        // Both must be provable: that it took effect, and that it did not.
+        let settles = !class.post.is_empty() && class.catalog_only && !class.swap;
         if !settles && !self.allowed("may-end-in-doubt") {
             let message = format!(
                 "`{head}` may end in doubt: if the run dies in it, no rule tells whether it took effect"

@@ -162,7 +162,7 @@ impl Ddl {
         class.kind = Kind::Ddl;
         class.touches = self.touches();
         class.post = self.post();
-        class.catalog_only = !self.rows && !self.empties;
+        class.catalog_only = (!self.rows || self.fills_what_it_makes()) && !self.empties;
         class.swap = self.is_swap();
         class.drops_many = self.drops() > 1 && self.table.is_none();
         class.if_not_exists = self.if_not_exists;
@@ -195,6 +195,38 @@ impl Ddl {
             post.push(Condition::Body(object.clone(), body.clone()));
         }
         post
+    }
+
+    /// Whether the rows that it writes are those of a table that it makes: no table, no rows.
+    fn fills_what_it_makes(&self) -> bool {
+        !self.or_replace
+            && !self.if_not_exists
+            && self
+                .changes
+                .iter()
+                .all(|change| matches!(change, Change::Create(object) if object.kind == ObjectKind::Table))
+    }
+
+    /// Whether a second run after a first one changes nothing more: options, and whole definitions that replace what
+    /// was there. A replaced table loses its rows, and a replaced sequence its place, so these are not.
+    pub fn is_repeatable(&self) -> bool {
+        let definition = |object: &ObjectRef| {
+            matches!(
+                object.kind,
+                ObjectKind::View
+                    | ObjectKind::Function
+                    | ObjectKind::Procedure
+                    | ObjectKind::Trigger
+                    | ObjectKind::Event
+            )
+        };
+        let again = |change: &Change| match change {
+            Change::Create(object) => self.or_replace && definition(object),
+            Change::Quiet(what) => *what != "INDEX",
+            Change::ColumnType(..) | Change::SetNotNull(_) => true,
+            _ => false,
+        };
+        !self.changes.is_empty() && self.changes.iter().all(again)
     }
 
     fn renames(&self) -> impl Iterator<Item = (&ObjectRef, &ObjectRef)> {

@@ -263,12 +263,18 @@ pub struct StatementClass {
     pub reads: Vec<ObjectRef>,
     /// What holds when the statement has done its work and nothing else proves it; all must hold. Empty: not known.
     pub post: Vec<Condition>,
-    /// The statement changes the catalog only (no rows are added, removed or altered by it).
+    /// Whatever the statement does shows in the catalog: no rows are added, removed or altered by it, other than those
+    /// of an object that it makes.
     pub catalog_only: bool,
+    /// Running it twice, one after the other, leaves what running it once does: options, comments, whole definitions.
+    pub repeatable: bool,
     /// A swap (EXCHANGE PARTITION, `RENAME TABLE a TO b, b TO a`): an equal fingerprint proves nothing.
     pub swap: bool,
     /// A DROP of several objects: settled object by object.
     pub drops_many: bool,
+    /// What a statement that drops the rest of these objects begins with, names to follow; empty where a DROP of
+    /// several is all or nothing.
+    pub drop_rest: String,
     /// `IF NOT EXISTS` / `OR REPLACE`-less creation that passes in silence when the object is there.
     pub if_not_exists: bool,
     /// Statements that take it back, newest effect first; `None`: cannot be derived.

@@ -63,8 +63,8 @@ pub fn sql(names: &JournalNames) -> JournalSql {
 /// The lease's SQL. User-level locks are server-wide, so the name holds a hash of the database's name.
 pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
     let lease = quote(&format!("{}lease", names.prefix));
-    // 7 + 24 hex digits stay far below the 64 characters that a lock's name may have.
-    let name = "CONCAT('dunlin:', SUBSTR(MD5(CONCAT(DATABASE(), ':', ?)), 1, 24))";
+    // 7 + 24 hex digits stay far below the 64 characters that a lock's name may have. Not MD5: MySQL 9 has it no more.
+    let name = "CONCAT('dunlin:', SUBSTR(SHA2(CONCAT(DATABASE(), ':', ?), 256), 1, 24))";
     Some(LeaseSql {
         lock_try: format!("SELECT GET_LOCK({name}, 0)"),
         lock_release: format!("SELECT RELEASE_LOCK({name})"),

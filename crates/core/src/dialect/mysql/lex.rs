@@ -141,6 +141,11 @@ fn definition(words: &Words<'_>, class: &mut StatementClass) {
     let Some(mut ddl) = ddl else { return };
     ddl.body = body(words);
     ddl.describe(class);
+    // No type of a column is computed from the old value here (there is no USING), so a definition can be given twice.
+    class.repeatable = ddl.is_repeatable();
+    if class.drops_many {
+        class.drop_rest = format!("{} IF EXISTS", class.verb);
+    }
     class.inverse = inverse::of(&ddl);
     class.hazards = lock::hazards(&ddl);
     class.reads = rows::reads(words, fold);
