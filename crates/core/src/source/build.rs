@@ -1,4 +1,4 @@
-//! One `[database.NAME]` to a [`DatabaseConfig`]: defaults, paths, placeholders.
+//! One `[database.NAME]` to a [`DatabaseConfig`]: defaults, paths, patterns.
 
 use super::config::Reading;
 use super::expand::{fill, is_name};
@@ -325,7 +325,7 @@ impl Reading<'_> {
                     ))
                 });
                 self.error(
-                    "unknown-placeholder",
+                    "placeholder-unknown",
                     path,
                     format!("placeholder `{{{unknown}}}` is not declared"),
                     help,

@@ -261,11 +261,7 @@ impl Reading<'_> {
             env: env.map(str::to_owned),
             ..empty
         };
-        let names = order
-            .into_iter()
-            .filter(|name| file.database.contains_key(name));
-        let names: Vec<String> = names.chain(added(&file, &self.places)).collect();
-        for name in names {
+        for name in order.into_iter().chain(added(&file, &self.places)) {
             if let Some(table) = file.database.get(&name)
                 && !project
                     .databases
@@ -277,23 +273,22 @@ impl Reading<'_> {
             }
         }
         if project.databases.is_empty() {
-            let standing = without_file_in(Project {
-                root: project.root.clone(),
-                environment: project.environment.clone(),
-                ..Project::default()
-            });
+            let standing = without_file_in(project.clone());
             project.databases = standing.databases;
             self.deferred.extend(standing.deferred);
         }
         project.file = file;
         project.places = self.places.clone();
         project.deferred = std::mem::take(&mut self.deferred);
+        self.check_schemes(&mut project);
+        (project, self.findings)
+    }
+
+    fn check_schemes(&self, project: &mut Project) {
         for at in 0..project.databases.len() {
             let path = pointer(&pointer("/database", &project.databases[at].name), "url");
-            let place = self.place(&path);
-            build::check_scheme(&mut project, at, place);
+            build::check_scheme(project, at, self.place(&path));
         }
-        (project, self.findings)
     }
 
     /// Lays `[env.NAME]` over the rest, key by key.

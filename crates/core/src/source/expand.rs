@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME:-default}` and `{placeholder}` in texts of `dunlin.toml`.
+//! What texts of `dunlin.toml` take from elsewhere: `${NAME}`, `${NAME:-default}` and `{name}`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

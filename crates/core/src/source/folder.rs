@@ -353,19 +353,7 @@ fn migration(
     let file = &up.file.path;
     let text = read(up.file, findings)?;
     let all = directives(file, text, &reader.rules, findings);
-    let marks: Vec<&Directive> = all
-        .iter()
-        .filter(|directive| matches!(directive.said, Said::Undo))
-        .collect();
-    for mark in marks.iter().skip(1) {
-        let place = Place::in_file(file, text, mark.span.clone());
-        findings.push(Finding::error(
-            "two-undos",
-            place,
-            "a second undo part begins here",
-        ));
-    }
-    let mark = marks.first().map(|mark| mark.span.clone());
+    let mark = undo_mark(file, text, &all, findings);
     let up_end = mark.as_ref().map_or(text.len(), |mark| mark.start);
     let (mut header, mut above) = (Header::default(), vec![]);
     for directive in all.iter().filter(|directive| directive.span.start < up_end) {
@@ -414,6 +402,26 @@ fn migration(
         creates: vec![],
     };
     Some((migration, requires))
+}
+
+/// Where the undo part of a file begins.
+fn undo_mark(
+    file: &str,
+    text: &str,
+    all: &[Directive],
+    findings: &mut Vec<Finding>,
+) -> Option<Range<usize>> {
+    let mut marks = all
+        .iter()
+        .filter(|directive| matches!(directive.said, Said::Undo))
+        .map(|directive| directive.span.clone());
+    let first = marks.next();
+    for span in marks {
+        let message = "a second undo part begins here";
+        let place = Place::in_file(file, text, span);
+        findings.push(Finding::error("two-undos", place, message));
+    }
+    first
 }
 
 fn sort_directive<'a>(

@@ -203,7 +203,36 @@ fn without_remark(body: &str) -> &str {
     }
 }
 
+/// `code: why`.
+fn allowed(text: &str) -> Option<Allow> {
+    let (code, why) = text.split_once(':')?;
+    let (code, why) = (code.trim().to_owned(), why.trim().to_owned());
+    (!code.is_empty() && !why.is_empty()).then_some(Allow { code, why })
+}
+
 impl Header {
+    /// The keys that are said already and may be said once only.
+    fn twice(&self, table: &DirectiveTable) -> Vec<&'static str> {
+        [
+            (
+                "description",
+                table.description.is_some() && self.description.is_some(),
+            ),
+            (
+                "irreversible",
+                table.irreversible.is_some() && self.irreversible.is_some(),
+            ),
+            (
+                "estimate",
+                table.estimate.is_some() && self.estimate.is_some(),
+            ),
+            ("timeout", table.timeout.is_some() && self.timeout.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, twice)| twice.then_some(key))
+        .collect()
+    }
+
     /// Takes one directive of the top in.
     pub(super) fn take(
         &mut self,
@@ -214,25 +243,10 @@ impl Header {
     ) -> Vec<Finding> {
         let mut findings = vec![];
         let place = || Place::in_file(file, text, span.clone());
-        let mut twice = |key: &str, there: bool| {
-            if there {
-                let message = format!("directive `{key}` stands here twice");
-                findings.push(Finding::error("bad-directive", place(), message));
-            }
-        };
-        twice(
-            "description",
-            table.description.is_some() && self.description.is_some(),
-        );
-        twice(
-            "irreversible",
-            table.irreversible.is_some() && self.irreversible.is_some(),
-        );
-        twice(
-            "estimate",
-            table.estimate.is_some() && self.estimate.is_some(),
-        );
-        twice("timeout", table.timeout.is_some() && self.timeout.is_some());
+        for key in self.twice(&table) {
+            let message = format!("directive `{key}` stands here twice");
+            findings.push(Finding::error("bad-directive", place(), message));
+        }
         self.description = table.description.or(self.description.take());
         self.irreversible = table
             .irreversible
@@ -254,17 +268,9 @@ impl Header {
             }
         }
         for allow in table.allow {
-            match allow
-                .split_once(':')
-                .map(|(code, why)| (code.trim(), why.trim()))
-            {
-                Some((code, why)) if !code.is_empty() && !why.is_empty() => {
-                    self.allow.push(Allow {
-                        code: code.to_owned(),
-                        why: why.to_owned(),
-                    });
-                }
-                _ => {
+            match allowed(&allow) {
+                Some(allow) => self.allow.push(allow),
+                None => {
                     let message = format!("`{}` does not say why", allow.escape_debug());
                     let help = "write `allow = [\"code: why it is fine here\"]`";
                     findings.push(Finding::error("bad-directive", place(), message).help(help));

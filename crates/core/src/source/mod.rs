@@ -1,4 +1,4 @@
-//! Bytes to documents: `dunlin.toml`, folders of migrations, headers, placeholders. All faults of all files at once.
+//! Bytes to documents: `dunlin.toml`, folders of migrations, headers. All faults of all files at once.
 
 mod build;
 pub mod config;

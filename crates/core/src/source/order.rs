@@ -41,11 +41,20 @@ pub(super) fn check_requirements(
             }
         }
     }
+    check_upward(migrations, &edges, upward, findings);
+}
+
+fn check_upward(
+    migrations: &[Migration],
+    edges: &[Vec<usize>],
+    upward: Vec<(usize, usize, Place)>,
+    findings: &mut Vec<Finding>,
+) {
     // Every circle holds an edge to a later version, so only from those is searched.
     let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
     for (from, to, place) in upward {
         let name = |at: usize| migrations[at].version.to_string();
-        match path(&edges, to, from) {
+        match path(edges, to, from) {
             Some(way) => {
                 let mut members = way.clone();
                 members.sort_unstable();

@@ -137,10 +137,11 @@ pub fn project(project: &str, url: Option<&str>) -> String {
     };
     let name = quoted(project);
     let url = match url {
-        None => "${DATABASE_URL:-sqlite:app.db}".to_owned(),
+        None => format!("${{DATABASE_URL:-{}:app.db}}", schemes()[0]),
         Some(url) if SecretUrl::new(url).secrets().is_empty() => quoted(url),
         Some(_) => "${DATABASE_URL}".to_owned(),
     };
+    let (known, file) = (schemes().join(", "), schemes()[0]);
     format!(
         "# What Dunlin is to know of this project. Every key: docs/reference/files.md
 
@@ -148,7 +149,7 @@ pub fn project(project: &str, url: Option<&str>) -> String {
 name = \"{name}\"
 
 [database.app]
-# sqlite:path, postgres://user@host/db, mysql://user@host/db or mariadb://user@host/db. Passwords belong into the
+# A URL of {known}. Passwords belong into the
 # environment or into .env, which is read and never overrides the environment.
 url = \"{url}\"
 migrations = \"migrations\"
@@ -156,9 +157,18 @@ backup = \"auto\"
 
 # dunlin --env test up
 [env.test.database.app]
-url = \"sqlite:test.db\"
+url = \"{file}:test.db\"
 "
     )
+}
+
+/// The URL schemes of this build; the first one is that of the engine whose databases are files.
+fn schemes() -> Vec<&'static str> {
+    crate::dialect::all()
+        .iter()
+        .flat_map(|dialect| dialect.schemes())
+        .copied()
+        .collect()
 }
 
 /// The lines that `init` adds to `.gitignore` where they are missing.
