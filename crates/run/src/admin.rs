@@ -1,6 +1,7 @@
 //! Looking at the record and mending it: `status`, `repair`, `unlock`, `reset`, `baseline`. None of them runs a script.
 
 use crate::control::Control;
+use crate::inspect;
 use crate::journal_store::{self, Pen};
 use crate::lease::{self, Lease};
 use crate::trouble;
@@ -490,7 +491,7 @@ pub async fn baseline(
     sink: &mut dyn Sink,
     control: Control,
 ) -> Result<Vec<String>, Failure> {
-    let amend = Amend::open(world, wait, sink, control).await?;
+    let mut amend = Amend::open(world, wait, sink, control).await?;
     let standing = amend
         .history
         .applied()
@@ -525,6 +526,11 @@ pub async fn baseline(
         .iter()
         .map(|version| marking(world, version, migrations, "done", journal::Event::Baseline));
     let records = records.collect();
+    let pen = amend.pen.clone();
+    if let Err(error) = inspect::record_base(world, &mut *amend.work, &pen).await {
+        let failure = trouble::refused(&error, "cannot record the catalog as the base");
+        return Err(amend.give_up(failure).await);
+    }
     let changed = versions
         .iter()
         .map(|version| format!("{version} counts as applied"))

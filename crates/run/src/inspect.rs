@@ -2,18 +2,23 @@
 
 use crate::admin;
 use crate::control::Control;
+use crate::drift::{self, Drift};
 use crate::journal_store::{self, Pen};
 use crate::lease;
 use crate::observe;
 use crate::trouble;
+use crate::up::{self, Goal, Options};
 use crate::world::World;
-use dunlin_core::event::{Event, Sink};
+use dunlin_core::event::{Event, Silent, Sink};
 use dunlin_core::facts::TableSize;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::{self, UnitDetail, UnitState, Writing};
+use dunlin_core::plan::select::UpGoal;
 use dunlin_core::schema::{Catalog, Fix, Scope, diff};
+use dunlin_core::source::{Migration, OutOfOrder};
 use dunlin_core::value::Value;
-use dunlin_engines::{DbError, Purpose, Session};
+use dunlin_engines::{DbError, Engine, Purpose, Session};
+use std::sync::Arc;
 
 /// What of a database is ours, as its settings say.
 pub fn scope(world: &World) -> Scope {
@@ -51,23 +56,22 @@ pub async fn schema(world: &World) -> Result<Seen, Failure> {
     Ok(seen)
 }
 
-/// The catalog recorded at the end of the last run, as JSON; `None` where there is none.
-pub async fn recorded(world: &World, session: &mut dyn Session) -> Result<Option<String>, Failure> {
-    match session.query(&world.sql.read_catalog, &[]).await {
-        Err(error) if error.class == ErrorClass::ObjectMissing => Ok(None),
-        Err(error) => Err(trouble::refused(&error, "cannot read the journal")),
-        Ok(rows) => {
-            let text = rows
-                .first()
-                .and_then(|row| row.first())
-                .and_then(Value::as_str);
-            Ok(text.map(str::to_owned))
-        }
-    }
-}
-
 /// Records the catalog of what is ours, at a run's end.
 pub async fn record(world: &World, session: &mut dyn Session, pen: &Pen) -> Result<(), DbError> {
+    record_as(world, session, pen, None).await
+}
+
+/// Records the catalog of what is ours as what migrations stand on: before the first of them, or at a baseline.
+pub async fn record_base(world: &World, session: &mut dyn Session, pen: &Pen) -> Result<(), DbError> {
+    record_as(world, session, pen, Some("base".into())).await
+}
+
+async fn record_as(
+    world: &World,
+    session: &mut dyn Session,
+    pen: &Pen,
+    hash: Option<String>,
+) -> Result<(), DbError> {
     let catalog = observe::catalog(session, &scope(world)).await?;
     let detail = serde_json::to_value(&catalog).unwrap_or_default();
     let record = Writing {
@@ -75,10 +79,69 @@ pub async fn record(world: &World, session: &mut dyn Session, pen: &Pen) -> Resu
         scope: journal::Scope::Catalog,
         unit: None,
         stmt: None,
-        hash: None,
+        hash,
         detail,
     };
     pen.append(world, session, &[record]).await
+}
+
+async fn read_one(world: &World, session: &mut dyn Session, sql: &str) -> Result<Option<String>, Failure> {
+    match session.query(sql, &[]).await {
+        Err(error) if error.class == ErrorClass::ObjectMissing => Ok(None),
+        Err(error) => Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
+        Ok(rows) => Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_str).map(str::to_owned)),
+    }
+}
+
+/// Compares the catalog of what is ours with the one recorded at the last run's end.
+pub async fn drift(world: &World) -> Result<Drift, Failure> {
+    let mut session = world.open(Purpose::Read).await?;
+    let recorded = read_one(world, &mut *session, &world.sql.read_catalog).await?;
+    let Some(recorded) = recorded else {
+        return Err(Failure::refused("nothing-recorded", "no run has recorded a catalog here yet")
+            .hint("`dunlin up` records one at its end; `dunlin drift --rebuild` compares with what the migrations make"));
+    };
+    let found = drift::against_recorded(&mut *session, &scope(world), &recorded).await;
+    session.close().await;
+    found
+}
+
+/// Compares the catalog of what is ours with what the applied migrations make on a scratch database, on top of the
+/// recorded base and the borrowed objects.
+pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Result<Drift, Failure> {
+    let mut session = world.open(Purpose::Read).await?;
+    let history = journal_store::read(world, &mut *session).await?;
+    let base = match read_one(world, &mut *session, &world.sql.read_base).await? {
+        Some(text) => Some(
+            Catalog::from_json(&text).map_err(|sentence| Failure::refused("catalog-unreadable", sentence))?,
+        ),
+        None => None,
+    };
+    let ran: Vec<Arc<Migration>> = migrations
+        .iter()
+        .filter(|migration| {
+            matches!(history.units.get(&migration.version), Some(UnitState::Applied(applied)) if !applied.by_word)
+        })
+        .cloned()
+        .collect();
+    let name = format!("dunlin_scratch_{}", world.run_id().replace(['-', 'T'], "_").to_lowercase());
+    let scratch = world.scratch(&name)?;
+    let migrate = async |_: &dyn Engine| -> Result<(), Failure> {
+        let there = world.scratch_world(&name)?;
+        let goal = Goal::Up(UpGoal { to: None, out_of_order: OutOfOrder::Apply });
+        let options = Options { no_backup: true, ..Options::default() };
+        let ran: Vec<_> = ran.iter().map(|migration| without_requirements(migration)).collect();
+        let report = up::run(&there, &ran, &goal, &options, &mut Silent, Control::free()).await;
+        report.failure.map_or(Ok(()), Err)
+    };
+    let found = drift::against_rebuilt(&mut *session, &scope(world), base.as_ref(), &*scratch, migrate).await;
+    session.close().await;
+    found.map_err(|failure| world.redact(failure))
+}
+
+/// What a baseline took as applied is in the base, and is not run again: nothing may require it here.
+fn without_requirements(migration: &Migration) -> Arc<Migration> {
+    Arc::new(Migration { requires: vec![], ..migration.clone() })
 }
 
 /// Drops what is ours, under the lease, and records that no migration is applied any more. Gives what was dropped.

@@ -239,6 +239,14 @@ async fn under_lease(
         one_transaction: options.one_transaction,
         backup: report.backup.clone(),
     };
+    if history.units.is_empty() {
+        // What is ours and was here before the first migration: what `drift --rebuild` stands on.
+        let pen = runner.pen.clone();
+        if let Err(error) = inspect::record_base(world, &mut *runner.work, &pen).await {
+            let message = format!("the catalog could not be recorded for `drift`: {}", error.message);
+            runner.sink.event(&Event::Note { message });
+        }
+    }
     let mut outcome = runner.run(&cleared, &history, goal.what()).await;
     record_catalog(&mut runner, &mut outcome).await;
     let Runner { work, lease, .. } = runner;

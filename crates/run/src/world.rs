@@ -103,6 +103,36 @@ impl World {
         })
     }
 
+    /// The address of a scratch database with a generated name: on the scratch server, or beside this one.
+    pub fn scratch(&self, name: &str) -> Result<Box<dyn Engine>, Failure> {
+        let wrong = |error: dunlin_engines::DbError| self.redact(trouble::refused(&error, "cannot name a scratch database"));
+        match &self.config.scratch {
+            Some(url) => {
+                let settings = Settings { prelude: self.config.prelude.clone(), ..Settings::default() };
+                dunlin_engines::open(url, settings).and_then(|engine| engine.sibling(name)).map_err(wrong)
+            }
+            None => self.engine.sibling(name).map_err(wrong),
+        }
+    }
+
+    /// The world of a scratch database: the same settings, nothing protected, no backups.
+    pub fn scratch_world(&self, name: &str) -> Result<World, Failure> {
+        let mut config = self.config.clone();
+        config.protected = false;
+        let engine = self.scratch(name)?;
+        let sql = engine.dialect().journal(&self.names);
+        Ok(World {
+            engine,
+            config,
+            names: self.names.clone(),
+            sql,
+            clock: self.clock,
+            who: self.who.clone(),
+            redactor: self.redactor.clone(),
+            wait: self.wait,
+        })
+    }
+
     /// The dialect.
     pub fn dialect(&self) -> &'static dyn Dialect {
         self.engine.dialect()
@@ -111,8 +141,7 @@ impl World {
     /// Opens a session; what goes wrong here is refused, since nothing was written.
     pub async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, Failure> {
         let shown = self.engine.describe();
-        self.engine
-            .open(purpose)
+        dunlin_engines::wait::open_waiting(&*self.engine, purpose, self.wait)
             .await
             .map_err(|error| self.redact(trouble::refused(&error, &format!("cannot open {shown}"))))
     }

@@ -162,10 +162,7 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         } => catalog::drop_all(global, &confirm, everything).await,
         Verb::Schema { output, form } => catalog::schema(global, output.as_deref(), form).await,
         Verb::Support { output } => catalog::support(global, &output).await,
-        Verb::Drift { .. } => {
-            let _ = context::open(global)?;
-            Err(Failure::usage("not-yet", "this verb is not there yet").into())
-        }
+        Verb::Drift { rebuild } => catalog::drift(global, rebuild).await,
         Verb::Digest { db, tables, like } => digest::digest(global, db, tables, like).await,
         Verb::Backup(_) => Err(Failure::usage("not-yet", "this verb is not there yet").into()),
     }

@@ -232,6 +232,8 @@ pub struct JournalSql {
     pub read_unit: String,
     /// Reads the newest recorded catalog: its detail.
     pub read_catalog: String,
+    /// Reads the catalog from before the first migration (or at the baseline): its detail.
+    pub read_base: String,
     /// Appends records, all or none: what stands before the rows. See [`JournalSql::append`].
     pub append_head: String,
     /// One row of it, with `{1}` to `{9}` for run, at, event, scope, unit, stmt, hash, detail, token. Fails on NOT NULL

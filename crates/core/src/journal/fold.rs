@@ -93,6 +93,8 @@ pub struct Applied {
     pub fingerprint: Option<Fingerprint>,
     /// The undo part's.
     pub undo_fingerprint: Option<Fingerprint>,
+    /// It counts as applied by a person's word (baseline, reset): its script never ran here.
+    pub by_word: bool,
 }
 
 /// A migration that began, block by block, and has no end yet.
@@ -198,6 +200,7 @@ impl History {
                 by: detail.by.clone(),
                 fingerprint: detail.fingerprint.clone(),
                 undo_fingerprint: detail.undo_fingerprint.clone(),
+                by_word: matches!(record.event, Event::Baseline | Event::Reset),
             })
         };
         let absent = UnitState::Absent { failed: None };

@@ -64,7 +64,10 @@ async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure)
     for inverse in inverses {
         let block = unit.lowered.blocks[inverse.block].clone();
         let what = describe(unit, &block);
-        runner.sink.event(&Event::Undoing { what: what.clone() });
+        let created_something = !inverse.statements.is_empty();
+        if created_something {
+            runner.sink.event(&Event::Undoing { what: what.clone() });
+        }
         let detail =
             serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
         let version = unit.migration.version.0.clone();
@@ -92,7 +95,9 @@ async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure)
                 return false;
             }
         }
-        failure.undone.push(what);
+        if created_something {
+            failure.undone.push(what);
+        }
         runner.pending.push(Writing::block(
             journal::Event::Undone,
             &version,

@@ -40,6 +40,9 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),
+        read_base: format!(
+            "SELECT detail FROM {journal} WHERE scope = 'catalog' AND hash = 'base' ORDER BY id DESC LIMIT 1"
+        ),
         append_head: format!(
             "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
         ),
