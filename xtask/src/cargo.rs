@@ -109,3 +109,23 @@ pub fn has(subcommand: &str) -> bool {
 pub fn say(args: &[&str]) {
     eprintln!("\n$ cargo {}", args.join(" "));
 }
+
+/// Builds every program of the workspace with the features that its tests have: one set of features, one build.
+pub fn build_programs() -> anyhow::Result<()> {
+    run(&[
+        "build",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--bins",
+        "--locked",
+    ])
+}
+
+/// A program that [`build_programs`] built, beside this one.
+pub fn program(name: &str) -> anyhow::Result<Command> {
+    let own = std::env::current_exe().context("where this program is")?;
+    let mut command = Command::new(own.with_file_name(name));
+    command.current_dir(crate::top());
+    Ok(command)
+}

@@ -106,9 +106,8 @@ fn start_servers() -> anyhow::Result<String> {
 }
 
 fn tests(filter: &[&str], long: bool) -> anyhow::Result<String> {
-    // The binary is built by its own package's tests; the other packages' tests run it, too.
-    let build = ["build", "--locked", "--package", "dunlin-cli"];
-    cargo::run(&build)?;
+    // Tests of any package may run the binary.
+    cargo::build_programs()?;
     if cargo::has("nextest") {
         let args = [&["nextest", "run", "--workspace", "--locked"], filter].concat();
         let (well, kept) = cargo::run_and_keep(with_mode(&args, long), |line| {

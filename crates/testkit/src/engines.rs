@@ -76,7 +76,7 @@ pub fn engines() -> Vec<TestEngine> {
 /// One `#[tokio::test]` per engine: `name::sqlite`, `name::postgres`, `name::postgres_newer`, `name::mariadb`,
 /// `name::mysql`. A body may return a `Result`.
 ///
-/// ```ignore
+/// ```text
 /// for_each_engine! {
 ///     /// What it shows.
 ///     async fn a_table_is_made(engine: TestEngine) {

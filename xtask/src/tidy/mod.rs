@@ -156,12 +156,8 @@ pub fn files(top: &Path) -> anyhow::Result<Vec<String>> {
 /// Every file begins with what it is for.
 fn heads(sources: &[Source]) -> Vec<Fault> {
     let bare = |source: &&Source| {
-        let first = source
-            .text
-            .lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
-        !first.starts_with("//!") || first.contains("placeholder") || first.trim() == "//!"
+        let first = after_attributes(&source.text);
+        !first.starts_with("//! ") || first.contains("placeholder")
     };
     let fault = |source: &Source| {
         Fault::plain(
@@ -170,6 +166,18 @@ fn heads(sources: &[Source]) -> Vec<Fault> {
         )
     };
     sources.iter().filter(bare).map(fault).collect()
+}
+
+/// The first line behind `#![…]`.
+fn after_attributes(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    while rest.starts_with("#![") {
+        rest = rest
+            .split_once("]\n")
+            .map_or("", |(_, rest)| rest)
+            .trim_start();
+    }
+    rest.lines().next().unwrap_or_default()
 }
 
 fn ratchet_file(top: &Path) -> PathBuf {
