@@ -16,7 +16,7 @@ const USAGE: &str = "\
 cargo x test [--long] [FILTER]     everything; with FILTER only the tests whose name holds it
 cargo x servers [--install] [--start]
                                    the servers that the tests use: list, install what is missing, try
-cargo x tidy [--ratchet]           the rules of the house
+cargo x tidy [--ratchet|--accept]  the rules of the house
 cargo x gen [--check]              schemas/ and docs/reference/, made anew or compared
 cargo x bench NAME [...]           benchmarks: programs that print figures beside the physical limit
 cargo x crash [...]                kills processes and servers at random instants and compares the end states

@@ -62,7 +62,11 @@ pub async fn record(world: &World, session: &mut dyn Session, pen: &Pen) -> Resu
 }
 
 /// Records the catalog of what is ours as what migrations stand on: before the first of them, or at a baseline.
-pub async fn record_base(world: &World, session: &mut dyn Session, pen: &Pen) -> Result<(), DbError> {
+pub async fn record_base(
+    world: &World,
+    session: &mut dyn Session,
+    pen: &Pen,
+) -> Result<(), DbError> {
     record_as(world, session, pen, Some("base".into())).await
 }
 
@@ -85,11 +89,19 @@ async fn record_as(
     pen.append(world, session, &[record]).await
 }
 
-async fn read_one(world: &World, session: &mut dyn Session, sql: &str) -> Result<Option<String>, Failure> {
+async fn read_one(
+    world: &World,
+    session: &mut dyn Session,
+    sql: &str,
+) -> Result<Option<String>, Failure> {
     match session.query(sql, &[]).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => Ok(None),
         Err(error) => Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
-        Ok(rows) => Ok(rows.first().and_then(|row| row.first()).and_then(Value::as_str).map(str::to_owned)),
+        Ok(rows) => Ok(rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(Value::as_str)
+            .map(str::to_owned)),
     }
 }
 
@@ -113,7 +125,8 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
     let history = journal_store::read(world, &mut *session).await?;
     let base = match read_one(world, &mut *session, &world.sql.read_base).await? {
         Some(text) => Some(
-            Catalog::from_json(&text).map_err(|sentence| Failure::refused("catalog-unreadable", sentence))?,
+            Catalog::from_json(&text)
+                .map_err(|sentence| Failure::refused("catalog-unreadable", sentence))?,
         ),
         None => None,
     };
@@ -124,24 +137,46 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
         })
         .cloned()
         .collect();
-    let name = format!("dunlin_scratch_{}", world.run_id().replace(['-', 'T'], "_").to_lowercase());
+    let name = format!(
+        "dunlin_scratch_{}",
+        world.run_id().replace(['-', 'T'], "_").to_lowercase()
+    );
     let scratch = world.scratch(&name)?;
     let migrate = async |_: &dyn Engine| -> Result<(), Failure> {
         let there = world.scratch_world(&name)?;
-        let goal = Goal::Up(UpGoal { to: None, out_of_order: OutOfOrder::Apply });
-        let options = Options { no_backup: true, ..Options::default() };
-        let ran: Vec<_> = ran.iter().map(|migration| without_requirements(migration)).collect();
+        let goal = Goal::Up(UpGoal {
+            to: None,
+            out_of_order: OutOfOrder::Apply,
+        });
+        let options = Options {
+            no_backup: true,
+            ..Options::default()
+        };
+        let ran: Vec<_> = ran
+            .iter()
+            .map(|migration| without_requirements(migration))
+            .collect();
         let report = up::run(&there, &ran, &goal, &options, &mut Silent, Control::free()).await;
         report.failure.map_or(Ok(()), Err)
     };
-    let found = drift::against_rebuilt(&mut *session, &scope(world), base.as_ref(), &*scratch, migrate).await;
+    let found = drift::against_rebuilt(
+        &mut *session,
+        &scope(world),
+        base.as_ref(),
+        &*scratch,
+        migrate,
+    )
+    .await;
     session.close().await;
     found.map_err(|failure| world.redact(failure))
 }
 
 /// What a baseline took as applied is in the base, and is not run again: nothing may require it here.
 fn without_requirements(migration: &Migration) -> Arc<Migration> {
-    Arc::new(Migration { requires: vec![], ..migration.clone() })
+    Arc::new(Migration {
+        requires: vec![],
+        ..migration.clone()
+    })
 }
 
 /// Drops what is ours, under the lease, and records that no migration is applied any more. Gives what was dropped.

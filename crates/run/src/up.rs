@@ -243,7 +243,10 @@ async fn under_lease(
         // What is ours and was here before the first migration: what `drift --rebuild` stands on.
         let pen = runner.pen.clone();
         if let Err(error) = inspect::record_base(world, &mut *runner.work, &pen).await {
-            let message = format!("the catalog could not be recorded for `drift`: {}", error.message);
+            let message = format!(
+                "the catalog could not be recorded for `drift`: {}",
+                error.message
+            );
             runner.sink.event(&Event::Note { message });
         }
     }

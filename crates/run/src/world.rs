@@ -105,11 +105,18 @@ impl World {
 
     /// The address of a scratch database with a generated name: on the scratch server, or beside this one.
     pub fn scratch(&self, name: &str) -> Result<Box<dyn Engine>, Failure> {
-        let wrong = |error: dunlin_engines::DbError| self.redact(trouble::refused(&error, "cannot name a scratch database"));
+        let wrong = |error: dunlin_engines::DbError| {
+            self.redact(trouble::refused(&error, "cannot name a scratch database"))
+        };
         match &self.config.scratch {
             Some(url) => {
-                let settings = Settings { prelude: self.config.prelude.clone(), ..Settings::default() };
-                dunlin_engines::open(url, settings).and_then(|engine| engine.sibling(name)).map_err(wrong)
+                let settings = Settings {
+                    prelude: self.config.prelude.clone(),
+                    ..Settings::default()
+                };
+                dunlin_engines::open(url, settings)
+                    .and_then(|engine| engine.sibling(name))
+                    .map_err(wrong)
             }
             None => self.engine.sibling(name).map_err(wrong),
         }

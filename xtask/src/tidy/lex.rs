@@ -220,15 +220,15 @@ pub fn functions(tokens: &[Token]) -> Vec<Function> {
                 - i32::from(token.is(")") || token.is("]"));
             nested == 0 && (token.is("{") || token.is(";"))
         });
-        if let Some((open, token)) = body {
-            if token.is("{") {
-                let end = item_end(tokens, open).saturating_sub(1);
-                found.push(Function {
-                    name: pair[1].text.clone(),
-                    first: pair[0].line,
-                    last: tokens[end].line,
-                });
-            }
+        if let Some((open, token)) = body
+            && token.is("{")
+        {
+            let end = item_end(tokens, open).saturating_sub(1);
+            found.push(Function {
+                name: pair[1].text.clone(),
+                first: pair[0].line,
+                last: tokens[end].line,
+            });
         }
     }
     found

@@ -67,30 +67,54 @@ pub async fn drift(global: &Global, rebuild: bool) -> Result<Answer, Answer> {
         (world, found, vec![])
     };
     let found = found.map_err(|failure| world.redact(failure))?;
-    let what = if rebuild { "what the migrations make" } else { "the catalog recorded at the last run's end" };
+    let what = if rebuild {
+        "what the migrations make"
+    } else {
+        "the catalog recorded at the last run's end"
+    };
     let shown = world.redactor.apply(&world.engine.describe());
     let mut text = if found.differences.is_empty() {
         format!("No drift: {shown} is as {what}\n")
     } else {
-        format!("{} between {shown} and {what}:\n", crate::render::table::count(found.differences.len(), "difference"))
+        format!(
+            "{} between {shown} and {what}:\n",
+            crate::render::table::count(found.differences.len(), "difference")
+        )
     };
     for difference in &found.differences {
         let kind = serde_json::to_value(difference.kind).ok();
-        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
+        let kind = kind
+            .as_ref()
+            .and_then(|kind| kind.as_str())
+            .unwrap_or_default()
+            .to_owned();
         let _ = writeln!(text, "\n{kind} {}", difference.object);
-        for (word, value) in [("expected", &difference.expected), ("actual", &difference.actual)] {
+        for (word, value) in [
+            ("expected", &difference.expected),
+            ("actual", &difference.actual),
+        ] {
             if let Some(value) = value {
                 let _ = writeln!(text, "  {word}: {}", value.replace('\n', "\n    "));
             }
         }
-        let _ = writeln!(text, "  fix: {}", difference.fix.to_string().replace('\n', "\n    "));
+        let _ = writeln!(
+            text,
+            "  fix: {}",
+            difference.fix.to_string().replace('\n', "\n    ")
+        );
     }
     for note in &found.notes {
         let _ = writeln!(text, "\nnote: {note}");
     }
     let ended = (!found.differences.is_empty()).then_some(Outcome::Mismatch);
     let data = serde_json::json!({ "differences": found.differences, "notes": found.notes });
-    Ok(Answer { ended, data, findings, failure: None, text })
+    Ok(Answer {
+        ended,
+        data,
+        findings,
+        failure: None,
+        text,
+    })
 }
 
 /// `drop-all`.

@@ -296,7 +296,7 @@ pub fn down(
     let mut chosen: Vec<Version> = match goal {
         DownGoal::Steps(n) => standing.iter().rev().take(*n).cloned().collect(),
         DownGoal::To(version) => {
-            if !standing.contains(version) && version.0.trim_start_matches('0') != "" {
+            if !standing.contains(version) && !version.0.trim_start_matches('0').is_empty() {
                 return Err(Failure::usage(
                     "unknown-version",
                     format!("{version} is not applied, so it cannot be kept"),

@@ -347,10 +347,10 @@ impl Server {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
-        if let Some(running) = running {
-            if let Err(error) = running.end(word) {
-                panic!("stopping {}: {error:#}", self.kind);
-            }
+        if let Some(running) = running
+            && let Err(error) = running.end(word)
+        {
+            panic!("stopping {}: {error:#}", self.kind);
         }
     }
 }

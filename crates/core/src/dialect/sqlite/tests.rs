@@ -55,6 +55,7 @@ fn families_and_transactions() {
 
 #[test]
 fn postconditions_inverses_and_hazards() {
+    #[allow(clippy::type_complexity)]
     let cases: &[(&str, &[&str], &[&str], &[&str])] = &[
         (
             "CREATE TABLE [a b] (x)",
