@@ -6,7 +6,7 @@ use crate::dialect::Dialect;
 use crate::dialect::catalog::{CatalogDialect, Part, Rendered};
 use crate::sql::{ObjectKind, ObjectRef};
 use serde::{Serialize, Serializer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is the matter with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -129,24 +129,17 @@ pub fn diff(expected: &Catalog, actual: &Catalog, dialect: &dyn Dialect) -> Vec<
 type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
 /// Pairs by a key that says everything.
-fn by_key<'a, T, K: PartialEq>(
+fn by_key<'a, T, K: Ord>(
     expected: &'a [T],
     actual: &'a [T],
-    key: impl Fn(&T) -> K,
+    key: impl Fn(&'a T) -> K,
 ) -> Vec<Pair<'a, T>> {
+    let mut there: BTreeMap<K, &'a T> = actual.iter().map(|item| (key(item), item)).collect();
     let mut pairs: Vec<Pair<'a, T>> = expected
         .iter()
-        .map(|item| {
-            (
-                Some(item),
-                actual.iter().find(|other| key(other) == key(item)),
-            )
-        })
+        .map(|item| (Some(item), there.remove(&key(item))))
         .collect();
-    let extra = actual
-        .iter()
-        .filter(|item| expected.iter().all(|other| key(other) != key(item)));
-    pairs.extend(extra.map(|item| (None, Some(item))));
+    pairs.extend(there.into_values().map(|item| (None, Some(item))));
     pairs
 }
 
@@ -225,6 +218,11 @@ impl<'a> Differ<'a> {
 
     fn normal(&self, text: &str) -> String {
         normal(text, self.dialect)
+    }
+
+    /// Whether two texts mean the same.
+    fn same(&self, a: &str, b: &str) -> bool {
+        a == b || self.normal(a) == self.normal(b)
     }
 
     /// Puts a difference of a part down, with the fix that the dialect renders.
@@ -310,23 +308,18 @@ impl<'a> Differ<'a> {
     }
 
     fn tables(&mut self, expected: &'a Catalog, actual: &'a Catalog) {
-        let order = super::render::table_order(expected);
-        let key = |table: &Table| (table.schema.clone(), table.name.clone());
+        let key = |table: &'a Table| (table.schema.as_deref(), table.name.as_str());
         let mut pairs = by_key(&expected.tables, &actual.tables, key);
         // Missing tables in the order in which they refer to each other; what is extra goes the other way.
-        let place = |table: &Table| {
-            order
-                .iter()
-                .position(|at| expected.tables[*at].name == table.name)
-        };
-        pairs.sort_by_key(|(want, _)| want.and_then(place));
-        let extra = super::render::table_order(actual);
-        for at in extra.into_iter().rev() {
+        let places: BTreeMap<_, usize> = super::render::table_order(expected)
+            .into_iter()
+            .enumerate()
+            .map(|(place, at)| (key(&expected.tables[at]), place))
+            .collect();
+        pairs.sort_by_key(|(want, _)| want.and_then(|table| places.get(&key(table)).copied()));
+        for at in super::render::table_order(actual).into_iter().rev() {
             let table = &actual.tables[at];
-            if expected
-                .table(table.schema.as_deref(), &table.name)
-                .is_none()
-            {
+            if !places.contains_key(&key(table)) {
                 let object = reference(
                     ObjectKind::Table,
                     table.schema.as_deref(),
@@ -442,7 +435,7 @@ impl<'a> Differ<'a> {
             &want.checks,
             &is.checks,
             |check| check.name.as_deref(),
-            |a, b| self.normal(&a.clause) == self.normal(&b.clause),
+            |a, b| self.same(&a.clause, &b.clause),
             auto,
         );
         let foreign = by_content(
@@ -548,7 +541,7 @@ impl<'a> Differ<'a> {
             ..b.clone()
         };
         if let (Some(mine), Some(theirs)) = (&a.generated, &mut other.generated)
-            && self.normal(&mine.expression) == self.normal(&theirs.expression)
+            && self.same(&mine.expression, &theirs.expression)
         {
             theirs.expression.clone_from(&mine.expression);
         }
@@ -556,6 +549,9 @@ impl<'a> Differ<'a> {
     }
 
     fn same_index(&self, a: &Index, b: &Index) -> bool {
+        if a == b {
+            return true;
+        }
         let normal = |text: &Option<String>| text.as_ref().map(|text| self.normal(text));
         let bare = |index: &Index| Index {
             name: String::new(),
@@ -646,7 +642,7 @@ impl<'a> Differ<'a> {
             let Some(any) = a.or(b) else { continue };
             if let (Some(a), Some(b)) = (a, b)
                 && a.disabled == b.disabled
-                && self.normal(&a.definition) == self.normal(&b.definition)
+                && self.same(&a.definition, &b.definition)
             {
                 continue;
             }
@@ -747,7 +743,7 @@ impl<'a> Differ<'a> {
     fn same_view(&self, a: &View, b: &View) -> bool {
         a.materialized == b.materialized
             && a.comment == b.comment
-            && self.normal(&a.definition) == self.normal(&b.definition)
+            && self.same(&a.definition, &b.definition)
             && a.indexes.len() == b.indexes.len()
             && a.indexes
                 .iter()
@@ -762,7 +758,7 @@ impl<'a> Differ<'a> {
         for (want, is) in by_key(&expected.events, &actual.events, |event| event.name.clone()) {
             let Some(any) = want.or(is) else { continue };
             if let (Some(a), Some(b)) = (want, is)
-                && self.normal(&a.definition) == self.normal(&b.definition)
+                && self.same(&a.definition, &b.definition)
             {
                 continue;
             }

@@ -11,7 +11,7 @@ use crate::schema::{
     Catalog, Check, Column, Event, ForeignKey, Generated, Index, IndexPart, Key, Routine, Sequence,
     Table, Trigger, View,
 };
-use crate::value::{Query, Row};
+use crate::value::{Query, Row, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Reading catalogs, and rendering their parts.
@@ -64,17 +64,23 @@ fn checks(caps: &Caps) -> String {
     match (caps.engine, caps.version) {
         (EngineKind::Mariadb, version) if version >= (10, 2, 22) => {
             // The level came with 10.5.10; before it, a check of a column's name is the column's.
-            let level = if version >= (10, 5, 10) { "LEVEL" } else { "NULL" };
+            let level = if version >= (10, 5, 10) {
+                "LEVEL"
+            } else {
+                "NULL"
+            };
             format!(
                 "SELECT TABLE_NAME, CONSTRAINT_NAME, CHECK_CLAUSE, {level}, 'YES' FROM \
                  information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ORDER BY 1, 2"
             )
         }
         (EngineKind::Mysql, version) if version >= (8, 0, 16) => {
-            "SELECT t.TABLE_NAME, c.CONSTRAINT_NAME, c.CHECK_CLAUSE, 'Table', t.ENFORCED FROM \
-             information_schema.CHECK_CONSTRAINTS c JOIN information_schema.TABLE_CONSTRAINTS t ON \
-             t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME AND \
-             t.CONSTRAINT_TYPE = 'CHECK' WHERE c.CONSTRAINT_SCHEMA = DATABASE() ORDER BY 1, 2"
+            // Joined with the constraints' table by name; the server's own join of its views takes a minute for
+            // 2,000 tables.
+            "SELECT NULL, CONSTRAINT_NAME, CHECK_CLAUSE, 'Table', NULL FROM information_schema.CHECK_CONSTRAINTS \
+             WHERE CONSTRAINT_SCHEMA = DATABASE() UNION ALL SELECT TABLE_NAME, CONSTRAINT_NAME, NULL, NULL, ENFORCED \
+             FROM information_schema.TABLE_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() AND CONSTRAINT_TYPE = \
+             'CHECK' ORDER BY 1, 2"
                 .into()
         }
         _ => "SELECT NULL, NULL, NULL, NULL, NULL FROM DUAL WHERE 1 = 0".into(),
@@ -156,7 +162,7 @@ impl CatalogDialect for Catalogs {
         }
         read_indexes(caps, &mut made, indexes);
         read_foreign_keys(&mut made, foreign, rules);
-        for row in checks {
+        for row in &joined_checks(checks) {
             if let Some(table) = made.get_mut(&text(row, 0)) {
                 check(caps, table, row);
             }
@@ -584,6 +590,30 @@ fn read_foreign_keys(tables: &mut BTreeMap<String, Table>, columns: &[Row], rule
             key.references_columns.push(text(row, 5));
         }
     }
+}
+
+/// Rows of checks with their table and state, where the query gives these as rows of their own.
+fn joined_checks(rows: &[Row]) -> Vec<Row> {
+    let named: BTreeMap<String, &Row> = rows
+        .iter()
+        .filter(|row| row.get(2).is_none_or(Value::is_null))
+        .map(|row| (text(row, 1), row))
+        .collect();
+    let clauses = rows
+        .iter()
+        .filter(|row| row.get(2).is_some_and(|value| !value.is_null()));
+    clauses
+        .map(|row| {
+            let mut row = row.clone();
+            if let Some(of) = named.get(&text(&row, 1))
+                && let [table, _, _, _, enforced] = row.as_mut_slice()
+            {
+                *table = of[0].clone();
+                *enforced = of[4].clone();
+            }
+            row
+        })
+        .collect()
 }
 
 fn check(caps: &Caps, table: &mut Table, row: &Row) {

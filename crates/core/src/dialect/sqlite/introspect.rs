@@ -7,12 +7,13 @@ use crate::value::{Query, Row};
 /// Sizes of all tables, from `dbstat`: exact, but it reads the head of every page, so not for the hot path.
 pub fn table_sizes() -> Query {
     Query::new(
-        "SELECT NULL, t.name, \
-         (SELECT sum(s.ncell) FROM dbstat s WHERE s.name = t.name AND s.pagetype = 'leaf'), \
-         (SELECT sum(s.pgsize) FROM main.sqlite_schema o JOIN dbstat s ON s.name = o.name WHERE o.tbl_name = t.name \
-         AND o.rootpage > 0), NULL, 1 \
-         FROM main.sqlite_schema t WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE 'sqlite\\_%' ESCAPE \
-         '\\' ORDER BY t.name",
+        "WITH pages AS MATERIALIZED (SELECT name, sum(pgsize) AS bytes, sum(CASE WHEN pagetype = 'leaf' THEN ncell \
+         END) AS cells FROM dbstat GROUP BY name), \
+         trees AS MATERIALIZED (SELECT o.tbl_name, sum(p.bytes) AS bytes FROM main.sqlite_schema o JOIN pages p ON \
+         p.name = o.name GROUP BY o.tbl_name) \
+         SELECT NULL, t.name, p.cells, b.bytes, NULL, 1 FROM main.sqlite_schema t LEFT JOIN pages p ON p.name = t.name \
+         LEFT JOIN trees b ON b.tbl_name = t.name WHERE t.type = 'table' AND t.rootpage > 0 AND t.name NOT LIKE \
+         'sqlite\\_%' ESCAPE '\\' ORDER BY t.name",
         vec![],
     )
 }
