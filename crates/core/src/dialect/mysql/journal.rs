@@ -81,7 +81,11 @@ pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
         write: vec![format!(
             "REPLACE INTO {lease} (id, token, holder, since, beat_at) VALUES (1, ?, ?, ?, UTC_TIMESTAMP(3))"
         )],
-        beat: format!("UPDATE {lease} SET beat_at = UTC_TIMESTAMP(3) WHERE id = 1 AND token = ?"),
+        // Rows count as changed only where a value changes: two beats in one millisecond must differ, too.
+        beat: format!(
+            "UPDATE {lease} SET beat_at = GREATEST(UTC_TIMESTAMP(3), beat_at + INTERVAL 1000 MICROSECOND) WHERE id = 1 \
+             AND token = ?"
+        ),
         clear: format!("DELETE FROM {lease} WHERE id = 1 AND token = ?"),
         clear_any: format!("DELETE FROM {lease} WHERE id = 1"),
         key: format!("{}:", names.prefix),
