@@ -384,3 +384,28 @@ async fn jdbc_and_unknown_schemes() {
         assert!(error.message.contains(known), "{error}");
     }
 }
+
+/// A node of a Galera cluster is refused by name where a session would write or hold the lease; reading is harmless.
+#[tokio::test(flavor = "multi_thread")]
+async fn galera_is_refused_by_name() {
+    let options = Options::default()
+        .arg("--wsrep-on=ON")
+        .arg("--wsrep-provider=/usr/lib/galera/libgalera_smm.so")
+        .arg("--wsrep-cluster-address=gcomm://")
+        .arg("--wsrep-node-address=127.0.0.1:24567")
+        .arg("--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:24567;ist.recv_addr=127.0.0.1:24568")
+        .arg("--wsrep-sst-receive-address=127.0.0.1:24569")
+        .arg("--binlog-format=ROW");
+    let server = Server::private(Kind::Mariadb, options);
+    let address = engine(&server.url());
+    for purpose in [Purpose::Script, Purpose::Lease] {
+        let error = error_of(&*address, purpose).await;
+        assert_eq!(error.code, "galera", "{error:?}");
+        assert!(error.message.contains("Galera"), "{error:?}");
+    }
+    let mut reader = address.open(Purpose::Read).await.unwrap();
+    assert_eq!(
+        reader.query("SELECT 1", &[]).await.unwrap(),
+        [[Value::Int(1)]]
+    );
+}

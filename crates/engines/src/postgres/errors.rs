@@ -31,6 +31,9 @@ pub(super) fn db_error(error: &tokio_postgres::Error, sql: &str, end: Option<&st
     }
 }
 
+/// Our code for the one statement that must not be run as a plain text.
+pub(super) const COPY_WITHOUT_DATA: &str = "copy-without-data";
+
 fn driver_error(error: &tokio_postgres::Error, end: Option<&str>) -> DbError {
     use std::error::Error;
     let cause = error
@@ -47,6 +50,15 @@ fn driver_error(error: &tokio_postgres::Error, end: Option<&str>) -> DbError {
             ErrorClass::ConnectionLost,
             format!("the connection to the server was lost: {why}"),
         );
+    }
+    if text.starts_with("unexpected message") {
+        // To a plain text the server answers so only where it wants COPY's data, or sends it.
+        let mut error = DbError::new(
+            ErrorClass::Syntax,
+            "COPY … FROM stdin needs its data after it, ended by a line `\\.`; COPY … TO stdout has nowhere to go",
+        );
+        error.code = COPY_WITHOUT_DATA.into();
+        return error;
     }
     let class = if text.contains("password") || text.contains("authentication") {
         ErrorClass::AuthFailed

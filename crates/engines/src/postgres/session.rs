@@ -2,6 +2,7 @@
 
 use super::bulk;
 use super::cancel::{Canceller, Route};
+use super::errors::COPY_WITHOUT_DATA;
 pub(super) use super::errors::db_error;
 use super::text::{Step, reads, words};
 use super::values::{Bound, Raw, read, type_of, value};
@@ -204,6 +205,11 @@ impl PostgresSession {
         }
         outcome.map_err(|error| {
             let error = self.failed(&error, sql);
+            if error.code == COPY_WITHOUT_DATA {
+                // The driver cannot leave this state, and the server would hold its locks for ever.
+                let _ = self.end.set("a COPY came without its data".into());
+                self.task.abort();
+            }
             self.aborted |= self.in_transaction;
             if error.class == ErrorClass::ConnectionLost {
                 self.in_transaction = false;
