@@ -143,10 +143,15 @@ impl Instance {
             self.kind,
             stamp.as_nanos()
         );
-        let folder = catalog::cache();
-        std::fs::create_dir_all(&folder)?;
+        // A cache that root filled may be read by others and not written.
+        let lockable = |folder: PathBuf| {
+            std::fs::create_dir_all(&folder)?;
+            let lock = std::fs::File::create(folder.join(format!("{name}.lock")))?;
+            anyhow::Ok((folder, lock))
+        };
+        let (folder, lock) =
+            lockable(catalog::cache()).or_else(|_| lockable(super::shared::folder()?))?;
         let template = folder.join(&name);
-        let lock = std::fs::File::create(folder.join(format!("{name}.lock")))?;
         lock.lock()?;
         if template.is_dir() {
             return Ok(template);

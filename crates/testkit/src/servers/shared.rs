@@ -69,7 +69,7 @@ fn read(state: &Path) -> Option<Place> {
 }
 
 /// The folder of the locks. Its name can be guessed, so it has to be ours.
-fn folder() -> anyhow::Result<PathBuf> {
+pub(super) fn folder() -> anyhow::Result<PathBuf> {
     let base = if process::is_root() {
         PathBuf::from("/tmp")
     } else {
