@@ -9,6 +9,7 @@ use super::{DatabaseConfig, Deferred, Project};
 use crate::dialect;
 use crate::finding::{Finding, Place};
 use crate::redact::SecretUrl;
+use crate::sql::{LexMode, substitute};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -193,6 +194,7 @@ impl Reading<'_> {
         let root = &project.root;
         let url = self.url(name, table, project);
         self.placeholder_names(name, &table.placeholders);
+        let prelude = self.prelude(name, table, &url);
         let plain = plain_database(name, SecretUrl::new(""), root);
         let text = |text: &Option<super::grammar::EnvText>| {
             text.as_ref()
@@ -222,7 +224,7 @@ impl Reading<'_> {
             lock_timeout: duration(table.lock_timeout, plain.lock_timeout),
             lock_patience: duration(table.lock_patience, plain.lock_patience),
             statement_timeout: duration(table.statement_timeout, plain.statement_timeout),
-            prelude: table.prelude.clone(),
+            prelude,
             sql_mode: table.sql_mode.clone().unwrap_or_default(),
             out_of_order: table.out_of_order.unwrap_or_default(),
             on_failure: table.on_failure.unwrap_or_default(),
@@ -263,6 +265,31 @@ impl Reading<'_> {
                 SecretUrl::new("")
             }
         }
+    }
+
+    /// The prelude is SQL: placeholders are filled in as in scripts, where the URL says by which rules.
+    fn prelude(&mut self, name: &str, table: &DatabaseTable, url: &SecretUrl) -> Vec<String> {
+        let Some(dialect) = dialect::by_url(url.expose()) else {
+            return table.prelude.clone();
+        };
+        let mode = LexMode {
+            sql_mode: table.sql_mode.clone().unwrap_or_default().to_uppercase(),
+            plain_backslashes: false,
+        };
+        let rules = dialect.lex_rules(&mode);
+        let path = database_path(name, "prelude");
+        let mut statements = vec![];
+        for (at, sql) in table.prelude.iter().enumerate() {
+            match substitute(sql, &rules, &table.placeholders) {
+                Ok(placed) => statements.push(placed.text.into_owned()),
+                Err(faults) => {
+                    for fault in faults {
+                        self.error(fault.code, &format!("{path}/{at}"), fault.message, None);
+                    }
+                }
+            }
+        }
+        statements
     }
 
     fn placeholder_names(&mut self, name: &str, placeholders: &BTreeMap<String, String>) {

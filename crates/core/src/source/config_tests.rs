@@ -184,6 +184,17 @@ fn a_missing_variable_counts_only_for_who_uses_it() {
 }
 
 #[test]
+fn a_prelude_is_sql_and_takes_placeholders() {
+    let text = "[database.app]\nurl = \"mysql://h/d\"\nprelude = [\"SET @p = '{prefix}x'\", \"SET {nope}\"]\nplaceholders = { prefix = \"wp_\" }\n";
+    let (project, findings) = parse_project(input(text, &[]));
+    assert_eq!(project.databases[0].prelude, ["SET @p = 'wp_x'"]);
+    assert_eq!(
+        (findings[0].code, findings[0].place.line),
+        ("placeholder-unknown", Some(3))
+    );
+}
+
+#[test]
 fn dotenv_lies_beneath_the_environment() {
     let text = "[database.app]\nurl = \"${U}\"\n";
     let dotenv = Some(b"U=sqlite:from-file.db\n".to_vec());

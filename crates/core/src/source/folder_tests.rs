@@ -251,10 +251,18 @@ fn the_outermost_transaction_is_taken_over_and_no_other() {
     };
     let taken = clean(
         &Postgres,
-        &[("1_a.sql", "BEGIN;\nCREATE TABLE a (id int);\nCOMMIT;\n")],
+        &[(
+            "1_a.sql",
+            "SET search_path = a;\nBEGIN;\nCREATE TABLE a (id int);\nCOMMIT;\n",
+        )],
     );
     assert!(taken[0].up.wrapped);
-    assert_eq!(sql(&taken), ["CREATE TABLE a (id int)"]);
+    assert_eq!(
+        sql(&taken),
+        ["SET search_path = a", "CREATE TABLE a (id int)"]
+    );
+    let dump = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE a (id int);\nCOMMIT;\n";
+    assert!(clean(&Sqlite, &[("1_a.sql", dump)])[0].up.wrapped);
     assert!(
         !clean(&Mysql, &[("1_a.sql", "CREATE TABLE a (id int)")])[0]
             .up
