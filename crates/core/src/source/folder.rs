@@ -169,11 +169,15 @@ pub fn parse_folder(
         db,
     };
     let mut undo_of = pair(&ups, undos, &mut findings);
+    let pairs: Vec<_> = ups
+        .iter()
+        .map(|up| (up, undo_of.remove(&up.version)))
+        .collect();
     let mut migrations = Vec::with_capacity(ups.len());
     let (mut required, mut unreadable) = (vec![], vec![]);
-    for up in &ups {
-        let undo = undo_of.remove(&up.version);
-        match migration(&reader, up, undo, &mut findings) {
+    for (up, (read, faults)) in ups.iter().zip(read_all(&reader, &pairs)) {
+        findings.extend(faults);
+        match read {
             Some((migration, requires)) => {
                 migrations.push(migration);
                 required.push(requires);
@@ -192,6 +196,37 @@ pub fn parse_folder(
     }
     check_requirements(&mut migrations, required, &unreadable, &mut findings);
     (migrations, findings)
+}
+
+type ReadScript = (Option<(Migration, Requires)>, Vec<Finding>);
+
+/// Reads the scripts, on several threads where they are many: a folder of thousands is read at every start.
+fn read_all(reader: &Reader<'_>, pairs: &[(&Found<'_>, Option<Found<'_>>)]) -> Vec<ReadScript> {
+    /// Enough work for a thread to be worth its start: about a millisecond.
+    const EACH: usize = 64;
+    /// More would only help where a folder is larger than any that is known.
+    const THREADS_MAX: usize = 8;
+    let one = |(up, undo): &(&Found<'_>, Option<Found<'_>>)| {
+        let mut findings = vec![];
+        let read = migration(reader, up, undo.as_ref(), &mut findings);
+        (read, findings)
+    };
+    let threads = (pairs.len() / EACH).clamp(1, THREADS_MAX);
+    if threads == 1 {
+        return pairs.iter().map(one).collect();
+    }
+    let share = pairs.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = pairs
+            .chunks(share)
+            .map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>()))
+            .collect();
+        let joined = parts.into_iter().map(|part| part.join());
+        // A thread that panicked would have panicked here too, without threads.
+        joined
+            .flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 fn read_manifest(
@@ -347,7 +382,7 @@ pub(super) type Requires = Vec<(Version, Place)>;
 fn migration(
     reader: &Reader<'_>,
     up: &Found<'_>,
-    undo_file: Option<Found<'_>>,
+    undo_file: Option<&Found<'_>>,
     findings: &mut Vec<Finding>,
 ) -> Option<(Migration, Requires)> {
     let file = &up.file.path;
@@ -455,7 +490,7 @@ fn undo(
     reader: &Reader<'_>,
     (file, text, all): (&str, &str, &[Directive]),
     mark: Option<Range<usize>>,
-    undo_file: Option<Found<'_>>,
+    undo_file: Option<&Found<'_>>,
     findings: &mut Vec<Finding>,
 ) -> Option<Script> {
     let mut scripts = vec![];

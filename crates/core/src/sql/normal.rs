@@ -12,38 +12,56 @@ pub const FINGERPRINT_VERSION: u32 = 1;
 /// same bytes. Letters keep their case. A line end counts as LF wherever it stands; within hints, directives and client
 /// commands a run of white space counts as one space.
 pub fn fingerprint(text: &str, rules: &LexRules) -> Fingerprint {
-    let mut meaning = blake3::Hasher::new();
+    let mut meaning = Meaning::default();
     for token in Lexer::new(text, rules) {
         let content = token.text(text);
         match token.kind {
             kind if !kind.has_meaning() => {}
             TokenKind::Hint | TokenKind::Directive | TokenKind::Client => {
                 let words: Vec<&str> = content.split_ascii_whitespace().collect();
-                put(&mut meaning, &words.join(" "));
+                meaning.put(&words.join(" "));
             }
-            _ => put(&mut meaning, content),
+            _ => meaning.put(content),
         }
     }
     Fingerprint {
         version: FINGERPRINT_VERSION,
         bytes: blake3::hash(text.as_bytes()).to_hex().to_string(),
-        meaning: meaning.finalize().to_hex().to_string(),
+        meaning: meaning.finish(),
     }
 }
 
-fn put(hasher: &mut blake3::Hasher, content: &str) {
-    let line_ends = content
-        .as_bytes()
-        .windows(2)
-        .filter(|pair| pair == b"\r\n")
-        .count();
-    let length = (content.len() - line_ends) as u64;
-    hasher.update(&length.to_le_bytes());
-    let mut parts = content.split("\r\n").peekable();
-    while let Some(part) = parts.next() {
-        hasher.update(part.as_bytes());
-        if parts.peek().is_some() {
-            hasher.update(b"\n");
+/// How many bytes are gathered before they are hashed: many tokens, and nothing beside a large script.
+const GATHERED: usize = 64 * 1024;
+
+/// Hashes tokens. A token is a few bytes and a hash is fast on many, so they are gathered first.
+#[derive(Default)]
+struct Meaning {
+    hasher: blake3::Hasher,
+    gathered: Vec<u8>,
+}
+
+impl Meaning {
+    fn put(&mut self, content: &str) {
+        let bytes = content.as_bytes();
+        if !bytes.contains(&b'\r') {
+            self.gathered
+                .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            self.gathered.extend_from_slice(bytes);
+        } else {
+            let plain = content.replace("\r\n", "\n");
+            self.gathered
+                .extend_from_slice(&(plain.len() as u64).to_le_bytes());
+            self.gathered.extend_from_slice(plain.as_bytes());
         }
+        if self.gathered.len() >= GATHERED {
+            self.hasher.update(&self.gathered);
+            self.gathered.clear();
+        }
+    }
+
+    fn finish(mut self) -> String {
+        self.hasher.update(&self.gathered);
+        self.hasher.finalize().to_hex().to_string()
     }
 }
