@@ -171,12 +171,12 @@ fn an_empty_database_comes_to_the_same_tables() {
 fn the_readme_shows_what_happens() {
     let shell = console::shell();
     console::copy_into(&shell, &root().join(FOLDER), FOLDER);
-    console::check(&root().join("README.md"), &shell);
+    console::check(&root().join("README.md"), &shell, &[]);
 }
 
 #[test]
 fn the_example_shows_what_happens() {
     let shell = console::shell();
     console::copy_into(&shell, &root().join(FOLDER), FOLDER);
-    console::check(&root().join(FOLDER).join("README.md"), &shell);
+    console::check(&root().join(FOLDER).join("README.md"), &shell, &[]);
 }

@@ -55,11 +55,12 @@ pub fn copy_into(sandbox: &Sandbox, from: &Path, to: &str) {
     }
 }
 
-/// Runs the blocks of a page, one after the other, and compares.
+/// Runs the blocks of a page, one after the other, and compares. `names`: what the page calls something that has another
+/// name here (a generated database, say).
 ///
 /// # Panics
 /// Where the page says something else than the commands do, or holds no block to run.
-pub fn check(page: &Path, sandbox: &Sandbox) {
+pub fn check(page: &Path, sandbox: &Sandbox, names: &[(&str, &str)]) {
     let text = std::fs::read_to_string(page).expect("the page is in the repository");
     let mut fresh = String::new();
     let mut lines = text.lines();
@@ -79,7 +80,11 @@ pub fn check(page: &Path, sandbox: &Sandbox) {
             // What was printed last time gives way to what is printed now.
             if let Some(command) = said.strip_prefix("$ ") {
                 push(&mut fresh, said);
-                fresh.push_str(&run(sandbox, command));
+                let printed = run(sandbox, command);
+                let named = names
+                    .iter()
+                    .fold(printed, |text, (here, there)| text.replace(here, there));
+                fresh.push_str(&named);
             }
         }
     }

@@ -196,13 +196,17 @@ fn answer(context: &Context, goal: &Goal, report: Report, started: Instant) -> A
             &[2],
         ));
     } else if report.failure.is_none() {
-        text = match what {
-            "up" if context.migrations.is_empty() => format!(
+        text = match goal {
+            Goal::Up(_) if context.migrations.is_empty() => format!(
                 "Nothing to do: the folder `{}` holds no scripts\n",
                 context::shown(&context.world.config.migrations)
             ),
-            "up" => format!("Nothing to do: {shown} is up to date\n"),
-            _ => format!("Nothing to do: nothing is applied to {shown}\n"),
+            // More may be pending above it; only what was asked for is claimed.
+            Goal::Up(UpGoal { to: Some(to), .. }) => {
+                format!("Nothing to do: {shown} has everything up to {to}\n")
+            }
+            Goal::Up(_) => format!("Nothing to do: {shown} is up to date\n"),
+            Goal::Down(_) => format!("Nothing to do: nothing is applied to {shown}\n"),
         };
     }
     if let Some(path) = &report.backup {
