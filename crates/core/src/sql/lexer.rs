@@ -123,6 +123,8 @@ pub struct Lexer<'a> {
     after_escapes: bool,
     line_end_since: bool,
     copy: Copy,
+    /// No line `\.` stands in the rest of the text: not looked for again.
+    no_data_end: bool,
     faults: Vec<Fault>,
 }
 
@@ -140,6 +142,7 @@ impl<'a> Lexer<'a> {
             after_escapes: false,
             line_end_since: false,
             copy: Copy::No,
+            no_data_end: false,
             faults: Vec::new(),
         }
     }
@@ -226,7 +229,7 @@ impl<'a> Lexer<'a> {
             b'[' if self.rules.brackets => self.quoted(0, b']'),
             b'$' => self.dollar(),
             b'\\' if self.rules.copy_blocks => {
-                self.at = scan::line_end(self.bytes(), self.at);
+                self.meta_command();
                 TokenKind::Client
             }
             b'@' if self.rules.at_variables => self.variable(),
@@ -479,6 +482,20 @@ impl<'a> Lexer<'a> {
             self.delimiter = argument;
         }
         true
+    }
+
+    /// A command of psql: its line, and behind `\copy … from stdin` its data.
+    fn meta_command(&mut self) {
+        let bytes = self.bytes();
+        let end = scan::line_end(bytes, self.at);
+        let has_data = !self.no_data_end && scan::is_copy_from_here(&bytes[self.at..end]);
+        self.at = end;
+        if has_data {
+            match scan::copy_data_end(bytes, end + 1) {
+                Some(data) => self.at = scan::line_end(bytes, data),
+                None => self.no_data_end = true,
+            }
+        }
     }
 
     /// The rest of the COPY statement's line, its data, and the line `\.`.

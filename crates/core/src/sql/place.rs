@@ -64,6 +64,7 @@ pub fn substitute<'a>(
         placeholders,
         found: Vec::new(),
         faults: Vec::new(),
+        template_end: None,
     };
     let mut in_template = false;
     for token in Lexer::new(text, rules) {
@@ -92,6 +93,8 @@ struct Filler<'a, 'p> {
     placeholders: &'p BTreeMap<String, String>,
     found: Vec<(Range<usize>, &'p str)>,
     faults: Vec<Fault>,
+    /// The next `}}` as far as it is known, so that each is looked for once.
+    template_end: Option<usize>,
 }
 
 impl<'a> Filler<'a, '_> {
@@ -105,8 +108,7 @@ impl<'a> Filler<'a, '_> {
         {
             if bytes[brace..span.end].starts_with(b"{{") {
                 // A template of somebody else's, up to its end; an end that is missing makes it two letters.
-                let rest = &self.text[brace + 2..span.end];
-                at = brace + 2 + rest.find("}}").map_or(0, |end| end + 2);
+                at = brace + 2 + self.template_length(brace + 2, span.end);
                 continue;
             }
             let Some(length) = scan::placeholder(&bytes[brace..span.end]) else {
@@ -135,6 +137,18 @@ impl<'a> Filler<'a, '_> {
                 None => {}
             }
         }
+    }
+
+    /// How far a template that is open at `from` reaches, its end included; 0 where it has none.
+    fn template_length(&mut self, from: usize, end: usize) -> usize {
+        let next = match self.template_end {
+            Some(next) if next >= from => next,
+            _ => self.text[from..]
+                .find("}}")
+                .map_or(usize::MAX, |found| from + found),
+        };
+        self.template_end = Some(next);
+        if next < end { next + 2 - from } else { 0 }
     }
 
     /// Why a value must not stand in this token, if so.

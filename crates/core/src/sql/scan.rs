@@ -198,6 +198,26 @@ pub(super) fn versioned_open(bytes: &[u8]) -> Option<usize> {
     (&bytes[head..head + number] != b"999999").then_some(head + number)
 }
 
+/// Whether a psql meta command is `\copy … from stdin`, with its data on the lines that follow.
+pub(super) fn is_copy_from_here(line: &[u8]) -> bool {
+    if !line
+        .get(1..6)
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"copy "))
+    {
+        return false;
+    }
+    let words = line
+        .split(|byte| is_space(*byte) || *byte == b';')
+        .filter(|word| !word.is_empty());
+    let words: Vec<&[u8]> = words.collect();
+    words.windows(2).any(|pair| {
+        let here = [&b"stdin"[..], b"pstdin"]
+            .iter()
+            .any(|name| pair[1].eq_ignore_ascii_case(name));
+        pair[0].eq_ignore_ascii_case(b"from") && here
+    })
+}
+
 /// The end of COPY data: the beginning of the line `\.`.
 pub(super) fn copy_data_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;

@@ -82,6 +82,14 @@ impl<'a> Words<'a> {
                 _ => {}
             }
         }
+        // Under another delimiter a statement may end with a `;` of its own.
+        while words
+            .toks
+            .last()
+            .is_some_and(|tok| tok.kind == TokenKind::Delimiter)
+        {
+            words.toks.pop();
+        }
         words
     }
 

@@ -413,7 +413,21 @@ fn body(words: &Words<'_>) -> Option<String> {
         }
         while characteristic(&mut cursor) {}
     }
+    // Servers store the text with its literals decoded: one that decoding changes would never be found again.
+    let plain = |pair: &[Tok<'_>]| {
+        let inner = pair[1]
+            .text
+            .get(1..pair[1].text.len().saturating_sub(1))
+            .unwrap_or_default();
+        let odd = inner
+            .bytes()
+            .any(|byte| matches!(byte, b'\\' | b'\'' | b'"' | 0..=31));
+        pair[1].kind != TokenKind::Text || !(odd || pair[0].text.starts_with('_'))
+    };
     let range = cursor.peek(0)?.start..words.toks.last()?.end();
+    if !cursor.rest().windows(2).all(plain) {
+        return None;
+    }
     (!words.is_versioned_within(&range)).then(|| words.sql.get(range).map(str::to_owned))?
 }
 

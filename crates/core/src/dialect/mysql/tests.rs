@@ -185,6 +185,12 @@ fn postconditions() {
             "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t",
             &["+event e", "event e = DELETE FROM t"],
         ),
+        (
+            "CREATE PROCEDURE p() BEGIN SELECT 1; END;",
+            &["+procedure p", "procedure p = BEGIN SELECT 1; END"],
+        ),
+        ("CREATE PROCEDURE p() SELECT 'a''b'", &["+procedure p"]),
+        ("ALTER TABLE t MODIFY a INT;", &["column t.a: INT"]),
         ("DROP TRIGGER IF EXISTS s.g", &["-trigger s.g"]),
         ("FROBNICATE TABLE t", &[]),
         ("INSERT INTO t VALUES (1)", &[]),
