@@ -372,6 +372,18 @@ const POSTGRES: &[(&str, DifferenceKind, &str)] = &[
         "table extra",
     ),
     ("DROP TABLE events", Missing, "table events"),
+    (
+        "CREATE FUNCTION t_more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TABLE extra (id \
+         integer); CREATE TRIGGER t_more BEFORE INSERT ON extra FOR EACH ROW EXECUTE FUNCTION t_more()",
+        Extra,
+        "function t_more",
+    ),
+    (
+        "DROP VIEW \"A second\", a_view; DROP MATERIALIZED VIEW app.sums; DROP TABLE app.\"order items\", users; DROP \
+         FUNCTION slug",
+        Missing,
+        "function slug",
+    ),
 ];
 
 const MYSQL: &[(&str, DifferenceKind, &str)] = &[

@@ -299,3 +299,43 @@ async fn print(session: &mut dyn Session, object: &dunlin_core::sql::ObjectRef) 
     let rows = session.query(&query.sql, &query.params).await.unwrap();
     dialect.read_fingerprint(&rows).unwrap()
 }
+
+for_each_engine! {
+    only servers
+    async fn who_may_only_read_is_told_what_he_does_not_see(kind: TestEngine) {
+        let database = kind.database();
+        let engine = open(&database);
+        make_host(kind, &*engine).await;
+        run(&*engine, &migrations(kind)).await;
+        let mut session = engine.open(Purpose::Read).await.unwrap();
+        let recorded = look(&mut *session, &*engine).await.to_json();
+        session.close().await;
+        let user = format!("r_{}", &database.name()[database.name().len().saturating_sub(12)..]);
+        let name = database.name();
+        let make = if kind.is_mysql_family() {
+            vec![
+                format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'look'"),
+                format!("GRANT SELECT ON `{name}`.* TO '{user}'@'%'"),
+            ]
+        } else {
+            vec![format!("CREATE USER {user} PASSWORD 'look'"), format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}")]
+        };
+        run(&*engine, &make.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let (scheme, rest) = database.url().split_once("://").unwrap();
+        let rest = rest.split_once('@').unwrap().1;
+        let url = SecretUrl::new(format!("{scheme}://{user}:look@{rest}"));
+        let reader = dunlin_engines::open(&url, Settings::default()).unwrap();
+        let mut session = reader.open(Purpose::Read).await.unwrap();
+        let found = drift::against_recorded(&mut *session, &scope(&*engine), &recorded).await.unwrap();
+        observe::sizes(&mut *session, &scope(&*engine)).await.unwrap();
+        session.close().await;
+        assert_eq!(found.differences, vec![], "{:?}", found.notes);
+        assert_eq!(found.notes.is_empty(), kind.is_postgres(), "{:?}", found.notes);
+        let drop = if kind.is_mysql_family() {
+            vec![format!("DROP USER '{user}'@'%'")]
+        } else {
+            vec![format!("DROP OWNED BY {user}"), format!("DROP USER {user}")]
+        };
+        run(&*engine, &drop.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+}

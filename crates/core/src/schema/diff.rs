@@ -76,12 +76,13 @@ const fn rank(kind: DifferenceKind, object: ObjectKind) -> Rank {
         Other => (3, 33),
         Constraint => (4, 29),
         Index => (6, 27),
-        Function | Procedure => (7, 31),
         Column => (9, 25),
         Table => (10, 24),
-        Sequence => (11, 23),
-        Type | EnumValue => (12, 22),
-        _ => (13, 21),
+        // Triggers and defaults of tables call functions.
+        Function | Procedure => (11, 31),
+        Sequence => (12, 23),
+        Type | EnumValue => (13, 22),
+        _ => (14, 21),
     };
     match kind {
         DifferenceKind::Extra => drop,
@@ -664,6 +665,7 @@ impl<'a> Differ<'a> {
                 routine.arguments.clone(),
             )
         };
+        let called = super::render::called_by_tables(expected, self.dialect);
         for (want, is) in by_key(&expected.routines, &actual.routines, key) {
             let Some(any) = want.or(is) else { continue };
             let text = |routine: &super::Routine| {
@@ -681,6 +683,13 @@ impl<'a> Differ<'a> {
             };
             let object = reference(kind, any.schema.as_deref(), None, &any.name);
             self.put(object, want.map(Part::Routine), is.map(Part::Routine));
+            // What defaults and checks call must be there before the tables are.
+            if want.is_some()
+                && called.contains(&any.name)
+                && let Some((rank, _)) = self.found.last_mut()
+            {
+                *rank = 23;
+            }
         }
     }
 
