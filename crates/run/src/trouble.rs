@@ -81,16 +81,19 @@ pub fn failed(error: &DbError, doing: &str) -> Failure {
     )
 }
 
+/// Codes that are ours and not the server's.
+fn own_code(error: &DbError) -> Option<&'static str> {
+    ["pooler", "galera"]
+        .into_iter()
+        .find(|code| error.code == *code)
+}
+
 fn code_of(error: &DbError) -> &'static str {
-    if error.code == "pooler" {
-        "pooler"
-    } else {
-        code(error.class)
-    }
+    own_code(error).unwrap_or_else(|| code(error.class))
 }
 
 fn sentence(error: &DbError, doing: &str) -> String {
-    let native = if error.code.is_empty() || error.code == "pooler" {
+    let native = if error.code.is_empty() || own_code(error).is_some() {
         String::new()
     } else {
         format!(" ({})", error.code)

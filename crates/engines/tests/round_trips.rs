@@ -1,0 +1,120 @@
+//! What opening and asking costs, counted on the line: each time the client speaks after the server has spoken.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use dunlin_core::redact::SecretUrl;
+use dunlin_core::value::Value;
+use dunlin_engines::{Purpose, Session, Settings, open};
+use dunlin_testkit::for_each_engine;
+use dunlin_testkit::servers::Server;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A line to a server that counts how often the client speaks in answer to the server.
+struct Line {
+    port: u16,
+    turns: Arc<AtomicUsize>,
+}
+
+impl Line {
+    async fn to(port: u16) -> Line {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = Line {
+            port: listener.local_addr().unwrap().port(),
+            turns: Arc::default(),
+        };
+        let turns = Arc::clone(&line.turns);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).unwrap();
+                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                server.set_nodelay(true).unwrap();
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                // The first to speak on a new line counts.
+                let server_spoke = Arc::new(AtomicBool::new(true));
+                let (spoke, turns) = (Arc::clone(&server_spoke), Arc::clone(&turns));
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
+                        if spoke.swap(false, Ordering::SeqCst) {
+                            turns.fetch_add(1, Ordering::SeqCst);
+                        }
+                        to_server.write_all(&buffer[..n]).await.unwrap();
+                    }
+                });
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
+                        server_spoke.store(true, Ordering::SeqCst);
+                        if to_client.write_all(&buffer[..n]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        line
+    }
+
+    /// The turns since the last time.
+    fn taken(&self) -> usize {
+        self.turns.swap(0, Ordering::SeqCst)
+    }
+
+    /// Forgets the turns so far, a parting word that is still on its way among them.
+    async fn forget(&self) {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        self.taken();
+    }
+}
+
+for_each_engine! {
+    only servers
+
+    async fn opening_and_asking(engine: TestEngine) {
+        let server = Server::shared(engine.kind().unwrap());
+        if server.port() == 0 {
+            return; // a server of somebody's own, behind who knows what
+        }
+        let database = engine.database();
+        database.run("CREATE TABLE t (id INT, name VARCHAR(20))");
+        let line = Line::to(server.port()).await;
+        let url = database.url().replace(&format!(":{}/", server.port()), &format!(":{}/", line.port));
+        assert_ne!(url, database.url());
+        let address = open(&SecretUrl::new(url), Settings::default()).unwrap();
+        // Once before: MySQL's first login of an account takes a longer road.
+        address.open(Purpose::Tool).await.unwrap().close().await;
+        line.forget().await;
+        // Startup or greeting, and the login: SCRAM takes three turns, MySQL's cached login one.
+        let login = if engine.is_postgres() { 3 } else { 1 };
+        let own = usize::from(!engine.is_postgres());
+        for purpose in [Purpose::Read, Purpose::Tool, Purpose::Lease, Purpose::Script] {
+            let session = address.open(purpose).await.unwrap();
+            let taken = line.taken();
+            assert_eq!(taken, login + own, "{engine} {purpose:?}");
+            session.close().await;
+            line.forget().await;
+        }
+        let mut session: Box<dyn Session> = address.open(Purpose::Tool).await.unwrap();
+        line.taken();
+        session.query("SELECT id, name FROM t", &[]).await.unwrap();
+        let first = line.taken();
+        assert!(first <= if engine.is_postgres() { 2 } else { 1 }, "{engine}: a query took {first}");
+        let insert = engine.pick("",
+            "INSERT INTO t (id, name) VALUES ($1::integer, $2::text)",
+            "INSERT INTO t (id, name) VALUES (?, ?)");
+        let mut taken = vec![];
+        for id in 0..5 {
+            session.execute_with(insert, &[Value::Int(id), if id % 2 == 0 { Value::Null } else { "x".into() }]).await.unwrap();
+            taken.push(line.taken());
+        }
+        assert!(taken.iter().sum::<usize>() <= 7 && taken[4] == 1, "{engine}: writes took {taken:?}");
+        session.begin().await.unwrap();
+        session.execute("DELETE FROM t").await.unwrap();
+        session.commit().await.unwrap();
+        assert_eq!(line.taken(), 3, "{engine}");
+    }
+}
