@@ -4,6 +4,7 @@
 //! asked of the dialect. Each engine's folder has the same file names.
 
 mod address;
+pub mod dump;
 mod gate;
 pub mod lease;
 #[cfg(feature = "mysql")]
@@ -101,6 +102,14 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     async fn drop_database(&self) -> Result<(), DbError>;
     /// The same server, another database (SQLite: another file in the same folder).
     fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError>;
+    /// Writes the whole database into a file, from the snapshot that a session exported where the engine has such.
+    async fn dump(
+        &self,
+        snapshot: Option<&str>,
+        to: &std::path::Path,
+    ) -> Result<dump::Dumped, DbError>;
+    /// Brings what [`Engine::dump`] wrote into this database, which must be empty.
+    async fn load(&self, from: &std::path::Path) -> Result<(), DbError>;
     /// The path of the database file, for engines whose lock is a file beside it.
     fn file(&self) -> Option<&std::path::Path>;
     /// The secrets of this address, for the redacting filter.

@@ -62,6 +62,27 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The same plan in the environment variables of libpq, for its tools.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let mode = match self.mode {
+            Mode::Disable => "disable",
+            Mode::Allow => "allow",
+            Mode::Prefer => "prefer",
+            Mode::Require(Verify::Nothing) => "require",
+            Mode::Require(Verify::Ca) => "verify-ca",
+            Mode::Require(Verify::Full) => "verify-full",
+        };
+        let mut found = vec![("PGSSLMODE", mode.to_owned())];
+        if let Roots::File(path) = &self.roots {
+            found.push(("PGSSLROOTCERT", path.display().to_string()));
+        }
+        if let Some((certificate, key)) = &self.identity {
+            found.push(("PGSSLCERT", certificate.display().to_string()));
+            found.push(("PGSSLKEY", key.display().to_string()));
+        }
+        found
+    }
+
     /// What is verified when TLS is used.
     pub(crate) fn verify(&self) -> Verify {
         match self.mode {

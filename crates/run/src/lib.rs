@@ -4,6 +4,7 @@
 //! over the same functions.
 
 pub mod admin;
+pub mod backup;
 pub mod control;
 pub mod digest;
 pub mod drift;

@@ -1,5 +1,6 @@
 //! `up` and `down`: a run of a plan with one implicit phase.
 
+use crate::backup;
 use crate::control::Control;
 use crate::executor::{RunReport, Runner, StepReport};
 use crate::inspect;
@@ -8,14 +9,14 @@ use crate::lease;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
-use dunlin_core::failure::Failure;
+use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::{History, UnitState};
 use dunlin_core::plan::lower::{Storage, lower};
 use dunlin_core::plan::select::{self, DownGoal, UpGoal};
-use dunlin_core::plan::{Plan, StepKind};
+use dunlin_core::plan::{Phase, Plan, StepKind};
 use dunlin_core::preflight;
-use dunlin_core::source::Migration;
+use dunlin_core::source::{BackupPolicy, Migration};
 use dunlin_engines::{Purpose, Session};
 use std::sync::Arc;
 
@@ -222,6 +223,22 @@ async fn under_lease(
             ));
         }
     };
+    report.backup = match back_up(
+        world,
+        goal,
+        options,
+        cleared.phase(),
+        sink,
+        &mut report.findings,
+    )
+    .await
+    {
+        Ok(path) => path,
+        Err(failure) => {
+            lease.release().await;
+            return Err(failure);
+        }
+    };
     let pen = Pen {
         run,
         token: lease.token,
@@ -257,6 +274,44 @@ async fn under_lease(
     lease.release().await;
     work.close().await;
     Ok(outcome)
+}
+
+/// Makes and verifies a backup before `up`, where the settings or a migration ask for one. Gives its path. Where it
+/// fails nothing has been touched.
+async fn back_up(
+    world: &World,
+    goal: &Goal,
+    options: &Options,
+    phase: &Phase,
+    sink: &mut dyn Sink,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<String>, Failure> {
+    let asked = match world.config.backup {
+        BackupPolicy::Always => true,
+        BackupPolicy::Never => false,
+        BackupPolicy::Auto => phase.steps.iter().any(|step| step.migration().backup),
+    };
+    if options.no_backup || !asked || !matches!(goal, Goal::Up(_)) {
+        return Ok(None);
+    }
+    let (manifest, mut found) =
+        backup::create_verified(world, sink)
+            .await
+            .map_err(|mut failure| {
+                failure.class = FailureClass::Refused;
+                failure.message = format!(
+                    "no migration was applied, for the backup before it failed: {}",
+                    failure.message
+                );
+                failure
+            })?;
+    findings.append(&mut found);
+    Ok(Some(
+        manifest
+            .path(&world.config.backup_dir)
+            .display()
+            .to_string(),
+    ))
 }
 
 /// Records the catalog that the run leaves behind: `drift` compares with it. Where it cannot be read (a right is

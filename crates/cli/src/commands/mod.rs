@@ -2,6 +2,7 @@
 //! error, one JSON object where asked, and the exit code.
 
 mod admin;
+mod backup;
 mod catalog;
 mod digest;
 mod dry_run;
@@ -164,7 +165,7 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Support { output } => catalog::support(global, &output).await,
         Verb::Drift { rebuild } => catalog::drift(global, rebuild).await,
         Verb::Digest { db, tables, like } => digest::digest(global, db, tables, like).await,
-        Verb::Backup(_) => Err(Failure::usage("not-yet", "this verb is not there yet").into()),
+        Verb::Backup(verb) => backup::backup(global, verb).await,
     }
 }
 

@@ -104,6 +104,9 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn storage(&self, tables: &[ObjectRef]) -> Option<Query>;
     /// The SQL of the lease; `None` where the engine's lock is a file beside the database.
     fn lease(&self, names: &JournalNames) -> Option<LeaseSql>;
+    /// A query for what a backup's manifest says of the database: name, value; charset, collation, encoding, owner,
+    /// extensions, as far as the engine has such.
+    fn database_facts(&self) -> Query;
     /// How bulk rows are read.
     fn rows(&self) -> &'static dyn RowsDialect;
     /// How catalogs are read, and their parts rendered.
@@ -127,6 +130,16 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     fn snapshot(&self) -> &'static [&'static str];
     /// The statement that ends it.
     fn snapshot_end(&self) -> &'static str;
+    /// Exports the snapshot of the open transaction, so that a tool reads the same state: a query for its name.
+    fn snapshot_export(&self) -> Option<&'static str>;
+    /// The statement that puts one row back, every value bound in the order of the columns; and whether values are bound
+    /// as text, which the statement casts.
+    fn insert(&self, table: &Bound) -> (String, bool);
+    /// What a session needs before rows are put back exactly as they were (beside what a dump begins with).
+    fn load_begin(&self) -> &'static [&'static str];
+    /// A query for the names of the databases of this server, for the scratch ones that a killed run left; `None` where
+    /// databases are files.
+    fn databases(&self) -> Option<&'static str>;
 }
 
 /// Groups the rows of [`RowsDialect::shapes`] into tables.

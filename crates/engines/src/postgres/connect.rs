@@ -483,6 +483,25 @@ impl Engine for PostgresEngine {
         Ok(Box::new(self.at(database)))
     }
 
+    async fn dump(
+        &self,
+        snapshot: Option<&str>,
+        to: &std::path::Path,
+    ) -> Result<crate::dump::Dumped, DbError> {
+        let session = self.open(Purpose::Read).await?;
+        let server = session.caps().version.0;
+        session.close().await;
+        let Some(snapshot) = snapshot else {
+            return Err(DbError::new(
+                ErrorClass::Other,
+                "a dump needs an exported snapshot",
+            ));
+        };
+        super::dump::dump(&self.address, server, snapshot, to).await
+    }
+    async fn load(&self, from: &std::path::Path) -> Result<(), DbError> {
+        super::dump::load(&self.address, from).await
+    }
     fn file(&self) -> Option<&std::path::Path> {
         None
     }

@@ -4,6 +4,7 @@ mod address;
 pub mod bulk;
 pub mod cancel;
 pub mod connect;
+mod dump;
 mod errors;
 pub mod session;
 mod text;

@@ -74,6 +74,9 @@ impl Dialect for SimDialect {
     fn journal(&self, names: &JournalNames) -> JournalSql {
         Sqlite.journal(names)
     }
+    fn database_facts(&self) -> Query {
+        Sqlite.database_facts()
+    }
     fn guard(&self, statements: &[StatementClass]) -> Option<Guard> {
         if self.ddl_commits {
             None

@@ -131,6 +131,16 @@ impl Engine for SimEngine {
     fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError> {
         self.inner.sibling(database)
     }
+    async fn dump(
+        &self,
+        snapshot: Option<&str>,
+        to: &std::path::Path,
+    ) -> Result<crate::dump::Dumped, DbError> {
+        self.inner.dump(snapshot, to).await
+    }
+    async fn load(&self, from: &std::path::Path) -> Result<(), DbError> {
+        self.inner.load(from).await
+    }
     fn file(&self) -> Option<&std::path::Path> {
         self.inner.file()
     }

@@ -208,6 +208,44 @@ impl Engine for SqliteEngine {
             read_only: false,
         }))
     }
+    async fn dump(
+        &self,
+        _snapshot: Option<&str>,
+        to: &Path,
+    ) -> Result<crate::dump::Dumped, DbError> {
+        let (engine, to) = (self.clone(), to.to_path_buf());
+        let target = to.clone();
+        let work = move || -> Result<(), DbError> {
+            let wrap = |error: rusqlite::Error| super::session::db_error(&error);
+            let from = engine.connect(Purpose::Read)?;
+            let mut copy = super::dump::open(&target).map_err(wrap)?;
+            super::dump::copy(&from, &mut copy).map_err(wrap)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| DbError::new(ErrorClass::Other, error.to_string()))??;
+        let shown = format!("sqlite:{}", to.display());
+        let copy = SqliteEngine {
+            path: Some(to),
+            shown,
+            settings: Settings::default(),
+            read_only: false,
+        };
+        Ok(crate::dump::Dumped::Copy(Box::new(copy)))
+    }
+    async fn load(&self, from: &Path) -> Result<(), DbError> {
+        let (mut engine, from) = (self.clone(), from.to_path_buf());
+        engine.settings.create = true;
+        let work = move || -> Result<(), DbError> {
+            let wrap = |error: rusqlite::Error| super::session::db_error(&error);
+            let source = super::dump::open(&from).map_err(wrap)?;
+            let mut here = engine.connect(Purpose::Tool)?;
+            super::dump::copy(&source, &mut here).map_err(wrap)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| DbError::new(ErrorClass::Other, error.to_string()))?
+    }
     fn file(&self) -> Option<&Path> {
         self.path.as_deref()
     }

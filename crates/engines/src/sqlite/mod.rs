@@ -2,4 +2,5 @@
 
 pub mod bulk;
 pub mod connect;
+mod dump;
 pub mod session;

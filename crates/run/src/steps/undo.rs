@@ -31,14 +31,22 @@ pub async fn after_failure(
             );
             false
         }
-        OnFailure::Undo => derive(runner, unit, failure).await,
-        OnFailure::Restore => {
-            failure
-                .hints
-                .push("`on_failure = \"restore\"`: the backup is restored by the caller".into());
-            false
-        }
+        OnFailure::Undo => derive(runner, unit, failure).await || restore(runner, failure).await,
+        OnFailure::Restore => restore(runner, failure).await,
     }
+}
+
+/// Restores the backup that was made for this run. The runner has the lease, and the work session goes on after it.
+async fn restore(runner: &mut Runner<'_>, failure: &mut Failure) -> bool {
+    let Some(path) = runner.backup.clone() else {
+        failure
+            .hints
+            .push("there is no backup of this run to restore".into());
+        return false;
+    };
+    // Bringing it back drops the journal that this very run writes to: it is a person's decision, with the command.
+    failure.hints.push(format!("the backup from before this run is `{path}`: `dunlin backup restore {path} --replace` brings it back"));
+    false
 }
 
 /// One thing to run for a block's undo.

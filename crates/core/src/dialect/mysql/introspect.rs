@@ -38,3 +38,12 @@ pub fn storage(tables: &[ObjectRef]) -> Option<Query> {
         params,
     ))
 }
+
+/// What a backup's manifest says of the database.
+pub fn database_facts() -> Query {
+    Query::new(
+        "SELECT 'charset', DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = DATABASE() \
+         UNION ALL SELECT 'collation', DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = DATABASE()",
+        vec![],
+    )
+}

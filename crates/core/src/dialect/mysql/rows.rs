@@ -60,6 +60,33 @@ impl RowsDialect for Rows {
         ]
     }
 
+    fn snapshot_export(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn insert(&self, table: &Bound) -> (String, bool) {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| quote(&column.shape.name))
+            .collect();
+        let marks = vec!["?"; columns.len()].join(", ");
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({marks})",
+            quote(&table.table),
+            columns.join(", ")
+        );
+        (sql, false)
+    }
+
+    fn load_begin(&self) -> &'static [&'static str] {
+        &["SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'"]
+    }
+
+    fn databases(&self) -> Option<&'static str> {
+        Some("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")
+    }
+
     fn snapshot_end(&self) -> &'static str {
         "ROLLBACK"
     }

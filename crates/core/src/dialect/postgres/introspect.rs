@@ -39,3 +39,14 @@ pub fn storage(tables: &[ObjectRef]) -> Option<Query> {
         params,
     ))
 }
+
+/// What a backup's manifest says of the database.
+pub fn database_facts() -> Query {
+    Query::new(
+        "SELECT 'encoding', pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database() \
+         UNION ALL SELECT 'collation', datcollate::text FROM pg_database WHERE datname = current_database() \
+         UNION ALL SELECT 'owner', pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database() \
+         UNION ALL SELECT 'extensions', COALESCE(string_agg(extname || ' ' || extversion, ', ' ORDER BY extname), '') FROM pg_extension",
+        vec![],
+    )
+}

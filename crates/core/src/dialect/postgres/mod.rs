@@ -78,6 +78,9 @@ impl Dialect for Postgres {
     fn journal(&self, names: &JournalNames) -> JournalSql {
         journal::sql(names)
     }
+    fn database_facts(&self) -> Query {
+        introspect::database_facts()
+    }
     fn guard(&self, statements: &[StatementClass]) -> Option<Guard> {
         lock::guard(statements)
     }

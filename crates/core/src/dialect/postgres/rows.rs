@@ -81,6 +81,41 @@ impl RowsDialect for Rows {
         ]
     }
 
+    fn snapshot_export(&self) -> Option<&'static str> {
+        Some("SELECT pg_export_snapshot()")
+    }
+
+    fn insert(&self, table: &Bound) -> (String, bool) {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| quote(&column.shape.name))
+            .collect();
+        let values: Vec<String> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| format!("${}::text::{}", at + 1, column.shape.native))
+            .collect();
+        let schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
+        let sql = format!(
+            "INSERT INTO {}.{} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+            quote(schema),
+            quote(&table.table),
+            columns.join(", "),
+            values.join(", ")
+        );
+        (sql, true)
+    }
+
+    fn load_begin(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn databases(&self) -> Option<&'static str> {
+        Some("SELECT datname::text FROM pg_database WHERE NOT datistemplate")
+    }
+
     fn snapshot_end(&self) -> &'static str {
         "ROLLBACK"
     }

@@ -27,3 +27,11 @@ pub fn read_table_size(row: &Row) -> Option<TableSize> {
 pub fn storage(_tables: &[ObjectRef]) -> Option<Query> {
     None
 }
+
+/// What a backup's manifest says of the database.
+pub fn database_facts() -> Query {
+    Query::new(
+        "SELECT 'encoding', encoding FROM pragma_encoding UNION ALL SELECT 'user_version', CAST(user_version AS TEXT) FROM pragma_user_version",
+        vec![],
+    )
+}

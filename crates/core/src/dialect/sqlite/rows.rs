@@ -50,6 +50,33 @@ impl RowsDialect for Rows {
         &["BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1"]
     }
 
+    fn snapshot_export(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn insert(&self, table: &Bound) -> (String, bool) {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| quote(&column.shape.name))
+            .collect();
+        let marks = vec!["?"; columns.len()].join(", ");
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({marks})",
+            quote(&table.table),
+            columns.join(", ")
+        );
+        (sql, false)
+    }
+
+    fn load_begin(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn databases(&self) -> Option<&'static str> {
+        None
+    }
+
     fn snapshot_end(&self) -> &'static str {
         "ROLLBACK"
     }

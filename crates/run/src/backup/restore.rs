@@ -1,0 +1,349 @@
+//! Bringing a backup back: into a scratch database to verify it, or over the database that it is of.
+
+use super::manifest::{Manifest, Method};
+use super::{Temporary, disk, list, private_file, rows};
+use crate::control::Control;
+use crate::digest::{self, Scope};
+use crate::observe;
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::event::Sink;
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::finding::{Finding, Place};
+use dunlin_core::schema::{Catalog, Fix, diff};
+use dunlin_core::value::Value;
+use dunlin_engines::{DbError, Engine, Purpose};
+use std::fs::File;
+use std::path::Path;
+
+/// What the names of our scratch databases begin with.
+const SCRATCH: &str = "dunlin_scratch_";
+
+/// Loads a backup's file into an empty database.
+async fn load(
+    engine: &dyn Engine,
+    manifest: &Manifest,
+    folder: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let path = manifest.path(folder);
+    if manifest.method == Method::Own {
+        let mut session = engine
+            .open(Purpose::Tool)
+            .await
+            .map_err(|error| trouble::refused(&error, "cannot open the target"))?;
+        let loaded = rows::load(&mut *session, &path, sink).await;
+        session.close().await;
+        return loaded;
+    }
+    let raw = Temporary(folder.join(format!(".{}.restore", manifest.name)));
+    let unpack = || -> std::io::Result<()> {
+        let mut out = private_file(&raw.0)?;
+        zstd::stream::copy_decode(File::open(&path)?, &mut out)
+    };
+    unpack().map_err(|error| disk(&raw.0, &error))?;
+    engine
+        .load(&raw.0)
+        .await
+        .map_err(|error| trouble::failed(&error, "the restore failed"))
+}
+
+/// Compares a database with a manifest; gives the tables that differ.
+async fn compare(
+    engine: &dyn Engine,
+    manifest: &Manifest,
+    sink: &mut dyn Sink,
+) -> Result<Vec<String>, Failure> {
+    let wrong = |error: &DbError| trouble::refused(error, "the restored rows could not be read");
+    let mut session = engine
+        .open(Purpose::Read)
+        .await
+        .map_err(|error| wrong(&error))?;
+    let found = digest::digest(&mut *session, &Scope::default(), None, sink)
+        .await
+        .map_err(|error| wrong(&error));
+    session.close().await;
+    let found = found?;
+    let mut differ = vec![];
+    for table in &manifest.tables {
+        match found.tables.iter().find(|other| other.table == table.table) {
+            None => differ.push(format!("{}: missing", table.table)),
+            Some(other) if !other.agrees(table) => {
+                differ.push(format!(
+                    "{}: {} rows backed up, {} restored, digests differ",
+                    table.table, table.rows, other.rows
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(differ)
+}
+
+/// A name for a scratch database: whose it is can be told from it, and that nobody else's is touched.
+fn scratch_name(world: &World) -> String {
+    let run = world.run_id();
+    let tail = run.rsplit('-').next().unwrap_or_default();
+    format!("{SCRATCH}{}_{}_{tail}", host(world), std::process::id())
+}
+
+fn host(world: &World) -> String {
+    let mut hasher = dunlin_core::hash::Hasher::new();
+    hasher.part(
+        world
+            .who
+            .split('@')
+            .next_back()
+            .unwrap_or_default()
+            .as_bytes(),
+    );
+    hasher.hex()[..6].to_owned()
+}
+
+/// Drops scratch databases that killed runs of this host left behind.
+async fn sweep(world: &World) {
+    let Ok(mut session) = world.open(Purpose::Read).await else {
+        return;
+    };
+    let Some(query) = session.dialect().rows().databases() else {
+        return;
+    };
+    let rows = session.query(query, &[]).await.unwrap_or_default();
+    session.close().await;
+    let ours = format!("{SCRATCH}{}_", host(world));
+    for row in rows {
+        let Some(name) = row.first().and_then(Value::as_str) else {
+            continue;
+        };
+        let process = name
+            .strip_prefix(&ours)
+            .and_then(|rest| rest.split('_').next());
+        let dead = process.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if dead && let Ok(engine) = world.scratch(name) {
+            // Best effort: what cannot be dropped now is tried again next time.
+            let _ = engine.drop_database().await;
+        }
+    }
+}
+
+/// Verifies a backup: restored into a scratch database with a generated name, and compared. Where no such database may
+/// be made, our own backups are read again and everything else says what right is missing.
+pub async fn verify(
+    world: &World,
+    manifest: &Manifest,
+    sink: &mut dyn Sink,
+) -> Result<(Manifest, Vec<Finding>), Failure> {
+    let folder = &world.config.backup_dir;
+    manifest.check_file(folder)?;
+    sweep(world).await;
+    let name = scratch_name(world);
+    let scratch = world.scratch(&name)?;
+    let mut findings = vec![];
+    match scratch.create_database().await {
+        Ok(()) => {
+            let outcome = async {
+                load(&*scratch, manifest, folder, sink).await?;
+                compare(&*scratch, manifest, sink).await
+            };
+            let outcome = outcome.await;
+            let dropped = scratch.drop_database().await;
+            let differ = outcome.map_err(|failure| world.redact(failure))?;
+            if let Err(error) = dropped {
+                let message = format!(
+                    "the scratch database {name} could not be dropped: {}",
+                    error.message
+                );
+                findings.push(Finding::warning(
+                    "scratch-left",
+                    Place::object(name),
+                    message,
+                ));
+            }
+            if !differ.is_empty() {
+                let message = format!(
+                    "the backup {} does not hold what was backed up: {}",
+                    manifest.name,
+                    differ.join("; ")
+                );
+                return Err(
+                    Failure::new(FailureClass::Mismatch, "backup-unequal", message).hint(
+                        "do not trust this backup; make another, and look at the tool that made it",
+                    ),
+                );
+            }
+        }
+        Err(error)
+            if error.class == ErrorClass::PermissionDenied && manifest.method == Method::Own =>
+        {
+            let message = "no scratch database may be made here, so the backup was read again and not restored";
+            let finding = Finding::warning("scratch-refused", Place::default(), message);
+            findings.push(
+                finding.help(
+                    error
+                        .hint
+                        .unwrap_or_else(|| "grant the right to make databases".into()),
+                ),
+            );
+        }
+        Err(error) => {
+            return Err(world.redact(trouble::refused(
+                &error,
+                "no scratch database can be made to verify the backup",
+            )));
+        }
+    }
+    let mut verified = manifest.clone();
+    let how = if findings
+        .iter()
+        .any(|finding| finding.code == "scratch-refused")
+    {
+        "read again"
+    } else {
+        "restored and compared"
+    };
+    verified.verified = Some(format!("{} ({how})", world.clock.stamp()));
+    verified.save(folder)?;
+    Ok((verified, findings))
+}
+
+/// Restores a backup over the database. Without `replace` the database must be empty.
+pub async fn restore(
+    world: &World,
+    manifest: &Manifest,
+    folder: &Path,
+    replace: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    manifest.check_file(folder)?;
+    if world.config.protected && replace {
+        return Err(crate::admin::protected("backup restore --replace"));
+    }
+    let mut session = match world.engine.open(Purpose::Tool).await {
+        Err(error) if error.class == ErrorClass::DatabaseMissing => {
+            world
+                .engine
+                .create_database()
+                .await
+                .map_err(|error| trouble::refused(&error, "cannot make the database"))?;
+            world.open(Purpose::Tool).await?
+        }
+        Err(error) => return Err(trouble::refused(&error, "cannot open the database")),
+        Ok(session) => session,
+    };
+    let wrong = |error: &DbError| trouble::refused(error, "cannot read the catalog");
+    let there = observe::whole(&mut *session)
+        .await
+        .map_err(|error| wrong(&error))?;
+    if !there.tables.is_empty() && !replace {
+        let message = format!("the database holds {} tables already", there.tables.len());
+        return Err(Failure::refused("not-empty", message)
+            .hint("`--replace` drops them first; make a backup of them before"));
+    }
+    let held = if replace {
+        let lease =
+            crate::lease::acquire(world, &mut *session, true, sink, &mut Control::free()).await?;
+        if manifest.method != Method::Copy {
+            clear(&mut *session, manifest, &there).await?;
+        }
+        Some(lease)
+    } else {
+        None
+    };
+    session.close().await;
+    let loaded = load(&*world.engine, manifest, folder, sink).await;
+    if let Some(lease) = held {
+        lease.release().await;
+    }
+    loaded?;
+    let differ = compare(&*world.engine, manifest, sink).await?;
+    if differ.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "restored, and not as it was backed up: {}",
+        differ.join("; ")
+    );
+    Err(Failure::new(
+        FailureClass::Mismatch,
+        "backup-unequal",
+        message,
+    ))
+}
+
+/// Drops what the backup will make anew: everything, or what our own backup holds.
+async fn clear(
+    session: &mut dyn dunlin_engines::Session,
+    manifest: &Manifest,
+    there: &Catalog,
+) -> Result<(), Failure> {
+    let dialect = session.dialect();
+    let mut goes = there.clone();
+    let partial = manifest.lacks.iter().any(|lack| lack.contains("`owns`"));
+    if partial {
+        goes.tables.retain(|table| {
+            manifest
+                .tables
+                .iter()
+                .any(|held| held.table.eq_ignore_ascii_case(&table.name))
+        });
+    }
+    let mut without_keys = goes.clone();
+    without_keys
+        .tables
+        .iter_mut()
+        .for_each(|table| table.foreign_keys.clear());
+    let empty = Catalog {
+        format: there.format,
+        engine: there.engine.clone(),
+        ..Catalog::default()
+    };
+    let keys = diff(&without_keys, &goes, dialect);
+    for statement in dialect.catalog().dump_begin() {
+        session
+            .execute(statement)
+            .await
+            .map_err(|error| trouble::refused(&error, "cannot prepare"))?;
+    }
+    for difference in keys.iter().chain(&diff(&empty, &goes, dialect)) {
+        let Fix::Sql(statements) = &difference.fix else {
+            continue;
+        };
+        for sql in statements {
+            match session.execute(sql).await {
+                Err(error) if error.class != ErrorClass::ObjectMissing => {
+                    return Err(trouble::failed(
+                        &error,
+                        &format!("cannot drop {}", difference.object),
+                    ));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the oldest backups of this database beyond `keep`; gives their names.
+pub fn prune(world: &World, keep: usize) -> Result<Vec<String>, Failure> {
+    let folder = &world.config.backup_dir;
+    let database = world.engine.database();
+    let mut gone = vec![];
+    for manifest in list(folder)
+        .into_iter()
+        .filter(|manifest| manifest.database == database)
+        .skip(keep)
+    {
+        let path = manifest.path(folder);
+        // The manifest first: what is half removed is no backup any more.
+        for file in [folder.join(format!("{}.json", manifest.name)), path] {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(disk(&file, &error));
+                }
+                _ => {}
+            }
+        }
+        gone.push(manifest.name);
+    }
+    Ok(gone)
+}

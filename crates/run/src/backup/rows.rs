@@ -1,0 +1,334 @@
+//! Our own form of a backup, a zstd stream:
+//!
+//! ```text
+//! "DUNLIN-ROWS 1\n"
+//! 'C' u32 length, the catalog as JSON
+//! for each table:  'T' u32 length, its label;  for each row: 'R' and its cells;
+//! 'E'
+//! ```
+//! A cell is a tag (0 NULL, 1 bool, 2 i64, 3 u64, 4 f64, 5 f32, 6 text, 7 bytes) and its value, numbers little-endian,
+//! texts and bytes with a u32 length. Columns stand in the order of the reading that the catalog gives.
+
+use super::{LEVEL, disk, private_file};
+use crate::digest;
+use crate::trouble;
+use dunlin_core::copy::reading::{Bound, Reading};
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::schema::{Catalog, Fix, diff, render};
+use dunlin_core::value::Value;
+use dunlin_engines::{Cell, DbError, Session};
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::Path;
+
+const MAGIC: &[u8] = b"DUNLIN-ROWS 1\n";
+/// Longest text that is believed when reading: one cell of 2 GiB; more is a damaged file.
+const LENGTH_MAX: u32 = 1 << 31;
+
+fn bound_tables(
+    catalog: &Catalog,
+    shapes: &[dunlin_core::copy::reading::TableShape],
+) -> Vec<Bound> {
+    let (_, bound) = Reading::derive(shapes);
+    let held = |table: &Bound| {
+        catalog
+            .tables
+            .iter()
+            .any(|found| found.name == table.table && found.schema == table.schema)
+    };
+    let mut tables: Vec<Bound> = bound.into_iter().filter(held).collect();
+    for table in &mut tables {
+        table.columns.retain(|column| !column.shape.generated);
+    }
+    tables
+}
+
+/// Writes catalog and rows from the session's open snapshot.
+pub(super) async fn write(
+    session: &mut dyn Session,
+    catalog: &Catalog,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let wrong = |error: &DbError| trouble::refused(error, "the rows could not be read");
+    let shapes = digest::shapes(session)
+        .await
+        .map_err(|error| wrong(&error))?;
+    let tables = bound_tables(catalog, &shapes);
+    let io = |error: std::io::Error| disk(path, &error);
+    let mut out = zstd::Encoder::new(private_file(path).map_err(io)?, LEVEL).map_err(io)?;
+    out.write_all(MAGIC).map_err(io)?;
+    put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
+    let dialect = session.dialect();
+    for table in &tables {
+        put(&mut out, b'T', table.label().as_bytes()).map_err(io)?;
+        let mut source = session
+            .stream(&dialect.rows().select(table))
+            .await
+            .map_err(|error| wrong(&error))?;
+        let mut done = 0_u64;
+        while let Some(batch) = source.next().await.map_err(|error| wrong(&error))? {
+            for at in 0..batch.len() {
+                out.write_all(b"R").map_err(io)?;
+                for cell in batch.row(at) {
+                    cell_out(&mut out, cell).map_err(io)?;
+                }
+            }
+            done += batch.len() as u64;
+            sink.event(&Event::Progress {
+                what: format!("backup of {}", table.label()),
+                done,
+                total: None,
+                unit: "rows".into(),
+            });
+        }
+    }
+    out.write_all(b"E").map_err(io)?;
+    out.finish().and_then(|file| file.sync_all()).map_err(io)
+}
+
+fn put(out: &mut impl Write, tag: u8, bytes: &[u8]) -> std::io::Result<()> {
+    let length = u32::try_from(bytes.len())
+        .map_err(|_| std::io::Error::other("a value of more than 4 GiB"))?;
+    out.write_all(&[tag])?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(bytes)
+}
+
+fn cell_out(out: &mut impl Write, cell: Cell<'_>) -> std::io::Result<()> {
+    match cell {
+        Cell::Null => out.write_all(&[0]),
+        Cell::Bool(b) => out.write_all(&[1, u8::from(b)]),
+        Cell::Int(n) => out
+            .write_all(&[2])
+            .and_then(|()| out.write_all(&n.to_le_bytes())),
+        Cell::UInt(n) => out
+            .write_all(&[3])
+            .and_then(|()| out.write_all(&n.to_le_bytes())),
+        Cell::Float(f) => out
+            .write_all(&[4])
+            .and_then(|()| out.write_all(&f.to_le_bytes())),
+        Cell::Float32(f) => out
+            .write_all(&[5])
+            .and_then(|()| out.write_all(&f.to_le_bytes())),
+        Cell::Text(text) => put(out, 6, text.as_bytes()),
+        // Text that is no UTF-8 travels as the bytes that it is.
+        Cell::Bytes(bytes) | Cell::BadText(bytes) => put(out, 7, bytes),
+    }
+}
+
+struct Reader<R: Read>(R);
+
+impl<R: Read> Reader<R> {
+    fn array<const N: usize>(&mut self) -> std::io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn bytes(&mut self) -> std::io::Result<Vec<u8>> {
+        let length = u32::from_le_bytes(self.array()?);
+        if length > LENGTH_MAX {
+            return Err(std::io::Error::other("a length that no backup has"));
+        }
+        let mut bytes = vec![];
+        (&mut self.0)
+            .take(u64::from(length))
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != u64::from(length) {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(bytes)
+    }
+
+    fn text(&mut self) -> std::io::Result<String> {
+        String::from_utf8(self.bytes()?).map_err(|_| std::io::Error::other("text that is no UTF-8"))
+    }
+
+    fn cell(&mut self) -> std::io::Result<Value> {
+        Ok(match self.array::<1>()?[0] {
+            0 => Value::Null,
+            1 => Value::Bool(self.array::<1>()?[0] != 0),
+            2 => Value::Int(i64::from_le_bytes(self.array()?)),
+            3 => Value::UInt(u64::from_le_bytes(self.array()?)),
+            4 => Value::Float(f64::from_le_bytes(self.array()?)),
+            5 => Value::Float(f64::from(f32::from_le_bytes(self.array()?))),
+            6 => Value::Text(self.text()?),
+            7 => Value::Bytes(self.bytes()?),
+            _ => return Err(std::io::Error::other("a cell of no known kind")),
+        })
+    }
+}
+
+/// A value as text, for engines whose insert casts: exact for every kind.
+fn as_text(value: Value) -> Value {
+    Value::Text(match value {
+        Value::Null => return Value::Null,
+        Value::Bool(b) => b.to_string(),
+        Value::Int(n) => n.to_string(),
+        Value::UInt(n) => n.to_string(),
+        // Rust prints the shortest text that reads back as the same double.
+        Value::Float(f) if f.is_nan() => "NaN".into(),
+        Value::Float(f) if f.is_infinite() => {
+            if f > 0.0 {
+                "Infinity".into()
+            } else {
+                "-Infinity".into()
+            }
+        }
+        Value::Float(f) => format!("{f:e}"),
+        Value::Text(text) => text,
+        Value::Bytes(bytes) => {
+            let mut text = String::from("\\x");
+            for byte in bytes {
+                text.push_str(&format!("{byte:02x}"));
+            }
+            text
+        }
+    })
+}
+
+/// Brings such a backup into an empty database: tables, rows, then what would have been in the way of rows.
+pub(super) async fn load(
+    session: &mut dyn Session,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let io = |error: std::io::Error| damaged(path, &error);
+    let decoder = zstd::Decoder::new(File::open(path).map_err(io)?).map_err(io)?;
+    let mut reader = Reader(BufReader::with_capacity(1 << 18, decoder));
+    if &reader.array::<14>().map_err(io)? != MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
+        return Err(damaged(
+            path,
+            &std::io::Error::other("it does not begin as a backup does"),
+        ));
+    }
+    let json = reader.text().map_err(io)?;
+    let catalog =
+        Catalog::from_json(&json).map_err(|sentence| Failure::refused("backup-file", sentence))?;
+    let dialect = session.dialect();
+    let mut bare = catalog.clone();
+    for table in &mut bare.tables {
+        table.triggers.clear();
+        table.rules.clear();
+        if !dialect.catalog().foreign_keys_inline() {
+            table.foreign_keys.clear();
+        }
+    }
+    bare.views.clear();
+    bare.events.clear();
+    let ends = dialect.catalog().dump_end();
+    for sql in render::dump(&bare, dialect).statements {
+        if !ends.contains(&sql.as_str()) {
+            run(session, &sql).await?;
+        }
+    }
+    for sql in dialect.rows().load_begin() {
+        run(session, sql).await?;
+    }
+    load_rows(session, &catalog, &mut reader, path, sink).await?;
+    for difference in diff(&catalog, &bare, dialect) {
+        if let Fix::Sql(statements) = &difference.fix {
+            for sql in statements {
+                run(session, sql).await?;
+            }
+        }
+    }
+    for sql in ends {
+        run(session, sql).await?;
+    }
+    Ok(())
+}
+
+async fn run(session: &mut dyn Session, sql: &str) -> Result<(), Failure> {
+    let head = dunlin_core::plan::lower::head_of(sql);
+    match session.execute(sql).await {
+        Ok(_) => Ok(()),
+        // A function that tables call was made with them.
+        Err(error) if error.class == ErrorClass::ObjectExists => Ok(()),
+        Err(error) => Err(trouble::failed(
+            &error,
+            &format!("the restore stopped at `{head}`"),
+        )),
+    }
+}
+
+async fn load_rows<R: Read>(
+    session: &mut dyn Session,
+    catalog: &Catalog,
+    reader: &mut Reader<R>,
+    path: &Path,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let io = |error: std::io::Error| damaged(path, &error);
+    let wrong = |error: &DbError| trouble::failed(error, "the restore stopped at a row");
+    let shapes = digest::shapes(session)
+        .await
+        .map_err(|error| wrong(&error))?;
+    let tables = bound_tables(catalog, &shapes);
+    let dialect = session.dialect();
+    let mut current: Option<(String, usize, String, bool)> = None;
+    let mut done = 0_u64;
+    session.begin().await.map_err(|error| wrong(&error))?;
+    loop {
+        match reader.array::<1>().map_err(io)?[0] {
+            b'T' => {
+                let label = reader.text().map_err(io)?;
+                let Some(table) = tables.iter().find(|table| table.label() == label) else {
+                    return Err(damaged(
+                        path,
+                        &std::io::Error::other(format!("rows of an unknown table {label}")),
+                    ));
+                };
+                let (sql, texts) = dialect.rows().insert(table);
+                current = Some((sql, table.columns.len(), label, texts));
+            }
+            b'R' => {
+                let Some((sql, width, label, texts)) = &current else {
+                    return Err(damaged(
+                        path,
+                        &std::io::Error::other("a row before its table"),
+                    ));
+                };
+                let mut values = Vec::with_capacity(*width);
+                for _ in 0..*width {
+                    let value = reader.cell().map_err(io)?;
+                    values.push(if *texts { as_text(value) } else { value });
+                }
+                session
+                    .execute_with(sql, &values)
+                    .await
+                    .map_err(|error| wrong(&error))?;
+                done += 1;
+                if done.is_multiple_of(10_000) {
+                    session.commit().await.map_err(|error| wrong(&error))?;
+                    session.begin().await.map_err(|error| wrong(&error))?;
+                    sink.event(&Event::Progress {
+                        what: format!("restoring {label}"),
+                        done,
+                        total: None,
+                        unit: "rows".into(),
+                    });
+                }
+            }
+            b'E' => break,
+            _ => {
+                return Err(damaged(
+                    path,
+                    &std::io::Error::other("a record of no known kind"),
+                ));
+            }
+        }
+    }
+    session.commit().await.map_err(|error| wrong(&error))
+}
+
+fn damaged(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        FailureClass::Mismatch,
+        "backup-damaged",
+        format!("`{}` cannot be read: {error}", path.display()),
+    )
+    .hint("use another backup; this file is damaged")
+}
