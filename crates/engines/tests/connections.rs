@@ -236,13 +236,27 @@ for_each_engine! {
         }
     }
 
+    async fn a_missing_database_is_made_where_that_is_asked_for(engine: TestEngine) {
+        let database = engine.database();
+        let settings = Settings { create: true, ..Settings::default() };
+        let name = format!("{}_made", database.name());
+        let made = with(database.url(), settings).sibling(&name).unwrap();
+        assert!(made.describe().ends_with(&format!("/{name}")), "{}", made.describe());
+        let error = error_of(&*made, Purpose::Read).await;
+        assert_eq!(error.class, ErrorClass::DatabaseMissing, "a reader makes nothing: {error:?}");
+        made.open(Purpose::Script).await.unwrap().close().await;
+        made.open(Purpose::Read).await.unwrap().close().await;
+        made.drop_database().await.unwrap();
+        let error = error_of(&*made, Purpose::Read).await;
+        assert_eq!(error.class, ErrorClass::DatabaseMissing, "{error:?}");
+    }
+
     async fn a_tool_session_runs_one_statement_at_a_time(engine: TestEngine) {
-        if !engine.is_mysql_family() {
-            return; // PostgreSQL's simple protocol runs several as one; nothing of ours holds two.
-        }
         let database = engine.database();
         let mut reader = super::engine(database.url()).open(Purpose::Read).await.unwrap();
-        let two = "SELECT 1; SET SESSION TRANSACTION READ WRITE";
+        let two = engine.pick("",
+            "SELECT 1; SET default_transaction_read_only = off",
+            "SELECT 1; SET SESSION TRANSACTION READ WRITE");
         assert_eq!(reader.execute(two).await.unwrap_err().class, ErrorClass::Syntax);
         assert_eq!(reader.query(two, &[]).await.unwrap_err().class, ErrorClass::Syntax);
         assert!(reader.stream(two).await.map(|_| ()).is_err());

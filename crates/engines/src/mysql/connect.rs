@@ -31,6 +31,7 @@ const LEASE_WAIT: u32 = 31_536_000;
 #[derive(Debug, Clone)]
 pub struct MysqlEngine {
     url: SecretUrl,
+    shown: String,
     address: Address,
     settings: Settings,
     /// The server was asked for TLS and has none: not asked again.
@@ -50,6 +51,7 @@ impl MysqlEngine {
     pub fn new(url: &SecretUrl, settings: Settings) -> Result<Self, DbError> {
         Ok(MysqlEngine {
             url: url.clone(),
+            shown: url.to_string(),
             address: in_process(settings.base_dir.as_deref(), |around| {
                 address::parse(url, around)
             })?,
@@ -330,6 +332,10 @@ impl MysqlEngine {
     fn at(&self, database: Option<&str>) -> MysqlEngine {
         let mut other = self.clone();
         other.address.database = database.map(str::to_owned);
+        // The URL as it was written names another database.
+        let user = self.address.user.as_deref().unwrap_or_default();
+        let database = database.unwrap_or_default();
+        other.shown = format!("mysql://{user}@{}/{database}", self.place());
         other
     }
 
@@ -366,7 +372,7 @@ impl Engine for MysqlEngine {
     }
 
     fn describe(&self) -> String {
-        self.url.to_string()
+        self.shown.clone()
     }
 
     fn database(&self) -> String {
@@ -374,7 +380,17 @@ impl Engine for MysqlEngine {
     }
 
     async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
-        let mut session = self.session(purpose).await?;
+        let mut session = match self.session(purpose).await {
+            Err(error)
+                if error.class == ErrorClass::DatabaseMissing
+                    && self.settings.create
+                    && purpose != Purpose::Read =>
+            {
+                self.create_database().await?;
+                self.session(purpose).await?
+            }
+            outcome => outcome?,
+        };
         if purpose == Purpose::Script {
             for statement in &self.settings.prelude {
                 session.execute(statement).await?;

@@ -26,6 +26,7 @@ const APPLICATION: &str = "dunlin";
 #[derive(Clone)]
 pub struct PostgresEngine {
     url: SecretUrl,
+    shown: String,
     address: Address,
     settings: Settings,
     /// Made at the first use: reading the CAs takes milliseconds.
@@ -73,6 +74,7 @@ impl PostgresEngine {
         })?;
         Ok(PostgresEngine {
             url: url.clone(),
+            shown: url.to_string(),
             address,
             settings,
             connector: Arc::default(),
@@ -231,13 +233,13 @@ impl PostgresEngine {
             match tls {
                 None => {
                     let (client, connection) = config.connect_raw(wire, NoTls).await?;
-                    Ok(self.drive(client, connection, route))
+                    Ok(self.drive(client, connection, route, purpose == Purpose::Script))
                 }
                 Some((mut connector, name)) => {
                     let connect = MakeTlsConnect::<Wire>::make_tls_connect(&mut connector, &name)
                         .unwrap_or_else(|never| match never {});
                     let (client, connection) = config.connect_raw(wire, connect).await?;
-                    Ok(self.drive(client, connection, route))
+                    Ok(self.drive(client, connection, route, purpose == Purpose::Script))
                 }
             }
         };
@@ -259,6 +261,7 @@ impl PostgresEngine {
         client: Client,
         connection: tokio_postgres::Connection<S, T>,
         route: Route,
+        script: bool,
     ) -> Opened
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -271,6 +274,7 @@ impl PostgresEngine {
             route,
             end: Arc::new(OnceLock::new()),
             local_pins: None,
+            script,
         };
         let application = parameter("application_name");
         let standby = connection
@@ -435,7 +439,7 @@ impl Engine for PostgresEngine {
     }
 
     fn describe(&self) -> String {
-        self.url.to_string()
+        self.shown.clone()
     }
 
     fn database(&self) -> String {
@@ -443,22 +447,23 @@ impl Engine for PostgresEngine {
     }
 
     async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError> {
-        let mut failure = None;
-        for (host, password) in &self.address.hosts {
-            match self.connect(host, password.as_deref(), purpose).await {
-                Ok(mut session) => {
-                    if purpose == Purpose::Script {
-                        for statement in &self.settings.prelude {
-                            session.execute(statement).await?;
-                        }
-                    }
-                    return Ok(Box::new(session));
-                }
-                Err(error) => failure = Some(error),
+        let mut session = match self.session(purpose).await {
+            Err(error)
+                if error.class == ErrorClass::DatabaseMissing
+                    && self.settings.create
+                    && purpose != Purpose::Read =>
+            {
+                self.create_database().await?;
+                self.session(purpose).await?
+            }
+            outcome => outcome?,
+        };
+        if purpose == Purpose::Script {
+            for statement in &self.settings.prelude {
+                session.execute(statement).await?;
             }
         }
-        Err(failure
-            .unwrap_or_else(|| DbError::new(ErrorClass::Unreachable, "the URL names no host")))
+        Ok(Box::new(session))
     }
 
     async fn create_database(&self) -> Result<(), DbError> {
@@ -524,17 +529,36 @@ impl PostgresEngine {
     fn at(&self, database: &str) -> PostgresEngine {
         let mut other = self.clone();
         other.address.database = database.to_owned();
+        // The URL as it was written names another database.
+        let (user, place) = (
+            &self.address.user,
+            self.address.hosts.first().map(|(host, _)| place(host)),
+        );
+        other.shown = format!("postgres://{user}@{}/{database}", place.unwrap_or_default());
         other
+    }
+
+    /// A session on the first host that gives one.
+    async fn session(&self, purpose: Purpose) -> Result<PostgresSession, DbError> {
+        let mut failure = None;
+        for (host, password) in &self.address.hosts {
+            match self.connect(host, password.as_deref(), purpose).await {
+                Ok(session) => return Ok(session),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure
+            .unwrap_or_else(|| DbError::new(ErrorClass::Unreachable, "the URL names no host")))
     }
 
     /// Runs one statement in a database that every server has.
     async fn maintain(&self, sql: &str) -> Result<(), DbError> {
         let mut outcome = Ok(());
         for database in ["postgres", "template1"] {
-            match self.at(database).open(Purpose::Tool).await {
+            match self.at(database).session(Purpose::Tool).await {
                 Ok(mut session) => {
                     let done = session.execute(sql).await.map(|_| ());
-                    session.close().await;
+                    Box::new(session).close().await;
                     return done;
                 }
                 Err(error) if error.class == ErrorClass::DatabaseMissing => outcome = Err(error),

@@ -39,6 +39,8 @@ pub(super) struct Start {
     pub(super) end: Arc<OnceLock<String>>,
     /// Behind a transaction pooler: what begins each transaction and pins what the startup packet could not.
     pub(super) local_pins: Option<String>,
+    /// For people's scripts, whose statements must go as plain text.
+    pub(super) script: bool,
 }
 
 /// One PostgreSQL connection.
@@ -55,6 +57,7 @@ pub struct PostgresSession {
     /// A statement of the open transaction failed: the server will turn COMMIT into ROLLBACK without an error.
     aborted: bool,
     local_pins: Option<String>,
+    script: bool,
     /// The open transaction was begun by us for one statement, to pin its surroundings.
     own_transaction: bool,
     /// A statement was begun and its end was not seen (its future was dropped).
@@ -136,6 +139,7 @@ impl PostgresSession {
             in_transaction: false,
             aborted: false,
             local_pins: start.local_pins,
+            script: start.script,
             own_transaction: false,
             unseen: false,
         }
@@ -421,7 +425,13 @@ impl Session for PostgresSession {
     }
 
     async fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
-        self.run(sql).await
+        // Scripts are cut into statements by the splitter; any other text that could hold a second statement goes by
+        // the protocol that takes exactly one.
+        if self.script || !sql.trim_end_matches([';', ' ', '\n']).contains(';') {
+            self.run(sql).await
+        } else {
+            self.execute_with(sql, &[]).await
+        }
     }
 
     async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
