@@ -303,7 +303,7 @@ fn copy_blocks_carry_their_data() {
 const FAULTY: &[(&str, &str)] = &[
     (
         "001_a.sql",
-        "-- dunlin: requires = [\"3\", \"9\"]\n-- dunlin: descripton = \"x\"\n-- dunlin: timeout = \"5 min\"\n-- dunlin: just words\nSELECT 1;\nSELECT '\n",
+        "-- dunlin: requires = [\"3\", \"9\"]\n-- dunlin: descripton = \"x\"\n-- dunlin: timeout = \"5 min\"\n-- dunlin: just words\n-- dunlin: backup = yes\nSELECT 1;\nSELECT '\n",
     ),
     ("01_b.sql", "SELECT 1"),
     (

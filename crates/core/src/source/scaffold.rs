@@ -149,8 +149,8 @@ pub fn project(project: &str, url: Option<&str>) -> String {
 name = \"{name}\"
 
 [database.app]
-# A URL of {known}. Passwords belong into the
-# environment or into .env, which is read and never overrides the environment.
+# A URL; its scheme is one of {known}.
+# Passwords belong into the environment or into .env, which is read and never overrides the environment.
 url = \"{url}\"
 migrations = \"migrations\"
 backup = \"auto\"

@@ -37,7 +37,7 @@ pub fn shape(file: &str, text: &str, schema: &Value) -> Shaped {
         text,
         root: schema,
         out: Shaped::default(),
-        partial: !errors.is_empty(),
+        broken: errors.iter().filter_map(|error| error.span()).collect(),
     };
     for error in errors {
         let span = error.span().unwrap_or(0..0);
@@ -60,8 +60,8 @@ struct Walk<'a> {
     text: &'a str,
     root: &'a Value,
     out: Shaped,
-    /// The text has syntax errors: what is missing may only have been lost.
-    partial: bool,
+    /// Where the text has syntax errors: what is missing may only have been lost.
+    broken: Vec<Range<usize>>,
 }
 
 /// One step down a JSON pointer.
@@ -98,6 +98,12 @@ impl<'a> Walk<'a> {
         let env = env || is_env(schema);
         let span = node.span();
         self.out.places.insert(path.to_owned(), span.clone());
+        // What the parser made of broken text is not what was written; its own fault is said already.
+        let single = !matches!(node.get_ref(), DeValue::Array(_) | DeValue::Table(_));
+        let touches = |broken: &Range<usize>| broken.start <= span.end && span.start <= broken.end;
+        if single && self.broken.iter().any(touches) {
+            return None;
+        }
         if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
             let fits = branches
                 .iter()
@@ -208,7 +214,7 @@ impl<'a> Walk<'a> {
         let missing: Vec<&str> = required_keys(schema)
             .filter(|key| !table.contains_key(*key))
             .collect();
-        if !self.partial {
+        if self.broken.is_empty() {
             for key in &missing {
                 let owner = name(path);
                 self.error("missing-key", span, format!("{owner} needs `{key}`"), None);
@@ -241,7 +247,7 @@ impl<'a> Walk<'a> {
         match given.as_slice() {
             [_] => true,
             [] => {
-                if !self.partial {
+                if self.broken.is_empty() {
                     self.error(
                         "exactly-one",
                         span,
