@@ -206,8 +206,13 @@ fn write(global: &Global, name: &str, answer: &Answer) -> u8 {
             let source = |file: &str| std::fs::read_to_string(file).ok();
             eprint!("{}", render::findings::render(&shown, &source, color));
         }
-        if let Some(failure) = &answer.failure {
-            eprint!("{}", render::failure::render(failure, color));
+        match &answer.failure {
+            // A single fault of a file stands above already, with its line.
+            Some(failure) if shown.iter().any(|one| one.message == failure.message) => {
+                eprintln!("more: dunlin explain {}", failure.code);
+            }
+            Some(failure) => eprint!("{}", render::failure::render(failure, color)),
+            None => {}
         }
     }
     code

@@ -423,6 +423,37 @@ fn what_new_writes_is_read_with_nothing_but_the_hint_that_it_is_empty() {
 }
 
 #[test]
+fn large_folders_are_read_in_order_whatever_thread_read_what() {
+    let list: Vec<(String, String)> = (1..=700)
+        .map(|n| {
+            let fault = if n % 100 == 0 {
+                "-- dunlin: nope = 1\n"
+            } else {
+                ""
+            };
+            (format!("{n}_x.sql"), format!("{fault}SELECT {n};"))
+        })
+        .collect();
+    let list: Vec<(&str, &str)> = list
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let (migrations, findings) = parse(&Postgres, &list);
+    let read: Vec<String> = migrations
+        .iter()
+        .map(|migration| migration.up.statements[0].sql.to_string())
+        .collect();
+    let wanted: Vec<String> = (1..=700).map(|n| format!("SELECT {n}")).collect();
+    assert_eq!(read, wanted);
+    let files: Vec<_> = findings
+        .iter()
+        .filter_map(|finding| finding.place.file.clone())
+        .collect();
+    let wanted: Vec<String> = (1..=7).map(|n| format!("migrations/{n}00_x.sql")).collect();
+    assert_eq!(files, wanted);
+}
+
+#[test]
 fn a_large_script_of_faults_stays_readable() {
     let text = "{nope} ".repeat(100_000);
     let (_, findings) = parse(&Postgres, &[("1_a.sql", &text)]);
