@@ -195,6 +195,18 @@ fn a_prelude_is_sql_and_takes_placeholders() {
 }
 
 #[test]
+fn numbers_that_are_none_are_said() {
+    let text = "[database.app]\nbackup_keep = 99999999999999999999\n[[compare]]\nname = \"c\"\nrequire = { match_rate = nan, slower_by_at_most = 1 }\n";
+    let (_, findings) = parse_project(input(text, &[]));
+    let said: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.code == "bad-value")
+        .collect();
+    assert_eq!(said.len(), 2);
+    assert_eq!((said[0].place.line, said[1].place.line), (Some(2), Some(5)));
+}
+
+#[test]
 fn dotenv_lies_beneath_the_environment() {
     let text = "[database.app]\nurl = \"${U}\"\n";
     let dotenv = Some(b"U=sqlite:from-file.db\n".to_vec());

@@ -118,34 +118,8 @@ impl<'a> Walk<'a> {
         }
         match node.get_ref() {
             DeValue::String(text) => self.text(path, schema, text, &span, env),
-            DeValue::Integer(number) => {
-                let digits = number.as_str().replace('_', "");
-                let Ok(number) = i64::from_str_radix(&digits, number.radix()) else {
-                    self.error("bad-value", &span, format!("`{digits}` is too large"), None);
-                    return None;
-                };
-                self.bounds(path, schema, number, &span)
-                    .then(|| number.into())
-            }
-            DeValue::Float(number) => {
-                let number = number
-                    .as_str()
-                    .replace('_', "")
-                    .parse::<f64>()
-                    .ok()
-                    .filter(|number| number.is_finite());
-                match number {
-                    Some(number) => Some(number.into()),
-                    None => {
-                        self.error(
-                            "bad-value",
-                            &span,
-                            format!("`{}` is not a number that can be used", name(path)),
-                            None,
-                        );
-                        None
-                    }
-                }
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                self.number(path, schema, node.get_ref(), &span)
             }
             DeValue::Boolean(yes) => Some(Value::Bool(*yes)),
             DeValue::Datetime(instant) => Some(Value::String(instant.to_string())),
@@ -161,6 +135,35 @@ impl<'a> Walk<'a> {
             }
             DeValue::Table(table) => self.table(path, schema, table, &span, env),
         }
+    }
+
+    fn number(
+        &mut self,
+        path: &str,
+        schema: &Value,
+        node: &DeValue<'_>,
+        span: &Range<usize>,
+    ) -> Option<Value> {
+        let value = match node {
+            DeValue::Integer(number) => {
+                let digits = number.as_str().replace('_', "");
+                let Ok(number) = i64::from_str_radix(&digits, number.radix()) else {
+                    self.error("bad-value", span, format!("`{digits}` is too large"), None);
+                    return None;
+                };
+                return self
+                    .bounds(path, schema, number, span)
+                    .then(|| number.into());
+            }
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+            _ => None,
+        };
+        let value = value.filter(|number| number.is_finite()).map(Value::from);
+        if value.is_none() {
+            let message = format!("{} is not a number that can be used", name(path));
+            self.error("bad-value", span, message, None);
+        }
+        value
     }
 
     fn table(
