@@ -20,8 +20,6 @@ const FILE: &str = "dunlin.toml";
 pub struct Opened {
     /// The project.
     pub project: Project,
-    /// The project file, where there is one.
-    pub file: Option<PathBuf>,
     /// What was found while reading.
     pub findings: Vec<Finding>,
 }
@@ -74,11 +72,7 @@ pub fn open(global: &Global) -> Result<Opened, Answer> {
     if let Some(url) = &global.url {
         project.override_url(global.database.as_deref(), SecretUrl::new(url.clone()));
     }
-    Ok(Opened {
-        project,
-        file,
-        findings,
-    })
+    Ok(Opened { project, findings })
 }
 
 fn search_upwards() -> Option<PathBuf> {

@@ -11,6 +11,7 @@ use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::schema::diff::mentions;
 use dunlin_core::schema::render::{self, Dump};
 use dunlin_core::schema::{Catalog, Difference, Scope, diff};
+use dunlin_core::sql::ObjectKind;
 use dunlin_engines::{Engine, Purpose, Session};
 use std::collections::BTreeSet;
 
@@ -143,7 +144,11 @@ where
     for sql in &statements {
         // What a migration makes itself may stand among what is borrowed; and an extension may need rights that the
         // migrations do not: what is really missing shows when they run.
-        let optional = sql.starts_with("CREATE EXTENSION");
+        let class = session.dialect().classify(sql, session.lex_mode());
+        let optional = class
+            .touches
+            .iter()
+            .any(|object| object.kind == ObjectKind::Extension);
         if let Err(error) = session.execute(sql).await
             && !optional
         {

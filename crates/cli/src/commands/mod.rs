@@ -12,7 +12,6 @@ mod start;
 mod status;
 
 use crate::args::{Cli, Color, Format, Global, Verb};
-use crate::context;
 use crate::render;
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;

@@ -78,7 +78,7 @@ fn head(cursor: &mut Cursor<'_>, verb: &str, ddl: &mut Ddl) -> Option<Head> {
             }
             cursor.group();
         } else if cursor.is_any(QUALIFIERS)
-            && !(cursor.is("AGGREGATE") && !cursor.peek(1).is_some_and(|tok| tok.is("FUNCTION")))
+            && (!cursor.is("AGGREGATE") || cursor.peek(1).is_some_and(|tok| tok.is("FUNCTION")))
         {
             let data_wrapper =
                 cursor.is("FOREIGN") && cursor.peek(1).is_some_and(|tok| tok.is("DATA"));

@@ -1,3 +1,4 @@
+//! Every form of a MySQL URL, without a server.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use std::path::Path;

@@ -1,3 +1,4 @@
+//! Every form of a PostgreSQL URL, without a server.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use std::collections::HashMap;

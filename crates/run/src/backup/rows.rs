@@ -22,7 +22,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
-const MAGIC: &[u8] = b"DUNLIN-ROWS 1\n";
+const MAGIC: &[u8; 14] = b"DUNLIN-ROWS 1\n";
 /// Longest text that is believed when reading: one cell of 2 GiB; more is a damaged file.
 const LENGTH_MAX: u32 = 1 << 31;
 
@@ -198,7 +198,7 @@ pub(super) async fn load(
     let io = |error: std::io::Error| damaged(path, &error);
     let decoder = zstd::Decoder::new(File::open(path).map_err(io)?).map_err(io)?;
     let mut reader = Reader(BufReader::with_capacity(1 << 18, decoder));
-    if &reader.array::<14>().map_err(io)? != MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
+    if reader.array::<14>().map_err(io)? != *MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
         return Err(damaged(
             path,
             &std::io::Error::other("it does not begin as a backup does"),

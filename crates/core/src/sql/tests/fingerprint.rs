@@ -1,3 +1,5 @@
+//! Fingerprints: what counts as a change of meaning and what does not.
+
 use super::{mysql, postgres, sqlite};
 use crate::sql::{LexRules, fingerprint};
 use proptest::prelude::*;

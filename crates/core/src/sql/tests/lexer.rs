@@ -1,3 +1,5 @@
+//! The lexer: every kind of token in every dialect, and nothing lost.
+
 use super::{mysql, mysql_mode, postgres, sqlite};
 use crate::sql::{LexMode, LexRules, TokenKind, lex};
 use proptest::prelude::*;

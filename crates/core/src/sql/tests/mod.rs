@@ -1,4 +1,5 @@
-//! What the lexer, the splitter, the fingerprints and the placeholders promise, in every dialect.
+//! What the lexer, the splitter, the fingerprints and the substitution promise, in every dialect.
+
 #![allow(clippy::unwrap_used)]
 
 mod fingerprint;

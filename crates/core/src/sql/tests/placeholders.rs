@@ -1,3 +1,5 @@
+//! Placeholders: where they are replaced and where they are left alone.
+
 use super::{mysql, postgres, sqlite};
 use crate::sql::substitute;
 use std::collections::BTreeMap;

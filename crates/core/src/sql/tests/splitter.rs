@@ -1,3 +1,5 @@
+//! The splitter: statements, bodies, delimiters, COPY blocks; the pieces joined are the file.
+
 use super::{mysql, postgres, sqlite, statements};
 use crate::sql::{PieceKind, split};
 
