@@ -13,6 +13,7 @@ use dunlin_core::value::Value;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Who holds the lease, as the lease itself says.
@@ -24,8 +25,22 @@ pub struct Holder {
     pub since: String,
     /// How old the last sign of life is, by the clock of the database's side.
     pub beat_age: Duration,
+    /// The session that holds the lock, as the server numbers it; empty where nobody does or it is a file.
+    pub session: String,
     /// Whether the lock is really held now: a row without a lock is what a dead holder left behind.
     pub held: bool,
+}
+
+/// After how long without a beat a holder whose session still stands counts as stopped. Tests shorten it by
+/// `DUNLIN_TEST_LEASE_TTL_MS`; nothing else reads that variable.
+pub fn ttl() -> Duration {
+    static TTL: OnceLock<Duration> = OnceLock::new();
+    *TTL.get_or_init(|| {
+        std::env::var("DUNLIN_TEST_LEASE_TTL_MS")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map_or(dunlin_core::limits::LEASE_TTL, Duration::from_millis)
+    })
 }
 
 /// What a try to take the work lock gave.
@@ -108,12 +123,13 @@ async fn read_holder(session: &mut dyn Session, sql: &LeaseSql) -> Result<Option
         .and_then(Value::as_i64)
         .and_then(|ms| u64::try_from(ms).ok())
         .unwrap_or(0);
-    let held = holder_of(session, sql, "lease").await?.is_some();
+    let holder = holder_of(session, sql, "lease").await?;
     Ok(Some(Holder {
         who: text(0),
         since: text(1),
         beat_age: Duration::from_millis(age),
-        held,
+        held: holder.is_some(),
+        session: holder.unwrap_or_default(),
     }))
 }
 
@@ -320,6 +336,7 @@ impl FileLock {
             since: since.to_owned(),
             beat_age: age,
             held: true,
+            session: String::new(),
         })
     }
 
@@ -359,6 +376,10 @@ impl LeaseLock for FileLock {
             // Set aside, or removed, between opening and locking: not the lock any more.
             Ok(()) if !self.is_current(&file) => Ok(false),
             Ok(()) => {
+                // What a dead holder left here must not be taken for ours: its last beat may be long ago.
+                file.set_len(0)
+                    .and_then(|()| file.set_modified(std::time::SystemTime::now()))
+                    .map_err(|error| self.error(&error))?;
                 self.file = Some(file);
                 Ok(true)
             }
@@ -424,9 +445,9 @@ impl LeaseLock for FileLock {
         if guard.try_lock().is_err() {
             return Ok(());
         }
-        let still = self.look().is_some_and(|holder| {
-            holder.held && (force || holder.beat_age > dunlin_core::limits::LEASE_TTL)
-        });
+        let still = self
+            .look()
+            .is_some_and(|holder| holder.held && (force || holder.beat_age > ttl()));
         if still {
             std::fs::remove_file(&self.path).map_err(|error| self.error(&error))?;
         }

@@ -177,8 +177,8 @@ impl<'w> Amend<'w> {
         sink: &mut dyn Sink,
         mut control: Control,
     ) -> Result<Self, Failure> {
-        let mut work = world.open(Purpose::Script).await?;
-        let lease = lease::acquire(world, &mut *work, wait, sink, &mut control).await?;
+        let (lease, mut work) =
+            lease::acquire(world, Purpose::Script, wait, sink, &mut control).await?;
         let pen = Pen {
             run: world.run_id(),
             token: lease.token,

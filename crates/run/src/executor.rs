@@ -153,7 +153,44 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// A lost lease is told apart: another runner took it, or the server went away and the lease's connection with it.
+    async fn say_how_the_lease_was_lost(&self, failure: &mut Failure) {
+        if !self.lease.is_lost() || !["lease-lost", "connection-lost"].contains(&failure.code) {
+            return;
+        }
+        let found = if self.is_succeeded().await {
+            journal_store::fenced()
+        } else {
+            let message = "the connection that held the lease was lost, so this runner stopped";
+            Failure::new(FailureClass::Failed, "connection-lost", message)
+                .hint("run the same command again: it finds out what was done and goes on")
+        };
+        if failure.code != found.code {
+            failure.code = found.code;
+            failure.class = found.class;
+            failure.message = format!("{}; {}", found.message, failure.message);
+            failure.hints = found.hints;
+        }
+    }
+
+    /// Whether the fence was raised by somebody else, as a new session sees it.
+    async fn is_succeeded(&self) -> bool {
+        let look = async {
+            let mut session = self.world.engine.open(Purpose::Read).await.ok()?;
+            let rows = session.query(&self.world.sql.fence_read, &[]).await.ok()?;
+            rows.first()?.first()?.as_i64()
+        };
+        let found = tokio::time::timeout(Duration::from_secs(5), look).await;
+        found
+            .ok()
+            .flatten()
+            .is_some_and(|token| token > self.pen.token)
+    }
+
     async fn finish(&mut self, report: &mut RunReport, what: &str, started: Instant) {
+        if let Some(failure) = &mut report.failure {
+            self.say_how_the_lease_was_lost(failure).await;
+        }
         let outcome = report
             .failure
             .as_ref()
@@ -185,7 +222,7 @@ impl Runner<'_> {
                     Err(error) => Some(error),
                 };
             }
-        } else if !fenced {
+        } else if !fenced && !self.lease.is_lost() {
             wrong = self.flush().await.err();
         }
         if let (Some(error), None) = (wrong, &report.failure) {

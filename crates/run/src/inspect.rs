@@ -197,8 +197,7 @@ pub async fn drop_all(
         )
         .hint("say what is ours (`owns = [\"shop_*\"]`), or mean it: `--everything`"));
     }
-    let mut work = world.open(Purpose::Tool).await?;
-    let held = lease::acquire(world, &mut *work, wait, sink, &mut control).await?;
+    let (held, mut work) = lease::acquire(world, Purpose::Tool, wait, sink, &mut control).await?;
     let pen = Pen {
         run: world.run_id(),
         token: held.token,

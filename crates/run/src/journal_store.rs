@@ -41,23 +41,15 @@ pub async fn blocks(
     Ok(journal::fold::blocks(&records, flight.began_id))
 }
 
-/// Makes the journal's tables where they are missing.
-pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, Failure> {
-    let wrong =
-        |error: &DbError| world.redact(trouble::refused(error, "cannot make the journal's tables"));
-    if let Some(token) = fence(world, session).await.map_err(|error| wrong(&error))? {
+/// Makes the journal's tables where they are missing. Gives the fence's token.
+pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, DbError> {
+    if let Some(token) = fence(world, session).await? {
         return Ok(token);
     }
     for statement in &world.sql.create {
-        session
-            .execute(statement)
-            .await
-            .map_err(|error| wrong(&error))?;
+        session.execute(statement).await?;
     }
-    let rows = session
-        .query(&world.sql.identity, &[])
-        .await
-        .map_err(|error| wrong(&error))?;
+    let rows = session.query(&world.sql.identity, &[]).await?;
     let identity = rows
         .first()
         .and_then(|row| row.first())
@@ -65,17 +57,12 @@ pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, Fai
         .unwrap_or_default()
         .to_owned();
     let params = [journal::FORMAT.into(), identity.into()];
-    session
-        .execute_with(&world.sql.fence_init, &params)
-        .await
-        .map_err(|error| wrong(&error))?;
-    fence(world, session)
-        .await
-        .map_err(|error| wrong(&error))?
-        .ok_or_else(|| {
-            Failure::refused("journal-damaged", "the journal's fence could not be made")
-                .hint("`dunlin support -o FILE` for a report")
-        })
+    // Last: a journal without its fence's row counts as not made yet.
+    session.execute_with(&world.sql.fence_init, &params).await?;
+    fence(world, session).await?.ok_or_else(|| {
+        let message = "the journal's fence could not be made";
+        DbError::new(ErrorClass::Other, message)
+    })
 }
 
 async fn fence(world: &World, session: &mut dyn Session) -> Result<Option<i64>, DbError> {

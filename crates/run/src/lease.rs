@@ -8,7 +8,7 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::limits;
 use dunlin_engines::lease::{LeaseLock, Work};
-use dunlin_engines::{Cancel, Session};
+use dunlin_engines::{Cancel, DbError, Purpose, Session};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
@@ -26,7 +26,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Whether another runner has taken it.
+    /// Whether another runner has taken it, or the connection that held it is gone.
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
     }
@@ -46,49 +46,133 @@ impl Lease {
 /// How often a waiter says whom it waits for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// Takes the lease for the session that will write. `wait`: wait for another runner, else leave with "locked".
+/// How long a holder must be seen without a sign of life before its place is taken, however old its last beat is: who
+/// has taken the lock a moment ago may not have come to write that down.
+const STOPPED_FOR: Duration = Duration::from_secs(3);
+
+/// Takes the lease, and opens the session that will write. `wait`: wait for another runner, else leave with "locked".
+/// A waiter has one connection and no more.
 pub async fn acquire(
     world: &World,
-    work: &mut dyn Session,
+    purpose: Purpose,
     wait: bool,
     sink: &mut dyn Sink,
     control: &mut Control,
-) -> Result<Lease, Failure> {
-    let refused = |error: &dunlin_engines::DbError| {
-        world.redact(trouble::refused(error, "cannot take the lease"))
-    };
+) -> Result<(Lease, Box<dyn Session>), Failure> {
+    let refused = |error: &DbError| world.redact(trouble::refused(error, "cannot take the lease"));
     let mut lock = dunlin_engines::lease::lock(&*world.engine, &world.names)
         .await
         .map_err(|error| refused(&error))?;
-    take(world, &mut *lock, wait, sink, control).await?;
-    succeed(world, &mut *lock, work, sink, control).await?;
-    let old = journal_store::ensure(world, work).await?;
-    let token = old + 1;
-    let raised = work
-        .execute_with(&world.sql.fence_raise, &[token.into(), old.into()])
-        .await;
-    match raised {
-        Ok(1) => {}
-        Ok(_) => {
-            return Err(locked(
-                "another runner took the lease at the same moment",
-                None,
-            ));
-        }
-        Err(error) if matches!(error.class, ErrorClass::Busy | ErrorClass::LockTimeout) => {
-            return Err(locked(
-                "another writer holds the database and does not let go",
-                None,
-            ));
-        }
-        Err(error) => return Err(refused(&error)),
-    }
+    let mut waiting = Waiting::new(wait);
+    take(world, &mut *lock, &mut waiting, sink, control).await?;
     let who = format!("{} (process {})", world.who, std::process::id());
-    lock.announce(token, &who, &world.clock.stamp())
+    let since = world.clock.stamp();
+    match lock.announce(NO_TOKEN, &who, &since).await {
+        // The first runner ever has nowhere to write it down yet.
+        Err(error) if error.class == ErrorClass::ObjectMissing => {}
+        outcome => outcome.map_err(|error| refused(&error))?,
+    }
+    let mut work = world.open(purpose).await?;
+    succeed(world, &mut *lock, &mut *work, sink, control).await?;
+    let token = raise(world, &mut *lock, &mut *work, &mut waiting, sink, control).await?;
+    lock.announce(token, &who, &since)
         .await
         .map_err(|error| refused(&error))?;
     sink.event(&Event::LeaseTaken { token });
-    Ok(keep(lock, token, work.canceller()))
+    Ok((keep(lock, token, work.canceller()), work))
+}
+
+/// Under which a holder beats before it has a token.
+const NO_TOKEN: i64 = 0;
+
+/// Makes the journal where it is missing, and raises the fence: whoever held the lease before writes nothing more.
+async fn raise(
+    world: &World,
+    lock: &mut dyn LeaseLock,
+    work: &mut dyn Session,
+    waiting: &mut Waiting,
+    sink: &mut dyn Sink,
+    control: &mut Control,
+) -> Result<i64, Failure> {
+    loop {
+        let raised = match journal_store::ensure(world, work).await {
+            Ok(old) => work
+                .execute_with(&world.sql.fence_raise, &[(old + 1).into(), old.into()])
+                .await
+                .map(|rows| (rows == 1).then_some(old + 1)),
+            Err(error) => Err(error),
+        };
+        match raised {
+            Ok(Some(token)) => return Ok(token),
+            Ok(None) => {
+                let message = "another runner took the lease at the same moment";
+                return Err(locked(message, None));
+            }
+            // A file has one writer at a time, and this one is no runner of ours, or a runner that was stopped.
+            Err(error) if matches!(error.class, ErrorClass::Busy | ErrorClass::LockTimeout) => {
+                let message = "another writer holds the database and does not let go";
+                waiting.may_go_on(message, None)?;
+                waiting.pause("another writer", sink, control).await?;
+                let _ = lock.beat(NO_TOKEN).await;
+            }
+            Err(error) => {
+                return Err(
+                    world.redact(trouble::refused(&error, "cannot make the journal's tables"))
+                );
+            }
+        }
+    }
+}
+
+/// How a runner waits for another.
+struct Waiting {
+    wait: bool,
+    since: Instant,
+    said: Option<Instant>,
+}
+
+impl Waiting {
+    fn new(wait: bool) -> Self {
+        Waiting {
+            wait,
+            since: Instant::now(),
+            said: None,
+        }
+    }
+
+    fn may_go_on(&self, message: &str, holder: Option<&str>) -> Result<(), Failure> {
+        if self.wait {
+            Ok(())
+        } else {
+            Err(locked(message, holder))
+        }
+    }
+
+    /// Says now and then whom it waits for, and waits a moment.
+    async fn pause(
+        &mut self,
+        holder: &str,
+        sink: &mut dyn Sink,
+        control: &mut Control,
+    ) -> Result<(), Failure> {
+        if self.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            let waited_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            sink.event(&Event::LeaseWaiting {
+                holder: holder.to_owned(),
+                waited_ms,
+            });
+            self.said = Some(Instant::now());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(limits::LEASE_POLL) => Ok(()),
+            () = control.until(Stop::Soon) => Err(interrupted()),
+        }
+    }
+}
+
+fn interrupted() -> Failure {
+    let message = "interrupted while waiting; nothing was touched";
+    Failure::new(FailureClass::Interrupted, "interrupted", message)
 }
 
 fn locked(message: &str, holder: Option<&str>) -> Failure {
@@ -103,15 +187,13 @@ fn locked(message: &str, holder: Option<&str>) -> Failure {
 async fn take(
     world: &World,
     lock: &mut dyn LeaseLock,
-    wait: bool,
+    waiting: &mut Waiting,
     sink: &mut dyn Sink,
     control: &mut Control,
 ) -> Result<(), Failure> {
-    let refused = |error: &dunlin_engines::DbError| {
-        world.redact(trouble::refused(error, "cannot take the lease"))
-    };
-    let started = Instant::now();
-    let mut said: Option<Instant> = None;
+    let refused = |error: &DbError| world.redact(trouble::refused(error, "cannot take the lease"));
+    // The session whose last beat is too old, and since when it is watched.
+    let mut stopped: Option<(String, Instant)> = None;
     loop {
         if lock.try_take().await.map_err(|error| refused(&error))? {
             return Ok(());
@@ -121,38 +203,37 @@ async fn take(
             || "a runner that has not said its name yet".to_owned(),
             |holder| format!("{}, since {}", holder.who, holder.since),
         );
-        if holder
-            .as_ref()
-            .is_some_and(|holder| holder.held && holder.beat_age > limits::LEASE_TTL)
-        {
-            // It holds the lock and gives no sign of life: stopped, or cut off. Its place is taken.
-            lock.break_stopped(false).await.map_err(|error| {
-                locked(
-                    &format!(
-                        "the holder has stopped, and ending its session needs a right ({})",
-                        error.message
-                    ),
-                    Some(&shown),
-                )
-            })?;
-        } else if !wait {
-            return Err(locked("another runner is at work", Some(&shown)));
-        }
-        if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            sink.event(&Event::LeaseWaiting {
-                holder: shown,
-                waited_ms,
-            });
-            said = Some(Instant::now());
-        }
-        tokio::select! {
-            () = tokio::time::sleep(limits::LEASE_POLL) => {}
-            () = control.until(Stop::Soon) => {
-                return Err(Failure::new(FailureClass::Interrupted, "interrupted", "interrupted while waiting; nothing was touched"));
+        let ttl = dunlin_engines::lease::ttl();
+        stopped = match (holder, stopped) {
+            (Some(holder), before) if holder.held && holder.beat_age > ttl => match before {
+                Some((session, since)) if session == holder.session => Some((session, since)),
+                _ => Some((holder.session, Instant::now())),
+            },
+            _ => None,
+        };
+        match &stopped {
+            Some((_, since)) if since.elapsed() > STOPPED_FOR.min(ttl) => {
+                // It holds the lock and gives no sign of life: stopped, or cut off. Its place is taken.
+                lock.break_stopped(false)
+                    .await
+                    .map_err(|error| may_not_break(&error, &shown))?;
+                stopped = None;
             }
+            Some(_) => {}
+            None => waiting.may_go_on("another runner is at work", Some(&shown))?,
         }
+        waiting.pause(&shown, sink, control).await?;
     }
+}
+
+fn may_not_break(error: &DbError, holder: &str) -> Failure {
+    let message = format!(
+        "the holder has stopped, and ending its session needs a right ({})",
+        error.message
+    );
+    let mut failure = locked(&message, Some(holder));
+    failure.hints.extend(error.hint.clone());
+    failure
 }
 
 /// Makes sure that no session of a predecessor is left: only then may anything be probed.
@@ -187,14 +268,14 @@ async fn succeed(
             }
             Work::Ending(_) => {}
         }
+        // Others must not take this for a holder that has stopped. Where the journal is new there is nothing to beat.
+        let _ = lock.beat(NO_TOKEN).await;
         if started.elapsed() > limits::END_SESSION_PATIENCE {
             return Err(locked("the session of a dead runner does not end", None));
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            () = control.until(Stop::Soon) => {
-                return Err(Failure::new(FailureClass::Interrupted, "interrupted", "interrupted while waiting; nothing was touched"));
-            }
+            () = control.until(Stop::Soon) => return Err(interrupted()),
         }
     }
 }

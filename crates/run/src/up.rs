@@ -137,10 +137,9 @@ async fn try_run(
     report.findings.append(&mut found);
     select::verdict(&report.findings)?;
 
-    let mut work = world.open(Purpose::Script).await?;
-    let lease = lease::acquire(
+    let (lease, work) = lease::acquire(
         world,
-        &mut *work,
+        Purpose::Script,
         options.wait_for_lease,
         sink,
         &mut control,

@@ -242,7 +242,8 @@ impl MysqlEngine {
             pins.push(format!("sql_mode = '{STRICT}'"));
             pins.push("autocommit = 1".into());
         }
-        if purpose == Purpose::Lease {
+        // The session that writes is idle while a backup is made or a person is asked.
+        if matches!(purpose, Purpose::Lease | Purpose::Script) {
             pins.push(format!("wait_timeout = {LEASE_WAIT}"));
         }
         match &self.address.collation {
