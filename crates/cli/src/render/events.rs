@@ -5,7 +5,7 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::redact::Redactor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{IsTerminal, LineWriter, Write};
 use std::time::{Duration, Instant};
 
 /// Shows a run.
@@ -59,7 +59,8 @@ impl Screen {
         if target == "-" {
             return Ok(Box::new(std::io::stdout()));
         }
-        Ok(Box::new(BufWriter::new(File::create(target)?)))
+        // By the line: who follows the file sees each event as it happens, and a killed run has told all it knew.
+        Ok(Box::new(LineWriter::new(File::create(target)?)))
     }
 
     /// Clears the bar: what follows is the answer.
