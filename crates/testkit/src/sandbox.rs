@@ -136,6 +136,7 @@ impl Sandbox {
     ///
     /// # Panics
     /// Where it cannot be started or does not end.
+    #[must_use = "a command whose outcome nobody looks at proves nothing"]
     pub fn dunlin<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
         self.spawn(args).wait()
     }
@@ -219,6 +220,7 @@ impl Running {
     ///
     /// # Panics
     /// Where it does not within five minutes.
+    #[must_use = "a command whose outcome nobody looks at proves nothing"]
     pub fn wait(mut self) -> Ran {
         let started = Instant::now();
         let mut nap = Duration::from_millis(1);
@@ -261,7 +263,6 @@ impl Drop for Running {
 }
 
 /// What a command did.
-#[must_use = "a command whose outcome nobody looks at proves nothing"]
 #[derive(Debug, Clone)]
 pub struct Ran {
     /// The exit code; `None` where a signal ended it.
