@@ -240,8 +240,11 @@ pub async fn restore(
             .hint("`--replace` drops them first; make a backup of them before"));
     }
     let held = if replace {
-        let lease =
-            crate::lease::acquire(world, &mut *session, true, sink, &mut Control::free()).await?;
+        let (lease, work) =
+            crate::lease::acquire(world, Purpose::Tool, true, sink, &mut Control::free()).await?;
+        // Under the lease the session that holds the work lock is the one that writes.
+        let old = std::mem::replace(&mut session, work);
+        old.close().await;
         if manifest.method != Method::Copy {
             clear(&mut *session, manifest, &there).await?;
         }
