@@ -104,10 +104,14 @@ fn point_07_killed_half_way_it_resumes_and_nothing_runs_twice(kind: Kind) {
         kill_until_done(&shop, &["up", "--to", "001"], usual * round / 8);
         shop.database.run(CUSTOMERS);
         kill_until_done(&shop, &["up", "--no-backup"], usual * round / 8);
-        assert!(
-            shop.picture() == wanted,
-            "round {round} ended otherwise than an undisturbed run"
-        );
+        let picture = shop.picture();
+        for (line, (found, wanted)) in picture.iter().zip(&wanted).enumerate() {
+            assert_eq!(
+                found, wanted,
+                "round {round}, part {line}: otherwise than an undisturbed run"
+            );
+        }
+        assert_eq!(picture.len(), wanted.len(), "round {round}");
     }
 }
 
