@@ -77,6 +77,9 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn param(&self, n: usize) -> String;
     /// What a statement is. `sql` is one statement without its delimiter.
     fn classify(&self, sql: &str, mode: &LexMode) -> StatementClass;
+    /// The statement as it is sent, where it must say more than its author did: an index that is built outside of a
+    /// transaction needs a name by which an interrupted build is found. `None`: as it stands.
+    fn completed(&self, sql: &str) -> Option<String>;
     /// What kind of trouble a native code (SQLSTATE, errno, result code) and message are.
     fn error_class(&self, code: &str, message: &str) -> ErrorClass;
     /// What to do about an error, where more than the class can be said.

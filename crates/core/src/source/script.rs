@@ -145,7 +145,10 @@ impl Reader<'_> {
             let mut statement = Statement {
                 line: lines.of(span.start),
                 span: span.clone(),
-                sql: Arc::from(&text[code]),
+                sql: match self.dialect.completed(&text[code.clone()]) {
+                    Some(completed) => Arc::from(completed),
+                    None => Arc::from(&text[code]),
+                },
                 copy_data: data.map(|data| Arc::from(&text[data])),
                 probe: None,
                 rerunnable: false,

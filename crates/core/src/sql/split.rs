@@ -31,6 +31,23 @@ pub fn split(text: &str, rules: &LexRules) -> (Vec<Piece>, Vec<Fault>) {
     (splitter.pieces, faults)
 }
 
+/// Commands of psql that change only what a person sees, or what psql does about errors: left out without a word.
+const FOR_THE_EYE: &[&str] = &[
+    "echo",
+    "qecho",
+    "warn",
+    "pset",
+    "timing",
+    "x",
+    "t",
+    "a",
+    "set",
+    "unset",
+    "restrict",
+    "unrestrict",
+    "encoding",
+];
+
 #[derive(Debug)]
 struct Splitter<'a> {
     text: &'a str,
@@ -115,7 +132,20 @@ impl Splitter<'_> {
             Some(code) => self.piece(span.start, PieceKind::Statement(code)),
             None => self.piece(span.start, PieceKind::Blank),
         }
-        let trimmed = self.text[span.clone()].trim_end().len();
+        let text = self.text[span.clone()].trim_end();
+        let trimmed = text.len();
+        if let Some(command) = text.strip_prefix('\\') {
+            let name = command.split_ascii_whitespace().next().unwrap_or_default();
+            if !FOR_THE_EYE.contains(&name) {
+                self.faults.push(Fault {
+                    span: span.start..span.start + 1 + name.len(),
+                    code: "client-command",
+                    message: format!(
+                        "`\\{name}` is a command of psql, which no server understands."
+                    ),
+                });
+            }
+        }
         self.piece(
             span.end,
             PieceKind::Client(span.start..span.start + trimmed),

@@ -78,6 +78,15 @@ pub fn is_transaction_control(sql: &str, rules: &LexRules) -> bool {
         return true;
     }
     let words = words(sql, rules);
+    // Where a client command sets the delimiter, LOCK TABLES ends the transaction and shuts every other table out,
+    // the journal's too. Elsewhere it is a lock like any other, gone with its transaction.
+    let first = words.first().map_or("", String::as_str);
+    let tables = words
+        .get(1)
+        .is_some_and(|word| word == "TABLES" || word == "TABLE");
+    if rules.delimiter_command && matches!(first, "LOCK" | "UNLOCK") && tables {
+        return true;
+    }
     let single = ["COMMIT", "ROLLBACK", "ABORT", "SAVEPOINT", "XA"];
     words
         .first()

@@ -47,6 +47,9 @@ impl Dialect for SimDialect {
         }
         class
     }
+    fn completed(&self, sql: &str) -> Option<String> {
+        Sqlite.completed(sql)
+    }
     fn error_class(&self, code: &str, message: &str) -> ErrorClass {
         Sqlite.error_class(code, message)
     }

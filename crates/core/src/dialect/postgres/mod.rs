@@ -17,8 +17,6 @@ pub mod rows;
 mod tests;
 pub mod types;
 
-pub use concurrent::name_concurrent_index;
-
 use super::{Caps, Dialect, Guard, JournalNames, JournalSql, LeaseSql, RowsDialect};
 use crate::facts::TableSize;
 use crate::failure::ErrorClass;
@@ -50,6 +48,9 @@ impl Dialect for Postgres {
     }
     fn classify(&self, sql: &str, mode: &LexMode) -> StatementClass {
         lex::classify(sql, mode)
+    }
+    fn completed(&self, sql: &str) -> Option<String> {
+        concurrent::name_concurrent_index(sql)
     }
     fn error_class(&self, code: &str, message: &str) -> ErrorClass {
         errors::class(code, message)

@@ -48,6 +48,9 @@ impl Dialect for Sqlite {
     fn classify(&self, sql: &str, mode: &LexMode) -> StatementClass {
         lex::classify(sql, mode)
     }
+    fn completed(&self, _sql: &str) -> Option<String> {
+        None
+    }
     fn error_class(&self, code: &str, message: &str) -> ErrorClass {
         errors::class(code, message)
     }

@@ -144,8 +144,19 @@ fn bodies_of_postgres() {
 
 #[test]
 fn copy_blocks_and_meta_commands() {
+    let meta = |text: &str| {
+        split(text, &postgres())
+            .1
+            .iter()
+            .map(|fault| fault.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        meta("\\i other.sql\nSELECT 1 \\gset\n\\timing\n"),
+        ["client-command"; 2]
+    );
     let text = "\\set ON_ERROR_STOP on\nCOPY public.t (a, b) FROM stdin;\n1\tit's; -- \n2\t\\N\n\\.\n\nSELECT 1;\n\
-                COPY u FROM STDIN WITH (FORMAT csv);\r\n\\.\r\nSELECT 2 \\gset\nCOPY t TO stdout;\nSELECT 3;";
+                COPY u FROM STDIN WITH (FORMAT csv);\r\n\\.\r\nSELECT 2 \\t\nCOPY t TO stdout;\nSELECT 3;";
     assert_eq!(
         statements(text, &postgres()),
         [
