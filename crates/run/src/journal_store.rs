@@ -4,11 +4,30 @@ use crate::trouble;
 use crate::world::World;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::{self, History, InFlight, OpenBlock, Record, Writing};
+use dunlin_core::limits;
+use dunlin_core::value::Row;
 use dunlin_engines::{DbError, Session};
+
+/// Reads, and reads again where the server ended the query to resolve a deadlock (another runner may be making the
+/// journal's tables at this very moment): a read outside of a transaction may be repeated.
+async fn read_again(session: &mut dyn Session, sql: &str) -> Result<Vec<Row>, DbError> {
+    let mut pause = limits::RETRY_PAUSE_FIRST;
+    let mut tries = 0;
+    loop {
+        match session.query(sql, &[]).await {
+            Err(error) if !session.in_transaction() && tries < error.class.retries() => {
+                tries += 1;
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
+}
 
 /// Reads the journal. No journal is an empty history; a journal of a later format is refused.
 pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, Failure> {
-    let rows = match session.query(&world.sql.read, &[]).await {
+    let rows = match read_again(session, &world.sql.read).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(History::default()),
         Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
         Ok(rows) => rows,
@@ -125,7 +144,7 @@ pub fn fenced() -> Failure {
 /// The newest records, one line each, oldest first; for a bug report.
 pub async fn tail(world: &World, count: usize) -> Result<Vec<String>, Failure> {
     let mut session = world.open(dunlin_engines::Purpose::Read).await?;
-    let rows = match session.query(&world.sql.read, &[]).await {
+    let rows = match read_again(&mut *session, &world.sql.read).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => vec![],
         Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
         Ok(rows) => rows,
