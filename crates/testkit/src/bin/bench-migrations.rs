@@ -1,7 +1,7 @@
 //! `cargo x bench migrations`: 1,000 small migrations on each engine, beside the floor (the same statements and one
 //! commit for each through the bare driver) and the peers that are installed, all in the same run.
 //!
-//! Environment: `DUNLIN_BIN` (the release binary), `DUNLIN_BENCH_COUNT` (default 1,000), `DUNLIN_BENCH_RUNS`
+//! Environment: `DUNLIN_BIN` (default: the binary beside this program), `DUNLIN_BENCH_COUNT` (default 1,000), `DUNLIN_BENCH_RUNS`
 //! (default 3). Peers are taken where they are on PATH: `sqlx`, `refinery`, `dbmate`, `liquibase`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
@@ -244,14 +244,19 @@ impl Bench {
             .iter()
             .map(|taken| taken.memory_mb)
             .fold(0.0, f64::max);
-        let row = format!("| {name} | {what} | {wall:.3} | {ratio} | {cpu:.2} | {memory:.0} |");
+        let client = if cpu.is_nan() {
+            " | ".to_owned()
+        } else {
+            format!("{cpu:.2} | {memory:.0}")
+        };
+        let row = format!("| {name} | {what} | {wall:.3} | {ratio} | {client} |");
         println!("{row}");
         let _ = writeln!(self.report, "{row}");
     }
 
     fn engine(&mut self, engine: TestEngine) {
         let statements: Vec<String> = (1..=self.count).map(|n| statement(engine, n)).collect();
-        let label = format!("{engine:?}").to_lowercase();
+        let label = engine.name().to_owned();
         let floors: Vec<f64> = (0..self.runs).map(|_| floor(engine, &statements)).collect();
         let floor = median(floors.clone());
         let as_taken: Vec<Taken> = floors
@@ -300,6 +305,10 @@ impl Bench {
         let (mut up, mut nothing, mut status) = (vec![], vec![], vec![]);
         for _ in 0..self.runs {
             let database = engine.database();
+            if let Some(file) = database.file() {
+                // An empty file is an empty database; making it is no part of what is measured.
+                std::fs::File::create(file).unwrap();
+            }
             up.push(run("up", database.url()));
             for _ in 0..5 {
                 nothing.push(run("up", database.url()));
@@ -353,9 +362,11 @@ fn main() {
             .and_then(|text| text.parse().ok())
             .unwrap_or(default)
     };
+    let beside = std::env::current_exe().map(|path| path.with_file_name("dunlin"));
     let dunlin = std::env::var_os("DUNLIN_BIN")
         .map(PathBuf::from)
-        .expect("DUNLIN_BIN names the release binary");
+        .or(beside.ok())
+        .expect("where the binary is");
     let mut bench = Bench {
         count: number("DUNLIN_BENCH_COUNT", 1_000),
         runs: number("DUNLIN_BENCH_RUNS", 3),
