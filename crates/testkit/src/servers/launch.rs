@@ -284,10 +284,15 @@ fn signals(kind: Kind) -> Signals {
     }
 }
 
-/// Whether the server of a folder answers.
+/// Whether the server of a folder answers. What its files say is not enough: a machine that lost its power leaves them
+/// as they were, so the port is asked too.
 pub(super) fn ready(kind: Kind, dir: &Path, port: u16) -> bool {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
+        return false;
+    };
     if kind.is_postgres() {
-        // The postmaster says so itself, on the last line of its file; one that was killed leaves its file behind.
+        // The postmaster says so itself, on the last line of its file.
         let file = std::fs::read_to_string(dir.join("data/postmaster.pid")).unwrap_or_default();
         let ours = std::fs::read_to_string(dir.join("pid"))
             .is_ok_and(|pid| file.lines().next() == Some(pid.trim()));
@@ -298,10 +303,6 @@ pub(super) fn ready(kind: Kind, dir: &Path, port: u16) -> bool {
                 .is_some_and(|status| status.trim() == "ready");
     }
     // The server speaks first: the fifth byte of the greeting is its protocol version.
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) else {
-        return false;
-    };
     let mut greeting = [0_u8; 5];
     let patient = stream
         .set_read_timeout(Some(Duration::from_secs(5)))
