@@ -43,6 +43,9 @@ pub fn ttl() -> Duration {
     })
 }
 
+/// Says whether the lock is still ours.
+pub type Witness = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// What a try to take the work lock gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
@@ -65,6 +68,9 @@ pub trait LeaseLock: Send {
     async fn holder(&mut self) -> Result<Option<Holder>, DbError>;
     /// Writes down who holds it now.
     async fn announce(&mut self, token: i64, who: &str, since: &str) -> Result<(), DbError>;
+    /// A quick look, without the server, whether the lock was taken away: where the lock is a file, whoever wakes from
+    /// a stop must know before the next beat. `None` where losing the lock ends the sessions by itself.
+    fn witness(&self) -> Option<Witness>;
     /// Says that the holder lives. An error, or a lock that is no longer ours, means: the lease is lost.
     async fn beat(&mut self, token: i64) -> Result<(), DbError>;
     /// Takes the lock away from a holder that stopped beating: ends its session, or sets its file aside. `force`: from
@@ -240,6 +246,10 @@ impl LeaseLock for SessionLock {
         Ok(())
     }
 
+    fn witness(&self) -> Option<Witness> {
+        None
+    }
+
     async fn beat(&mut self, token: i64) -> Result<(), DbError> {
         match self
             .session
@@ -413,6 +423,15 @@ impl LeaseLock for FileLock {
         write(&mut file).map_err(|error| self.error(&error))
     }
 
+    fn witness(&self) -> Option<Witness> {
+        // The file stays open as long as it is ours, so nothing else gets its number.
+        let ours = self.file.as_ref()?.metadata().ok()?;
+        let path = self.path.clone();
+        Some(Box::new(move || {
+            std::fs::metadata(&path).is_ok_and(|there| same_file(&ours, &there))
+        }))
+    }
+
     async fn beat(&mut self, _token: i64) -> Result<(), DbError> {
         let lost = || DbError::new(ErrorClass::ConnectionLost, "another runner took the lease");
         let file = self.file.as_ref().ok_or_else(lost)?;
@@ -481,6 +500,9 @@ impl LeaseLock for PrivateLock {
     }
     async fn announce(&mut self, _token: i64, _who: &str, _since: &str) -> Result<(), DbError> {
         Ok(())
+    }
+    fn witness(&self) -> Option<Witness> {
+        None
     }
     async fn beat(&mut self, _token: i64) -> Result<(), DbError> {
         Ok(())

@@ -114,10 +114,9 @@ impl Runner<'_> {
         if self.one_transaction || !self.dirty {
             return Ok(());
         }
-        let wrong = |error: DbError| {
-            trouble::failed(&error, "cannot write the journal before a fresh session")
-        };
-        self.flush().await.map_err(wrong)?;
+        if let Err(error) = self.flush().await {
+            return Err(self.trouble(&error, "cannot write the journal before a fresh session"));
+        }
         let fresh = self.world.open(Purpose::Script).await?;
         let old = std::mem::replace(&mut self.work, fresh);
         old.close().await;
@@ -154,12 +153,15 @@ impl Runner<'_> {
     }
 
     /// A lost lease is told apart: another runner took it, or the server went away and the lease's connection with it.
+    /// The session that writes may learn of it before the next beat does.
     async fn say_how_the_lease_was_lost(&self, failure: &mut Failure) {
-        if !self.lease.is_lost() || !["lease-lost", "connection-lost"].contains(&failure.code) {
+        if !["lease-lost", "connection-lost"].contains(&failure.code) {
             return;
         }
         let found = if self.is_succeeded().await {
             journal_store::fenced()
+        } else if !self.lease.is_lost() {
+            return;
         } else {
             let message = "the connection that held the lease was lost, so this runner stopped";
             Failure::new(FailureClass::Failed, "connection-lost", message)
@@ -188,6 +190,9 @@ impl Runner<'_> {
     }
 
     async fn finish(&mut self, report: &mut RunReport, what: &str, started: Instant) {
+        if self.one_transaction && report.failure.is_none() && self.lease.is_lost() {
+            report.failure = Some(journal_store::fenced());
+        }
         if let Some(failure) = &mut report.failure {
             self.say_how_the_lease_was_lost(failure).await;
         }

@@ -126,9 +126,10 @@ impl Pen {
     }
 }
 
-/// Whether an error of [`Pen::append`] means that another runner has the lease now.
+/// Whether an error of [`Pen::append`] means that another runner has the lease now: no token was found, or (where a
+/// lenient session made 0 of nothing) the table itself refused it.
 pub fn is_fenced(error: &DbError) -> bool {
-    error.class == ErrorClass::NotNull
+    matches!(error.class, ErrorClass::NotNull | ErrorClass::Check)
 }
 
 /// The failure of a runner that was succeeded.

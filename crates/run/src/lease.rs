@@ -7,7 +7,7 @@ use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::limits;
-use dunlin_engines::lease::{LeaseLock, Work};
+use dunlin_engines::lease::{LeaseLock, Witness, Work};
 use dunlin_engines::{Cancel, DbError, Purpose, Session};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ pub struct Lease {
     /// The fencing token.
     pub token: i64,
     lost: watch::Receiver<bool>,
+    witness: Option<Witness>,
     stop: watch::Sender<bool>,
     beat: JoinHandle<()>,
     cancel: Arc<Mutex<Box<dyn Cancel>>>,
@@ -29,6 +30,10 @@ impl Lease {
     /// Whether another runner has taken it, or the connection that held it is gone.
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
+            || self
+                .witness
+                .as_ref()
+                .is_some_and(|still_ours| !still_ours())
     }
 
     /// Names the session whose statement is cancelled when the lease is lost: the runner opened a fresh one.
@@ -286,6 +291,7 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
     let (stop, mut stopped) = watch::channel(false);
     let cancel = Arc::new(Mutex::new(cancel));
     let over = Arc::clone(&cancel);
+    let witness = lock.witness();
     let beat = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(limits::LEASE_BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -306,6 +312,7 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
     Lease {
         token,
         lost,
+        witness,
         stop,
         beat,
         cancel,

@@ -149,6 +149,10 @@ async fn try_together(
             .await
             .map_err(|error| Trouble::Statement(first, error))?;
         judge(unit, &guard, &before, &after).map_err(ours)?;
+        // A file has one writer: who was stopped in here kept its successor from raising the fence.
+        if runner.lease.is_lost() {
+            return Err(ours(journal_store::fenced()));
+        }
         let record = match end {
             // Made before the statements ran; what they took is known only now.
             Some(mut record) => {
@@ -346,6 +350,10 @@ pub async fn alone(
         Ok(switches) => switches,
         Err(error) => return Err(statement_failure(runner, unit, at, &error)),
     };
+    // Stopped between the record and the statement: the record stays open, and who took the lease settles it.
+    if runner.lease.is_lost() {
+        return Err(journal_store::fenced());
+    }
     let outcome = try_alone(runner, unit, block).await;
     for statement in switches {
         // A lost connection takes its switches with it; any other failure here shows at the next statement.
@@ -385,7 +393,7 @@ async fn try_alone(
             Ok(rows) => return Ok((rows, millis(started))),
             Err(error) => error,
         };
-        if error.class == ErrorClass::ConnectionLost || journal_lost(runner) {
+        if error.class == ErrorClass::ConnectionLost || runner.lease.is_lost() {
             // What became of it is unknown: the record of its beginning stays open, and the next run settles it.
             let doing = format!("the connection was lost in {}", describe(unit, block));
             return Err(trouble::failed(&error, &doing));
@@ -409,10 +417,6 @@ async fn try_alone(
         ));
         return Err(statement_failure(runner, unit, at, &error));
     }
-}
-
-fn journal_lost(runner: &Runner<'_>) -> bool {
-    runner.lease.is_lost()
 }
 
 /// Sends one statement, with its events, its time limit, and an ear for Ctrl-C.

@@ -349,3 +349,23 @@ pub(super) fn free_port() -> anyhow::Result<u16> {
     }
     anyhow::bail!("no free port between 15000 and 30000")
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Kind, free_port, ready};
+
+    /// Server and watchdog killed together leave files that say that all is well.
+    #[test]
+    fn a_server_that_only_its_files_remember_is_not_ready() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("data")).unwrap();
+        std::fs::write(dir.path().join("pid"), "17\n").unwrap();
+        let said = "17\ndata\n0\n0\n\nlocalhost\n0 0\nready\n";
+        std::fs::write(dir.path().join("data/postmaster.pid"), said).unwrap();
+        let port = free_port().unwrap();
+        assert!(!ready(Kind::Postgres, dir.path(), port));
+        let _listening = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        assert!(ready(Kind::Postgres, dir.path(), port));
+    }
+}

@@ -11,6 +11,8 @@ pub fn sql(names: &JournalNames) -> JournalSql {
     let table = |name: &str| quote(&format!("{}{name}", names.prefix));
     let (journal, fence, lease) = (table("journal"), table("fence"), table("lease"));
     let columns = "id, run, at, event, unit, stmt, hash, detail";
+    // The CHECK of the token: where a script or the server has switched strict mode off, an INSERT of several rows makes
+    // 0 of a token that was not found, and NOT NULL alone would let a fenced runner write.
     JournalSql {
         create: vec![
             format!(
@@ -25,7 +27,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
                 "CREATE TABLE IF NOT EXISTS {journal} (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, \
                  run varchar(64) NOT NULL, at varchar(40) NOT NULL, event varchar(40) NOT NULL, \
                  scope varchar(10) NOT NULL, unit varchar(200) NULL, stmt int NULL, hash varchar(200) NULL, \
-                 detail longtext NOT NULL, token bigint NOT NULL, KEY {} (unit, scope)) {OPTIONS}",
+                 detail longtext NOT NULL, token bigint NOT NULL, KEY {} (unit, scope), CHECK (token > 0)) {OPTIONS}",
                 quote(&format!("{}journal_unit", names.prefix))
             ),
         ],
