@@ -104,7 +104,7 @@ pub fn encode(cell: Cell<'_>, ty: &NeutralType, typing: Typing, out: &mut Vec<u8
             .and_then(|micros| tagged(TAG_TIME, &micros.to_be_bytes(), out)),
         NeutralType::Timestamp => times(cell, typing, TAG_TIMESTAMP, out),
         NeutralType::TimestampTz => times(cell, typing, TAG_TIMESTAMP_TZ, out),
-        NeutralType::Json => documents(cell, out),
+        NeutralType::Json => documents(cell, typing, out),
         NeutralType::Uuid => uuid(cell).and_then(|bytes| tagged(TAG_UUID, &bytes, out)),
         NeutralType::Bits => bits(cell, out),
         NeutralType::Opaque(_) => opaque(cell, typing, out),
@@ -293,9 +293,19 @@ fn times(cell: Cell<'_>, typing: Typing, tag: u8, out: &mut Vec<u8>) -> Option<F
     }
 }
 
-fn documents(cell: Cell<'_>, out: &mut Vec<u8>) -> Option<Fit> {
+fn documents(cell: Cell<'_>, typing: Typing, out: &mut Vec<u8>) -> Option<Fit> {
+    let number;
     let text = match cell {
         Cell::Text(text) => text.as_bytes(),
+        // SQLite's affinity for a column declared JSON is that of numbers: a document that is one becomes one.
+        Cell::Int(n) if typing == Typing::Dynamic => {
+            number = n.to_string();
+            number.as_bytes()
+        }
+        Cell::Float(value) if typing == Typing::Dynamic && value.is_finite() => {
+            number = format!("{value:e}");
+            number.as_bytes()
+        }
         Cell::Bytes(bytes) => std::str::from_utf8(bytes).ok()?.as_bytes(),
         _ => return None,
     };
@@ -486,6 +496,11 @@ mod tests {
             &T::Json,
             Typing::Static,
             &[Text("{\"a\": 1}"), Bytes(b"{\"a\":1.0}")],
+        );
+        same(
+            &T::Json,
+            Typing::Dynamic,
+            &[Text("1e2"), Int(100), Float(100.0)],
         );
         let raw: Vec<u8> = (0..16).collect();
         same(
