@@ -26,12 +26,20 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) base: Option<PathBuf>,
+    /// The account of the operating system, for where no variable names it.
+    pub(crate) account: fn() -> Option<String>,
 }
 
 impl Surroundings<'_> {
     /// A variable that is set and not empty.
     pub(crate) fn var(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Who runs this, as the servers' own clients see it: `USER` and `LOGNAME`, else the account itself.
+    pub(crate) fn user(&self) -> Option<String> {
+        let named = ["USER", "LOGNAME"].iter().find_map(|name| self.var(name));
+        named.or_else(self.account)
     }
 
     /// A path of a URL: `~/` is the home folder, a relative one begins at the configuration's folder.
@@ -51,7 +59,13 @@ pub(crate) fn in_process<T>(base: Option<&Path>, read: impl FnOnce(&Surroundings
         env: &env,
         home: std::env::var_os("HOME").map(PathBuf::from),
         base: base.map(Path::to_path_buf),
+        account: || whoami::username().ok(),
     })
+}
+
+/// Who runs this process: from the environment, else the operating system's account (a service has no `USER`).
+pub fn user() -> Option<String> {
+    in_process(None, |around| around.user())
 }
 
 /// A fault of a URL. The URL is shown masked and without its parameters: a password may stand under any misspelling.

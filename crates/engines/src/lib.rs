@@ -18,6 +18,7 @@ pub mod sqlite;
 mod tls;
 pub mod wait;
 
+pub use address::user;
 use async_trait::async_trait;
 pub use dunlin_core::copy::Cell;
 use dunlin_core::dialect::{Caps, Dialect};

@@ -44,7 +44,7 @@ fn advice(class: ErrorClass) -> Option<&'static str> {
         ErrorClass::AuthFailed => {
             "check user and password of the URL (percent-encode special characters)"
         }
-        ErrorClass::DatabaseMissing => "`--create` makes it",
+        ErrorClass::DatabaseMissing => "`dunlin up --create` makes it",
         ErrorClass::TooManyConnections => {
             "a run needs three connections; end some others, or raise the server's limit"
         }

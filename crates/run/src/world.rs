@@ -177,13 +177,10 @@ impl World {
     }
 }
 
-/// `user@host:pid`, as far as the environment tells.
+/// `user@host`, as far as the machine tells.
 fn who() -> String {
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = env("USER")
-        .or_else(|| env("LOGNAME"))
-        .or_else(|| env("USERNAME"))
-        .unwrap_or_else(|| "unknown".into());
+    let user = dunlin_engines::user().unwrap_or_else(|| "unknown".into());
     let host = env("HOSTNAME").or_else(|| {
         std::fs::read_to_string("/etc/hostname")
             .ok()

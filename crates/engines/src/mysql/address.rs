@@ -155,9 +155,7 @@ pub(super) fn parse(url: &SecretUrl, around: &Surroundings<'_>) -> Result<Addres
     let tls = given.tls(url, &host, socket.is_some(), around)?;
     Ok(Address {
         port: port.or(file_port).unwrap_or(3306),
-        user: user
-            .or(file_user)
-            .or_else(|| ["USER", "LOGNAME"].iter().find_map(|name| around.var(name))),
+        user: user.or(file_user).or_else(|| around.user()),
         database: parts
             .database
             .take()

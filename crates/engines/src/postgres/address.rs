@@ -118,11 +118,11 @@ pub(super) fn parse(url: &SecretUrl, around: &Surroundings<'_>) -> Result<Addres
         given.take(url, &key, value)?;
     }
     let mut given = given.with_environment(around);
-    let user = parts.user.take().or_else(|| given.user.take()).or_else(|| {
-        ["PGUSER", "USER", "LOGNAME"]
-            .iter()
-            .find_map(|name| around.var(name))
-    });
+    let user = parts
+        .user
+        .take()
+        .or_else(|| given.user.take())
+        .or_else(|| around.var("PGUSER").or_else(|| around.user()));
     let user = user.ok_or_else(|| {
         bad(
             url,

@@ -13,6 +13,7 @@ fn read(url: &str, env: &[(&str, &str)], home: Option<&Path>) -> Result<Address,
         env: &look,
         home: home.map(Path::to_path_buf),
         base: Some("/conf".into()),
+        account: || None,
     };
     parse(&SecretUrl::new(url), &around)
 }

@@ -103,7 +103,7 @@ impl SqliteEngine {
                 ErrorClass::DatabaseMissing,
                 format!("there is no file `{}`", path.display()),
             );
-            error.hint = Some("`--create` makes it".into());
+            error.hint = Some("`dunlin up --create` makes it".into());
             return Err(error);
         }
         let wrap = |error: rusqlite::Error| super::session::db_error(&error);
