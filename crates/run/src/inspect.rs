@@ -1,20 +1,18 @@
-//! The catalog: shown, recorded at a run's end, compared, dropped.
+//! The catalog: shown, recorded at a run's end, compared.
 
-use crate::admin;
 use crate::control::Control;
 use crate::drift::{self, Drift};
 use crate::journal_store::{self, Pen};
-use crate::lease;
 use crate::observe;
 use crate::trouble;
 use crate::up::{self, Goal, Options};
 use crate::world::World;
-use dunlin_core::event::{Event, Silent, Sink};
+use dunlin_core::event::Silent;
 use dunlin_core::facts::TableSize;
-use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
-use dunlin_core::journal::{self, UnitDetail, UnitState, Writing};
+use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::journal::{self, UnitState, Writing};
 use dunlin_core::plan::select::UpGoal;
-use dunlin_core::schema::{Catalog, Fix, Scope, diff};
+use dunlin_core::schema::{Catalog, Scope};
 use dunlin_core::source::{Migration, OutOfOrder};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Engine, Purpose, Session};
@@ -105,6 +103,20 @@ async fn read_one(
     }
 }
 
+/// A catalog that the journal keeps, if there is one.
+pub(crate) async fn recorded(
+    world: &World,
+    session: &mut dyn Session,
+    sql: &str,
+) -> Result<Option<Catalog>, Failure> {
+    let text = read_one(world, session, sql).await?;
+    text.map(|text| {
+        Catalog::from_json(&text)
+            .map_err(|sentence| Failure::refused("catalog-unreadable", sentence))
+    })
+    .transpose()
+}
+
 /// Compares the catalog of what is ours with the one recorded at the last run's end.
 pub async fn drift(world: &World) -> Result<Drift, Failure> {
     let mut session = world.open(Purpose::Read).await?;
@@ -123,13 +135,7 @@ pub async fn drift(world: &World) -> Result<Drift, Failure> {
 pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Result<Drift, Failure> {
     let mut session = world.open(Purpose::Read).await?;
     let history = journal_store::read(world, &mut *session).await?;
-    let base = match read_one(world, &mut *session, &world.sql.read_base).await? {
-        Some(text) => Some(
-            Catalog::from_json(&text)
-                .map_err(|sentence| Failure::refused("catalog-unreadable", sentence))?,
-        ),
-        None => None,
-    };
+    let base = recorded(world, &mut *session, &world.sql.read_base).await?;
     let ran: Vec<Arc<Migration>> = migrations
         .iter()
         .filter(|migration| {
@@ -177,143 +183,4 @@ fn without_requirements(migration: &Migration) -> Arc<Migration> {
         requires: vec![],
         ..migration.clone()
     })
-}
-
-/// Drops what is ours, under the lease, and records that no migration is applied any more. Gives what was dropped.
-pub async fn drop_all(
-    world: &World,
-    everything: bool,
-    wait: bool,
-    sink: &mut dyn Sink,
-    mut control: Control,
-) -> Result<Vec<String>, Failure> {
-    if world.config.protected {
-        return Err(admin::protected("drop-all"));
-    }
-    if world.config.owns.is_empty() && !everything {
-        return Err(Failure::refused(
-            "owns-nothing",
-            "`owns` names nothing, so everything would be dropped",
-        )
-        .hint("say what is ours (`owns = [\"shop_*\"]`), or mean it: `--everything`"));
-    }
-    let (held, mut work) = lease::acquire(world, Purpose::Tool, wait, sink, &mut control).await?;
-    let pen = Pen {
-        run: world.run_id(),
-        token: held.token,
-    };
-    let dropped = drop_owned(world, &mut *work, everything, sink).await;
-    let noted = match &dropped {
-        Ok(_) => forget(world, &mut *work, &pen).await,
-        Err(_) => Ok(()),
-    };
-    held.release().await;
-    work.close().await;
-    noted?;
-    dropped
-}
-
-async fn drop_owned(
-    world: &World,
-    work: &mut dyn Session,
-    everything: bool,
-    sink: &mut dyn Sink,
-) -> Result<Vec<String>, Failure> {
-    let mut scope = scope(world);
-    if everything {
-        scope.owns.clear();
-        scope.borrows.clear();
-    }
-    let dialect = work.dialect();
-    let wrong = |error: &DbError| trouble::failed(error, "cannot read the catalog");
-    let actual = observe::catalog(work, &scope)
-        .await
-        .map_err(|error| wrong(&error))?;
-    // Foreign keys go first: they may form a circle, and no order of tables drops a circle.
-    let mut without_keys = actual.clone();
-    without_keys
-        .tables
-        .iter_mut()
-        .for_each(|table| table.foreign_keys.clear());
-    let mut keys = diff(&without_keys, &actual, dialect);
-    keys.retain(|key| matches!(key.fix, Fix::Sql(_)));
-    let empty = Catalog {
-        format: actual.format,
-        engine: actual.engine.clone(),
-        ..Catalog::default()
-    };
-    let objects = diff(&empty, &actual, dialect);
-    let mut dropped: Vec<String> = vec![];
-    for statement in dialect.catalog().dump_begin() {
-        work.execute(statement)
-            .await
-            .map_err(|error| trouble::failed(&error, "cannot prepare"))?;
-    }
-    for difference in keys.iter().chain(&objects) {
-        let Fix::Sql(statements) = &difference.fix else {
-            continue;
-        };
-        sink.event(&Event::Note {
-            message: format!("dropping {}", difference.object),
-        });
-        for sql in statements {
-            match work.execute(sql).await {
-                Ok(_) => {}
-                // Gone with what it belonged to.
-                Err(error) if error.class == ErrorClass::ObjectMissing => {}
-                Err(error) => {
-                    let mut failure =
-                        trouble::failed(&error, &format!("cannot drop {}", difference.object));
-                    failure.class = if dropped.is_empty() {
-                        FailureClass::Refused
-                    } else {
-                        FailureClass::Failed
-                    };
-                    failure.done = dropped
-                        .iter()
-                        .map(|object| format!("dropped {object}"))
-                        .collect();
-                    return Err(failure.hint("something that is not ours may depend on it; nothing of others is ever dropped"));
-                }
-            }
-        }
-        if !keys.contains(difference) {
-            dropped.push(difference.object.to_string());
-        }
-    }
-    Ok(dropped)
-}
-
-/// Records that nothing is applied any more.
-async fn forget(world: &World, work: &mut dyn Session, pen: &Pen) -> Result<(), Failure> {
-    let history = journal_store::read(world, work).await?;
-    let mut records = vec![Writing::run(
-        journal::Event::Began,
-        serde_json::json!({ "what": "drop-all", "by": world.who }),
-    )];
-    for (version, state) in &history.units {
-        if !matches!(state, UnitState::Absent { failed: None }) {
-            let detail = UnitDetail {
-                to: "not_done".into(),
-                by: world.who.clone(),
-                why: "drop-all".into(),
-                ..UnitDetail::default()
-            };
-            records.push(Writing::unit(
-                journal::Event::Reset,
-                &version.0,
-                "",
-                crate::steps::migrate::json(&detail),
-            ));
-        }
-    }
-    pen.append(world, work, &records).await.map_err(|error| {
-        trouble::failed(
-            &error,
-            "everything was dropped, and the journal could not be written",
-        )
-    })?;
-    record(world, work, pen)
-        .await
-        .map_err(|error| trouble::failed(&error, "the catalog could not be recorded"))
 }

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod control;
 pub mod digest;
 pub mod drift;
+pub mod drop_all;
 pub mod embed;
 pub mod executor;
 pub mod folder;

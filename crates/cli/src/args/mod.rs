@@ -157,7 +157,7 @@ pub enum Verb {
         /// The database's name, to be sure
         #[arg(long, value_name = "NAME")]
         confirm: String,
-        /// Everything, not only what `owns` names
+        /// Everything, not only what is ours (what `owns` names, else what the migrations made)
         #[arg(long)]
         everything: bool,
     },

@@ -121,7 +121,7 @@ pub async fn drift(global: &Global, rebuild: bool) -> Result<Answer, Answer> {
 pub async fn drop_all(global: &Global, confirm: &str, everything: bool) -> Result<Answer, Answer> {
     let world = context::open(global)?.world(global, false)?;
     let name = world.engine.database();
-    if confirm != name {
+    if confirm != name && confirm != world.config.name {
         return Err(Failure::usage(
             "not-confirmed",
             format!("`--confirm {confirm}` does not name this database"),
@@ -131,7 +131,8 @@ pub async fn drop_all(global: &Global, confirm: &str, everything: bool) -> Resul
     }
     let mut screen = plain_screen(global, &world);
     let result =
-        inspect::drop_all(&world, everything, !global.no_wait, &mut screen, listen()).await;
+        dunlin::drop_all::drop_all(&world, everything, !global.no_wait, &mut screen, listen())
+            .await;
     screen.finish();
     let dropped = result.map_err(|failure| world.redact(failure))?;
     let mut text: String = dropped

@@ -85,6 +85,8 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     fn dump_begin(&self) -> &'static [&'static str];
     /// What it ends with.
     fn dump_end(&self) -> &'static [&'static str];
+    /// After [`CatalogDialect::dump_begin`] a table still cannot be dropped while another refers to it.
+    fn keys_hold_tables(&self) -> bool;
 }
 
 /// Schema, name: the text of a cell, or an empty text.

@@ -291,6 +291,9 @@ impl CatalogDialect for Catalogs {
             "SET UNIQUE_CHECKS = 0",
         ]
     }
+    fn keys_hold_tables(&self) -> bool {
+        false
+    }
     fn dump_end(&self) -> &'static [&'static str] {
         &["SET UNIQUE_CHECKS = 1", "SET FOREIGN_KEY_CHECKS = 1"]
     }

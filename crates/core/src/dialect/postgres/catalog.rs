@@ -348,6 +348,9 @@ impl CatalogDialect for Catalogs {
             "SET check_function_bodies = off",
         ]
     }
+    fn keys_hold_tables(&self) -> bool {
+        true
+    }
     fn dump_end(&self) -> &'static [&'static str] {
         &[]
     }
