@@ -31,6 +31,12 @@ pub struct Holder {
     pub held: bool,
 }
 
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, since {}", self.who, self.since)
+    }
+}
+
 /// After how long without a beat a holder whose session still stands counts as stopped. Tests shorten it by
 /// `DUNLIN_TEST_LEASE_TTL_MS`; nothing else reads that variable.
 pub fn ttl() -> Duration {

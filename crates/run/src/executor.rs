@@ -158,7 +158,7 @@ impl Runner<'_> {
         if !["lease-lost", "connection-lost"].contains(&failure.code) {
             return;
         }
-        let found = if self.is_succeeded().await {
+        let found = if self.lease.is_taken() || self.is_succeeded().await {
             journal_store::fenced()
         } else if !self.lease.is_lost() {
             return;

@@ -6,6 +6,7 @@ use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::journal::History;
 use dunlin_core::limits;
 use dunlin_engines::lease::{LeaseLock, Witness, Work};
 use dunlin_engines::{Cancel, DbError, Purpose, Session};
@@ -29,11 +30,14 @@ pub struct Lease {
 impl Lease {
     /// Whether another runner has taken it, or the connection that held it is gone.
     pub fn is_lost(&self) -> bool {
-        *self.lost.borrow()
-            || self
-                .witness
-                .as_ref()
-                .is_some_and(|still_ours| !still_ours())
+        *self.lost.borrow() || self.is_taken()
+    }
+
+    /// Whether another runner has certainly taken it: its file is no longer ours. Elsewhere the fence tells.
+    pub fn is_taken(&self) -> bool {
+        self.witness
+            .as_ref()
+            .is_some_and(|still_ours| !still_ours())
     }
 
     /// Names the session whose statement is cancelled when the lease is lost: the runner opened a fresh one.
@@ -50,6 +54,9 @@ impl Lease {
 
 /// How often a waiter says whom it waits for.
 const SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// How soon it says so again where it is somebody else meanwhile.
+const SAY_ANOTHER: Duration = Duration::from_millis(500);
 
 /// How long a holder must be seen without a sign of life before its place is taken, however old its last beat is: who
 /// has taken the lock a moment ago may not have come to write that down.
@@ -87,6 +94,34 @@ pub async fn acquire(
     Ok((keep(lock, token, work.canceller()), work))
 }
 
+/// Reads the journal for a run that is about to be planned. A file whose writer commits, or was stopped while it did,
+/// cannot even be read meanwhile: that is waiting for another runner, too.
+pub async fn read_journal(
+    world: &World,
+    reader: &mut dyn Session,
+    wait: bool,
+    sink: &mut dyn Sink,
+    control: &mut Control,
+) -> Result<History, Failure> {
+    let mut waiting = Waiting::new(wait);
+    loop {
+        match journal_store::read(world, reader).await {
+            Err(failure) if failure.code == "lock-timeout" => {}
+            outcome => return outcome,
+        }
+        let holder = dunlin_engines::lease::look(&*world.engine, &world.names, reader).await;
+        let shown = holder
+            .filter(|holder| holder.held)
+            .map_or_else(|| "another writer".to_owned(), |holder| holder.to_string())
+            + KEEPS_IT;
+        waiting.may_go_on("another runner is at work", Some(&shown))?;
+        waiting.pause(&shown, sink, control).await?;
+    }
+}
+
+/// What is said of a writer that lets nobody at its file.
+const KEEPS_IT: &str = ", which keeps the database locked";
+
 /// Under which a holder beats before it has a token.
 const NO_TOKEN: i64 = 0;
 
@@ -117,7 +152,9 @@ async fn raise(
             Err(error) if matches!(error.class, ErrorClass::Busy | ErrorClass::LockTimeout) => {
                 let message = "another writer holds the database and does not let go";
                 waiting.may_go_on(message, None)?;
-                waiting.pause("another writer", sink, control).await?;
+                waiting
+                    .pause(&format!("another writer{KEEPS_IT}"), sink, control)
+                    .await?;
                 let _ = lock.beat(NO_TOKEN).await;
             }
             Err(error) => {
@@ -133,7 +170,7 @@ async fn raise(
 struct Waiting {
     wait: bool,
     since: Instant,
-    said: Option<Instant>,
+    said: Option<(String, Instant)>,
 }
 
 impl Waiting {
@@ -160,13 +197,21 @@ impl Waiting {
         sink: &mut dyn Sink,
         control: &mut Control,
     ) -> Result<(), Failure> {
-        if self.said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+        let due = self.said.as_ref().is_none_or(|(whom, at)| {
+            let pause = if whom == holder {
+                SAY_EVERY
+            } else {
+                SAY_ANOTHER
+            };
+            at.elapsed() >= pause
+        });
+        if due {
             let waited_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
             sink.event(&Event::LeaseWaiting {
                 holder: holder.to_owned(),
                 waited_ms,
             });
-            self.said = Some(Instant::now());
+            self.said = Some((holder.to_owned(), Instant::now()));
         }
         tokio::select! {
             () = tokio::time::sleep(limits::LEASE_POLL) => Ok(()),
@@ -206,7 +251,7 @@ async fn take(
         let holder = lock.holder().await.map_err(|error| refused(&error))?;
         let shown = holder.as_ref().map_or_else(
             || "a runner that has not said its name yet".to_owned(),
-            |holder| format!("{}, since {}", holder.who, holder.since),
+            ToString::to_string,
         );
         let ttl = dunlin_engines::lease::ttl();
         stopped = match (holder, stopped) {

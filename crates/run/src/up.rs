@@ -124,7 +124,14 @@ async fn try_run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut reader = world.open(Purpose::Read).await?;
-    let history = journal_store::read(world, &mut *reader).await?;
+    let history = lease::read_journal(
+        world,
+        &mut *reader,
+        options.wait_for_lease,
+        sink,
+        &mut control,
+    )
+    .await?;
     let (shown, findings) = goal.plan(migrations, &history)?;
     report.findings = findings;
     select::verdict(&report.findings)?;

@@ -98,6 +98,15 @@ impl Sandbox {
         String::from_utf8_lossy(&std::fs::read(&path).expect("the file is there")).into_owned()
     }
 
+    /// Waits until a file of the project, as a command's events, holds a text.
+    ///
+    /// # Panics
+    /// Where it does not within a minute.
+    pub fn await_text(&self, name: &str, text: &str) -> Instant {
+        let read = || std::fs::read(self.path(name)).unwrap_or_default();
+        await_within(read, text)
+    }
+
     /// Sets a variable for every later command.
     pub fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Sandbox {
         self.env.retain(|(known, _)| known != name);
@@ -170,6 +179,20 @@ impl Sandbox {
     }
 }
 
+/// Looks every few milliseconds until a text is there; gives the moment when it was.
+fn await_within(read: impl Fn() -> Vec<u8>, text: &str) -> Instant {
+    let started = Instant::now();
+    loop {
+        let found = String::from_utf8_lossy(&read()).into_owned();
+        if found.contains(text) {
+            return Instant::now();
+        }
+        let patient = started.elapsed() < Duration::from_secs(60);
+        assert!(patient, "no `{text}` after a minute in:\n{found}");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 /// A command that may still run. It is killed with this value.
 #[derive(Debug)]
 pub struct Running {
@@ -209,6 +232,14 @@ impl Running {
     /// What it has said on stderr so far.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has said a text on stderr.
+    ///
+    /// # Panics
+    /// Where it does not within a minute.
+    pub fn await_said(&self, text: &str) -> Instant {
+        await_within(|| std::fs::read(&self.stderr).unwrap_or_default(), text)
     }
 
     /// What it has said on stdout so far.

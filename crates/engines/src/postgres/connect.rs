@@ -22,6 +22,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// What we call ourselves.
 const APPLICATION: &str = "dunlin";
 
+/// The first version that ends idle sessions outside of transactions, where it is told to.
+const IDLE_BOUND_SINCE: (u32, u32, u32) = (14, 0, 0);
+
 /// The address of a PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresEngine {
@@ -327,7 +330,7 @@ impl PostgresEngine {
     ) -> Result<PostgresSession, DbError> {
         let pooled = match self.dial(attempt, purpose).await {
             Ok(opened) if opened.application == self.application() => {
-                return self.fit(opened, attempt.host).await;
+                return self.fit(opened, attempt.host, purpose).await;
             }
             Ok(_) => true,
             Err(error) => {
@@ -358,11 +361,16 @@ impl PostgresEngine {
             )
             .await?;
         opened.start.local_pins = Some(self.local_pins(purpose));
-        self.fit(opened, attempt.host).await
+        self.fit(opened, attempt.host, purpose).await
     }
 
     /// Makes the session, if the server is of the role that the URL asks for.
-    async fn fit(&self, opened: Opened, host: &Host) -> Result<PostgresSession, DbError> {
+    async fn fit(
+        &self,
+        opened: Opened,
+        host: &Host,
+        purpose: Purpose,
+    ) -> Result<PostgresSession, DbError> {
         let Opened {
             client,
             task,
@@ -371,6 +379,13 @@ impl PostgresEngine {
             ..
         } = opened;
         let mut session = PostgresSession::new(client, task, start);
+        // A living holder must not be taken for an idle one: the session of the lease beats every second, and the one
+        // that writes is idle while a backup is made. Not among the startup options: older servers do not know it.
+        if matches!(purpose, Purpose::Lease | Purpose::Script)
+            && session.caps().version >= IDLE_BOUND_SINCE
+        {
+            session.execute("SET idle_session_timeout = 0").await?;
+        }
         if self.address.role == Role::Any {
             return Ok(session);
         }

@@ -113,9 +113,14 @@ impl SqliteEngine {
             .busy_timeout(if bound.is_zero() { BUSY_DEFAULT } else { bound })
             .map_err(wrap)?;
         // Opening is lazy: reading the header tells a file that is no database, or encrypted, at once.
-        connection
+        let header = connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-            .map_err(wrap)?;
+            .map_err(wrap);
+        // Whose file is locked has a database: who asks it something will hear of that, and may wait.
+        match header {
+            Err(error) if error.class == ErrorClass::Busy => {}
+            header => header?,
+        }
         if purpose == Purpose::Read {
             connection
                 .execute_batch("PRAGMA query_only = ON")
