@@ -115,7 +115,7 @@ async fn as_one(
                     Stop::Failed(mut failure) => {
                         failure.class = FailureClass::Refused;
                         failure.undone = std::mem::take(&mut failure.done);
-                        return Err(failure);
+                        return Err(*failure);
                     }
                 }
             }
@@ -166,7 +166,7 @@ struct Drops(Vec<Drop>);
 enum Stop {
     /// Its object is not there any more.
     Gone,
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 async fn what_goes(
@@ -251,9 +251,9 @@ async fn one(
         .iter()
         .map(|object| format!("dropped {object}"))
         .collect();
-    Err(Stop::Failed(failure.hint(
+    Err(Stop::Failed(Box::new(failure.hint(
         "something that is not ours may depend on it; nothing of others is ever dropped",
-    )))
+    ))))
 }
 
 /// What an object is known by: its kind, schema, name, and the arguments where they belong to it.
