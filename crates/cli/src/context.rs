@@ -2,7 +2,7 @@
 
 use crate::args::Global;
 use crate::commands::Answer;
-use dunlin::world::{Clock, World};
+use dunlin::world::{Clock, Ids, World};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, any_error};
 use dunlin_core::redact::SecretUrl;
@@ -125,6 +125,7 @@ pub fn world_of(config: DatabaseConfig, global: &Global, create: bool) -> Result
     let base = config.base_dir.clone();
     let mut world = World::new(config, base, create).map_err(Answer::from)?;
     world.clock = clock();
+    world.ids = ids();
     if let Some(text) = &global.wait {
         let message = |why: String| Failure::usage("usage", format!("--wait {text}: {why}"));
         world.wait = parse_duration(text).map_err(message)?;
@@ -138,6 +139,14 @@ pub fn clock() -> Clock {
         .ok()
         .and_then(|text| text.parse().ok());
     fixed.map_or_else(Clock::default, Clock::fixed)
+}
+
+/// Run ids: by chance, or from the seed that a hermetic test set.
+fn ids() -> Ids {
+    let seed = std::env::var("DUNLIN_TEST_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    seed.map_or_else(Ids::default, Ids::seeded)
 }
 
 /// A path as people know it: relative to where they stand.

@@ -319,7 +319,10 @@ impl FileLock {
         };
         let mut found = DbError::new(
             class,
-            format!("the lock file `{}`: {error}", self.path.display()),
+            format!(
+                "the lock file `{}` cannot be opened: {error}",
+                self.path.display()
+            ),
         );
         found.hint = Some(
             "Dunlin keeps its lock in a file beside the database; the folder must be writable"

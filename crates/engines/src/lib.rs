@@ -93,6 +93,10 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     fn dialect(&self) -> &'static dyn Dialect;
     /// The URL with its secrets masked.
     fn describe(&self) -> String;
+    /// The user of the URL as a `GRANT` names it, where the engine has users.
+    fn user(&self) -> Option<String> {
+        None
+    }
     /// The name of the database: as the server knows it, or the file's stem.
     fn database(&self) -> String;
     /// Opens a session. A missing database is [`ErrorClass::DatabaseMissing`].

@@ -1,6 +1,7 @@
 //! Looking at the record and mending it: `status`, `repair`, `unlock`, `reset`, `baseline`. None of them runs a script.
 
 use crate::control::Control;
+use crate::foreign;
 use crate::inspect;
 use crate::journal_store::{self, Pen};
 use crate::lease::{self, Lease};
@@ -9,6 +10,7 @@ use crate::up;
 use crate::world::World;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::{self, BlockDetail, History, UnitDetail, UnitState, Writing};
 use dunlin_core::plan::select::{self, State};
 use dunlin_core::source::{Migration, Version};
@@ -50,6 +52,8 @@ pub struct Status {
     pub lease: Option<Holder>,
     /// Whether there is a journal.
     pub has_journal: bool,
+    /// What else is to be said: another tool's history, where ours is empty.
+    pub findings: Vec<Finding>,
 }
 
 impl Status {
@@ -69,6 +73,14 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
     } else {
         None
     };
+    let mut findings = vec![];
+    if history.units.is_empty() {
+        findings = foreign::histories(world, &mut *session).await?;
+        for finding in &mut findings {
+            // Looking is always allowed.
+            finding.severity = finding.severity.min(Severity::Warning);
+        }
+    }
     session.close().await;
     let mut versions: Vec<Version> = migrations
         .iter()
@@ -94,6 +106,7 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
         migrations: lines,
         lease,
         has_journal: history.exists,
+        findings,
     })
 }
 

@@ -143,10 +143,7 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
         })
         .cloned()
         .collect();
-    let name = format!(
-        "dunlin_scratch_{}",
-        world.run_id().replace(['-', 'T'], "_").to_lowercase()
-    );
+    let name = world.scratch_name();
     let scratch = world.scratch(&name)?;
     let migrate = async |_: &dyn Engine| -> Result<(), Failure> {
         let there = world.scratch_world(&name)?;

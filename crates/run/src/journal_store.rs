@@ -1,5 +1,6 @@
 //! The journal in its database: reading it folded, and appending to it under the fence.
 
+use crate::foreign;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
@@ -28,7 +29,15 @@ async fn read_again(session: &mut dyn Session, sql: &str) -> Result<Vec<Row>, Db
 /// Reads the journal. No journal is an empty history; a journal of a later format is refused.
 pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, Failure> {
     let rows = match read_again(session, &world.sql.read).await {
-        Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(History::default()),
+        Err(error) if error.class == ErrorClass::ObjectMissing => {
+            let stranger = foreign::no_stranger(world, session).await;
+            return match stranger {
+                Ok(()) => Ok(History::default()),
+                Err(error) => {
+                    Err(world.redact(trouble::refused(&error, "cannot read the journal")))
+                }
+            };
+        }
         Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
         Ok(rows) => rows,
     };
@@ -65,6 +74,7 @@ pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, DbE
     if let Some(token) = fence(world, session).await? {
         return Ok(token);
     }
+    foreign::no_stranger(world, session).await?;
     for statement in &world.sql.create {
         session.execute(statement).await?;
     }

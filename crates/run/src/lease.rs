@@ -158,9 +158,11 @@ async fn raise(
                 let _ = lock.beat(NO_TOKEN).await;
             }
             Err(error) => {
-                return Err(
-                    world.redact(trouble::refused(&error, "cannot make the journal's tables"))
+                let doing = format!(
+                    "cannot make the journal's tables in {}",
+                    world.engine.describe()
                 );
+                return Err(world.redact(trouble::refused(&error, &doing)));
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod drop_all;
 pub mod embed;
 pub mod executor;
 pub mod folder;
+pub mod foreign;
 pub mod inspect;
 pub mod journal_store;
 pub mod lease;

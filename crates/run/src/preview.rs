@@ -1,5 +1,6 @@
 //! A run, shown and not done: every step lowered from the facts of now, with sizes and estimates.
 
+use crate::foreign;
 use crate::journal_store;
 use crate::up::Goal;
 use crate::world::World;
@@ -106,6 +107,9 @@ pub async fn preview(
     let mut session = world.open(Purpose::Read).await?;
     let history = journal_store::read(world, &mut *session).await?;
     let (plan, mut findings) = goal.plan(migrations, &history)?;
+    if history.units.is_empty() && !plan.is_empty() {
+        findings.append(&mut foreign::histories(world, &mut *session).await?);
+    }
     let mut sizes = vec![];
     let query = session.dialect().table_sizes();
     if let Ok(rows) = session.query(&query.sql, &query.params).await {

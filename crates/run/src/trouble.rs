@@ -83,7 +83,7 @@ pub fn failed(error: &DbError, doing: &str) -> Failure {
 
 /// Codes that are ours and not the server's.
 fn own_code(error: &DbError) -> Option<&'static str> {
-    ["pooler", "galera"]
+    ["pooler", "galera", "journal-of-another"]
         .into_iter()
         .find(|code| error.code == *code)
 }

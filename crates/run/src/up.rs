@@ -3,6 +3,7 @@
 use crate::backup;
 use crate::control::Control;
 use crate::executor::{RunReport, Runner, StepReport};
+use crate::foreign;
 use crate::inspect;
 use crate::journal_store::{self, Pen};
 use crate::lease;
@@ -134,6 +135,10 @@ async fn try_run(
     .await?;
     let (shown, findings) = goal.plan(migrations, &history)?;
     report.findings = findings;
+    if history.units.is_empty() && !shown.is_empty() {
+        let mut others = foreign::histories(world, &mut *reader).await?;
+        report.findings.append(&mut others);
+    }
     select::verdict(&report.findings)?;
     if shown.is_empty() {
         reader.close().await;

@@ -33,6 +33,46 @@ impl Clock {
     }
 }
 
+/// Where run ids come from: chance, or a seed for hermetic tests.
+#[derive(Debug, Default)]
+pub struct Ids {
+    seed: Option<u64>,
+    drawn: std::sync::atomic::AtomicU64,
+}
+
+impl Ids {
+    /// The same ids for the same seed.
+    pub fn seeded(seed: u64) -> Self {
+        Ids {
+            seed: Some(seed),
+            ..Ids::default()
+        }
+    }
+
+    /// Six hexadecimal digits.
+    fn next(&self) -> String {
+        let Some(seed) = self.seed else {
+            return chance();
+        };
+        let drawn = self
+            .drawn
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // Neighbouring seeds must not look alike (SplitMix64's last step does that), and no id is to be guessed.
+        let mut mixed = seed.wrapping_add(drawn.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        format!("{:06x}", (mixed ^ (mixed >> 31)) & 0xFF_FFFF)
+    }
+}
+
+/// Six hexadecimal digits by chance.
+fn chance() -> String {
+    let mut random = [0_u8; 3];
+    // Without randomness the time alone still tells runs apart; nothing rests on an id being unguessable.
+    let _ = getrandom::fill(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// One database with its settings, a clock, and who is asking.
 #[derive(Debug)]
 pub struct World {
@@ -46,6 +86,8 @@ pub struct World {
     pub sql: JournalSql,
     /// The clock.
     pub clock: Clock,
+    /// Where run ids come from.
+    pub ids: Ids,
     /// Who is asking: `user@host`, for the journal.
     pub who: String,
     /// Masks this database's secrets.
@@ -97,6 +139,7 @@ impl World {
             names,
             sql,
             clock,
+            ids: Ids::default(),
             who,
             redactor,
             wait: Duration::ZERO,
@@ -134,6 +177,7 @@ impl World {
             names: self.names.clone(),
             sql,
             clock: self.clock,
+            ids: Ids::default(),
             who: self.who.clone(),
             redactor: self.redactor.clone(),
             wait: self.wait,
@@ -153,9 +197,20 @@ impl World {
             .map_err(|error| self.redact(trouble::refused(&error, &format!("cannot open {shown}"))))
     }
 
-    /// The same failure with every secret masked.
+    /// The same failure with every secret masked, and with the names of user and database where a hint could not know
+    /// them.
     pub fn redact(&self, mut failure: Failure) -> Failure {
         failure.message = self.redactor.apply(&failure.message);
+        for hint in &mut failure.hints {
+            if let Some(user) = self.engine.user() {
+                *hint = hint.replace("'your_user'@'%'", &user);
+                *hint = hint.replace("your_user", &user);
+            }
+            if hint.contains("your_database") {
+                let database = self.dialect().quote(&self.engine.database());
+                *hint = hint.replace("your_database", &database);
+            }
+        }
         for text in failure
             .hints
             .iter_mut()
@@ -167,13 +222,19 @@ impl World {
         failure
     }
 
-    /// A run's id: its time, so that ids sort, and six random digits.
+    /// A run's id: its time, so that ids sort, and six digits.
     pub fn run_id(&self) -> String {
-        let mut random = [0_u8; 3];
-        // Without randomness the time alone still tells runs apart; nothing rests on the id being unguessable.
-        let _ = getrandom::fill(&mut random);
-        let tail: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}-{tail}", self.clock.now().strftime("%Y%m%dT%H%M%S"))
+        format!("{}-{}", self.time_of_id(), self.ids.next())
+    }
+
+    /// A name for a scratch database. By chance whatever the seed: servers are shared.
+    pub fn scratch_name(&self) -> String {
+        let name = format!("dunlin_scratch_{}_{}", self.time_of_id(), chance());
+        name.replace(['T', '-'], "_")
+    }
+
+    fn time_of_id(&self) -> String {
+        self.clock.now().strftime("%Y%m%dT%H%M%S").to_string()
     }
 }
 

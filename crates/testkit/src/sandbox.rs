@@ -3,13 +3,15 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The instant at which the sandbox's clock stands, for a binary that reads `DUNLIN_TEST_NOW`.
 pub const NOW: &str = "2026-01-02T03:04:05Z";
 
-/// The seed of generated names and tokens, for a binary that reads `DUNLIN_TEST_SEED`.
-pub const SEED: &str = "42";
+/// The seed of a sandbox's first command, for a binary that reads `DUNLIN_TEST_SEED`. Each further command has the next
+/// number: ids are the same whenever a test runs, and no two commands of a test share one.
+pub const SEED: u64 = 42;
 
 /// The longest that a command may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -20,6 +22,7 @@ pub struct Sandbox {
     dir: tempfile::TempDir,
     binary: PathBuf,
     env: Vec<(String, String)>,
+    commands: AtomicU64,
 }
 
 impl Default for Sandbox {
@@ -54,6 +57,7 @@ impl Sandbox {
             dir,
             binary: binary.into(),
             env: Vec::new(),
+            commands: AtomicU64::new(0),
         }
     }
 
@@ -116,6 +120,7 @@ impl Sandbox {
 
     /// The command as the sandbox would run it, for whoever wants to change it.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let seed = SEED + self.commands.fetch_add(1, Ordering::Relaxed);
         let mut command = Command::new(&self.binary);
         command.args(args).current_dir(self.project()).env_clear();
         command.env(
@@ -135,7 +140,7 @@ impl Sandbox {
             .env("USER", "tester");
         command
             .env("DUNLIN_TEST_NOW", NOW)
-            .env("DUNLIN_TEST_SEED", SEED)
+            .env("DUNLIN_TEST_SEED", seed.to_string())
             .env("RUST_BACKTRACE", "0");
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command

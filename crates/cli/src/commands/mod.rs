@@ -177,6 +177,21 @@ pub fn colored(global: &Global) -> bool {
     }
 }
 
+/// What a failure says beyond a finding that was shown already: ` (and 2 more); nothing has been touched` becomes a
+/// line of its own. `None`: it speaks of something else.
+fn rest_of(failure: &Failure, shown: &[Finding]) -> Option<String> {
+    let mut rests = shown
+        .iter()
+        .filter_map(|finding| failure.message.strip_prefix(finding.message.as_str()));
+    let rest = rests.next()?;
+    let said = rest.rsplit_once("; ").map_or("", |(_, said)| said);
+    Some(if said.is_empty() {
+        String::new()
+    } else {
+        format!("{said}\n")
+    })
+}
+
 fn write(global: &Global, name: &str, answer: &Answer) -> u8 {
     let code = answer.outcome().code();
     let mut stdout = std::io::stdout().lock();
@@ -206,12 +221,12 @@ fn write(global: &Global, name: &str, answer: &Answer) -> u8 {
             eprint!("{}", render::findings::render(&shown, &source, color));
         }
         match &answer.failure {
+            None => eprint!("{}", render::findings::summary(&shown)),
             // A single fault of a file stands above already, with its line.
-            Some(failure) if shown.iter().any(|one| one.message == failure.message) => {
-                eprintln!("more: dunlin explain {}", failure.code);
-            }
-            Some(failure) => eprint!("{}", render::failure::render(failure, color)),
-            None => {}
+            Some(failure) => match rest_of(failure, &shown) {
+                Some(rest) => eprintln!("{rest}more: dunlin explain {}", failure.code),
+                None => eprint!("{}", render::failure::render(failure, color)),
+            },
         }
     }
     code

@@ -42,10 +42,12 @@ pub async fn status(
         "lease": status.lease.as_ref().map(lease_json),
     });
     let text = render(&context, &status);
+    let mut findings = context.findings;
+    findings.extend(status.findings);
     Ok(Answer {
         ended,
         data,
-        findings: context.findings,
+        findings,
         failure: None,
         text,
     })
@@ -70,13 +72,10 @@ fn render(context: &Context, status: &Status) -> String {
             context::shown(&context.world.config.migrations)
         );
     }
-    let mut text = format!(
-        "{shown} is at {}\n\n",
-        status
-            .current
-            .as_deref()
-            .unwrap_or("nothing: no migration is applied")
-    );
+    let mut text = match &status.current {
+        Some(version) => format!("{shown} is at {version}\n\n"),
+        None => format!("{shown}: no migration is applied yet\n\n"),
+    };
     let rows = status.migrations.iter().map(row).collect();
     text.push_str(&table::render(
         &["version", "name", "state", "applied at", "took", "by"],

@@ -55,9 +55,6 @@ pub fn render(
         out.push_str(&with_column(shown, finding, excerpt.as_ref()));
         out.push_str("\n\n");
     }
-    if findings.len() > 1 {
-        out.push_str(&summary(findings));
-    }
     out
 }
 
@@ -78,7 +75,7 @@ fn group<'a>(finding: &'a Finding, excerpt: Option<&'a Excerpt>) -> Group<'a> {
         let mark = AnnotationKind::Primary.span(excerpt.mark.clone());
         let snippet = Snippet::source(excerpt.text.as_str()).line_start(excerpt.line);
         group = group.element(snippet.path(file).annotation(mark));
-    } else if let Some(file) = file.or(place.object.as_deref()) {
+    } else if let Some(file) = file.or(object_not_said(finding)) {
         let origin = Origin::path(file);
         group = group.element(match place.line {
             Some(line) => origin.line(line),
@@ -89,6 +86,12 @@ fn group<'a>(finding: &'a Finding, excerpt: Option<&'a Excerpt>) -> Group<'a> {
         Some(help) => group.element(Level::HELP.message(help.as_str())),
         None => group,
     }
+}
+
+/// The object, where the sentence does not name it already.
+fn object_not_said(finding: &Finding) -> Option<&str> {
+    let object = finding.place.object.as_deref()?;
+    (!finding.message.contains(object)).then_some(object)
 }
 
 /// The column in the file where the excerpt, cut or masked, would give another one.
@@ -230,7 +233,11 @@ fn cut(line: &str, mark: Range<usize>) -> (String, Range<usize>) {
     )
 }
 
-fn summary(findings: &[Finding]) -> String {
+/// How many there are, where there are several.
+pub fn summary(findings: &[Finding]) -> String {
+    if findings.len() < 2 {
+        return String::new();
+    }
     let mut out = String::new();
     for (severity, word) in [
         (Severity::Error, "error"),

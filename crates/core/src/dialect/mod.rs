@@ -99,6 +99,17 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn table_sizes(&self) -> Query;
     /// Reads a row of [`Dialect::table_sizes`].
     fn read_table_size(&self, row: &Row) -> Option<TableSize>;
+    /// A query for the columns of tables of these names (in lower case, compared without regard to case) in these
+    /// schemas, where the engine has schemas: schema (NULL: the only one), table, column; by table, in its order.
+    fn columns_of(&self, schemas: &[&str], tables: &[&str]) -> Query;
+    /// A query for the number of a table's rows.
+    fn count_rows(&self, schema: Option<&str>, table: &str) -> Query {
+        let table = match schema {
+            Some(schema) => format!("{}.{}", self.quote(schema), self.quote(table)),
+            None => self.quote(table),
+        };
+        Query::new(format!("SELECT count(*) FROM {table}"), vec![])
+    }
     /// The SQL of the journal.
     fn journal(&self, names: &JournalNames) -> JournalSql;
     /// What must be watched while these statements of one transaction run, so that nothing is lost in silence.

@@ -12,6 +12,7 @@
 //! committed before the effect; a `began` without an end is in doubt until a probe or a person settles it.
 
 pub mod fold;
+pub mod foreign;
 pub mod record;
 
 pub use fold::{Applied, BlockDetail, History, InFlight, OpenBlock, UnitDetail, UnitState};

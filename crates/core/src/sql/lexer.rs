@@ -164,7 +164,7 @@ impl<'a> Lexer<'a> {
             self.fault(
                 span,
                 "unclosed-comment",
-                "This versioned comment `/*! … */` is never closed.",
+                "this versioned comment `/*! … */` is never closed",
             );
         }
         self.faults
@@ -304,7 +304,7 @@ impl<'a> Lexer<'a> {
                 self.fault(
                     start..start + 2,
                     "unclosed-comment",
-                    "This comment `/* … */` is never closed.",
+                    "this comment `/* … */` is never closed",
                 );
             }
         }
@@ -332,7 +332,7 @@ impl<'a> Lexer<'a> {
                 self.fault(
                     start..start + prefix + 1,
                     "unclosed-literal",
-                    "This literal is never closed.",
+                    "this literal is never closed",
                 );
             }
         }
@@ -357,7 +357,7 @@ impl<'a> Lexer<'a> {
                 self.fault(
                     start..start + prefix + 1,
                     "unclosed-identifier",
-                    "This quoted name is never closed.",
+                    "this quoted name is never closed",
                 );
             }
         }
@@ -376,7 +376,7 @@ impl<'a> Lexer<'a> {
                 None => {
                     self.at = self.text.len();
                     let message = format!(
-                        "This literal in dollar quotes is never closed; `{tag}` is missing."
+                        "this literal in dollar quotes is never closed; `{tag}` is missing"
                     );
                     self.fault(start..from, "unclosed-literal", &message);
                 }

@@ -436,6 +436,10 @@ impl Engine for MysqlEngine {
         None
     }
 
+    fn user(&self) -> Option<String> {
+        let user = self.address.user.as_deref()?;
+        Some(format!("{}@'%'", self.dialect().literal(user)))
+    }
     fn secrets(&self) -> Vec<String> {
         let mut secrets = self.url.secrets();
         secrets.extend(self.address.password.clone());

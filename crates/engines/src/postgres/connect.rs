@@ -526,6 +526,9 @@ impl Engine for PostgresEngine {
         None
     }
 
+    fn user(&self) -> Option<String> {
+        Some(self.dialect().quote(&self.address.user))
+    }
     fn secrets(&self) -> Vec<String> {
         let mut secrets = self.url.secrets();
         secrets.extend(

@@ -74,6 +74,9 @@ impl Dialect for SimDialect {
     fn read_table_size(&self, row: &Row) -> Option<TableSize> {
         Sqlite.read_table_size(row)
     }
+    fn columns_of(&self, schemas: &[&str], tables: &[&str]) -> Query {
+        Sqlite.columns_of(schemas, tables)
+    }
     fn journal(&self, names: &JournalNames) -> JournalSql {
         Sqlite.journal(names)
     }

@@ -106,6 +106,7 @@ impl SqliteEngine {
             error.hint = Some("`dunlin up --create` makes it".into());
             return Err(error);
         }
+        self.no_folder(&path)?;
         let wrap = |error: rusqlite::Error| super::session::db_error(&error);
         let connection = Connection::open_with_flags(&path, self.flags(purpose)).map_err(wrap)?;
         let bound = self.settings.lock_timeout;
@@ -132,6 +133,39 @@ impl SqliteEngine {
             }
         }
         Ok(connection)
+    }
+}
+
+impl SqliteEngine {
+    /// Says plainly what the library would call a disk error: the path is a folder, or leads through one that is not
+    /// there.
+    fn no_folder(&self, path: &Path) -> Result<(), DbError> {
+        let trouble = |class, message: String, hint: &str| {
+            let mut error = DbError::new(class, message);
+            error.hint = Some(hint.into());
+            Err(error)
+        };
+        if path.is_dir() {
+            let message = format!("`{}` is a folder, not a database file", path.display());
+            return trouble(
+                ErrorClass::NotADatabase,
+                message,
+                "name the file in it: `sqlite:folder/app.db`",
+            );
+        }
+        match path.parent() {
+            Some(folder)
+                if self.path.is_some() && !folder.as_os_str().is_empty() && !folder.is_dir() =>
+            {
+                let message = format!("there is no folder `{}`", folder.display());
+                trouble(
+                    ErrorClass::DatabaseMissing,
+                    message,
+                    "make the folder first; `--create` makes the file alone",
+                )
+            }
+            _ => Ok(()),
+        }
     }
 }
 

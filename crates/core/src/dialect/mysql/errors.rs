@@ -67,7 +67,7 @@ pub fn hint(code: &str, message: &str) -> Option<String> {
             "this account logs in by unix socket only: give `?socket=/run/mysqld/mysqld.sock`, or \
              a user with a password"
         }
-        1049 => "make the database first, or give `--create`",
+        1049 => "`dunlin up --create` makes it, if this user may",
         3159 => "the server takes encrypted connections only: add `ssl-mode=REQUIRED` to the URL",
         1040 | 1203 => {
             "all connections of the server are in use; raise `max_connections` or close some"
@@ -110,7 +110,9 @@ fn right(number: u32, message: &str) -> String {
     match number {
         1044 => {
             let database = object("to database ").unwrap_or_else(|| "your_database".into());
-            format!("`GRANT ALL PRIVILEGES ON {database}.* TO {user}`")
+            format!(
+                "every right on this database is missing: `GRANT ALL PRIVILEGES ON {database}.* TO {user}`"
+            )
         }
         1142 | 1143 => {
             let verb = message.split(" command").next().unwrap_or("ALL");
@@ -120,7 +122,12 @@ fn right(number: u32, message: &str) -> String {
             } else {
                 format!("your_database.{on}")
             };
-            format!("the right {verb} is missing: `GRANT {verb} ON {on} TO {user}`")
+            // The table may not be there yet, and the next statement may need another right: one statement for all.
+            let all = on.split_once('.').map_or("your_database", |(all, _)| all);
+            format!(
+                "the right {verb} is missing: `GRANT {verb} ON {on} TO {user}`; \
+                 all that migrations need: `GRANT ALL PRIVILEGES ON {all}.* TO {user}`"
+            )
         }
         1227 => {
             let need = message

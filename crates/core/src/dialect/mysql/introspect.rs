@@ -47,3 +47,17 @@ pub fn database_facts() -> Query {
         vec![],
     )
 }
+
+/// The columns of some tables of the current database.
+pub fn columns_of(_schemas: &[&str], tables: &[&str]) -> Query {
+    let marks = vec!["?"; tables.len()].join(", ");
+    Query::new(
+        format!(
+            "SELECT NULL, c.TABLE_NAME, c.COLUMN_NAME FROM information_schema.COLUMNS c \
+             JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME \
+             WHERE c.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE = 'BASE TABLE' AND LOWER(c.TABLE_NAME) IN ({marks}) \
+             ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION"
+        ),
+        tables.iter().map(|&table| table.into()).collect(),
+    )
+}

@@ -54,7 +54,7 @@ pub fn hint(code: &str, message: &str) -> Option<String> {
             "the server's pg_hba.conf has no line that lets this user in from this host"
         }
         "28000" => "the role of the URL does not exist or may not log in: `CREATE ROLE … LOGIN`",
-        "3D000" => "make the database first, or give `--create`",
+        "3D000" => "`dunlin up --create` makes it, if this user may",
         "57P03" => "the server is starting or stopping; `--wait 30s` waits for it",
         "53300" => {
             "all connections of the server are in use; raise `max_connections` or close some"

@@ -50,3 +50,28 @@ pub fn database_facts() -> Query {
         vec![],
     )
 }
+
+/// The columns of some tables in some schemas.
+pub fn columns_of(schemas: &[&str], tables: &[&str]) -> Query {
+    let marks = |from: usize, count: usize| {
+        let marks: Vec<_> = (from..from + count)
+            .map(|n| format!("${n}::text"))
+            .collect();
+        marks.join(", ")
+    };
+    Query::new(
+        format!(
+            "SELECT n.nspname::text, c.relname::text, a.attname::text FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid \
+             WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped \
+             AND n.nspname IN ({}) AND lower(c.relname) IN ({}) ORDER BY 1, 2, a.attnum",
+            marks(1, schemas.len()),
+            marks(1 + schemas.len(), tables.len()),
+        ),
+        schemas
+            .iter()
+            .chain(tables)
+            .map(|&name| name.into())
+            .collect(),
+    )
+}

@@ -35,3 +35,15 @@ pub fn database_facts() -> Query {
         vec![],
     )
 }
+
+/// The columns of some tables; there are no schemas.
+pub fn columns_of(_schemas: &[&str], tables: &[&str]) -> Query {
+    let marks = vec!["?"; tables.len()].join(", ");
+    Query::new(
+        format!(
+            "SELECT NULL, t.name, c.name FROM main.sqlite_schema t JOIN pragma_table_info(t.name) c \
+             WHERE t.type = 'table' AND lower(t.name) IN ({marks}) ORDER BY t.name, c.cid"
+        ),
+        tables.iter().map(|&table| table.into()).collect(),
+    )
+}

@@ -75,6 +75,9 @@ impl Dialect for Sqlite {
     fn read_table_size(&self, row: &Row) -> Option<TableSize> {
         introspect::read_table_size(row)
     }
+    fn columns_of(&self, schemas: &[&str], tables: &[&str]) -> Query {
+        introspect::columns_of(schemas, tables)
+    }
     fn journal(&self, names: &JournalNames) -> JournalSql {
         journal::sql(names)
     }
