@@ -8,7 +8,8 @@ Examples:
   dunlin down --steps 1                  take the newest back
   dunlin explain changed-script          what a code means and what to do
 
-Exit codes: 0 done · 1 failed · 2 usage · 4 refused · 5 mismatch · 6 locked · 7 in doubt · 10 pending · 130 interrupted";
+Exit codes: 0 done · 1 failed · 2 usage · 4 refused · 5 mismatch · 6 locked · 7 in doubt ·
+10 pending (`status --exit-code`) · 130 interrupted";
 
 pub const INIT: &str = "Examples:\n  dunlin init\n  dunlin --url postgres://app@localhost/app init";
 pub const NEW: &str =

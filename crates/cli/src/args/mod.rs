@@ -9,7 +9,7 @@ use std::process::ExitCode;
 /// Takes a live database from the state it is in to the state it should be in, with proof at every step and a rehearsed
 /// way back.
 #[derive(Debug, Parser)]
-#[command(name = "dunlin", version, after_help = help::TOP, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "dunlin", version, after_help = help::TOP, max_term_width = 100, disable_help_subcommand = true, disable_help_flag = true)]
 pub struct Cli {
     /// Flags that every verb takes.
     #[command(flatten)]
@@ -22,6 +22,11 @@ pub struct Cli {
 /// Flags that every verb takes.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
+    /// Print help
+    // The short form under both names: what the values of a flag mean is said where it matters, and examples must not
+    // be three screens down.
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort, help_heading = "Global")]
+    pub help: Option<bool>,
     /// The project file (default: `dunlin.toml`, searched upwards)
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global")]
     pub config: Option<PathBuf>,
@@ -52,7 +57,7 @@ pub struct Global {
     /// Colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Global")]
     pub color: Color,
-    /// Say only what went wrong
+    /// Say only what went wrong, and show only what was asked for
     #[arg(short, long, global = true, help_heading = "Global")]
     pub quiet: bool,
     /// Say every statement
@@ -254,7 +259,12 @@ pub struct Repair {
     #[arg(long, num_args = 2, value_names = ["V", "done|not-done"])]
     pub settle: Vec<String>,
     /// Why, for the journal
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub why: String,
 }
 
@@ -320,10 +330,8 @@ pub fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
         _ if json => {
-            let failure =
-                dunlin_core::failure::Failure::usage("usage", error.to_string().trim().to_owned());
-            let answer = crate::commands::Answer::failed(failure);
-            println!("{}", crate::render::json::envelope("", &answer));
+            let answer = crate::commands::Answer::failed(misunderstood(error));
+            println!("{}", crate::render::json::envelope(&verb_typed(), &answer));
             ExitCode::from(2)
         }
         _ => {
@@ -331,4 +339,29 @@ pub fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// What was typed wrongly, as one sentence and hints.
+fn misunderstood(error: &clap::Error) -> dunlin_core::failure::Failure {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let sentence = first.strip_prefix("error: ").unwrap_or(first);
+    let failure = dunlin_core::failure::Failure::usage("usage", sentence);
+    lines
+        .filter_map(|line| {
+            line.strip_prefix("tip: ")
+                .or(line.starts_with("Usage: ").then_some(line))
+        })
+        .fold(failure, dunlin_core::failure::Failure::hint)
+}
+
+/// The verb on the command line, as far as one can be made out: the rest could not be understood.
+fn verb_typed() -> String {
+    use clap::CommandFactory;
+    let known = Cli::command();
+    std::env::args()
+        .skip(1)
+        .find(|arg| known.find_subcommand(arg).is_some())
+        .unwrap_or_default()
 }

@@ -11,7 +11,7 @@ mod selfhelp;
 mod start;
 mod status;
 
-use crate::args::{Cli, Color, Format, Global, Verb};
+use crate::args::{BackupVerb, Cli, Color, Format, Global, Verb};
 use crate::render;
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
@@ -102,18 +102,37 @@ impl From<Failure> for Answer {
 /// Runs a verb and writes its answer; gives the exit code.
 pub async fn run(cli: Cli) -> u8 {
     let Cli { global, verb } = cli;
-    let name = name_of(&verb);
+    let (name, asked) = (name_of(&verb), shows(&verb));
     if global.events.as_deref() == Some("-") && global.format == Format::Json {
         let failure = Failure::usage(
             "usage",
             "`--events -` and `--format json` both want standard output",
         );
-        return write(&global, name, &Answer::failed(failure));
+        return write(&global, name, asked, &Answer::failed(failure));
     }
     let answer = match dispatch(&global, verb).await {
         Ok(answer) | Err(answer) => answer,
     };
-    write(&global, name, &answer)
+    write(&global, name, asked, &answer)
+}
+
+/// Whether a verb is asked to show something: that is shown under `--quiet`, too. What the others say of a success is
+/// not.
+fn shows(verb: &Verb) -> bool {
+    match verb {
+        Verb::Status { .. }
+        | Verb::Drift { .. }
+        | Verb::Unlock { .. }
+        | Verb::Digest { .. }
+        | Verb::Completions { .. }
+        | Verb::Man
+        | Verb::Explain { .. }
+        | Verb::Backup(BackupVerb::List) => true,
+        Verb::Up(up) => up.dry_run,
+        Verb::Repair(repair) => repair.accept.is_empty() && repair.settle.is_empty(),
+        Verb::Schema { output, .. } => output.is_none(),
+        _ => false,
+    }
 }
 
 fn name_of(verb: &Verb) -> &'static str {
@@ -192,12 +211,13 @@ fn rest_of(failure: &Failure, shown: &[Finding]) -> Option<String> {
     })
 }
 
-fn write(global: &Global, name: &str, answer: &Answer) -> u8 {
+fn write(global: &Global, name: &str, asked: bool, answer: &Answer) -> u8 {
     let code = answer.outcome().code();
     let mut stdout = std::io::stdout().lock();
     // Who closed the pipe does not want the rest; nothing can be told to them any more.
     let _ = match global.format {
         Format::Json => writeln!(stdout, "{}", render::json::envelope(name, answer)),
+        Format::Text if global.quiet && !asked => Ok(()),
         Format::Text => write!(stdout, "{}", answer.text),
     };
     let _ = stdout.flush();

@@ -5,14 +5,36 @@ use crate::commands::Answer;
 /// The envelope: one shape whether it went well or not.
 pub fn envelope(command: &str, answer: &Answer) -> String {
     let outcome = answer.outcome();
+    let mut data = answer.data.clone();
+    if let (Some(data), Some(needed)) = (data.as_object_mut(), needed(command).as_object()) {
+        for (key, empty) in needed {
+            data.entry(key.clone()).or_insert_with(|| empty.clone());
+        }
+    }
     let object = serde_json::json!({
         "dunlin": env!("CARGO_PKG_VERSION"),
         "command": command,
         "outcome": outcome,
         "exit_code": outcome.code(),
-        "data": answer.data,
+        "data": data,
         "findings": answer.findings,
         "failure": answer.failure,
     });
     serde_json::to_string_pretty(&object).unwrap_or_default()
+}
+
+/// What `data` holds in any case: who reads it need not ask first whether the command came far enough to say it.
+fn needed(command: &str) -> serde_json::Value {
+    match command {
+        "up" => serde_json::json!({ "applied": [], "backup": null }),
+        "down" => serde_json::json!({ "undone": [], "backup": null }),
+        "status" => serde_json::json!({ "current": null, "migrations": [], "lease": null }),
+        "repair" | "reset" | "baseline" | "unlock" => {
+            serde_json::json!({ "changed": [], "lease": null })
+        }
+        "drift" => serde_json::json!({ "differences": [] }),
+        "digest" => serde_json::json!({ "reading": null, "tables": [] }),
+        "backup" => serde_json::json!({ "items": [] }),
+        _ => serde_json::json!({}),
+    }
 }

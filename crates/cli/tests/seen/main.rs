@@ -1,11 +1,13 @@
 //! What people see, word for word: bad input, help, tables, JSON. Each text is a snapshot, read by a person once and
 //! compared ever after (`INSTA_UPDATE=always` takes the new one).
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connecting;
 mod files;
 mod foreign;
+mod help;
+mod output;
 
 use dunlin_testkit::TestEngine;
 use dunlin_testkit::sandbox::{Ran, Sandbox};
@@ -44,7 +46,7 @@ fn shows(name: &str, ran: &Ran) {
 fn level(text: &str) -> String {
     let narrow = |line: &str| {
         let mut line = line.to_owned();
-        while line.contains("   ") && (line.contains("[TIME]") || line.contains("took")) {
+        while line.contains("   ") && (line.contains("[TIME]") || line.starts_with(" version ")) {
             line = line.replace("   ", "  ");
         }
         line + "\n"
