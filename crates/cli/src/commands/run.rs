@@ -15,8 +15,10 @@ use std::time::Instant;
 /// `up`.
 pub async fn up(global: &Global, up: &Up) -> Result<Answer, Answer> {
     let opened = context::open(global)?;
-    let context = opened.context(global, up.create)?;
-    if up.create {
+    // A dry run touches nothing: it does not make the database either.
+    let create = up.create && !up.dry_run;
+    let context = opened.context(global, create)?;
+    if create {
         let made = context.world.engine.create_database().await;
         made.map_err(|error| {
             context

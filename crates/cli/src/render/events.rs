@@ -1,6 +1,6 @@
 //! Events for people (standard error), as lines of JSON (`--events`), and as the project's log.
 
-use super::table::{bytes, duration};
+use super::table::{bytes, count, duration};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::redact::Redactor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -154,7 +154,8 @@ impl Screen {
             Event::StatementDone {
                 rows, duration_ms, ..
             } if self.verbose => {
-                self.say(&format!("    {rows} rows, {}", duration(*duration_ms)));
+                let rows = count(usize::try_from(*rows).unwrap_or(usize::MAX), "row");
+                self.say(&format!("    {rows}, {}", duration(*duration_ms)));
             }
             Event::DoubtSettled {
                 version,

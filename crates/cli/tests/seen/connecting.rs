@@ -128,6 +128,8 @@ for_each_engine! {
         let server = server(kind);
         let sandbox = room_for(&server.url_of(&name));
         shows_on("database_missing", kind, &dunlin(&sandbox, "up").code(4), &[]);
+        let dry = dunlin(&sandbox, "up --create --dry-run").code(4);
+        assert!(dry.stderr.contains("database-missing"), "a dry run makes nothing: {dry:?}");
         let made = dunlin(&sandbox, "up --create").success();
         let again = dunlin(&sandbox, "up --create").success();
         let admin = server.url();
