@@ -95,32 +95,9 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, event: &Event) {
+    /// What a migration and its statements do.
+    fn show_step(&mut self, event: &Event) {
         match event {
-            Event::LeaseWaiting { holder, waited_ms } => {
-                let waited = if *waited_ms < 1_000 {
-                    String::new()
-                } else {
-                    format!(" ({} so far)", duration(*waited_ms))
-                };
-                self.say(&format!("waiting for another runner: {holder}{waited}"));
-            }
-            Event::PredecessorEnding { holder } => {
-                self.say(&format!(
-                    "a runner died here; ending what it left running on the server ({holder})"
-                ));
-            }
-            Event::BackupDone {
-                path,
-                bytes: size,
-                duration_ms,
-            } => {
-                self.say(&format!(
-                    "backup {path} ({}, verified, {})",
-                    bytes(*size),
-                    duration(*duration_ms)
-                ));
-            }
             Event::StepBegan {
                 version,
                 name,
@@ -156,6 +133,41 @@ impl Screen {
             } if self.verbose => {
                 let rows = count(usize::try_from(*rows).unwrap_or(usize::MAX), "row");
                 self.say(&format!("    {rows}, {}", duration(*duration_ms)));
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::LeaseWaiting { holder, waited_ms } => {
+                let waited = if *waited_ms < 1_000 {
+                    String::new()
+                } else {
+                    format!(" ({} so far)", duration(*waited_ms))
+                };
+                self.say(&format!("waiting for another runner: {holder}{waited}"));
+            }
+            Event::PredecessorEnding { holder } => {
+                self.say(&format!(
+                    "a runner died here; ending what it left running on the server ({holder})"
+                ));
+            }
+            Event::BackupDone {
+                path,
+                bytes: size,
+                duration_ms,
+            } => {
+                self.say(&format!(
+                    "backup {path} ({}, verified, {})",
+                    bytes(*size),
+                    duration(*duration_ms)
+                ));
+            }
+            Event::StepBegan { .. }
+            | Event::StatementBegan { .. }
+            | Event::StatementDone { .. } => {
+                self.show_step(event);
             }
             Event::DoubtSettled {
                 version,
