@@ -5,12 +5,12 @@ use crate::commands::Answer;
 use dunlin::world::{Clock, Ids, World};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, any_error};
-use dunlin_core::redact::SecretUrl;
+use dunlin_core::redact::{Redactor, SecretUrl};
 use dunlin_core::source::config::{ConfigInput, parse_project};
 use dunlin_core::source::duration::parse_duration;
 use dunlin_core::source::{DatabaseConfig, Migration, Project};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The name of the project file.
@@ -34,6 +34,20 @@ pub struct Context {
     pub migrations: Vec<Arc<Migration>>,
     /// What was found while reading.
     pub findings: Vec<Finding>,
+}
+
+/// Masks every secret that this process has met: what a command writes last of all passes it.
+static MET: Mutex<Option<Redactor>> = Mutex::new(None);
+
+fn meet(redactor: &Redactor) {
+    let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+    *met = Some(met.take().unwrap_or_default().with(redactor));
+}
+
+/// The filter of every secret that was met so far.
+pub fn met() -> Redactor {
+    let met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+    met.clone().unwrap_or_default()
 }
 
 /// Finds and reads the project file and `.env`.
@@ -66,6 +80,7 @@ pub fn open(global: &Global) -> Result<Opened, Answer> {
         root,
     };
     let (mut project, findings) = parse_project(input);
+    meet(&Redactor::new(project.secrets()));
     if any_error(&findings) {
         return Err(Answer::unreadable(findings));
     }
@@ -126,6 +141,7 @@ pub fn world_of(config: DatabaseConfig, global: &Global, create: bool) -> Result
     let mut world = World::new(config, base, create).map_err(Answer::from)?;
     world.clock = clock();
     world.ids = ids();
+    meet(&world.redactor);
     if let Some(text) = &global.wait {
         let message = |why: String| Failure::usage("usage", format!("--wait {text}: {why}"));
         world.wait = parse_duration(text).map_err(message)?;

@@ -153,6 +153,26 @@ impl Redactor {
         Redactor { secrets }
     }
 
+    /// A filter for these secrets and for those of another.
+    #[must_use]
+    pub fn with(&self, other: &Redactor) -> Redactor {
+        Redactor::new(self.secrets.iter().chain(&other.secrets).cloned())
+    }
+
+    /// A JSON value with every known secret masked in its texts: before it is written, since JSON escapes what it writes.
+    pub fn apply_json(&self, value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) => *text = self.apply(text),
+            serde_json::Value::Array(items) => {
+                items.iter_mut().for_each(|item| self.apply_json(item));
+            }
+            serde_json::Value::Object(members) => {
+                members.values_mut().for_each(|item| self.apply_json(item));
+            }
+            _ => {}
+        }
+    }
+
     /// The text with every known secret masked.
     pub fn apply(&self, text: &str) -> String {
         let mut out = text.to_owned();
@@ -193,5 +213,13 @@ mod tests {
             filter.apply("login p@ss and p%40ss failed"),
             "login *** and *** failed"
         );
+    }
+
+    #[test]
+    fn invariant_12_what_json_escapes_is_masked_before() {
+        let filter = Redactor::new(["pa\"ss\\".to_owned()]).with(&Redactor::new(["k3y".into()]));
+        let mut value = serde_json::json!({ "a": ["x pa\"ss\\ y", 3], "b": { "c": "k3y" } });
+        filter.apply_json(&mut value);
+        assert_eq!(value.to_string(), r#"{"a":["x *** y",3],"b":{"c":"***"}}"#);
     }
 }

@@ -127,13 +127,25 @@ impl Pen {
             let at = world.clock.stamp();
             let params: Vec<_> = chunk
                 .iter()
-                .flat_map(|record| record.params(&self.run, &at, self.token))
+                .flat_map(|record| masked(world, record).params(&self.run, &at, self.token))
                 .collect();
             let sql = world.sql.append(chunk.len(), session.dialect());
             session.execute_with(&sql, &params).await?;
         }
         Ok(())
     }
+}
+
+/// The record without secrets in what is prose: the beginnings of statements, reasons, errors. The rest is compared with
+/// later and stays to the letter.
+fn masked(world: &World, record: &Writing) -> Writing {
+    let mut record = record.clone();
+    for key in ["head", "why", "error", "sql"] {
+        if let Some(text) = record.detail.get_mut(key) {
+            world.redactor.apply_json(text);
+        }
+    }
+    record
 }
 
 /// Whether an error of [`Pen::append`] means that another runner has the lease now: no token was found, or (where a

@@ -131,7 +131,7 @@ impl World {
             prefix: config.journal_prefix.clone(),
         };
         let sql = engine.dialect().journal(&names);
-        let redactor = Redactor::new(engine.secrets().into_iter().chain(config.url.secrets()));
+        let redactor = Redactor::new(engine.secrets().into_iter().chain(config.secrets()));
         let (clock, who) = (Clock::default(), who());
         Ok(World {
             engine,

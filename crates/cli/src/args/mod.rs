@@ -3,6 +3,7 @@
 mod help;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dunlin_core::redact::{Redactor, SecretUrl};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -320,6 +321,10 @@ pub fn usage(error: &clap::Error) -> ExitCode {
         || std::env::args()
             .zip(std::env::args().skip(1))
             .any(|(a, b)| a == "--format" && b == "json");
+    // A URL that stands where none belongs is quoted in the complaint.
+    let veil = Redactor::new(std::env::args().flat_map(|arg| SecretUrl::new(arg).secrets()));
+    let plain = error.to_string();
+    let veiled = veil.apply(&plain);
     match error.kind() {
         DisplayHelp | DisplayVersion => {
             let _ = error.print();
@@ -330,8 +335,17 @@ pub fn usage(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
         _ if json => {
-            let answer = crate::commands::Answer::failed(misunderstood(error));
-            println!("{}", crate::render::json::envelope(&verb_typed(), &answer));
+            let mut failure = misunderstood(error);
+            failure.message = veil.apply(&failure.message);
+            let answer = crate::commands::Answer::failed(failure);
+            println!(
+                "{}",
+                crate::render::json::envelope(&verb_typed(), &answer, &veil)
+            );
+            ExitCode::from(2)
+        }
+        _ if veiled != plain => {
+            eprint!("{veiled}");
             ExitCode::from(2)
         }
         _ => {

@@ -213,12 +213,13 @@ fn rest_of(failure: &Failure, shown: &[Finding]) -> Option<String> {
 
 fn write(global: &Global, name: &str, asked: bool, answer: &Answer) -> u8 {
     let code = answer.outcome().code();
+    let veil = crate::context::met();
     let mut stdout = std::io::stdout().lock();
     // Who closed the pipe does not want the rest; nothing can be told to them any more.
     let _ = match global.format {
-        Format::Json => writeln!(stdout, "{}", render::json::envelope(name, answer)),
+        Format::Json => writeln!(stdout, "{}", render::json::envelope(name, answer, &veil)),
         Format::Text if global.quiet && !asked => Ok(()),
-        Format::Text => write!(stdout, "{}", answer.text),
+        Format::Text => write!(stdout, "{}", veil.apply(&answer.text)),
     };
     let _ = stdout.flush();
     if global.format == Format::Text {
@@ -238,14 +239,15 @@ fn write(global: &Global, name: &str, asked: bool, answer: &Answer) -> u8 {
             .collect();
         if !shown.is_empty() {
             let source = |file: &str| std::fs::read_to_string(file).ok();
-            eprint!("{}", render::findings::render(&shown, &source, color));
+            let text = render::findings::render(&shown, &source, color);
+            eprint!("{}", veil.apply(&text));
         }
         match &answer.failure {
             None => eprint!("{}", render::findings::summary(&shown)),
             // A single fault of a file stands above already, with its line.
             Some(failure) => match rest_of(failure, &shown) {
                 Some(rest) => eprintln!("{rest}more: dunlin explain {}", failure.code),
-                None => eprint!("{}", render::failure::render(failure, color)),
+                None => eprint!("{}", veil.apply(&render::failure::render(failure, color))),
             },
         }
     }

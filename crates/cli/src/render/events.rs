@@ -249,7 +249,8 @@ impl Sink for Screen {
             if let Some(object) = value.as_object_mut() {
                 object.insert("at".into(), self.clock.stamp().into());
             }
-            let _ = writeln!(lines, "{}", self.redactor.apply(&value.to_string()));
+            self.redactor.apply_json(&mut value);
+            let _ = writeln!(lines, "{value}");
         }
         self.write_log(event);
         self.show(event);

@@ -1,9 +1,10 @@
 //! The one JSON object of a command.
 
 use crate::commands::Answer;
+use dunlin_core::redact::Redactor;
 
-/// The envelope: one shape whether it went well or not.
-pub fn envelope(command: &str, answer: &Answer) -> String {
+/// The envelope: one shape whether it went well or not, every text of it behind the veil.
+pub fn envelope(command: &str, answer: &Answer, veil: &Redactor) -> String {
     let outcome = answer.outcome();
     let mut data = answer.data.clone();
     if let (Some(data), Some(needed)) = (data.as_object_mut(), needed(command).as_object()) {
@@ -11,7 +12,7 @@ pub fn envelope(command: &str, answer: &Answer) -> String {
             data.entry(key.clone()).or_insert_with(|| empty.clone());
         }
     }
-    let object = serde_json::json!({
+    let mut object = serde_json::json!({
         "dunlin": env!("CARGO_PKG_VERSION"),
         "command": command,
         "outcome": outcome,
@@ -20,6 +21,7 @@ pub fn envelope(command: &str, answer: &Answer) -> String {
         "findings": answer.findings,
         "failure": answer.failure,
     });
+    veil.apply_json(&mut object);
     serde_json::to_string_pretty(&object).unwrap_or_default()
 }
 

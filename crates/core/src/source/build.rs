@@ -5,7 +5,7 @@ use super::expand::{fill, is_name};
 use super::grammar::database::DatabaseTable;
 use super::nearest::did_you_mean;
 use super::shape::pointer;
-use super::{DatabaseConfig, Deferred, Project};
+use super::{DatabaseConfig, Deferred, Project, Secrets};
 use crate::dialect;
 use crate::finding::{Finding, Place};
 use crate::redact::SecretUrl;
@@ -43,6 +43,7 @@ pub(super) fn plain_database(name: &str, url: SecretUrl, root: &Path) -> Databas
         borrows: vec![],
         retention: Duration::from_secs(180 * 86_400),
         placeholders: BTreeMap::new(),
+        secrets: Secrets::default(),
     }
 }
 
@@ -166,20 +167,31 @@ impl Project {
 
     /// Every secret that the project's URLs hold or that it takes from the environment, for the redacting filter.
     pub fn secrets(&self) -> Vec<String> {
-        let urls = self.databases.iter().flat_map(|database| {
-            [
-                Some(&database.url),
-                database.direct_url.as_ref(),
-                database.scratch.as_ref(),
-            ]
-            .into_iter()
-            .flatten()
-        });
+        let urls = self.databases.iter().flat_map(DatabaseConfig::urls);
         let mut secrets: Vec<String> = urls.flat_map(SecretUrl::secrets).collect();
         secrets.extend(self.environment.secrets());
         secrets.sort();
         secrets.dedup();
         secrets
+    }
+}
+
+impl DatabaseConfig {
+    fn urls(&self) -> impl Iterator<Item = &SecretUrl> {
+        [
+            Some(&self.url),
+            self.direct_url.as_ref(),
+            self.scratch.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The secrets of its URLs and of what the project takes from the environment.
+    pub fn secrets(&self) -> impl Iterator<Item = String> {
+        self.urls()
+            .flat_map(SecretUrl::secrets)
+            .chain(self.secrets.0.iter().cloned())
     }
 }
 
@@ -237,6 +249,7 @@ impl Reading<'_> {
             borrows: self.patterns(name, "borrows", &table.borrows, &table.placeholders),
             retention: duration(table.retention, plain.retention),
             placeholders: table.placeholders.clone(),
+            secrets: Secrets(project.secrets()),
             name: plain.name,
         }
     }

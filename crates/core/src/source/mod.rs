@@ -118,6 +118,16 @@ pub enum ManifestPolicy {
     Ignore,
 }
 
+/// Secrets, for the redacting filter; `Debug` shows only how many there are.
+#[derive(Clone, Default)]
+pub struct Secrets(pub Vec<String>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
 /// One `[database.NAME]`.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
@@ -173,6 +183,8 @@ pub struct DatabaseConfig {
     pub retention: Duration,
     /// Placeholders.
     pub placeholders: BTreeMap<String, String>,
+    /// What the project takes from the environment under names that say secret, beside what the URLs hold.
+    pub secrets: Secrets,
 }
 
 /// A version: digits, ordered as a number, shown as written.

@@ -314,7 +314,7 @@ async fn may_retry(runner: &mut Runner<'_>, error: &DbError, attempt: u32, began
     }
     runner.sink.event(&Event::Retrying {
         attempt,
-        error: error.message.clone(),
+        error: runner.world.redactor.apply(&error.message),
     });
     let pause = limits::RETRY_PAUSE_FIRST * 2_u32.saturating_pow(attempt.min(5) - 1);
     tokio::select! {
@@ -427,7 +427,7 @@ pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Res
         version: version.clone(),
         statement: at + 1,
         line: statement.line,
-        head: head_of(&statement.sql),
+        head: runner.world.redactor.apply(&head_of(&statement.sql)),
     });
     let started = Instant::now();
     let cancel = runner.work.canceller();

@@ -461,7 +461,7 @@ async fn fail(runner: &mut Runner<'_>, unit: Unit<'_>, mut failure: Failure) -> 
     runner.sink.event(&Event::StepFailed {
         version: unit.migration.version.0.clone(),
         name: unit.migration.name.clone(),
-        failure: failure.clone(),
+        failure: runner.world.redact(failure.clone()),
     });
     if failure.class == FailureClass::Failed {
         failure.message = format!("{title} failed: {}", failure.message);

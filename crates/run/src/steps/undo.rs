@@ -74,7 +74,8 @@ async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure)
         let what = describe(unit, &block);
         let created_something = !inverse.statements.is_empty();
         if created_something {
-            runner.sink.event(&Event::Undoing { what: what.clone() });
+            let what = runner.world.redactor.apply(&what);
+            runner.sink.event(&Event::Undoing { what });
         }
         let detail =
             serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
