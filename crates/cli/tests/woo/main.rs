@@ -15,6 +15,7 @@ macro_rules! on_both {
     };
 }
 
+mod backups;
 mod errors;
 mod everyday;
 mod trouble;

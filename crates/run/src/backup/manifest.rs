@@ -64,9 +64,25 @@ pub struct Manifest {
     /// What it does not hold.
     #[serde(default)]
     pub lacks: Vec<String>,
+    /// Of our own form: what lies in the file for each table, for reading it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stored: Vec<Stored>,
     /// When it was verified, and how.
     #[serde(default)]
     pub verified: Option<String>,
+}
+
+/// How the rows of one table lie in a file of our own form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its name in the file.
+    pub label: String,
+    /// Its name in the reading.
+    pub table: String,
+    /// The types of its cells, in their order.
+    pub types: Vec<dunlin_core::schema::NeutralType>,
+    /// All its columns are there: none is computed by the server.
+    pub whole: bool,
 }
 
 /// The hash and size of a file.

@@ -291,7 +291,7 @@ impl Making<'_> {
             .push("users, rights and settings of the server".into());
         let path = self.folder.join(format!("{}.dunlin", self.name));
         let part = Temporary(self.folder.join(format!(".{}.part", self.name)));
-        rows::write(session, &catalog, &part.0, sink).await?;
+        manifest.stored = rows::write(session, &catalog, &part.0, sink).await?;
         manifest.seal(&part.0, &path)?;
         Ok(manifest)
     }

@@ -9,10 +9,12 @@
 //! A cell is a tag (0 NULL, 1 bool, 2 i64, 3 u64, 4 f64, 5 f32, 6 text, 7 bytes) and its value, numbers little-endian,
 //! texts and bytes with a u32 length. Columns stand in the order of the reading that the catalog gives.
 
+use super::manifest::Stored;
 use super::{LEVEL, disk, private_file};
-use crate::digest;
+use crate::digest::{self, TableDigest};
 use crate::trouble;
 use dunlin_core::copy::reading::{Bound, Reading};
+use dunlin_core::copy::{RowHasher, Typing};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::schema::{Catalog, Fix, diff, render};
@@ -50,7 +52,7 @@ pub(super) async fn write(
     catalog: &Catalog,
     path: &Path,
     sink: &mut dyn Sink,
-) -> Result<(), Failure> {
+) -> Result<Vec<Stored>, Failure> {
     let wrong = |error: &DbError| trouble::refused(error, "the rows could not be read");
     let shapes = digest::shapes(session)
         .await
@@ -85,7 +87,106 @@ pub(super) async fn write(
         }
     }
     out.write_all(b"E").map_err(io)?;
-    out.finish().and_then(|file| file.sync_all()).map_err(io)
+    out.finish().and_then(|file| file.sync_all()).map_err(io)?;
+    let (_, whole) = Reading::derive(&shapes);
+    let width = |label: &str| {
+        let found = whole.iter().find(|table| table.label() == label);
+        found.map_or(0, |table| table.columns.len())
+    };
+    let stored = tables.iter().map(|table| Stored {
+        label: table.label(),
+        table: table.name.clone(),
+        types: table.types(),
+        whole: width(&table.label()) == table.columns.len(),
+    });
+    Ok(stored.collect())
+}
+
+/// Reads the rows of such a file again and compares them with the digests of the manifest, which were taken from the
+/// database itself. Gives what differs.
+pub(super) fn reread(
+    path: &Path,
+    stored: &[Stored],
+    expected: &[TableDigest],
+    typing: Typing,
+) -> Result<Vec<String>, Failure> {
+    let io = |error: std::io::Error| damaged(path, &error);
+    let mut reader = open(path)?;
+    reader.text().map_err(io)?;
+    let mut hashers: Vec<RowHasher> = stored
+        .iter()
+        .map(|table| RowHasher::new(table.types.clone(), typing))
+        .collect();
+    let mut current = None;
+    let mut row = vec![];
+    loop {
+        match reader.array::<1>().map_err(io)?[0] {
+            b'T' => {
+                let label = reader.text().map_err(io)?;
+                current = stored.iter().position(|table| table.label == label);
+            }
+            b'R' => {
+                let Some(at) = current else {
+                    return Err(damaged(path, &std::io::Error::other("rows of no table")));
+                };
+                row.clear();
+                for _ in &stored[at].types {
+                    row.push(reader.cell().map_err(io)?);
+                }
+                hashers[at].row(row.iter().map(cell_of));
+            }
+            b'E' => break,
+            _ => {
+                return Err(damaged(
+                    path,
+                    &std::io::Error::other("a record of no known kind"),
+                ));
+            }
+        }
+    }
+    let mut differ = vec![];
+    for digest in expected {
+        let Some(at) = stored.iter().position(|table| table.table == digest.table) else {
+            differ.push(format!("{}: missing", digest.table));
+            continue;
+        };
+        let found = hashers[at].digest();
+        // Columns that the server computes are not in the file: there only the rows can be counted.
+        let same = found.rows == digest.rows && (!stored[at].whole || found.hex() == digest.digest);
+        if !same {
+            differ.push(format!(
+                "{}: {} rows in the database, {} in the backup, digests differ",
+                digest.table, digest.rows, found.rows
+            ));
+        }
+    }
+    Ok(differ)
+}
+
+fn cell_of(value: &Value) -> Cell<'_> {
+    match value {
+        Value::Null => Cell::Null,
+        Value::Bool(b) => Cell::Bool(*b),
+        Value::Int(n) => Cell::Int(*n),
+        Value::UInt(n) => Cell::UInt(*n),
+        Value::Float(f) => Cell::Float(*f),
+        Value::Text(text) => Cell::Text(text),
+        Value::Bytes(bytes) => Cell::Bytes(bytes),
+    }
+}
+
+/// Opens such a file; what follows is the catalog's text.
+fn open(path: &Path) -> Result<Reader<impl Read>, Failure> {
+    let io = |error: std::io::Error| damaged(path, &error);
+    let decoder = zstd::Decoder::new(File::open(path).map_err(io)?).map_err(io)?;
+    let mut reader = Reader(BufReader::with_capacity(1 << 18, decoder));
+    if reader.array::<14>().map_err(io)? != *MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
+        return Err(damaged(
+            path,
+            &std::io::Error::other("it does not begin as a backup does"),
+        ));
+    }
+    Ok(reader)
 }
 
 fn put(out: &mut impl Write, tag: u8, bytes: &[u8]) -> std::io::Result<()> {
@@ -196,14 +297,7 @@ pub(super) async fn load(
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
-    let decoder = zstd::Decoder::new(File::open(path).map_err(io)?).map_err(io)?;
-    let mut reader = Reader(BufReader::with_capacity(1 << 18, decoder));
-    if reader.array::<14>().map_err(io)? != *MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
-        return Err(damaged(
-            path,
-            &std::io::Error::other("it does not begin as a backup does"),
-        ));
-    }
+    let mut reader = open(path)?;
     let json = reader.text().map_err(io)?;
     let catalog =
         Catalog::from_json(&json).map_err(|sentence| Failure::refused("backup-file", sentence))?;
@@ -331,4 +425,69 @@ fn damaged(path: &Path, error: &std::io::Error) -> Failure {
         format!("`{}` cannot be read: {error}", path.display()),
     )
     .hint("use another backup; this file is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use dunlin_core::schema::NeutralType;
+
+    /// A file with these rows of one table (int, text), and what its manifest would say of `expected`.
+    fn file(path: &Path, rows: &[(i64, &str)]) {
+        let mut out = zstd::Encoder::new(private_file(path).unwrap(), LEVEL).unwrap();
+        out.write_all(MAGIC).unwrap();
+        put(&mut out, b'C', b"{}").unwrap();
+        put(&mut out, b'T', b"Notes").unwrap();
+        for (id, text) in rows {
+            out.write_all(b"R").unwrap();
+            cell_out(&mut out, Cell::Int(*id)).unwrap();
+            cell_out(&mut out, Cell::Text(text)).unwrap();
+        }
+        out.write_all(b"E").unwrap();
+        out.finish().unwrap();
+    }
+
+    #[test]
+    fn rows_that_are_missing_or_changed_are_found_when_a_backup_is_read_again() {
+        let types = vec![NeutralType::Int, NeutralType::Text];
+        let mut hasher = RowHasher::new(types.clone(), Typing::Static);
+        for (id, text) in [(1, "a"), (2, "")] {
+            hasher.row([Cell::Int(id), Cell::Text(text)].into_iter());
+        }
+        let expected = [TableDigest {
+            table: "notes".into(),
+            rows: 2,
+            digest: hasher.digest().hex(),
+            noticed: vec![],
+        }];
+        let stored = |whole| {
+            [Stored {
+                label: "Notes".into(),
+                table: "notes".into(),
+                types: types.clone(),
+                whole,
+            }]
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let differ = |name: &str, rows: &[(i64, &str)], whole| {
+            let path = folder.path().join(name);
+            file(&path, rows);
+            reread(&path, &stored(whole), &expected, Typing::Static)
+                .unwrap()
+                .len()
+        };
+        assert_eq!(differ("same", &[(2, ""), (1, "a")], true), 0);
+        assert_eq!(differ("less", &[(2, "")], true), 1);
+        assert_eq!(differ("changed", &[(2, ""), (1, "b")], true), 1);
+        assert_eq!(differ("computed", &[(2, ""), (1, "b")], false), 0);
+        assert_eq!(differ("computed-less", &[(2, "")], false), 1);
+        let path = folder.path().join("same");
+        assert_eq!(
+            reread(&path, &[], &expected, Typing::Static)
+                .unwrap_err()
+                .code,
+            "backup-damaged"
+        );
+    }
 }
