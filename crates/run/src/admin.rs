@@ -69,7 +69,7 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
     let history = journal_store::read(world, &mut *session).await?;
     let doubts = up::in_doubt(world, &mut *session, &history).await?;
     let lease = if history.exists {
-        dunlin_engines::lease::look(&*world.engine, &world.names, &mut *session).await
+        lease::holder(world, &mut *session).await
     } else {
         None
     };
@@ -566,7 +566,7 @@ pub async fn unlock(world: &World, force: bool) -> Result<Unlocked, Failure> {
         return Err(protected("unlock --force"));
     }
     let mut reader = world.open(Purpose::Read).await?;
-    let holder = dunlin_engines::lease::look(&*world.engine, &world.names, &mut *reader).await;
+    let holder = lease::holder(world, &mut *reader).await;
     reader.close().await;
     let Some(found) = holder.clone() else {
         return Ok(Unlocked::default());

@@ -78,13 +78,7 @@ pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, DbE
     for statement in &world.sql.create {
         session.execute(statement).await?;
     }
-    let rows = session.query(&world.sql.identity, &[]).await?;
-    let identity = rows
-        .first()
-        .and_then(|row| row.first())
-        .and_then(|value| value.as_str())
-        .unwrap_or_default()
-        .to_owned();
+    let identity = identity(world, session).await;
     let params = [journal::FORMAT.into(), identity.into()];
     // Last: a journal without its fence's row counts as not made yet.
     session.execute_with(&world.sql.fence_init, &params).await?;
@@ -92,6 +86,35 @@ pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, DbE
         let message = "the journal's fence could not be made";
         DbError::new(ErrorClass::Other, message)
     })
+}
+
+/// The database's identity; empty where this user may not ask for it.
+async fn identity(world: &World, session: &mut dyn Session) -> String {
+    let rows = session.query(&world.sql.identity, &[]).await;
+    let text = rows.ok().and_then(|rows| {
+        let row = rows.first()?;
+        row.first()?.as_str().map(str::to_owned)
+    });
+    text.unwrap_or_default()
+}
+
+/// Of a clone (a restored dump, a copied database): its own identity. What the original's journal says of migrations
+/// holds for a clone too; what it says of who is at work does not.
+pub async fn clone_identity(
+    world: &World,
+    session: &mut dyn Session,
+) -> Result<Option<String>, DbError> {
+    let stored = match session.query(&world.sql.fence_read, &[]).await {
+        Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(None),
+        rows => rows?
+            .first()
+            .and_then(|row| row.get(2)?.as_str().map(str::to_owned)),
+    };
+    let Some(stored) = stored.filter(|stored| !stored.is_empty()) else {
+        return Ok(None);
+    };
+    let own = identity(world, session).await;
+    Ok((!own.is_empty() && own != stored).then_some(own))
 }
 
 async fn fence(world: &World, session: &mut dyn Session) -> Result<Option<i64>, DbError> {

@@ -8,7 +8,7 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::History;
 use dunlin_core::limits;
-use dunlin_engines::lease::{LeaseLock, Witness, Work};
+use dunlin_engines::lease::{Holder, LeaseLock, Witness, Work};
 use dunlin_engines::{Cancel, DbError, Purpose, Session};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +91,9 @@ pub async fn acquire(
         .await
         .map_err(|error| refused(&error))?;
     sink.event(&Event::LeaseTaken { token });
+    adopt(world, &mut *work, sink)
+        .await
+        .map_err(|error| refused(&error))?;
     Ok((keep(lock, token, work.canceller()), work))
 }
 
@@ -121,6 +124,29 @@ pub async fn read_journal(
 
 /// What is said of a writer that lets nobody at its file.
 const KEEPS_IT: &str = ", which keeps the database locked";
+
+/// The first run on a clone makes the journal the clone's own.
+async fn adopt(world: &World, work: &mut dyn Session, sink: &mut dyn Sink) -> Result<(), DbError> {
+    if let Some(own) = journal_store::clone_identity(world, work).await? {
+        work.execute_with(&world.sql.fence_identity, &[own.into()])
+            .await?;
+        sink.event(&Event::Note {
+            message: "this database is a copy of another: its journal holds here too, the other's lease does not"
+                .into(),
+        });
+    }
+    Ok(())
+}
+
+/// Who holds the lease, or left it behind. What a clone brought along of its original's is nobody's here.
+pub async fn holder(world: &World, session: &mut dyn Session) -> Option<Holder> {
+    let found = dunlin_engines::lease::look(&*world.engine, &world.names, session).await?;
+    let copied = !found.held
+        && journal_store::clone_identity(world, session)
+            .await
+            .is_ok_and(|own| own.is_some());
+    (!copied).then_some(found)
+}
 
 /// Under which a holder beats before it has a token.
 const NO_TOKEN: i64 = 0;

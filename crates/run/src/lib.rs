@@ -19,6 +19,7 @@ pub mod lease;
 pub mod observe;
 pub mod preview;
 pub mod settle;
+mod shapes;
 pub mod steps;
 pub mod trouble;
 pub mod up;

@@ -8,7 +8,6 @@ use crate::trouble;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::BlockDetail;
 use dunlin_core::plan::lower::{Block, head_of};
-use dunlin_core::schema;
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass};
 use dunlin_core::value::Value;
 use dunlin_engines::DbError;
@@ -72,7 +71,10 @@ fn presence_of(objects: &[ObjectRef], there: &[bool], object: &ObjectRef) -> Opt
 }
 
 /// Whether a condition holds; `None` where the engine cannot tell.
-async fn holds(runner: &mut Runner<'_>, condition: &Condition) -> Result<Option<bool>, DbError> {
+pub(crate) async fn holds(
+    runner: &mut Runner<'_>,
+    condition: &Condition,
+) -> Result<Option<bool>, DbError> {
     let Some(query) = runner.work.dialect().probe(condition) else {
         return Ok(None);
     };
@@ -337,133 +339,4 @@ pub fn in_doubt(unit: &Unit<'_>, block: &Block, seen: &BlockDetail, why: &str) -
         .hint(format!(
             "it did not: `dunlin repair --settle {version} not-done`"
         ))
-}
-
-/// What was there before a creation that passes in silence when the object exists.
-#[derive(Debug, Clone, Default)]
-pub struct Shape {
-    existed: bool,
-}
-
-/// Looks whether `IF NOT EXISTS` will create anything.
-pub async fn shape_before(
-    runner: &mut Runner<'_>,
-    unit: &Unit<'_>,
-    at: usize,
-) -> Result<Shape, Failure> {
-    let class = &unit.lowered.classes[at];
-    if !class.if_not_exists {
-        return Ok(Shape::default());
-    }
-    let conditions = class.post.clone();
-    for condition in &conditions {
-        let held = holds(runner, condition)
-            .await
-            .map_err(|error| trouble::failed(&error, "cannot look at the catalog"))?;
-        if held == Some(true) {
-            return Ok(Shape { existed: true });
-        }
-    }
-    Ok(Shape::default())
-}
-
-/// Compares shapes where `IF NOT EXISTS` created nothing; a difference stops.
-pub async fn shape_after(
-    runner: &mut Runner<'_>,
-    unit: &Unit<'_>,
-    at: usize,
-    shape: Shape,
-) -> Result<(), Failure> {
-    let class = unit.lowered.classes[at].clone();
-    let table = class.post.iter().find_map(|condition| match condition {
-        Condition::Exists(object) if object.kind == ObjectKind::Table => Some(object.clone()),
-        _ => None,
-    });
-    let (true, Some(table)) = (shape.existed, table) else {
-        return Ok(());
-    };
-    let sql = unit.script.statements[at].sql.to_string();
-    let differences = compare_shapes(runner, &sql, &table)
-        .await
-        .map_err(|error| {
-            trouble::failed(
-                &error,
-                &format!("cannot compare {table} with what the script says"),
-            )
-        })?;
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let statement = &unit.script.statements[at];
-    let message = format!(
-        "{table} was there already, with another shape than the script gives it: {}",
-        differences.join("; ")
-    );
-    Err(Failure::new(FailureClass::Failed, "other-shape", message)
-        .at(dunlin_core::finding::Place {
-            file: Some(unit.script.file.clone()),
-            line: Some(statement.line),
-            span: Some(statement.span.clone()),
-            object: None,
-        })
-        .hint("`IF NOT EXISTS` passes over a table of that name, whatever it looks like: rename the old one, or write what changes it"))
-}
-
-/// Makes the statement's table under a scratch name, reads both from the catalog, and drops the scratch again. Inside a
-/// transaction where one is open; a leftover of a killed run has a name that nobody else makes, and is dropped first.
-async fn compare_shapes(
-    runner: &mut Runner<'_>,
-    sql: &str,
-    table: &ObjectRef,
-) -> Result<Vec<String>, DbError> {
-    let dialect = runner.work.dialect();
-    let mode = runner.work.lex_mode().clone();
-    let mut hasher = dunlin_core::hash::Hasher::new();
-    hasher.part(sql.as_bytes());
-    let scratch = format!("{}{}", schema::shape::SCRATCH_PREFIX, &hasher.hex()[..12]);
-    let Some(create) = schema::rename::scratch_create(dialect, &mode, sql, &scratch) else {
-        return Ok(vec![]);
-    };
-    let drop = dialect.classify(&create, &mode).inverse.unwrap_or_default();
-    // Where DDL is transactional a leftover cannot be: it was rolled back with its run. And there a failed DROP would
-    // end the transaction.
-    let leftovers = if runner.work.caps().transactional_ddl {
-        &[][..]
-    } else {
-        &drop[..]
-    };
-    for statement in leftovers {
-        match runner.work.execute(statement).await {
-            Err(error) if error.class != ErrorClass::ObjectMissing => return Err(error),
-            _ => {}
-        }
-    }
-    runner.work.execute(&create).await?;
-    let catalog = crate::observe::whole(&mut *runner.work).await;
-    for statement in &drop {
-        runner.work.execute(statement).await?;
-    }
-    let catalog = catalog?;
-    let find = |name: &str| {
-        catalog
-            .tables
-            .iter()
-            .find(|found| found.name.eq_ignore_ascii_case(name))
-    };
-    let (Some(expected), Some(actual)) = (find(&scratch), find(&table.name)) else {
-        return Ok(vec![]);
-    };
-    let differences = schema::same_shape(expected, actual, dialect);
-    Ok(differences
-        .iter()
-        .map(|difference| {
-            let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".into());
-            format!(
-                "{}: {} expected, {} found",
-                difference.object,
-                side(&difference.expected),
-                side(&difference.actual)
-            )
-        })
-        .collect())
 }

@@ -274,6 +274,8 @@ pub struct JournalSql {
     pub fence_init: String,
     /// Asks for the database's identity: one text, equal for a server and database, different on a clone.
     pub identity: String,
+    /// Writes a clone's own identity over that of its original: identity.
+    pub fence_identity: String,
     /// The names of the journal's own tables (never ours to drop, never drift).
     pub tables: Vec<String>,
 }

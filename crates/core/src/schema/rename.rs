@@ -62,6 +62,41 @@ pub fn scratch_create(
     Some(replace(sql, edits))
 }
 
+/// A CREATE INDEX or ALTER TABLE on another table, the index under another name and built in the ordinary way. `None`
+/// where the statement is not understood.
+pub fn on_table(
+    dialect: &dyn Dialect,
+    mode: &LexMode,
+    sql: &str,
+    table: &str,
+    index: &str,
+) -> Option<String> {
+    let tokens = code(sql, &dialect.lex_rules(mode));
+    let mut edits = vec![];
+    let mut at = if tokens.first()?.is("ALTER") && tokens.get(1)?.is("TABLE") {
+        let exists = tokens.get(2)?.is("IF") && tokens.get(3)?.is("EXISTS");
+        if exists { 4 } else { 2 }
+    } else {
+        let name = name_of(&tokens)?;
+        let on = tokens
+            .iter()
+            .position(|token| token.start >= name.end && token.is("ON"))?;
+        edits.push((name, dialect.quote(index)));
+        let slow = tokens[..on].iter().find(|token| token.is("CONCURRENTLY"));
+        edits.extend(slow.map(|token| (token.start..token.end, String::new())));
+        on + 1
+    };
+    if tokens.get(at)?.is("ONLY") {
+        at += 1;
+    }
+    while tokens.get(at + 1).is_some_and(|token| token.text == ".") {
+        at += 2;
+    }
+    let name = tokens.get(at).filter(|token| is_name(token))?;
+    edits.push((name.start..name.end, dialect.quote(table)));
+    Some(replace(sql, edits))
+}
+
 fn is_name(token: &Code<'_>) -> bool {
     matches!(
         token.kind,
@@ -163,6 +198,30 @@ mod tests {
         );
         assert_eq!(rename_create(&Postgres, &mode, "DROP TABLE t", "n"), None);
         assert_eq!(rename_create(&Postgres, &mode, "", "n"), None);
+    }
+
+    #[test]
+    fn an_index_or_a_column_goes_to_another_table() {
+        for (sql, moved) in [
+            (
+                "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON ONLY app.t USING btree (a) WHERE on_it",
+                "CREATE UNIQUE INDEX  IF NOT EXISTS \"i2\" ON ONLY app.\"s\" USING btree (a) WHERE on_it",
+            ),
+            (
+                "ALTER TABLE IF EXISTS ONLY t ADD COLUMN IF NOT EXISTS a int",
+                "ALTER TABLE IF EXISTS ONLY \"s\" ADD COLUMN IF NOT EXISTS a int",
+            ),
+        ] {
+            let found = on_table(&Postgres, &LexMode::default(), sql, "s", "i2");
+            assert_eq!(found.as_deref(), Some(moved));
+        }
+        for sql in ["CREATE INDEX ON t (a)", "DROP INDEX i", "ALTER TABLE", ""] {
+            assert_eq!(
+                on_table(&Postgres, &LexMode::default(), sql, "s", "i"),
+                None,
+                "{sql}"
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
 use crate::settle;
+use crate::shapes;
 use crate::trouble;
 use dunlin_core::dialect::Guard;
 use dunlin_core::event::Event;
@@ -137,13 +138,11 @@ async fn try_together(
             if at > first {
                 runner.may_go_on().map_err(ours)?;
             }
-            let shape = settle::shape_before(runner, unit, at).await.map_err(ours)?;
+            let shape = shapes::before(runner, unit, at).await.map_err(ours)?;
             rows += execute(runner, unit, at)
                 .await
                 .map_err(|error| Trouble::Statement(at, error))?;
-            settle::shape_after(runner, unit, at, shape)
-                .await
-                .map_err(ours)?;
+            shapes::after(runner, unit, at, shape).await.map_err(ours)?;
         }
         let after = watch(runner, &guard, false)
             .await
@@ -330,7 +329,7 @@ pub async fn alone(
     block: &Block,
 ) -> Result<(), Failure> {
     let at = block.statements.start;
-    let shape = settle::shape_before(runner, unit, at).await?;
+    let shape = shapes::before(runner, unit, at).await?;
     let seen = settle::look(runner, unit, at).await?;
     let version = unit.migration.version.0.clone();
     let began = Writing::block(
@@ -374,7 +373,7 @@ pub async fn alone(
         &block.hash,
         json(&detail),
     ));
-    settle::shape_after(runner, unit, at, shape).await
+    shapes::after(runner, unit, at, shape).await
 }
 
 /// The statement itself, tried again where that is right. Gives rows and milliseconds.

@@ -58,6 +58,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
             "INSERT IGNORE INTO {fence} (id, token, format, identity) VALUES (1, 0, ?, ?)"
         ),
         identity: "SELECT CONCAT(DATABASE(), '/', @@hostname, '/', @@port, '/', @@datadir)".into(),
+        fence_identity: format!("UPDATE {fence} SET identity = ? WHERE id = 1"),
         tables: ["journal", "fence", "lease"]
             .iter()
             .map(|name| format!("{}{name}", names.prefix))

@@ -61,11 +61,12 @@ pub fn sql(names: &JournalNames) -> JournalSql {
             "INSERT INTO {fence} (id, token, format, identity) VALUES (1, 0, $1::integer, $2::text) \
              ON CONFLICT (id) DO NOTHING"
         ),
-        // The system identifier is the same on every clone of a data directory that was copied as files, so the
-        // database's own oid and name stand beside it; a restored dump gets a new oid.
+        // Two clusters number their databases alike, and a data directory that is copied as files keeps its system
+        // identifier: so name, number and system all count. A physical standby is no clone; it may become the primary.
         identity: "SELECT current_database() || '/' || (SELECT oid::text FROM pg_database WHERE datname = \
-                   current_database())"
+                   current_database()) || '/' || (SELECT system_identifier::text FROM pg_control_system())"
             .into(),
+        fence_identity: format!("UPDATE {fence} SET identity = $1::text WHERE id = 1"),
         tables: ["journal", "fence", "lease"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
     }
 }

@@ -159,10 +159,20 @@ const REBUILD: &str = "SQLite changes this only by rebuilding the table";
 pub fn create(part: Part<'_>) -> Rendered {
     match part {
         Part::Table(table) => {
-            let Some(definition) = &table.definition else {
-                return Err(format!("the text of table {} is not known", table.name));
+            // The engine keeps every table's text; without one the table is a bare copy, of columns alone.
+            let definition = match &table.definition {
+                Some(definition) => definition.clone(),
+                None if table.keys.is_empty() && table.checks.is_empty() => {
+                    let columns: Vec<String> = table.columns.iter().map(column_clause).collect();
+                    format!(
+                        "CREATE TABLE {} ({})",
+                        quote(&table.name),
+                        columns.join(", ")
+                    )
+                }
+                None => return Err(format!("the text of table {} is not known", table.name)),
             };
-            let mut statements = vec![definition.clone()];
+            let mut statements = vec![definition];
             statements.extend(
                 table
                     .indexes

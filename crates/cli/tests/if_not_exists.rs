@@ -1,0 +1,93 @@
+//! What `IF NOT EXISTS` passes over is compared with what the script says, on every engine that has it.
+#![allow(clippy::unwrap_used)]
+
+use dunlin_testkit::sandbox::Sandbox;
+use dunlin_testkit::servers::Kind;
+use dunlin_testkit::{TestDatabase, TestEngine, for_each_engine};
+
+/// A database in which somebody made something already.
+fn room(kind: TestEngine, before: &str) -> (Sandbox, TestDatabase) {
+    let database = kind.database();
+    let sandbox = Sandbox::with_binary(env!("CARGO_BIN_EXE_dunlin"));
+    let url = database.url();
+    sandbox.write("dunlin.toml", format!("[database.app]\nurl = \"{url}\"\n"));
+    database.run("CREATE TABLE notes (id int NOT NULL PRIMARY KEY, a int, b int, title varchar(20)); CREATE TABLE other (a int)");
+    if !before.is_empty() {
+        database.run(before);
+    }
+    (sandbox, database)
+}
+
+/// Every script is fine on the tables alone, and again where what it makes is there as it would make it; where
+/// `before` made something else of that name it stops and says what differs.
+fn stops(kind: TestEngine, script: &str, before: &str, word: &str) {
+    for (there, code) in [
+        (String::new(), 0),
+        (
+            script
+                .replace("IF NOT EXISTS ", "")
+                .replace("CONCURRENTLY ", ""),
+            0,
+        ),
+        (before.to_owned(), 1),
+    ] {
+        let (sandbox, database) = room(kind, &there);
+        sandbox.write(
+            "migrations/001_more.sql",
+            format!("-- dunlin: irreversible = \"a test\"\n{script};\n"),
+        );
+        let ran = sandbox.dunlin(["up", "--format", "json"]).code(code).json();
+        if code == 1 {
+            assert_eq!(ran["failure"]["code"], "other-shape", "{ran}");
+            let message = ran["failure"]["message"].as_str().unwrap();
+            assert!(message.contains(word), "`{word}` in {message}");
+        }
+        let left = if kind == TestEngine::Sqlite {
+            "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'dunlin_shape%'"
+        } else {
+            "SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'dunlin_shape%'"
+        };
+        assert_eq!(database.scalar(left), "0", "no scratch is left");
+    }
+}
+
+for_each_engine! {
+    async fn indexes(kind: TestEngine) {
+        if kind == TestEngine::Server(Kind::Mysql) {
+            return; // It has no such statement.
+        }
+        for (script, before, word) in [
+            ("CREATE INDEX IF NOT EXISTS i ON notes (a, b)", "CREATE INDEX i ON notes (b, a)", "index"),
+            ("CREATE INDEX IF NOT EXISTS i ON notes (a, b)", "CREATE INDEX i ON notes (a)", "index"),
+            ("CREATE INDEX IF NOT EXISTS i ON notes (a DESC)", "CREATE UNIQUE INDEX i ON notes (a DESC)", "index"),
+            ("CREATE UNIQUE INDEX IF NOT EXISTS i ON notes (a)", "CREATE INDEX i ON notes (a)", "index"),
+        ] {
+            stops(kind, script, before, word);
+        }
+        if !kind.is_mysql_family() {
+            // Names of indexes are unique beyond their table here: one on another table is in the way in silence.
+            stops(kind, "CREATE INDEX IF NOT EXISTS i ON notes (a)", "CREATE INDEX i ON other (a)", "on table other");
+            stops(kind, "CREATE INDEX IF NOT EXISTS i ON notes (a) WHERE b > 0", "CREATE INDEX i ON notes (a) WHERE b > 1", "index");
+            stops(kind, "CREATE INDEX IF NOT EXISTS i ON notes (lower(title))", "CREATE INDEX i ON notes (upper(title))", "index");
+        }
+        if kind.is_postgres() {
+            stops(kind, "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON notes (a, b)", "CREATE INDEX i ON notes (b)", "index");
+            stops(kind, "CREATE INDEX IF NOT EXISTS i ON notes (a)", "CREATE VIEW i AS SELECT 1 AS x", "something else");
+        }
+    }
+
+    async fn columns(kind: TestEngine) {
+        if matches!(kind, TestEngine::Sqlite | TestEngine::Server(Kind::Mysql)) {
+            return; // They have no such statement.
+        }
+        let add = "ALTER TABLE notes ADD COLUMN IF NOT EXISTS more varchar(10) NOT NULL DEFAULT 'x'";
+        stops(kind, add, "ALTER TABLE notes ADD COLUMN more text", "column");
+        stops(kind, add, "ALTER TABLE notes ADD COLUMN more varchar(10) NOT NULL DEFAULT 'y'", "column");
+        let two = "ALTER TABLE notes ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS more int";
+        let fine = "ALTER TABLE notes ADD COLUMN more bigint";
+        let (sandbox, _database) = room(kind, fine);
+        sandbox.write("migrations/001_more.sql", format!("-- dunlin: irreversible = \"a test\"\n{two};\n"));
+        let ran = sandbox.dunlin(["up", "--format", "json"]).code(1).json();
+        assert_eq!(ran["failure"]["code"], "other-shape", "{ran}");
+    }
+}

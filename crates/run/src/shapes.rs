@@ -1,0 +1,298 @@
+//! What `IF NOT EXISTS` passed over: whether it has the shape that the script would have given it.
+
+use crate::executor::Runner;
+use crate::settle::holds;
+use crate::steps::migrate::Unit;
+use crate::trouble;
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::schema::{self, Catalog, Difference, Table, rename, render, shape};
+use dunlin_core::sql::{Condition, ObjectKind, ObjectRef};
+use dunlin_engines::DbError;
+
+/// What was there before a creation that passes in silence when the object exists.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    existed: bool,
+}
+
+/// Looks whether `IF NOT EXISTS` will create anything.
+pub async fn before(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Result<Shape, Failure> {
+    let class = &unit.lowered.classes[at];
+    if !class.if_not_exists {
+        return Ok(Shape::default());
+    }
+    let existed = any(runner, &class.post.clone(), true).await?;
+    Ok(Shape { existed })
+}
+
+/// Whether any of the conditions holds, or does not.
+async fn any(
+    runner: &mut Runner<'_>,
+    conditions: &[Condition],
+    held: bool,
+) -> Result<bool, Failure> {
+    for condition in conditions {
+        let found = holds(runner, condition)
+            .await
+            .map_err(|error| trouble::failed(&error, "cannot look at the catalog"))?;
+        if found == Some(held) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Compares shapes where `IF NOT EXISTS` created nothing; a difference stops.
+pub async fn after(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    at: usize,
+    shape: Shape,
+) -> Result<(), Failure> {
+    let class = unit.lowered.classes[at].clone();
+    if !class.if_not_exists {
+        return Ok(());
+    }
+    let made = |condition: &Condition| match condition {
+        Condition::Exists(object) => Some(object.clone()),
+        _ => None,
+    };
+    let objects: Vec<ObjectRef> = class.post.iter().filter_map(made).collect();
+    let Some(object) = objects.first() else {
+        return Ok(());
+    };
+    if object.kind != ObjectKind::Table && objects.len() < class.post.len() {
+        return Ok(());
+    }
+    // What was not there before and is not there now: something else has the name, and it was passed over all the same.
+    if !shape.existed && !any(runner, &class.post, false).await? {
+        return Ok(());
+    }
+    let sql = unit.script.statements[at].sql.to_string();
+    let differences = compare(runner, &sql, &objects).await.map_err(|error| {
+        trouble::failed(
+            &error,
+            &format!("cannot compare {object} with what the script says"),
+        )
+    })?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let statement = &unit.script.statements[at];
+    let message = format!(
+        "{object} was there already, with another shape than the script gives it: {}",
+        differences.join("; ")
+    );
+    Err(Failure::new(FailureClass::Failed, "other-shape", message)
+        .at(dunlin_core::finding::Place {
+            file: Some(unit.script.file.clone()),
+            line: Some(statement.line),
+            span: Some(statement.span.clone()),
+            object: None,
+        })
+        .hint("`IF NOT EXISTS` passes over whatever has that name, whatever it looks like: rename the old one, or write what changes it"))
+}
+
+/// What differs, each in a few words.
+async fn compare(
+    runner: &mut Runner<'_>,
+    sql: &str,
+    objects: &[ObjectRef],
+) -> Result<Vec<String>, DbError> {
+    let mut hasher = dunlin_core::hash::Hasher::new();
+    hasher.part(sql.as_bytes());
+    let scratch = format!("{}{}", shape::SCRATCH_PREFIX, &hasher.hex()[..12]);
+    let alike = objects.iter().all(|object| object.kind == objects[0].kind);
+    match objects[0].kind {
+        ObjectKind::Table => compare_tables(runner, sql, &objects[0], &scratch).await,
+        // An ALTER that does other things beside cannot be tried on a copy that has only columns.
+        ObjectKind::Index | ObjectKind::Column if alike => {
+            compare_parts(runner, sql, objects, &scratch).await
+        }
+        _ => Ok(vec![]),
+    }
+}
+
+/// Makes the statement's table under a scratch name and compares it with the one that is there.
+async fn compare_tables(
+    runner: &mut Runner<'_>,
+    sql: &str,
+    table: &ObjectRef,
+    scratch: &str,
+) -> Result<Vec<String>, DbError> {
+    let dialect = runner.work.dialect();
+    let mode = runner.work.lex_mode().clone();
+    let Some(create) = rename::scratch_create(dialect, &mode, sql, scratch) else {
+        return Ok(vec![]);
+    };
+    let catalog = tried(runner, &[create]).await?;
+    let Some(expected) = find(&catalog, None, scratch) else {
+        return Ok(vec![]);
+    };
+    let Some(actual) = find(&catalog, None, &table.name) else {
+        return Ok(vec![format!(
+            "it is no table: something else is called {}",
+            table.name
+        )]);
+    };
+    let differences = schema::same_shape(expected, actual, dialect);
+    Ok(differences.iter().map(words).collect())
+}
+
+/// Tries the statement on an empty copy of the table and compares what it made there with what is there.
+async fn compare_parts(
+    runner: &mut Runner<'_>,
+    sql: &str,
+    objects: &[ObjectRef],
+    scratch: &str,
+) -> Result<Vec<String>, DbError> {
+    let dialect = runner.work.dialect();
+    let mode = runner.work.lex_mode().clone();
+    let catalog = crate::observe::whole(&mut *runner.work).await?;
+    let Some(parent) = &objects[0].parent else {
+        return Ok(vec![]);
+    };
+    let schema = objects[0].schema.as_deref();
+    let Some(actual) = find(&catalog, schema, parent) else {
+        return Ok(vec![format!("there is no table {parent}")]);
+    };
+    let columns = objects
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Column);
+    let without: Vec<String> = columns.map(|object| object.name.clone()).collect();
+    let mut copy = Catalog::new(catalog.engine.as_str());
+    copy.tables = vec![shape::bare_copy(actual, scratch, &without)];
+    let index_name = format!("{scratch}_i");
+    let Some(statement) = rename::on_table(dialect, &mode, sql, scratch, &index_name) else {
+        return Ok(vec![]);
+    };
+    let mut statements = render::dump(&copy, dialect).statements;
+    statements.retain(|sql| {
+        let touched = dialect.classify(sql, &mode).touches;
+        touched.iter().any(|object| object.name == scratch)
+    });
+    statements.push(statement);
+    let tried = tried(runner, &statements).await?;
+    let Some(expected) = find(&tried, schema, scratch) else {
+        return Ok(vec![]);
+    };
+    let mut differences = vec![];
+    for object in objects {
+        differences.extend(match object.kind {
+            ObjectKind::Index => {
+                index_differences(expected, &index_name, &catalog, actual, object, dialect)
+            }
+            _ => column_differences(expected, actual, object, dialect),
+        });
+    }
+    Ok(differences)
+}
+
+fn index_differences(
+    expected: &Table,
+    scratch: &str,
+    catalog: &Catalog,
+    table: &Table,
+    object: &ObjectRef,
+    dialect: &dyn dunlin_core::dialect::Dialect,
+) -> Vec<String> {
+    let of = |table: &'_ Table, name: &str| {
+        let found = table
+            .indexes
+            .iter()
+            .find(|index| index.name.eq_ignore_ascii_case(name));
+        found.cloned()
+    };
+    let Some(expected) = of(expected, scratch) else {
+        return vec![];
+    };
+    if let Some(actual) = of(table, &object.name) {
+        let found = shape::same_index(&expected, &actual, dialect);
+        return found.iter().map(words).collect();
+    }
+    let elsewhere = catalog
+        .tables
+        .iter()
+        .find(|other| of(other, &object.name).is_some());
+    vec![match elsewhere {
+        Some(other) => format!("the index of that name is on table {}", other.name),
+        None => format!("it is no index: something else is called {}", object.name),
+    }]
+}
+
+fn column_differences(
+    expected: &Table,
+    actual: &Table,
+    object: &ObjectRef,
+    dialect: &dyn dunlin_core::dialect::Dialect,
+) -> Vec<String> {
+    let of = |table: &Table| {
+        let found = table
+            .columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(&object.name));
+        found.cloned()
+    };
+    match (of(expected), of(actual)) {
+        (Some(expected), Some(actual)) => shape::same_column(&expected, &actual, dialect)
+            .iter()
+            .map(words)
+            .collect(),
+        _ => vec![],
+    }
+}
+
+fn words(difference: &Difference) -> String {
+    let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".into());
+    format!(
+        "{}: {} expected, {} found",
+        difference.object,
+        side(&difference.expected),
+        side(&difference.actual)
+    )
+}
+
+fn find<'a>(catalog: &'a Catalog, schema: Option<&str>, name: &str) -> Option<&'a Table> {
+    let named = |table: &&Table| table.name.eq_ignore_ascii_case(name);
+    let within = |table: &&Table| schema.is_none() || table.schema.as_deref() == schema;
+    let mut found = catalog.tables.iter().filter(named);
+    let exact = found.clone().find(within);
+    exact.or_else(|| found.next())
+}
+
+/// Runs statements of which the first makes a scratch table, reads the catalog, and drops the scratch again. Inside a
+/// transaction where one is open; a leftover of a killed run has a name that nobody else makes, and is dropped first.
+async fn tried(runner: &mut Runner<'_>, statements: &[String]) -> Result<Catalog, DbError> {
+    let dialect = runner.work.dialect();
+    let mode = runner.work.lex_mode().clone();
+    let first = statements.first().map_or("", String::as_str);
+    let drop = dialect.classify(first, &mode).inverse.unwrap_or_default();
+    // In a transaction a leftover cannot be: it was rolled back with its run. And there a failed DROP would end it.
+    if !runner.work.caps().transactional_ddl || !runner.work.in_transaction() {
+        for statement in &drop {
+            match runner.work.execute(statement).await {
+                Err(error) if error.class != ErrorClass::ObjectMissing => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    let mut outcome = Ok(());
+    for statement in statements {
+        if let Err(error) = runner.work.execute(statement).await {
+            outcome = Err(error);
+            break;
+        }
+    }
+    let catalog = match outcome {
+        Ok(()) => crate::observe::whole(&mut *runner.work).await,
+        Err(error) => Err(error),
+    };
+    for statement in &drop {
+        // After an error the statement itself matters, and a transaction takes nothing more.
+        let dropped = runner.work.execute(statement).await;
+        if catalog.is_ok() {
+            dropped?;
+        }
+    }
+    catalog
+}
