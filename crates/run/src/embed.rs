@@ -18,6 +18,7 @@ use crate::up::{self, Goal, Options, Report};
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, Place};
 use dunlin_core::plan::select::{self, UpGoal};
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::source::folder::SourceFile;
@@ -150,10 +151,12 @@ impl Migrator {
     /// finding says what is pending.
     pub async fn up(mut self) -> Result<Report, Failure> {
         let world = self.world().await?;
-        let (migrations, findings) = folder::parse(&self.files, &self.config)?;
+        let (migrations, mut findings) = folder::parse(&self.files, &self.config)?;
         select::verdict(&findings)?;
         if self.report_only {
-            let status = admin::status(&world, &migrations).await?;
+            let status = admin::status(&world, &migrations)
+                .await
+                .map_err(|failure| world.redact(failure))?;
             let pending = status
                 .migrations
                 .iter()
@@ -162,7 +165,16 @@ impl Migrator {
             let message = format!(
                 "{pending} migrations are pending; version.json forbids to apply them by itself"
             );
-            self.sink.event(&Event::Note { message });
+            self.sink.event(&Event::Note {
+                message: message.clone(),
+            });
+            if pending > 0 {
+                let place = Place::file("version.json");
+                findings.push(
+                    Finding::warning("not-activated", place, message)
+                        .help("`dunlin up` applies them"),
+                );
+            }
             return Ok(Report {
                 findings,
                 ..Report::default()
