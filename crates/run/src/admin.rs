@@ -66,12 +66,23 @@ impl Status {
 /// Reads the status with a session that cannot write. A missing journal makes everything pending.
 pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Status, Failure> {
     let mut session = world.open(Purpose::Read).await?;
-    let history = journal_store::read(world, &mut *session).await?;
-    let doubts = up::in_doubt(world, &mut *session, &history).await?;
-    let lease = if history.exists {
-        lease::holder(world, &mut *session).await
-    } else {
-        None
+    let mut history = journal_store::read(world, &mut *session).await?;
+    let mut lease = None;
+    if history.exists {
+        lease = lease::holder(world, &mut *session).await;
+        let under_way = |state: &UnitState| matches!(state, UnitState::InFlight(_));
+        if lease.as_ref().is_none_or(|holder| !holder.held) && history.units.values().any(under_way)
+        {
+            // Its runner may have come to its end between the two looks.
+            history = journal_store::read(world, &mut *session).await?;
+            lease = lease::holder(world, &mut *session).await;
+        }
+    }
+    let runner = lease.as_ref().filter(|holder| holder.held);
+    let doubts = match runner {
+        // What a living runner began is under way, and no doubt.
+        Some(_) => vec![],
+        None => up::in_doubt(world, &mut *session, &history).await?,
     };
     let mut findings = vec![];
     if history.units.is_empty() {
@@ -95,7 +106,7 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
     versions.sort();
     let lines = versions
         .iter()
-        .map(|version| line(version, migrations, &history, &doubts))
+        .map(|version| line(version, migrations, &history, &doubts, runner))
         .collect();
     let current = history
         .applied()
@@ -115,6 +126,7 @@ fn line(
     migrations: &[Arc<Migration>],
     history: &History,
     doubts: &[String],
+    runner: Option<&Holder>,
 ) -> Line {
     let migration = migrations
         .iter()
@@ -131,6 +143,10 @@ fn line(
     };
     let note = match recorded {
         Some(UnitState::InFlight(flight)) => Some(match (&flight.error, in_doubt) {
+            (None, _) if let Some(runner) = runner => format!(
+                "under way {} since {}: {} is at work",
+                flight.direction, flight.at, runner.who
+            ),
             (_, true) => format!(
                 "a statement began on {} and its end is not known",
                 flight.at

@@ -60,6 +60,10 @@ fn point_06_a_killed_workers_lock_frees_itself(kind: Kind) {
     );
     let status = shop.dunlin("status --format json").success().json();
     assert_eq!(status["data"]["lease"]["alive"], true, "{status}");
+    let slow_one = &status["data"]["migrations"][4];
+    assert_eq!(slow_one["state"], "pending", "{status}");
+    let note = slow_one["note"].as_str().unwrap_or_default();
+    assert!(note.starts_with("under way"), "{status}");
     let _ = shop.dunlin("up --no-wait").code(6);
     let _ = shop.dunlin("unlock").code(6);
     slow.signal("KILL");
