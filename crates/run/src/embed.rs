@@ -11,9 +11,9 @@
 //! Or with the scripts in the binary: `dunlin::Migrator::new(url)?.embedded(dunlin::migrations!("migrations"))?`.
 //! Several processes may start at once: each migration runs once, the others wait.
 
-use crate::admin::{self, Status};
 use crate::control::Control;
 use crate::folder;
+use crate::status::{self, Status};
 use crate::up::{self, Goal, Options, Report};
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
@@ -154,7 +154,7 @@ impl Migrator {
         let (migrations, mut findings) = folder::parse(&self.files, &self.config)?;
         select::verdict(&findings)?;
         if self.report_only {
-            let status = admin::status(&world, &migrations)
+            let status = status::status(&world, &migrations)
                 .await
                 .map_err(|failure| world.redact(failure))?;
             let pending = status
@@ -204,7 +204,7 @@ impl Migrator {
         let world = self.world().await?;
         let (migrations, findings) = folder::parse(&self.files, &self.config)?;
         select::verdict(&findings)?;
-        admin::status(&world, &migrations)
+        status::status(&world, &migrations)
             .await
             .map_err(|failure| world.redact(failure))
     }

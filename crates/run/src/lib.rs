@@ -20,6 +20,7 @@ pub mod observe;
 pub mod preview;
 pub mod settle;
 mod shapes;
+pub mod status;
 pub mod steps;
 pub mod trouble;
 pub mod up;

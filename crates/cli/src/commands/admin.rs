@@ -76,7 +76,7 @@ pub async fn repair(global: &Global, ask: &Repair) -> Result<Answer, Answer> {
 }
 
 async fn overview(context: Context) -> Result<Answer, Answer> {
-    let status = admin::status(&context.world, &context.migrations)
+    let status = dunlin::status::status(&context.world, &context.migrations)
         .await
         .map_err(|failure| context.world.redact(failure))?;
     let mut text = String::new();

@@ -163,7 +163,7 @@ pub async fn support(global: &Global, output: &Path) -> Result<Answer, Answer> {
         world.clock.stamp(),
     );
     // Whatever can be had goes in; what cannot says why, and the report is still written.
-    match dunlin::admin::status(world, &context.migrations).await {
+    match dunlin::status::status(world, &context.migrations).await {
         Ok(status) => {
             let json = serde_json::to_string_pretty(&status.migrations).unwrap_or_default();
             let _ = write!(text, "\n## Migrations\n\n```json\n{json}\n```\n");

@@ -4,7 +4,7 @@ use super::Answer;
 use crate::args::Global;
 use crate::context::{self, Context};
 use crate::render::table::{self, duration};
-use dunlin::admin::{Line, Status};
+use dunlin::status::{Line, Status};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
 use dunlin_core::plan::select::State;
@@ -18,7 +18,7 @@ pub async fn status(
     write_manifest: bool,
 ) -> Result<Answer, Answer> {
     let context = context::open(global)?.context(global, false)?;
-    let status = dunlin::admin::status(&context.world, &context.migrations)
+    let status = dunlin::status::status(&context.world, &context.migrations)
         .await
         .map_err(|failure| context.world.redact(failure))?;
     if write_manifest {
@@ -138,7 +138,7 @@ pub async fn update_manifest(context: &Context) -> Result<(), Answer> {
     if context.world.config.manifest != ManifestPolicy::Write {
         return Ok(());
     }
-    let status = dunlin::admin::status(&context.world, &context.migrations)
+    let status = dunlin::status::status(&context.world, &context.migrations)
         .await
         .map_err(|failure| context.world.redact(failure))?;
     save_manifest(context, &status)
