@@ -1,6 +1,7 @@
 //! Events: the runner's only voice (invariant 2). Terminal, JSON lines and log are consumers of the same stream.
 
 use crate::failure::Failure;
+use crate::finding::Finding;
 use serde::Serialize;
 
 /// One thing that happened in a run.
@@ -16,6 +17,11 @@ pub enum Event {
         what: String,
         /// The database, redacted.
         database: String,
+    },
+    /// Said before anything is touched, as what is not exactly-once, or could end in doubt.
+    Found {
+        /// What.
+        finding: Finding,
     },
     /// Another runner holds the lease; this one waits.
     LeaseWaiting {

@@ -2,7 +2,7 @@
 //! when its end is not known. By these rules and by nothing weaker (invariant 7).
 
 use crate::executor::Runner;
-use crate::steps::block::describe;
+use crate::steps::block::{describe, switch_on};
 use crate::steps::migrate::Unit;
 use crate::trouble;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
@@ -156,6 +156,22 @@ pub async fn drop_leftovers(
     Ok(dropped)
 }
 
+/// The same with the block's switches on: a concurrent drop waits for others as the build does.
+async fn drop_interrupted(
+    runner: &mut Runner<'_>,
+    block: &Block,
+    class: &StatementClass,
+) -> Result<Vec<String>, DbError> {
+    let guard = block.guard.clone().unwrap_or_default();
+    let switches = switch_on(runner, &guard).await?;
+    let dropped = drop_leftovers(runner, class).await;
+    for statement in switches {
+        // A lost connection takes its switches with it; any other failure here shows at the next statement.
+        let _ = runner.work.execute(&statement).await;
+    }
+    dropped
+}
+
 /// Settles a block that began and whose end is not known.
 pub async fn settle(
     runner: &mut Runner<'_>,
@@ -173,7 +189,9 @@ pub async fn settle(
     {
         return Ok(verdict);
     }
-    let left = drop_leftovers(runner, &class).await.map_err(wrong)?;
+    let left = drop_interrupted(runner, block, &class)
+        .await
+        .map_err(wrong)?;
     if !left.is_empty() {
         let why = format!(
             "its interrupted build left the unusable index {}, which was dropped",

@@ -7,6 +7,7 @@ use crate::foreign;
 use crate::inspect;
 use crate::journal_store::{self, Pen};
 use crate::lease;
+use crate::steps::migrate;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
@@ -148,6 +149,14 @@ async fn try_run(
     reader.close().await;
     report.findings.append(&mut found);
     select::verdict(&report.findings)?;
+    // Before anything is touched: a run that dies has told what it could not promise.
+    for finding in &report.findings {
+        if finding.severity >= Severity::Warning {
+            sink.event(&Event::Found {
+                finding: finding.clone(),
+            });
+        }
+    }
 
     let (lease, work) = lease::acquire(
         world,
@@ -353,18 +362,9 @@ async fn lowered_findings(
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = vec![];
     let mut storage = Storage::default();
-    let sizes = session.dialect().table_sizes();
-    // Where the sizes may not be seen the storage of tables is asked for again, table by table, when their turn comes.
-    if let Ok(rows) = session.query(&sizes.sql, &sizes.params).await {
-        for table in rows
-            .iter()
-            .filter_map(|row| session.dialect().read_table_size(row))
-        {
-            storage
-                .transactional
-                .insert(table.name.to_lowercase(), table.transactional);
-        }
-    }
+    let scripts: Vec<_> = plan.steps().filter_map(|step| step.script()).collect();
+    // Where the catalog may not be seen now it is asked again when a migration's turn comes, and the reason is said.
+    let _ = migrate::ask_storage(session, &scripts, &mut storage).await;
     for step in plan.steps() {
         let (StepKind::Migrate { migration, .. }, Some(script)) = (&step.kind, step.script())
         else {

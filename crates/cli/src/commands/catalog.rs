@@ -109,6 +109,7 @@ pub async fn drift(global: &Global, rebuild: bool) -> Result<Answer, Answer> {
     let ended = (!found.differences.is_empty()).then_some(Outcome::Mismatch);
     let data = serde_json::json!({ "differences": found.differences, "notes": found.notes });
     Ok(Answer {
+        told: vec![],
         ended,
         data,
         findings,

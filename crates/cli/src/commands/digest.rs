@@ -185,6 +185,7 @@ fn answer(world: &World, ours: &Digests, theirs: Option<&Digests>) -> Answer {
     });
     let ended = (!equal).then_some(Outcome::Mismatch);
     Answer {
+        told: vec![],
         ended,
         data,
         findings,

@@ -29,6 +29,7 @@ pub async fn show(context: &Context, goal: &Goal) -> Result<Answer, Answer> {
     findings.extend(preview.findings);
     let data = json!({ "applied": [], "backup": null, "dry_run": true, "plan": steps });
     Ok(Answer {
+        told: vec![],
         ended: None,
         data,
         findings,

@@ -31,6 +31,8 @@ pub struct Answer {
     pub failure: Option<Failure>,
     /// The text for people.
     pub text: String,
+    /// Findings that the text for people has shown already, before the run.
+    pub told: Vec<Finding>,
 }
 
 impl Answer {
@@ -227,6 +229,7 @@ fn write(global: &Global, name: &str, asked: bool, answer: &Answer) -> u8 {
         let shown: Vec<Finding> = answer
             .findings
             .iter()
+            .filter(|finding| !answer.told.contains(finding))
             .filter(|finding| {
                 finding.severity
                     >= if global.quiet {

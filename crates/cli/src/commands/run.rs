@@ -85,6 +85,7 @@ async fn run(
     }
     let mut answer = answer(&context, &goal, report, started);
     answer.findings.splice(0..0, context.findings);
+    answer.told = screen.told().to_vec();
     Ok(answer)
 }
 
@@ -116,14 +117,15 @@ pub fn screen(global: &Global, context: &Context) -> Result<Screen, Answer> {
         ))
     });
     let quiet = global.quiet || global.format == Format::Json;
-    Ok(Screen::new(
+    let screen = Screen::new(
         quiet,
         global.verbose,
         lines,
         log,
         context.world.redactor.clone(),
         context.world.clock,
-    ))
+    );
+    Ok(screen.colored(super::colored(global)))
 }
 
 /// The screen of something that runs without scripts.
@@ -220,5 +222,6 @@ fn answer(context: &Context, goal: &Goal, report: Report, started: Instant) -> A
         findings: report.findings,
         failure: report.failure,
         text,
+        told: vec![],
     }
 }

@@ -45,6 +45,7 @@ pub async fn status(
     let mut findings = context.findings;
     findings.extend(status.findings);
     Ok(Answer {
+        told: vec![],
         ended,
         data,
         findings,

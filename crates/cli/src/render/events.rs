@@ -2,6 +2,7 @@
 
 use super::table::{bytes, count, duration};
 use dunlin_core::event::{Event, Sink};
+use dunlin_core::finding::Finding;
 use dunlin_core::redact::Redactor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fs::File;
@@ -18,6 +19,8 @@ pub struct Screen {
     log: Option<(File, String)>,
     redactor: Redactor,
     clock: dunlin::world::Clock,
+    color: bool,
+    told: Vec<Finding>,
 }
 
 /// Without a terminal, how often long work says a line.
@@ -51,7 +54,21 @@ impl Screen {
             log,
             redactor,
             clock,
+            color: false,
+            told: vec![],
         }
+    }
+
+    /// The same with colour in what is found.
+    #[must_use]
+    pub fn colored(mut self, color: bool) -> Self {
+        self.color = color;
+        self
+    }
+
+    /// The findings that were shown already.
+    pub fn told(&self) -> &[Finding] {
+        &self.told
     }
 
     /// Opens the file of `--events`.
@@ -140,6 +157,14 @@ impl Screen {
 
     fn show(&mut self, event: &Event) {
         match event {
+            Event::Found { finding } if !self.quiet => {
+                let source = |file: &str| std::fs::read_to_string(file).ok();
+                let shown =
+                    super::findings::render(std::slice::from_ref(finding), &source, self.color);
+                self.say(shown.trim_end_matches('\n'));
+                self.say("");
+                self.told.push(finding.clone());
+            }
             Event::LeaseWaiting { holder, waited_ms } => {
                 let waited = if *waited_ms < 1_000 {
                     String::new()

@@ -6,8 +6,8 @@
 use crate::dialect::{Caps, Dialect, Guard};
 use crate::finding::{Finding, Place};
 use crate::source::{Migration, Script, TransactionMode};
-use crate::sql::{Kind, LexMode, ObjectKind, SessionState, StatementClass, TxUse};
-use std::collections::BTreeMap;
+use crate::sql::{Kind, LexMode, ObjectKind, ObjectRef, SessionState, StatementClass, TxUse};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// How a block runs.
@@ -292,12 +292,27 @@ impl Lowering<'_> {
         blocks
     }
 
-    /// From the first to the last statement that shares state made from data.
+    /// From the first to the last statement that shares state made from data. Whatever names a temporary table that
+    /// was made here shares it, whether its own words say so or not.
     fn shared_span(&self) -> Option<Range<usize>> {
-        let shares = |class: &StatementClass| class.state == SessionState::Shares;
-        let first = self.classes.iter().position(shares)?;
-        let last = self.classes.iter().rposition(shares)?;
-        (last > first).then_some(first..last + 1)
+        let mut temporary: BTreeSet<String> = BTreeSet::new();
+        let mut span: Option<Range<usize>> = None;
+        for (at, class) in self.classes.iter().enumerate() {
+            let shares = class.state == SessionState::Shares;
+            let names = || class.touches.iter().chain(&class.reads).map(lower_name);
+            if shares || names().any(|name| temporary.contains(&name)) {
+                let first = span.map_or(at, |span| span.start);
+                span = Some(first..at + 1);
+            }
+            if class.verb.starts_with("DROP") {
+                names().for_each(|name| {
+                    temporary.remove(&name);
+                });
+            } else if shares && class.kind == Kind::Ddl {
+                temporary.extend(class.touches.iter().map(lower_name));
+            }
+        }
+        span.filter(|span| span.len() > 1)
     }
 
     fn check_shared(&mut self, span: &Range<usize>, modes: &[Mode]) {
@@ -340,6 +355,10 @@ impl Lowering<'_> {
             .help("run without `--one-transaction`"),
         );
     }
+}
+
+fn lower_name(object: &ObjectRef) -> String {
+    object.name.to_lowercase()
 }
 
 /// The first words of a statement, for messages: one line, at most 60 characters.

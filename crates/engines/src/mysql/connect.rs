@@ -402,6 +402,11 @@ impl Engine for MysqlEngine {
 
     async fn create_database(&self) -> Result<(), DbError> {
         let name = self.own_database()?;
+        // Asking for it by CREATE would wait for whatever statement runs in a database that is there.
+        if let Ok(session) = self.session(Purpose::Tool).await {
+            Box::new(session).close().await;
+            return Ok(());
+        }
         self.maintain(&format!(
             "CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4"
         ))

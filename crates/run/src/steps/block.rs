@@ -227,7 +227,7 @@ fn after_rollback(
 }
 
 /// Sets a guard's switches; gives the statements that put them back.
-async fn switch_on(runner: &mut Runner<'_>, guard: &Guard) -> Result<Vec<String>, DbError> {
+pub async fn switch_on(runner: &mut Runner<'_>, guard: &Guard) -> Result<Vec<String>, DbError> {
     let mut restore = vec![];
     for switch in &guard.switches {
         let rows = runner.work.query(&switch.read, &[]).await?;

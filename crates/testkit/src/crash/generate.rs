@@ -157,10 +157,16 @@ impl Maker<'_> {
         while at < chunks.len() {
             let wanted = 1 + self.rng.below(7);
             let mut text = String::new();
-            let mut shares = false;
+            let (mut shares, mut rebuilds, mut cascades) = (false, false, false);
             for chunk in chunks[at..].iter().take(wanted) {
                 // Two units that share state in one file would make one long unit of everything between them.
                 if shares && pieces::shares_state(&chunk.text) {
+                    break;
+                }
+                // While SQLite rebuilds a table no cascade fires in that file, and a file that counts on one is stopped.
+                rebuilds |= pieces::rebuilds(&chunk.text);
+                cascades |= pieces::cascades(&chunk.text);
+                if engine == Engine::Sqlite && rebuilds && cascades {
                     break;
                 }
                 shares |= pieces::shares_state(&chunk.text);

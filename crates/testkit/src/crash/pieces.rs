@@ -28,6 +28,16 @@ pub fn shares_state(text: &str) -> bool {
     text.contains('@') || text.contains("TEMPORARY") || text.contains("PREPARE")
 }
 
+/// Whether a table is dropped here that comes back.
+pub fn rebuilds(text: &str) -> bool {
+    text.contains("DROP TABLE again") || text.contains("DROP TABLE reb")
+}
+
+/// Whether a row goes here that others refer to.
+pub fn cascades(text: &str) -> bool {
+    text.contains("DELETE FROM par")
+}
+
 const EVERYWHERE: &[Piece] = &[
     // The life of a table, data and DDL in turn.
     &[
