@@ -107,6 +107,11 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     async fn drop_database(&self) -> Result<(), DbError>;
     /// The same server, another database (SQLite: another file in the same folder).
     fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError>;
+    /// The same server where this database is not made yet: a database that is always there, or an empty one in memory.
+    /// For looking only.
+    fn before_creation(&self) -> Result<Box<dyn Engine>, DbError> {
+        self.sibling("information_schema")
+    }
     /// Writes the whole database into a file, from the snapshot that a session exported where the engine has such.
     async fn dump(
         &self,

@@ -167,9 +167,12 @@ impl World {
 
     /// The world of a scratch database: the same settings, nothing protected, no backups.
     pub fn scratch_world(&self, name: &str) -> Result<World, Failure> {
+        self.beside(self.scratch(name)?)
+    }
+
+    fn beside(&self, engine: Box<dyn Engine>) -> Result<World, Failure> {
         let mut config = self.config.clone();
         config.protected = false;
-        let engine = self.scratch(name)?;
         let sql = engine.dialect().journal(&self.names);
         Ok(World {
             engine,
@@ -182,6 +185,14 @@ impl World {
             redactor: self.redactor.clone(),
             wait: self.wait,
         })
+    }
+
+    /// The same world before its database is made, for looking at what would run.
+    pub fn before_creation(&self) -> Result<World, Failure> {
+        let engine = self.engine.before_creation();
+        let engine = engine
+            .map_err(|error| self.redact(trouble::refused(&error, "cannot look at the server")))?;
+        self.beside(engine)
     }
 
     /// The dialect.

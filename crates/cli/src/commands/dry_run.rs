@@ -9,12 +9,18 @@ use dunlin_core::facts::TableSize;
 use dunlin_core::plan::lower::Mode;
 use serde_json::{Value, json};
 
-/// Shows a plan; touches nothing.
-pub async fn show(context: &Context, goal: &Goal) -> Result<Answer, Answer> {
-    let preview = dunlin::preview::preview(&context.world, &context.migrations, goal)
-        .await
-        .map_err(|failure| Answer::from(context.world.redact(failure)))?;
+/// Shows a plan; touches nothing. `create`: what would run on a database that is not there yet.
+pub async fn show(context: &Context, goal: &Goal, create: bool) -> Result<Answer, Answer> {
+    let world = &context.world;
     let mut text = String::new();
+    let mut seen = dunlin::preview::preview(world, &context.migrations, goal).await;
+    if create && matches!(&seen, Err(failure) if failure.code == "database-missing") {
+        let shown = world.redactor.apply(&world.engine.describe());
+        text.push_str(&format!("-- {shown} would be made first\n\n"));
+        let world = world.before_creation().map_err(Answer::from)?;
+        seen = dunlin::preview::preview(&world, &context.migrations, goal).await;
+    }
+    let preview = seen.map_err(|failure| Answer::from(world.redact(failure)))?;
     let steps: Vec<Value> = preview
         .steps
         .iter()

@@ -31,7 +31,7 @@ pub async fn up(global: &Global, up: &Up) -> Result<Answer, Answer> {
         out_of_order: context.world.config.out_of_order,
     });
     if up.dry_run {
-        return super::dry_run::show(&context, &goal).await;
+        return super::dry_run::show(&context, &goal, up.create).await;
     }
     let options = Options {
         wait_for_lease: !global.no_wait,

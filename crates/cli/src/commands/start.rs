@@ -21,10 +21,11 @@ fn create(path: &Path, text: &str) -> Result<(), Answer> {
             } else {
                 "file-unwritable"
             };
-            Answer::from(Failure::usage(
-                code,
-                format!("`{shown}` cannot be made: {error}"),
-            ))
+            let failure = Failure::usage(code, format!("`{shown}` cannot be made: {error}"));
+            Answer::from(match code {
+                "file-exists" => failure.hint(format!("`{shown}` is left as it is")),
+                _ => failure,
+            })
         })?;
     file.write_all(text.as_bytes()).map_err(|error| {
         Answer::from(Failure::usage(

@@ -7,7 +7,9 @@ mod connecting;
 mod files;
 mod foreign;
 mod help;
+mod names;
 mod output;
+mod promises;
 
 use dunlin_testkit::TestEngine;
 use dunlin_testkit::sandbox::{Ran, Sandbox};

@@ -318,7 +318,11 @@ fn json_has_one_shape_for_every_verb_and_every_end() {
     envelope(&run("explain usage"), "explain", &["page"]);
     envelope(&run("down --only 001"), "down", &["undone", "backup"]);
     let _ = run("reset --to 011").success();
-    // And where it does not go well.
+    where_it_does_not_go_well(&sandbox);
+}
+
+fn where_it_does_not_go_well(sandbox: &Sandbox) {
+    let run = |line: &str| dunlin(sandbox, &format!("{line} --format json"));
     envelope(&run("up --url oracle://x"), "up", &["applied", "backup"]);
     envelope(&run("up --to 99"), "up", &["applied", "backup"]);
     envelope(&run("down --only 010"), "down", &["undone", "backup"]);

@@ -503,6 +503,10 @@ impl Engine for PostgresEngine {
         Ok(Box::new(self.at(database)))
     }
 
+    fn before_creation(&self) -> Result<Box<dyn Engine>, DbError> {
+        self.sibling("postgres")
+    }
+
     async fn dump(
         &self,
         snapshot: Option<&str>,

@@ -247,6 +247,9 @@ impl Engine for SqliteEngine {
             read_only: false,
         }))
     }
+    fn before_creation(&self) -> Result<Box<dyn Engine>, DbError> {
+        Ok(Box::new(Self::memory(self.settings.clone())))
+    }
     async fn dump(
         &self,
         _snapshot: Option<&str>,

@@ -232,6 +232,9 @@ impl Instance {
                 ]);
             }
             command.push(format!("--datadir={data}"));
+            // Of its own: a server that starts removes what it takes for leftovers of a dead one, and would remove the
+            // temporary tables of its neighbours.
+            command.push(format!("--tmpdir={dir}"));
             command.push(format!("--socket={dir}/sock"));
             command.push(format!("--pid-file={dir}/mysqld.pid"));
             command.push(format!("--port={port}"));
