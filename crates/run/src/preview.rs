@@ -10,7 +10,7 @@ use dunlin_core::finding::Finding;
 use dunlin_core::plan::lower::{Lowered, Storage, lower};
 use dunlin_core::plan::{Step, select};
 use dunlin_core::source::{Migration, Script};
-use dunlin_core::sql::{Kind, StatementClass};
+use dunlin_core::sql::{Condition, Kind, ObjectKind, StatementClass};
 use dunlin_engines::Purpose;
 use std::sync::Arc;
 
@@ -63,18 +63,51 @@ impl Preview {
     }
 }
 
-fn estimate(class: &StatementClass, sizes: &[TableSize]) -> (Option<u64>, &'static str) {
-    let rate = if class
-        .hazards
+/// What a statement has to do to the rows that are there.
+enum Work {
+    /// Nothing, and why.
+    None(&'static str),
+    /// It reads them all, or those of an index.
+    Scan,
+    /// It may write them all anew.
+    Rewrite,
+    /// Nobody can tell.
+    Unknown(&'static str),
+}
+
+fn work_of(class: &StatementClass) -> Work {
+    let has = |code: &str| class.hazards.iter().any(|hazard| hazard.code == code);
+    let makes_index = class
+        .post
         .iter()
-        .any(|hazard| hazard.code == "table-rewrite")
-        || class.kind == Kind::Dml
-    {
-        REWRITE_ROWS_PER_SECOND
-    } else if class.hazards.is_empty() {
-        return (Some(0), "changes the catalog only");
-    } else {
-        SCAN_ROWS_PER_SECOND
+        .any(|done| matches!(done, Condition::Exists(object) if object.kind == ObjectKind::Index));
+    match class.kind {
+        Kind::Session | Kind::Transaction | Kind::Rights => Work::None("changes no rows"),
+        Kind::CopyIn => Work::None("adds only the rows that it lists"),
+        Kind::Dml if class.verb == "INSERT" && class.reads.is_empty() => {
+            Work::None("adds only the rows that it lists")
+        }
+        Kind::Dml => Work::Rewrite,
+        Kind::Query | Kind::Maintenance => Work::Scan,
+        Kind::Call | Kind::Unknown => Work::Unknown("what it runs is not known"),
+        Kind::Ddl if has("table-rewrite") || has("rebuild-loses-rows") => Work::Rewrite,
+        Kind::Ddl if has("lock-table-scan") || makes_index => Work::Scan,
+        Kind::Ddl => Work::None("changes the catalog only"),
+    }
+}
+
+fn estimate(class: &StatementClass, sizes: &[TableSize]) -> (Option<u64>, &'static str) {
+    let (rate, source) = match work_of(class) {
+        Work::None(why) => return (Some(0), why),
+        Work::Unknown(why) => return (None, why),
+        Work::Scan => (
+            SCAN_ROWS_PER_SECOND,
+            "as if it read every row; rows as the database estimates them, at a rule-of-thumb rate",
+        ),
+        Work::Rewrite => (
+            REWRITE_ROWS_PER_SECOND,
+            "as if it wrote every row; rows as the database estimates them, at a rule-of-thumb rate",
+        ),
     };
     let mut rows = None;
     for object in class.touches.iter().chain(&class.reads) {
@@ -87,13 +120,10 @@ fn estimate(class: &StatementClass, sizes: &[TableSize]) -> (Option<u64>, &'stat
         }
     }
     match rows {
-        Some(rows) => (
-            Some(rows * 1_000 / rate),
-            "the server's row estimate at a rule-of-thumb rate",
-        ),
+        Some(rows) => (Some(rows * 1_000 / rate), source),
         None => (
             None,
-            "the tables are not there yet, or their sizes are not visible",
+            "its tables are not there yet, or their sizes are not visible",
         ),
     }
 }

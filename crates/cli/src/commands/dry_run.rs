@@ -90,8 +90,7 @@ fn statement(preview: &Preview, shown: &Shown, at: usize, how: &str, text: &mut 
     let (statement, class) = (&shown.script.statements[at], &shown.lowered.classes[at]);
     let (estimate_ms, source) = preview.estimate(class);
     let about = match estimate_ms {
-        // Nothing to be said for: it changes no row.
-        Some(0) if class.hazards.is_empty() => String::new(),
+        Some(0) => format!("; at once: {source}"),
         Some(ms) => format!("; about {}: {source}", duration(ms)),
         None => format!("; no estimate: {source}"),
     };
