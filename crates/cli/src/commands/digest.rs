@@ -111,9 +111,14 @@ async fn digest_of(
         .map_err(|error| world.redact(dunlin::trouble::refused(&error, "cannot read the rows")))?)
 }
 
-fn answer(world: &World, ours: &Digests, theirs: Option<&Digests>) -> Answer {
-    let mut findings = ours.findings.clone();
-    findings.extend(theirs.iter().flat_map(|digests| digests.findings.clone()));
+/// Table by table, ours beside theirs.
+struct Compared {
+    rows: Vec<Vec<String>>,
+    tables: Vec<serde_json::Value>,
+    equal: bool,
+}
+
+fn compared(ours: &Digests, theirs: Option<&Digests>) -> Compared {
     let mut rows = vec![];
     let mut tables = vec![];
     let mut equal = true;
@@ -159,6 +164,21 @@ fn answer(world: &World, ours: &Digests, theirs: Option<&Digests>) -> Answer {
         ]);
         tables.push(serde_json::json!({ "table": missing.table, "rows": null, "digest": null, "equal": false }));
     }
+    Compared {
+        rows,
+        tables,
+        equal,
+    }
+}
+
+fn answer(world: &World, ours: &Digests, theirs: Option<&Digests>) -> Answer {
+    let mut findings = ours.findings.clone();
+    findings.extend(theirs.iter().flat_map(|digests| digests.findings.clone()));
+    let Compared {
+        rows,
+        tables,
+        equal,
+    } = compared(ours, theirs);
     let head: &[&str] = if theirs.is_some() {
         &["table", "rows", "digest", "compared"]
     } else {
