@@ -103,6 +103,11 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     async fn open(&self, purpose: Purpose) -> Result<Box<dyn Session>, DbError>;
     /// Makes the database of the URL. Succeeds where it is there already.
     async fn create_database(&self) -> Result<(), DbError>;
+    /// Makes the database of the URL, which must not be there yet: [`ErrorClass::ObjectExists`] where it is. For scratch
+    /// databases, which must be nobody else's.
+    async fn create_scratch(&self) -> Result<(), DbError>;
+    /// The names of the databases beside this one, as [`Engine::sibling`] takes them.
+    async fn siblings(&self) -> Result<Vec<String>, DbError>;
     /// Drops the database of the URL: only ever called on scratch databases of our own making.
     async fn drop_database(&self) -> Result<(), DbError>;
     /// The same server, another database (SQLite: another file in the same folder).
@@ -113,9 +118,11 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
         self.sibling("information_schema")
     }
     /// Writes the whole database into a file, from the snapshot that a session exported where the engine has such.
+    /// `only`: the tables and views whose statements are wanted, where the tool writes objects and no rows; empty: all.
     async fn dump(
         &self,
         snapshot: Option<&str>,
+        only: &[String],
         to: &std::path::Path,
     ) -> Result<dump::Dumped, DbError>;
     /// Brings what [`Engine::dump`] wrote into this database, which must be empty.
@@ -275,6 +282,18 @@ impl Batch {
                 Slot::Bytes(from, len) => Cell::Bytes(&self.arena[from..from + len]),
             })
     }
+}
+
+/// The names of a server's databases, by a session that is closed then.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+async fn names_of_databases(mut session: Box<dyn Session>) -> Result<Vec<String>, DbError> {
+    let Some(query) = session.dialect().rows().databases() else {
+        return Ok(vec![]);
+    };
+    let rows = session.query(query, &[]).await;
+    session.close().await;
+    let name = |row: &Row| row.first().and_then(Value::as_str).map(str::to_owned);
+    Ok(rows?.iter().filter_map(name).collect())
 }
 
 /// The engine of a URL. An unknown scheme is an error that names the known ones.

@@ -83,7 +83,7 @@ where
         .await
         .map_err(|error| trouble::refused(&error, "cannot read the catalog"))?;
     let alike = alike(session).await?;
-    scratch.create_database().await.map_err(|error| {
+    scratch.create_scratch().await.map_err(|error| {
         trouble::refused(&error, "cannot make a scratch database").hint(
             "`scratch` of the configuration may name a URL where scratch databases may be made",
         )

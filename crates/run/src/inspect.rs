@@ -143,7 +143,8 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
         })
         .cloned()
         .collect();
-    let name = world.scratch_name();
+    crate::scratch::sweep(world).await;
+    let name = crate::scratch::name(world);
     let scratch = world.scratch(&name)?;
     let migrate = async |_: &dyn Engine| -> Result<(), Failure> {
         let there = world.scratch_world(&name)?;

@@ -18,6 +18,7 @@ pub mod journal_store;
 pub mod lease;
 pub mod observe;
 pub mod preview;
+pub(crate) mod scratch;
 pub mod settle;
 mod shapes;
 pub mod status;

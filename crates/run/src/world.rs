@@ -66,7 +66,7 @@ impl Ids {
 }
 
 /// Six hexadecimal digits by chance.
-fn chance() -> String {
+pub(crate) fn chance() -> String {
     let mut random = [0_u8; 3];
     // Without randomness the time alone still tells runs apart; nothing rests on an id being unguessable.
     let _ = getrandom::fill(&mut random);
@@ -236,12 +236,6 @@ impl World {
     /// A run's id: its time, so that ids sort, and six digits.
     pub fn run_id(&self) -> String {
         format!("{}-{}", self.time_of_id(), self.ids.next())
-    }
-
-    /// A name for a scratch database. By chance whatever the seed: servers are shared.
-    pub fn scratch_name(&self) -> String {
-        let name = format!("dunlin_scratch_{}_{}", self.time_of_id(), chance());
-        name.replace(['T', '-'], "_")
     }
 
     fn time_of_id(&self) -> String {

@@ -447,6 +447,15 @@ pub async fn databases(engine: &dyn Engine) -> Result<()> {
     let mut session = sibling.open(Purpose::Tool).await?;
     session.execute("CREATE TABLE only_here (id INT)").await?;
     session.close().await;
+    let taken = class_of(sibling.create_scratch().await)?;
+    ensure!(
+        taken == ErrorClass::ObjectExists,
+        "a scratch database is never one that is there: {taken:?}"
+    );
+    ensure!(engine.siblings().await?.contains(&name));
     sibling.drop_database().await?;
+    sibling.create_scratch().await?;
+    sibling.drop_database().await?;
+    ensure!(!engine.siblings().await?.contains(&name));
     Ok(())
 }

@@ -158,7 +158,7 @@ fn items(folder: &Path, manifests: &[Manifest]) -> serde_json::Value {
             serde_json::json!({
                 "name": manifest.name, "path": context::shown(&manifest.path(folder)), "created_at": manifest.created_at,
                 "bytes": manifest.bytes, "verified": manifest.verified, "tables": manifest.tables,
-                "method": manifest.method, "digest": manifest.digest, "lacks": manifest.lacks,
+                "method": manifest.method, "tool": manifest.tool, "digest": manifest.digest, "lacks": manifest.lacks,
             })
         })
         .collect();

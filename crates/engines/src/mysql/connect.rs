@@ -413,6 +413,17 @@ impl Engine for MysqlEngine {
         .await
     }
 
+    async fn create_scratch(&self) -> Result<(), DbError> {
+        let name = self.own_database()?;
+        self.maintain(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+            .await
+    }
+
+    async fn siblings(&self) -> Result<Vec<String>, DbError> {
+        let session = self.at(None).session(Purpose::Tool).await?;
+        crate::names_of_databases(Box::new(session)).await
+    }
+
     async fn drop_database(&self) -> Result<(), DbError> {
         let name = self.own_database()?;
         self.maintain(&format!("DROP DATABASE IF EXISTS {name}"))
@@ -426,13 +437,13 @@ impl Engine for MysqlEngine {
     async fn dump(
         &self,
         _snapshot: Option<&str>,
-        _to: &std::path::Path,
+        only: &[String],
+        to: &std::path::Path,
     ) -> Result<crate::dump::Dumped, DbError> {
-        // Rows are read by our own snapshot reader, and objects as the server shows them: no tool is asked.
-        Ok(crate::dump::Dumped::Own(crate::dump::Lack {
-            why: String::new(),
-            help: String::new(),
-        }))
+        let session = self.open(Purpose::Read).await?;
+        let caps = session.caps().clone();
+        session.close().await;
+        super::dump::objects(&self.address, &caps, only, to).await
     }
     async fn load(&self, _from: &std::path::Path) -> Result<(), DbError> {
         Err(DbError::new(ErrorClass::Other, "no tool wrote this backup"))

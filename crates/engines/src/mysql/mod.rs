@@ -4,5 +4,6 @@ mod address;
 pub mod bulk;
 pub mod cancel;
 pub mod connect;
+mod dump;
 pub mod session;
 mod values;

@@ -18,6 +18,9 @@ use mysql_async::{Conn, DriverError, IoError, Params, QueryResult};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// ER_UNSUPPORTED_PS: the statement is understood, and not by the prepared protocol.
+const NOT_PREPARABLE: u16 = 1295;
+
 /// How long a polite end may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -234,7 +237,13 @@ impl Session for MysqlSession {
         let outcome = if self.may_be_text(sql) {
             self.text(sql).await
         } else {
-            self.prepared(sql, Params::Empty).await
+            match self.prepared(sql, Params::Empty).await {
+                // Parsed, so it is one statement; and one that the prepared protocol does not know (routines, triggers).
+                Err(mysql_async::Error::Server(error)) if error.code == NOT_PREPARABLE => {
+                    self.text(sql).await
+                }
+                outcome => outcome,
+            }
         };
         self.finished(outcome).await
     }

@@ -491,12 +491,23 @@ impl Engine for PostgresEngine {
         }
     }
 
+    async fn create_scratch(&self) -> Result<(), DbError> {
+        let name = Postgres.quote(&self.address.database);
+        self.maintain(&format!("CREATE DATABASE {name}")).await
+    }
+
+    async fn siblings(&self) -> Result<Vec<String>, DbError> {
+        let session = match self.at("postgres").session(Purpose::Tool).await {
+            Err(_) => self.at("template1").session(Purpose::Tool).await?,
+            Ok(session) => session,
+        };
+        crate::names_of_databases(Box::new(session)).await
+    }
+
     async fn drop_database(&self) -> Result<(), DbError> {
-        let sql = format!(
-            "DROP DATABASE IF EXISTS {}",
-            Postgres.quote(&self.address.database)
-        );
-        self.maintain(&sql).await
+        let name = Postgres.quote(&self.address.database);
+        self.maintain(&format!("DROP DATABASE IF EXISTS {name}"))
+            .await
     }
 
     fn sibling(&self, database: &str) -> Result<Box<dyn Engine>, DbError> {
@@ -510,6 +521,7 @@ impl Engine for PostgresEngine {
     async fn dump(
         &self,
         snapshot: Option<&str>,
+        _only: &[String],
         to: &std::path::Path,
     ) -> Result<crate::dump::Dumped, DbError> {
         let session = self.open(Purpose::Read).await?;

@@ -2,41 +2,15 @@
 
 use super::address::{Address, Host};
 use crate::DbError;
-use crate::dump::{Dumped, Lack, failed};
+use crate::dump::{Dumped, Lack, Secret, child, failed};
 use dunlin_core::failure::ErrorClass;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::process::Command;
 
-/// A password file, gone when it is dropped.
-struct PasswordFile(PathBuf);
-
-impl PasswordFile {
-    fn write(beside: &Path, password: &str) -> Result<Self, DbError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut path = beside.as_os_str().to_owned();
-        path.push(".pgpass");
-        let path = PathBuf::from(path);
-        let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
-        let wrong = |error: std::io::Error| {
-            DbError::new(ErrorClass::Other, format!("{}: {error}", path.display()))
-        };
-        let _ = std::fs::remove_file(&path);
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(wrong)?;
-        writeln!(file, "*:*:*:*:{escaped}").map_err(wrong)?;
-        Ok(PasswordFile(path))
-    }
-}
-
-impl Drop for PasswordFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// A password as `.pgpass` spells it, for every server.
+fn password_file(beside: &Path, password: &str) -> Result<Secret, DbError> {
+    let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
+    Secret::write(beside, "pgpass", &format!("*:*:*:*:{escaped}\n"))
 }
 
 /// The tool with everything but its own arguments; the file is kept as long as the tool runs.
@@ -44,8 +18,8 @@ fn tool(
     program: &str,
     address: &Address,
     beside: &Path,
-) -> Result<(Command, Option<PasswordFile>), DbError> {
-    let mut command = Command::new(program);
+) -> Result<(Command, Option<Secret>), DbError> {
+    let mut command = child(program);
     let (host, password) = address
         .hosts
         .first()
@@ -67,27 +41,24 @@ fn tool(
         .arg("--username")
         .arg(&address.user)
         .arg("--no-password");
-    command.env_remove("PGPASSWORD").env("PGAPPNAME", "dunlin");
+    command.env("PGAPPNAME", "dunlin");
     for (name, value) in address.tls.environment() {
         command.env(name, value);
     }
     let file = match password {
-        Some(password) => Some(PasswordFile::write(beside, &password)?),
+        Some(password) => Some(password_file(beside, &password)?),
         None => None,
     };
     if let Some(file) = &file {
-        command.env("PGPASSFILE", &file.0);
+        command.env("PGPASSFILE", file.path());
     }
-    command
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true);
     Ok((command, file))
 }
 
 /// The major version of a tool, or what is missing.
 async fn version(program: &str) -> Result<u32, Lack> {
     let help = "install it: apt-get install postgresql-client".to_owned();
-    let output = Command::new(program).arg("--version").output().await;
+    let output = child(program).arg("--version").output().await;
     let output = output.map_err(|_| Lack {
         why: format!("{program} is not installed"),
         help: help.clone(),

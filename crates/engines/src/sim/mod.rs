@@ -125,6 +125,12 @@ impl Engine for SimEngine {
     async fn create_database(&self) -> Result<(), DbError> {
         self.inner.create_database().await
     }
+    async fn create_scratch(&self) -> Result<(), DbError> {
+        self.inner.create_scratch().await
+    }
+    async fn siblings(&self) -> Result<Vec<String>, DbError> {
+        self.inner.siblings().await
+    }
     async fn drop_database(&self) -> Result<(), DbError> {
         self.inner.drop_database().await
     }
@@ -134,9 +140,10 @@ impl Engine for SimEngine {
     async fn dump(
         &self,
         snapshot: Option<&str>,
+        only: &[String],
         to: &std::path::Path,
     ) -> Result<crate::dump::Dumped, DbError> {
-        self.inner.dump(snapshot, to).await
+        self.inner.dump(snapshot, only, to).await
     }
     async fn load(&self, from: &std::path::Path) -> Result<(), DbError> {
         self.inner.load(from).await

@@ -215,6 +215,31 @@ impl Engine for SqliteEngine {
         engine.open(Purpose::Tool).await?.close().await;
         Ok(())
     }
+    async fn create_scratch(&self) -> Result<(), DbError> {
+        if let Some(path) = &self.path {
+            std::fs::File::create_new(path).map_err(|error| {
+                let class = match error.kind() {
+                    std::io::ErrorKind::AlreadyExists => ErrorClass::ObjectExists,
+                    std::io::ErrorKind::PermissionDenied => ErrorClass::PermissionDenied,
+                    std::io::ErrorKind::StorageFull => ErrorClass::DiskFull,
+                    _ => ErrorClass::Other,
+                };
+                DbError::new(class, format!("{}: {error}", path.display()))
+            })?;
+        }
+        self.create_database().await
+    }
+    async fn siblings(&self) -> Result<Vec<String>, DbError> {
+        let folder = self.path.as_deref().and_then(Path::parent);
+        let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+        Ok(entries
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter_map(|name| name.strip_suffix(".db").map(str::to_owned))
+            .collect())
+    }
     async fn drop_database(&self) -> Result<(), DbError> {
         let Some(path) = &self.path else {
             return Ok(());
@@ -253,6 +278,7 @@ impl Engine for SqliteEngine {
     async fn dump(
         &self,
         _snapshot: Option<&str>,
+        _only: &[String],
         to: &Path,
     ) -> Result<crate::dump::Dumped, DbError> {
         let (engine, to) = (self.clone(), to.to_path_buf());
@@ -261,7 +287,7 @@ impl Engine for SqliteEngine {
             let wrap = |error: rusqlite::Error| super::session::db_error(&error);
             let from = engine.connect(Purpose::Read)?;
             let mut copy = super::dump::open(&target).map_err(wrap)?;
-            super::dump::copy(&from, &mut copy).map_err(wrap)
+            super::dump::copy(&from, &mut copy).map_err(|error| super::dump::no_room(wrap(error)))
         };
         tokio::task::spawn_blocking(work)
             .await

@@ -1,5 +1,7 @@
 //! Backups of a SQLite file by its online backup API: the copy is one state of the database, whoever writes meanwhile.
 
+use crate::DbError;
+use dunlin_core::failure::ErrorClass;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use std::path::Path;
@@ -18,6 +20,17 @@ pub(super) fn copy(from: &Connection, to: &mut Connection) -> Result<(), rusqlit
             _ => {}
         }
     }
+}
+
+/// SQLITE_IOERR_WRITE: what a file system says that has room and gives none (a quota, a limit on the size of files).
+const WRITE_REFUSED: &str = "778";
+
+/// The error of writing a copy: a write that the system refuses is want of room, whatever the library calls it.
+pub(super) fn no_room(mut error: DbError) -> DbError {
+    if error.code == WRITE_REFUSED {
+        error.class = ErrorClass::DiskFull;
+    }
+    error
 }
 
 /// Opens the file of a copy that is being made.

@@ -6,11 +6,13 @@
 //! without one is not complete, and is not listed.
 
 pub mod manifest;
+mod objects;
 pub mod restore;
 pub mod rows;
 
 use crate::digest::{self, Scope};
 use crate::observe;
+use crate::scratch;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
@@ -44,7 +46,9 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
 
 pub(crate) fn disk(path: &Path, error: &std::io::Error) -> Failure {
     let (code, hint) = match error.kind() {
-        std::io::ErrorKind::StorageFull => (
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::FileTooLarge => (
             "disk-full",
             "make room where the backups go (`backup_dir`), then run again",
         ),
@@ -62,6 +66,20 @@ pub(crate) struct Temporary(pub(crate) PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Removes the unfinished files of killed runs of this host: they may hold a whole database, or a password.
+fn sweep_files(world: &World, folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // `.NAME.HOST_PID.raw`, `.NAME.HOST_PID.raw.cnf`, and their like.
+        let ours =
+            name.starts_with('.') && name.split('.').any(|part| scratch::is_dead(world, part));
+        if ours {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -110,6 +128,16 @@ pub async fn create(
     Ok((manifest, making.findings))
 }
 
+/// The name of the open snapshot, for a tool that reads the same state; `None` where the engine has no such thing.
+async fn export(session: &mut dyn Session) -> Result<Option<String>, DbError> {
+    let Some(sql) = session.dialect().rows().snapshot_export() else {
+        return Ok(None);
+    };
+    let rows = session.query(sql, &[]).await?;
+    let name = rows.first().and_then(|row| row.first());
+    Ok(name.and_then(Value::as_str).map(str::to_owned))
+}
+
 struct Making<'a> {
     world: &'a World,
     folder: &'a Path,
@@ -120,29 +148,20 @@ struct Making<'a> {
 impl Making<'_> {
     async fn make(&mut self, sink: &mut dyn Sink) -> Result<Manifest, Failure> {
         let wrong = |error: &DbError| trouble::refused(error, "the backup failed");
-        let raw = Temporary(self.folder.join(format!(".{}.raw", self.name)));
+        sweep_files(self.world, self.folder);
+        let mark = scratch::mark(self.world);
+        let raw = Temporary(self.folder.join(format!(".{}.{mark}.raw", self.name)));
         drop(private_file(&raw.0).map_err(|error| disk(&raw.0, &error))?);
         let mut session = self.world.open(Purpose::Read).await?;
         digest::begin_snapshot(&mut *session)
             .await
             .map_err(|error| wrong(&error))?;
-        let exported = match session.dialect().rows().snapshot_export() {
-            Some(sql) => {
-                let rows = session
-                    .query(sql, &[])
-                    .await
-                    .map_err(|error| wrong(&error))?;
-                rows.first()
-                    .and_then(|row| row.first())
-                    .and_then(Value::as_str)
-                    .map(str::to_owned)
-            }
-            None => None,
-        };
+        let exported = export(&mut *session).await.map_err(|error| wrong(&error))?;
+        let only = self.owned_names(&mut *session).await?;
         let dumped = self
             .world
             .engine
-            .dump(exported.as_deref(), &raw.0)
+            .dump(exported.as_deref(), &only, &raw.0)
             .await
             .map_err(|error| wrong(&error))?;
         let manifest = match dumped {
@@ -176,7 +195,12 @@ impl Making<'_> {
                     );
                 }
                 let manifest = self.describe(&mut *session, Method::Own, sink).await?;
-                self.own(&mut *session, manifest, sink).await
+                self.own(&mut *session, manifest, None, sink).await
+            }
+            Dumped::Objects { tool, script } => {
+                let mut manifest = self.describe(&mut *session, Method::Own, sink).await?;
+                manifest.tool = Some(tool);
+                self.own(&mut *session, manifest, Some(&script), sink).await
             }
         };
         let _ = session.rollback().await;
@@ -234,7 +258,7 @@ impl Making<'_> {
         if method != Method::Own || self.world.config.owns.is_empty() {
             return Ok(Scope::default());
         }
-        let catalog = self.catalog(session).await?;
+        let catalog = self.catalog(session, false).await?;
         let tables = catalog.tables.iter().map(|table| match &table.schema {
             Some(schema) => format!("{schema}.{}", table.name),
             None => table.name.clone(),
@@ -245,8 +269,21 @@ impl Making<'_> {
         })
     }
 
+    /// The tables and views that a tool is asked for; none where everything is ours.
+    async fn owned_names(&self, session: &mut dyn Session) -> Result<Vec<String>, Failure> {
+        if self.world.config.owns.is_empty() {
+            return Ok(vec![]);
+        }
+        let catalog = self.catalog(session, false).await?;
+        let tables = catalog.tables.into_iter().map(|table| table.name);
+        Ok(tables
+            .chain(catalog.views.into_iter().map(|view| view.name))
+            .collect())
+    }
+
     /// What our own backup holds: what is ours, and the journal beside it.
-    async fn catalog(&self, session: &mut dyn Session) -> Result<Catalog, Failure> {
+    /// `exact`: with the server's own statements, which takes a query for each object.
+    async fn catalog(&self, session: &mut dyn Session, exact: bool) -> Result<Catalog, Failure> {
         let wrong = |error: DbError| trouble::refused(&error, "cannot read the catalog");
         let mut scope = crate::inspect::scope(self.world);
         if !scope.owns.is_empty() {
@@ -254,13 +291,16 @@ impl Making<'_> {
         }
         scope.journal.clear();
         let mut catalog = observe::catalog(session, &scope).await.map_err(wrong)?;
-        observe::exact(session, &mut catalog).await.map_err(wrong)?;
+        if exact {
+            observe::exact(session, &mut catalog).await.map_err(wrong)?;
+        }
         Ok(catalog)
     }
 
     fn compress(&self, raw: &Path, mut manifest: Manifest) -> Result<Manifest, Failure> {
         let path = self.folder.join(format!("{}.dunlin", self.name));
-        let part = Temporary(self.folder.join(format!(".{}.part", self.name)));
+        let mark = scratch::mark(self.world);
+        let part = Temporary(self.folder.join(format!(".{}.{mark}.part", self.name)));
         let work = || -> std::io::Result<()> {
             let mut from = File::open(raw)?;
             let mut encoder = zstd::Encoder::new(private_file(&part.0)?, LEVEL)?;
@@ -276,11 +316,17 @@ impl Making<'_> {
         &self,
         session: &mut dyn Session,
         mut manifest: Manifest,
+        script: Option<&str>,
         sink: &mut dyn Sink,
     ) -> Result<Manifest, Failure> {
-        let catalog = self.catalog(session).await?;
-        let dump = render::dump(&catalog, session.dialect());
-        manifest.lacks = dump.lacks;
+        let catalog = self.catalog(session, script.is_none()).await?;
+        let objects = match script {
+            Some(script) => Some(objects::Objects::of(script, &catalog, session.dialect())?),
+            None => {
+                manifest.lacks = render::dump(&catalog, session.dialect()).lacks;
+                None
+            }
+        };
         if !self.world.config.owns.is_empty() {
             manifest
                 .lacks
@@ -290,8 +336,9 @@ impl Making<'_> {
             .lacks
             .push("users, rights and settings of the server".into());
         let path = self.folder.join(format!("{}.dunlin", self.name));
-        let part = Temporary(self.folder.join(format!(".{}.part", self.name)));
-        manifest.stored = rows::write(session, &catalog, &part.0, sink).await?;
+        let mark = scratch::mark(self.world);
+        let part = Temporary(self.folder.join(format!(".{}.{mark}.part", self.name)));
+        manifest.stored = rows::write(session, &catalog, objects.as_ref(), &part.0, sink).await?;
         manifest.seal(&part.0, &path)?;
         Ok(manifest)
     }

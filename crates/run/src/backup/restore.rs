@@ -7,22 +7,20 @@ use crate::digest::{self, Scope};
 use crate::drift;
 use crate::inspect;
 use crate::observe;
+use crate::scratch;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::{Catalog, Fix, diff, render};
-use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Engine, Purpose};
 use std::fs::File;
 use std::path::Path;
 
-/// What the names of our scratch databases begin with.
-const SCRATCH: &str = "dunlin_scratch_";
-
 /// Loads a backup's file into an empty database.
 async fn load(
+    world: &World,
     engine: &dyn Engine,
     manifest: &Manifest,
     folder: &Path,
@@ -38,7 +36,8 @@ async fn load(
         session.close().await;
         return loaded;
     }
-    let raw = Temporary(folder.join(format!(".{}.restore", manifest.name)));
+    let mark = scratch::mark(world);
+    let raw = Temporary(folder.join(format!(".{}.{mark}.restore", manifest.name)));
     let unpack = || -> std::io::Result<()> {
         let mut out = private_file(&raw.0)?;
         zstd::stream::copy_decode(File::open(&path)?, &mut out)
@@ -80,52 +79,6 @@ async fn compare(
         }
     }
     Ok(differ)
-}
-
-/// A name for a scratch database: whose it is can be told from it, and that nobody else's is touched.
-fn scratch_name(world: &World) -> String {
-    let run = world.run_id();
-    let tail = run.rsplit('-').next().unwrap_or_default();
-    format!("{SCRATCH}{}_{}_{tail}", host(world), std::process::id())
-}
-
-fn host(world: &World) -> String {
-    let mut hasher = dunlin_core::hash::Hasher::new();
-    hasher.part(
-        world
-            .who
-            .split('@')
-            .next_back()
-            .unwrap_or_default()
-            .as_bytes(),
-    );
-    hasher.hex()[..6].to_owned()
-}
-
-/// Drops scratch databases that killed runs of this host left behind.
-async fn sweep(world: &World) {
-    let Ok(mut session) = world.open(Purpose::Read).await else {
-        return;
-    };
-    let Some(query) = session.dialect().rows().databases() else {
-        return;
-    };
-    let rows = session.query(query, &[]).await.unwrap_or_default();
-    session.close().await;
-    let ours = format!("{SCRATCH}{}_", host(world));
-    for row in rows {
-        let Some(name) = row.first().and_then(Value::as_str) else {
-            continue;
-        };
-        let process = name
-            .strip_prefix(&ours)
-            .and_then(|rest| rest.split('_').next());
-        let dead = process.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
-        if dead && let Ok(engine) = world.scratch(name) {
-            // Best effort: what cannot be dropped now is tried again next time.
-            let _ = engine.drop_database().await;
-        }
-    }
 }
 
 /// Lays what is borrowed, empty, under a backup of what is ours: our views read it.
@@ -173,15 +126,15 @@ pub async fn verify(
 ) -> Result<(Manifest, Vec<Finding>), Failure> {
     let folder = &world.config.backup_dir;
     manifest.check_file(folder)?;
-    sweep(world).await;
-    let name = scratch_name(world);
+    scratch::sweep(world).await;
+    let name = scratch::name(world);
     let scratch = world.scratch(&name)?;
     let mut findings = vec![];
-    match scratch.create_database().await {
+    match scratch.create_scratch().await {
         Ok(()) => {
             let outcome = async {
                 borrow(world, manifest, &*scratch).await?;
-                load(&*scratch, manifest, folder, sink).await?;
+                load(world, &*scratch, manifest, folder, sink).await?;
                 compare(&*scratch, manifest, sink).await
             };
             let outcome = outcome.await;
@@ -288,7 +241,7 @@ pub async fn restore(
         None
     };
     session.close().await;
-    let loaded = load(&*world.engine, manifest, folder, sink).await;
+    let loaded = load(world, &*world.engine, manifest, folder, sink).await;
     if let Some(lease) = held {
         lease.release().await;
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! "DUNLIN-ROWS 1\n"
 //! 'C' u32 length, the catalog as JSON
+//! 'B' u32 length, a tool's statement to run before the rows; 'A' one to run after them: none, or all objects
 //! for each table:  'T' u32 length, its label;  for each row: 'R' and its cells;
 //! 'E'
 //! ```
@@ -10,11 +11,13 @@
 //! texts and bytes with a u32 length. Columns stand in the order of the reading that the catalog gives.
 
 use super::manifest::Stored;
+use super::objects::Objects;
 use super::{LEVEL, disk, private_file};
 use crate::digest::{self, TableDigest};
 use crate::trouble;
 use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::copy::{RowHasher, Typing};
+use dunlin_core::dialect::Dialect;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::schema::{Catalog, Fix, diff, render};
@@ -24,6 +27,8 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
+/// Rows that are put back in one commit.
+const COMMIT_ROWS: u64 = 10_000;
 const MAGIC: &[u8; 14] = b"DUNLIN-ROWS 1\n";
 /// Longest text that is believed when reading: one cell of 2 GiB; more is a damaged file.
 const LENGTH_MAX: u32 = 1 << 31;
@@ -50,6 +55,7 @@ fn bound_tables(
 pub(super) async fn write(
     session: &mut dyn Session,
     catalog: &Catalog,
+    objects: Option<&Objects>,
     path: &Path,
     sink: &mut dyn Sink,
 ) -> Result<Vec<Stored>, Failure> {
@@ -62,6 +68,13 @@ pub(super) async fn write(
     let mut out = zstd::Encoder::new(private_file(path).map_err(io)?, LEVEL).map_err(io)?;
     out.write_all(MAGIC).map_err(io)?;
     put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
+    if let Some(objects) = objects {
+        for (tag, list) in [(b'B', &objects.before), (b'A', &objects.after)] {
+            for sql in list {
+                put(&mut out, tag, sql.as_bytes()).map_err(io)?;
+            }
+        }
+    }
     let dialect = session.dialect();
     for table in &tables {
         put(&mut out, b'T', table.label().as_bytes()).map_err(io)?;
@@ -121,6 +134,7 @@ pub(super) fn reread(
     let mut row = vec![];
     loop {
         match reader.array::<1>().map_err(io)?[0] {
+            b'A' | b'B' => drop(reader.bytes().map_err(io)?),
             b'T' => {
                 let label = reader.text().map_err(io)?;
                 current = stored.iter().position(|table| table.label == label);
@@ -301,7 +315,56 @@ pub(super) async fn load(
     let json = reader.text().map_err(io)?;
     let catalog =
         Catalog::from_json(&json).map_err(|sentence| Failure::refused("backup-file", sentence))?;
+    let mut objects = Objects::default();
+    let mut tag = reader.array::<1>().map_err(io)?;
+    while matches!(tag, [b'A' | b'B']) {
+        let sql = reader.text().map_err(io)?;
+        match tag {
+            [b'A'] => objects.after.push(sql),
+            _ => objects.before.push(sql),
+        }
+        tag = reader.array::<1>().map_err(io)?;
+    }
     let dialect = session.dialect();
+    if objects.before.is_empty() {
+        // No tool was there: the statements are made from the catalog.
+        let bare = without_what_hinders(&catalog, dialect);
+        objects.before = render::dump(&bare, dialect).statements;
+        let rest = diff(&catalog, &bare, dialect);
+        objects.after = rest
+            .into_iter()
+            .filter_map(|difference| match difference.fix {
+                Fix::Sql(statements) => Some(statements),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+    } else {
+        for sql in dialect.catalog().dump_begin() {
+            run(session, sql).await?;
+        }
+    }
+    let ends = dialect.catalog().dump_end();
+    for sql in &objects.before {
+        if !ends.contains(&sql.as_str()) {
+            run(session, sql).await?;
+        }
+    }
+    for sql in dialect.rows().load_begin() {
+        run(session, sql).await?;
+    }
+    load_rows(session, &catalog, &mut reader, tag, path, sink).await?;
+    for sql in &objects.after {
+        run(session, sql).await?;
+    }
+    for sql in ends {
+        run(session, sql).await?;
+    }
+    Ok(())
+}
+
+/// The catalog without what would change rows while they come, or refuse them.
+fn without_what_hinders(catalog: &Catalog, dialect: &dyn Dialect) -> Catalog {
     let mut bare = catalog.clone();
     for table in &mut bare.tables {
         table.triggers.clear();
@@ -312,27 +375,7 @@ pub(super) async fn load(
     }
     bare.views.clear();
     bare.events.clear();
-    let ends = dialect.catalog().dump_end();
-    for sql in render::dump(&bare, dialect).statements {
-        if !ends.contains(&sql.as_str()) {
-            run(session, &sql).await?;
-        }
-    }
-    for sql in dialect.rows().load_begin() {
-        run(session, sql).await?;
-    }
-    load_rows(session, &catalog, &mut reader, path, sink).await?;
-    for difference in diff(&catalog, &bare, dialect) {
-        if let Fix::Sql(statements) = &difference.fix {
-            for sql in statements {
-                run(session, sql).await?;
-            }
-        }
-    }
-    for sql in ends {
-        run(session, sql).await?;
-    }
-    Ok(())
+    bare
 }
 
 async fn run(session: &mut dyn Session, sql: &str) -> Result<(), Failure> {
@@ -348,10 +391,20 @@ async fn run(session: &mut dyn Session, sql: &str) -> Result<(), Failure> {
     }
 }
 
+fn progress(sink: &mut dyn Sink, label: &str, done: u64) {
+    sink.event(&Event::Progress {
+        what: format!("restoring {label}"),
+        done,
+        total: None,
+        unit: "rows".into(),
+    });
+}
+
 async fn load_rows<R: Read>(
     session: &mut dyn Session,
     catalog: &Catalog,
     reader: &mut Reader<R>,
+    first: [u8; 1],
     path: &Path,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
@@ -365,8 +418,9 @@ async fn load_rows<R: Read>(
     let mut current: Option<(String, usize, String, bool)> = None;
     let mut done = 0_u64;
     session.begin().await.map_err(|error| wrong(&error))?;
+    let mut tag = first;
     loop {
-        match reader.array::<1>().map_err(io)?[0] {
+        match tag[0] {
             b'T' => {
                 let label = reader.text().map_err(io)?;
                 let Some(table) = tables.iter().find(|table| table.label() == label) else {
@@ -395,15 +449,10 @@ async fn load_rows<R: Read>(
                     .await
                     .map_err(|error| wrong(&error))?;
                 done += 1;
-                if done.is_multiple_of(10_000) {
+                if done.is_multiple_of(COMMIT_ROWS) {
                     session.commit().await.map_err(|error| wrong(&error))?;
                     session.begin().await.map_err(|error| wrong(&error))?;
-                    sink.event(&Event::Progress {
-                        what: format!("restoring {label}"),
-                        done,
-                        total: None,
-                        unit: "rows".into(),
-                    });
+                    progress(sink, label, done);
                 }
             }
             b'E' => break,
@@ -414,6 +463,7 @@ async fn load_rows<R: Read>(
                 ));
             }
         }
+        tag = reader.array::<1>().map_err(io)?;
     }
     session.commit().await.map_err(|error| wrong(&error))
 }

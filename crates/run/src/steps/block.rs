@@ -1,6 +1,7 @@
 //! Running one block: a transaction with its record, or one statement with its beginning recorded before it.
 
 use super::migrate::{Unit, json, millis};
+use super::promised;
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -148,10 +149,9 @@ async fn try_together(
             .await
             .map_err(|error| Trouble::Statement(first, error))?;
         judge(unit, &guard, &before, &after).map_err(ours)?;
-        // A file has one writer: who was stopped in here kept its successor from raising the fence.
-        if runner.lease.is_lost() {
-            return Err(ours(journal_store::fenced()));
-        }
+        before_commit(runner, unit, end.is_some())
+            .await
+            .map_err(ours)?;
         let record = match end {
             // Made before the statements ran; what they took is known only now.
             Some(mut record) => {
@@ -202,6 +202,19 @@ async fn try_together(
         let _ = runner.work.execute(&statement).await;
     }
     outcome
+}
+
+/// What must hold when a transaction is about to commit: the lease is ours, and what the unit promised is there.
+async fn before_commit(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    ends: bool,
+) -> Result<(), Failure> {
+    // A file has one writer: who was stopped in here kept its successor from raising the fence.
+    if runner.lease.is_lost() {
+        return Err(journal_store::fenced());
+    }
+    promised::kept(runner, unit, ends).await
 }
 
 async fn roll_back(runner: &mut Runner<'_>, own_transaction: bool) {

@@ -1,7 +1,7 @@
 //! A migration's script, up or down: lowered when its turn comes, resumed where a dead runner stopped, taken back where
 //! it fails.
 
-use super::{block, undo};
+use super::{block, promised, undo};
 use crate::executor::{Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
@@ -363,6 +363,7 @@ async fn blocks(
             }
         }
     }
+    promised::kept(runner, unit, true).await?;
     // Its record goes with the next commit: the next unit's beginning, or the run's end.
     let end = ending(runner, unit, started);
     runner.pending.push(end);

@@ -2,4 +2,5 @@
 
 pub mod block;
 pub mod migrate;
+pub mod promised;
 pub mod undo;

@@ -16,7 +16,7 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Raised whenever instances are made or started differently: builds that differ must not share a server.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Where a shared server is.
 #[derive(Debug, Clone)]
