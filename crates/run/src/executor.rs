@@ -190,7 +190,8 @@ impl Runner<'_> {
     }
 
     async fn finish(&mut self, report: &mut RunReport, what: &str, started: Instant) {
-        if self.one_transaction && report.failure.is_none() && self.lease.is_lost() {
+        // Also after the last step: what waits for the next commit is not written any more.
+        if report.failure.is_none() && self.lease.is_lost() {
             report.failure = Some(journal_store::fenced());
         }
         if let Some(failure) = &mut report.failure {
@@ -236,10 +237,34 @@ impl Runner<'_> {
                     .redact(self.trouble(&error, "the journal could not be written")),
             );
         }
+        self.forget_what_is_not_recorded(report);
         self.sink.event(&Event::RunEnded {
             run: report.run.clone(),
             outcome,
             duration_ms,
+        });
+    }
+
+    /// A step whose end waited for the next commit, which never came, is not reported as done: the journal does not
+    /// say so either, and the next run looks at the database and settles it.
+    fn forget_what_is_not_recorded(&self, report: &mut RunReport) {
+        let Some(failure) = &mut report.failure else {
+            return;
+        };
+        let ended = |version: &str| {
+            self.pending.iter().any(|record| {
+                record.scope == journal::Scope::Unit && record.unit.as_deref() == Some(version)
+            })
+        };
+        report.steps.retain(|step| {
+            let lost = ended(&step.version);
+            if lost {
+                failure.done.push(format!(
+                    "{} {}: every statement ran, and its end could not be recorded; the next run settles it",
+                    step.version, step.name
+                ));
+            }
+            !lost
         });
     }
 

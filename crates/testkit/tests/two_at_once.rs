@@ -281,3 +281,27 @@ fn invariant_09_twenty_concurrent_builders_do_not_deadlock() {
     let indexes = "SELECT count(*) FROM pg_index WHERE indrelid = 'big'::regclass AND indisvalid";
     assert_eq!(database.scalar(indexes), "2");
 }
+
+for_each_engine! {
+    only servers
+    /// Who is forced out claims as applied only what the journal says too, and the next run goes on from there.
+    async fn invariant_14_who_is_forced_out_claims_only_what_is_recorded(engine: TestEngine) {
+        let (room, database) = (Sandbox::new(), engine.database());
+        room.write("migrations/001_base.sql", "CREATE TABLE a (id integer NOT NULL PRIMARY KEY);\n");
+        room.write("migrations/002_slow.sql", slow_at_first(engine));
+        let first = up(&room, &database, &["--events", "first", "--format", "json"]);
+        room.await_text("first", "\"version\":\"002\",\"statement\":1");
+        let unlocked = room.dunlin(["unlock", "--force", "--yes", "--url", database.url()]);
+        let _ = unlocked.success();
+        let first = first.wait().json();
+        assert_ne!(first["outcome"], "done", "{first}");
+        let claimed = first["data"]["applied"].as_array().unwrap().len();
+        let status = room.dunlin(["status", "--format", "json", "--url", database.url()]).json();
+        let lines = status["data"]["migrations"].as_array().unwrap();
+        let recorded = lines.iter().filter(|line| line["state"] == "applied").count();
+        assert_eq!(claimed, recorded, "claimed: {first}, recorded: {status}");
+        let _ = up(&room, &database, &[]).wait().success();
+        let status = room.dunlin(["status", "--format", "json", "--url", database.url()]).json();
+        assert_eq!(status["data"]["current"], "002", "{status}");
+    }
+}
