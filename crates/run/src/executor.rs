@@ -14,6 +14,7 @@ use dunlin_core::limits;
 use dunlin_core::plan::lower::Storage;
 use dunlin_core::preflight::Cleared;
 use dunlin_engines::{DbError, Purpose, Session};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// What a step that is done looked like.
@@ -60,6 +61,9 @@ pub struct Runner<'w> {
     pub one_transaction: bool,
     /// Whether the last script left something behind in the session.
     pub dirty: bool,
+    /// Rows that this script's INSERTs have put into each table, by its name in lower case; `None`: they cannot be
+    /// counted, for it changed or removed rows too.
+    pub wrote: BTreeMap<String, Option<u64>>,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
 }

@@ -223,7 +223,6 @@ async fn under_lease(
             failure: None,
         });
     }
-    let findings = report.findings.clone();
     let Some(phase) = plan.phases.into_iter().next() else {
         lease.release().await;
         return Ok(RunReport {
@@ -232,7 +231,7 @@ async fn under_lease(
             failure: None,
         });
     };
-    let cleared = match preflight::check(phase, findings) {
+    let cleared = match preflight::check(phase, report.findings.clone()) {
         Ok(cleared) => cleared,
         Err(findings) => {
             lease.release().await;
@@ -273,6 +272,7 @@ async fn under_lease(
         pending: vec![],
         storage: Storage::default(),
         dirty: false,
+        wrote: Default::default(),
         one_transaction: options.one_transaction,
         backup: report.backup.clone(),
     };

@@ -185,6 +185,29 @@ pub enum Condition {
     ColumnType(ObjectRef, String),
     /// The stored body (routine, trigger) is this text.
     Body(ObjectRef, String),
+    /// The table holds this many rows.
+    Rows(ObjectRef, u64),
+    /// No row has another value in this column than a new one gets.
+    Unwritten(Unwritten),
+}
+
+/// A column that was added, as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Unwritten {
+    /// The column.
+    pub column: ObjectRef,
+    /// Its default, as the catalog spells it.
+    pub default: Option<String>,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+}
+
+impl Unwritten {
+    /// Whether the default gives the same value to each row, whenever it is asked.
+    pub fn is_constant(&self) -> bool {
+        let text = self.default.as_deref().unwrap_or_default();
+        !text.contains('(') && !text.to_ascii_uppercase().starts_with("CURRENT")
+    }
 }
 
 /// What family a statement belongs to.

@@ -482,8 +482,7 @@ impl Engine for PostgresEngine {
     }
 
     async fn create_database(&self) -> Result<(), DbError> {
-        let sql = format!("CREATE DATABASE {}", Postgres.quote(&self.address.database));
-        match self.maintain(&sql).await {
+        match self.create_scratch().await {
             Err(error) if error.class == ErrorClass::ObjectExists => Ok(()),
             // Two at once: the loser trips over the catalog's own unique index.
             Err(error) if error.code == "23505" => Ok(()),
@@ -497,10 +496,7 @@ impl Engine for PostgresEngine {
     }
 
     async fn siblings(&self) -> Result<Vec<String>, DbError> {
-        let session = match self.at("postgres").session(Purpose::Tool).await {
-            Err(_) => self.at("template1").session(Purpose::Tool).await?,
-            Ok(session) => session,
-        };
+        let session = self.at("postgres").session(Purpose::Tool).await?;
         crate::names_of_databases(Box::new(session)).await
     }
 

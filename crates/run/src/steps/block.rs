@@ -1,7 +1,7 @@
 //! Running one block: a transaction with its record, or one statement with its beginning recorded before it.
 
 use super::migrate::{Unit, json, millis};
-use super::promised;
+use super::{promised, undo};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -60,10 +60,16 @@ pub async fn together(
 ) -> Result<(), Failure> {
     let own_transaction = !runner.one_transaction;
     let began = Instant::now();
+    let wrote = runner.wrote.clone();
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match try_together(runner, unit, block, end.clone(), own_transaction).await {
+        let tried = try_together(runner, unit, block, end.clone(), own_transaction).await;
+        if tried.is_err() {
+            // What was put into tables is rolled back with the rest.
+            runner.wrote.clone_from(&wrote);
+        }
+        match tried {
             Ok(()) => break,
             // A connection lost during COMMIT is settled by reading the journal, which the next run does; never by a
             // retry here (invariant 6).
@@ -477,6 +483,7 @@ pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Res
         }
         error
     })?;
+    undo::count(runner, unit, at, rows);
     runner.sink.event(&Event::StatementDone {
         version: version.clone(),
         statement: at + 1,

@@ -68,6 +68,7 @@ pub async fn run(
         .classes
         .iter()
         .any(|class| class.state != SessionState::None);
+    runner.wrote.clear();
     let mut unit = Unit {
         step,
         migration,

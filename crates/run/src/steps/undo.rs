@@ -4,12 +4,13 @@
 use super::block::describe;
 use super::migrate::Unit;
 use crate::executor::Runner;
+use crate::observe;
 use dunlin_core::event::Event;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::{self, Direction, Writing};
-use dunlin_core::plan::lower::Mode;
+use dunlin_core::plan::lower::{Mode, head_of};
 use dunlin_core::source::OnFailure;
-use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
+use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
 
 /// Takes back what a failed unit did, as `on_failure` says. Gives whether the database is as it was before the unit.
 pub async fn after_failure(
@@ -175,38 +176,121 @@ fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
     Ok(inverses)
 }
 
-/// What an undo would destroy and the unit did not write: rows of tables that it made and never filled.
+/// Counts what a statement put into a table.
+pub fn count(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64) {
+    let class = &unit.lowered.classes[at];
+    if !matches!(class.kind, Kind::Dml | Kind::CopyIn) {
+        return;
+    }
+    let inserts = class.kind == Kind::CopyIn
+        || head_of(&unit.script.statements[at].sql)
+            .get(..6)
+            .is_some_and(|word| word.eq_ignore_ascii_case("insert"));
+    for table in &class.touches {
+        let counted = runner
+            .wrote
+            .entry(table.name.to_lowercase())
+            .or_insert(Some(0));
+        *counted = match *counted {
+            Some(before) if inserts && class.touches.len() == 1 => Some(before + rows),
+            _ => None,
+        };
+    }
+}
+
+/// What an undo would destroy and the unit did not write (invariant 17): rows of tables that it made, values of columns
+/// that it added.
 async fn nothing_of_others(runner: &mut Runner<'_>, unit: &Unit<'_>) -> Result<(), String> {
-    for table in made_here(unit) {
-        let filled = unit.done_blocks.iter().any(|(index, _)| {
+    let tables = made_here(unit);
+    for table in &tables {
+        let touched = unit.done_blocks.iter().any(|(index, _)| {
             unit.lowered.blocks[*index].statements.clone().any(|at| {
                 let class = &unit.lowered.classes[at];
                 class.kind != Kind::Ddl
                     && class.touches.iter().any(|object| object.name == table.name)
             })
         });
-        if filled {
-            continue;
-        }
-        let condition = Condition::Empty(table.clone());
-        let Some(query) = runner.work.dialect().probe(&condition) else {
-            continue;
+        let wrote = runner.wrote.get(&table.name.to_lowercase()).copied();
+        let condition = match (touched, wrote) {
+            (false, _) => Condition::Empty((*table).clone()),
+            (true, Some(Some(rows))) => Condition::Rows((*table).clone(), rows),
+            // Filled before this run, or changed: how many rows are the migration's own is not known.
+            (true, _) => Condition::Empty((*table).clone()),
         };
-        let rows = runner
-            .work
-            .query(&query.sql, &query.params)
-            .await
-            .map_err(|error| error.message)?;
-        let empty = rows
-            .first()
-            .and_then(|row| row.first())
-            .and_then(|value| value.as_bool())
-            .unwrap_or(false);
-        if !empty {
+        if !holds(runner, &condition).await? {
             return Err(format!(
                 "{table} holds rows that the migration did not write"
             ));
         }
     }
+    let columns = added_here(unit);
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let catalog = observe::whole(&mut *runner.work)
+        .await
+        .map_err(|error| error.message)?;
+    for column in columns {
+        let parent = column.parent.as_deref().unwrap_or_default();
+        let own = |table: &&&ObjectRef| table.name.eq_ignore_ascii_case(parent);
+        if tables.iter().any(|table| own(&table)) {
+            continue;
+        }
+        let found = catalog
+            .tables
+            .iter()
+            .filter(|table| table.name.eq_ignore_ascii_case(parent))
+            .flat_map(|table| &table.columns)
+            .find(|found| found.name.eq_ignore_ascii_case(&column.name));
+        // A computed column holds nothing of its own; one that is gone, nothing at all.
+        let Some(found) = found.filter(|found| found.generated.is_none()) else {
+            continue;
+        };
+        let condition = Condition::Unwritten(Unwritten {
+            column: column.clone(),
+            default: found.default.clone(),
+            nullable: found.nullable,
+        });
+        if !holds(runner, &condition).await? {
+            return Err(format!(
+                "{column} holds values that the migration did not write"
+            ));
+        }
+    }
     Ok(())
+}
+
+/// Columns that this unit itself added.
+fn added_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
+    let mut columns = vec![];
+    for (index, detail) in &unit.done_blocks {
+        for at in unit.lowered.blocks[*index].statements.clone() {
+            for (number, condition) in unit.lowered.classes[at].post.iter().enumerate() {
+                // What was there before is not ours to drop, and is not dropped.
+                let was_there = detail.held.get(number).copied().unwrap_or(false);
+                match condition {
+                    Condition::Exists(object)
+                        if object.kind == ObjectKind::Column && !was_there =>
+                    {
+                        columns.push(object);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    columns
+}
+
+async fn holds(runner: &mut Runner<'_>, condition: &Condition) -> Result<bool, String> {
+    let Some(query) = runner.work.dialect().probe(condition) else {
+        return Err("it cannot be told whether others have written since".into());
+    };
+    let rows = runner
+        .work
+        .query(&query.sql, &query.params)
+        .await
+        .map_err(|error| error.message)?;
+    let answer = rows.first().and_then(|row| row.first());
+    Ok(answer.and_then(|value| value.as_bool()).unwrap_or(false))
 }

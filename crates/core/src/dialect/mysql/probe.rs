@@ -136,6 +136,26 @@ pub fn condition(condition: &Condition) -> Option<Query> {
                 vec![],
             ))
         }
+        Condition::Rows(object, count) => {
+            let name = qualified(object.schema.as_deref(), &object.name);
+            let sql = format!("SELECT COUNT(*) = ? FROM {name}");
+            Some(Query::new(sql, vec![Value::UInt(*count)]))
+        }
+        Condition::Unwritten(added) => {
+            let table = added.column.parent.as_deref()?;
+            let name = qualified(added.column.schema.as_deref(), table);
+            let column = quote(&added.column.name);
+            let has_default = added.nullable || added.default.is_some();
+            let sql = if has_default && added.is_constant() {
+                format!(
+                    "SELECT NOT EXISTS (SELECT 1 FROM {name} WHERE NOT ({column} <=> DEFAULT({column})) LIMIT 1)"
+                )
+            } else {
+                // What rows got when the column was made is one value; a second one was written.
+                format!("SELECT COUNT(DISTINCT {column}) < 2 FROM {name}")
+            };
+            Some(Query::new(sql, vec![]))
+        }
         Condition::ColumnType(object, declared) => {
             let spellings = types::spellings(declared)?;
             let (rows, mut params) = rows_of(object)?;

@@ -5,7 +5,7 @@
 
 use super::ddl::quote;
 use super::types;
-use crate::sql::{Condition, ObjectKind, ObjectRef};
+use crate::sql::{Condition, ObjectKind, ObjectRef, Unwritten};
 use crate::value::{Query, Row, Value};
 
 /// A name as `to_regclass` takes it: quoted, with its schema where one is known.
@@ -110,6 +110,23 @@ fn rows_of(object: &ObjectRef, valid: bool) -> Option<(String, Vec<Value>)> {
     })
 }
 
+/// Whether a column that was added holds what a new row gets, in every row.
+fn unwritten(added: &Unwritten) -> Option<Query> {
+    let table = added.column.parent.as_deref()?;
+    let name = qualified(added.column.schema.as_deref(), table);
+    let column = quote(&added.column.name);
+    let default = added.default.as_deref().unwrap_or("NULL");
+    let sql = if added.is_constant() {
+        format!(
+            "SELECT NOT EXISTS (SELECT 1 FROM {name} WHERE {column} IS DISTINCT FROM ({default}))"
+        )
+    } else {
+        // What rows got when the column was made is one value; a second one was written.
+        format!("SELECT count(DISTINCT {column}) < 2 FROM {name}")
+    };
+    Some(Query::new(sql, vec![]))
+}
+
 /// A query that answers one boolean. An index exists only when it is valid, and is missing only when there is not
 /// even an invalid one of its name: in between, [`invalid_index`] tells.
 pub fn condition(condition: &Condition) -> Option<Query> {
@@ -129,6 +146,15 @@ pub fn condition(condition: &Condition) -> Option<Query> {
                 vec![],
             ))
         }
+        Condition::Rows(object, count) => {
+            let name = qualified(object.schema.as_deref(), &object.name);
+            let sql = format!("SELECT count(*) = $1::bigint FROM {name}");
+            Some(Query::new(
+                sql,
+                vec![Value::Int(i64::try_from(*count).ok()?)],
+            ))
+        }
+        Condition::Unwritten(added) => unwritten(added),
         Condition::ColumnType(object, declared) => {
             let (base, modifier) = types::split_declared(declared)?;
             Some(Query::new(

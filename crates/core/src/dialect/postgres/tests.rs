@@ -16,6 +16,7 @@ fn post(sql: &str) -> Vec<String> {
         Condition::Empty(object) => format!("empty {object}"),
         Condition::ColumnType(object, text) => format!("{object}: {text}"),
         Condition::Body(object, text) => format!("{object} = {text}"),
+        Condition::Rows(..) | Condition::Unwritten(_) => "asked by an undo only".into(),
     };
     class(sql).post.iter().map(show).collect()
 }

@@ -72,20 +72,47 @@ fn presence(object: &ObjectRef, word: &str) -> Option<Query> {
     }
 }
 
+fn named(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{}.{}", quote(schema), quote(name)),
+        None => quote(name),
+    }
+}
+
 /// A query that answers one boolean.
 pub fn condition(condition: &Condition) -> Option<Query> {
     match condition {
         Condition::Exists(object) => presence(object, "EXISTS"),
         Condition::Missing(object) => presence(object, "NOT EXISTS"),
         Condition::Empty(object) => {
-            let name = match &object.schema {
-                Some(schema) => format!("{}.{}", quote(schema), quote(&object.name)),
-                None => quote(&object.name),
-            };
+            let name = named(object.schema.as_deref(), &object.name);
             Some(Query::new(
                 format!("SELECT NOT EXISTS (SELECT 1 FROM {name})"),
                 vec![],
             ))
+        }
+        Condition::Rows(object, count) => {
+            let name = named(object.schema.as_deref(), &object.name);
+            let sql = format!("SELECT count(*) = ? FROM {name}");
+            Some(Query::new(
+                sql,
+                vec![Value::Int(i64::try_from(*count).ok()?)],
+            ))
+        }
+        Condition::Unwritten(added) => {
+            let table = added.column.parent.as_deref()?;
+            let name = named(added.column.schema.as_deref(), table);
+            let column = quote(&added.column.name);
+            let default = added.default.as_deref().unwrap_or("NULL");
+            let sql = if added.is_constant() {
+                format!(
+                    "SELECT NOT EXISTS (SELECT 1 FROM {name} WHERE {column} IS NOT ({default}))"
+                )
+            } else {
+                // What rows got when the column was made is one value; a second one was written.
+                format!("SELECT count(DISTINCT {column}) < 2 FROM {name}")
+            };
+            Some(Query::new(sql, vec![]))
         }
         Condition::ColumnType(object, declared) => {
             let (from, mut params) = columns_of(object, object.parent.as_deref()?);
