@@ -4,6 +4,7 @@
 //! rise.
 
 mod banned;
+mod layers;
 mod lengths;
 mod lex;
 mod pages;
@@ -69,6 +70,7 @@ pub fn command(args: &[&str]) -> anyhow::Result<()> {
     let mut faults = heads(&sources);
     faults.extend(lengths::faults(&sources));
     faults.extend(rooms::faults(&sources));
+    faults.extend(layers::faults(&top, &sources)?);
     faults.extend(banned::crates(&top)?);
     faults.extend(banned::paths(&top)?);
     faults.extend(pages::faults(&top, &sources)?);

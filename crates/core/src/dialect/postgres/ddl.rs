@@ -646,7 +646,7 @@ pub fn change(from: Part<'_>, to: Part<'_>) -> Rendered {
             Ok(statements)
         }
         (Part::Type(old), Part::Type(new)) => {
-            change_type(&qualified(new.schema.as_deref(), &new.name), old, new)
+            super::types::change(&qualified(new.schema.as_deref(), &new.name), old, new)
         }
         (Part::Extension(_), Part::Extension(new)) => Ok(vec![format!(
             "ALTER EXTENSION {} UPDATE TO {}",
@@ -678,43 +678,6 @@ pub fn owned_by(sequence: &str, column: Option<&str>) -> String {
         "ALTER SEQUENCE {sequence} OWNED BY {}",
         column.unwrap_or("NONE")
     )
-}
-
-fn change_type(
-    name: &str,
-    old: &crate::schema::NamedType,
-    new: &crate::schema::NamedType,
-) -> Rendered {
-    let kept: Vec<_> = new
-        .labels
-        .iter()
-        .filter(|label| old.labels.contains(label))
-        .collect();
-    if new.labels.is_empty()
-        || kept.len() != old.labels.len()
-        || kept.iter().zip(&old.labels).any(|(a, b)| *a != b)
-    {
-        return Err(format!(
-            "the type {name} cannot be changed in place: make a new one, alter the columns that use it, drop the old"
-        ));
-    }
-    let mut statements = vec![];
-    let mut before: Option<&String> = None;
-    for label in &new.labels {
-        if !old.labels.contains(label) {
-            let place = match (before, old.labels.first()) {
-                (Some(before), _) => format!(" AFTER {}", literal(before)),
-                (None, Some(first)) => format!(" BEFORE {}", literal(first)),
-                (None, None) => String::new(),
-            };
-            statements.push(format!(
-                "ALTER TYPE {name} ADD VALUE {}{place}",
-                literal(label)
-            ));
-        }
-        before = Some(label);
-    }
-    Ok(statements)
 }
 
 /// A name as the server's own texts show it: quoted only where it must be. Keywords are not known here; a name that is

@@ -1,5 +1,8 @@
 //! Types: the neutral one of each native type, and back.
 
+use super::dml::literal;
+use crate::schema::NamedType;
+
 /// Splits a declared type for comparing: a name that `to_regtype` takes, and the modifier as `format_type` shows it
 /// (`(10,2)`, or nothing). `None` where it does not look like a type.
 pub fn split_declared(declared: &str) -> Option<(String, String)> {
@@ -45,6 +48,48 @@ pub fn split_declared(declared: &str) -> Option<(String, String)> {
         _ => base,
     };
     Some((base, modifier))
+}
+
+/// Statements that make a type what it should be.
+pub fn change(name: &str, old: &NamedType, new: &NamedType) -> Result<Vec<String>, String> {
+    let kept: Vec<_> = new
+        .labels
+        .iter()
+        .filter(|label| old.labels.contains(label))
+        .collect();
+    if new.labels.is_empty()
+        || kept.len() != old.labels.len()
+        || kept.iter().zip(&old.labels).any(|(a, b)| *a != b)
+    {
+        if new.labels.is_empty()
+            && old.labels.is_empty()
+            && new.kind == "TYPE"
+            && old.kind == "TYPE"
+        {
+            // A row type; where something uses it the server refuses the DROP, and nothing has happened.
+            return Ok(vec![format!("DROP TYPE {name}"), new.definition.clone()]);
+        }
+        return Err(format!(
+            "the type {name} cannot be changed in place: make a new one, alter the columns that use it, drop the old"
+        ));
+    }
+    let mut statements = vec![];
+    let mut before: Option<&String> = None;
+    for label in &new.labels {
+        if !old.labels.contains(label) {
+            let place = match (before, old.labels.first()) {
+                (Some(before), _) => format!(" AFTER {}", literal(before)),
+                (None, Some(first)) => format!(" BEFORE {}", literal(first)),
+                (None, None) => String::new(),
+            };
+            statements.push(format!(
+                "ALTER TYPE {name} ADD VALUE {}{place}",
+                literal(label)
+            ));
+        }
+        before = Some(label);
+    }
+    Ok(statements)
 }
 
 #[cfg(test)]
