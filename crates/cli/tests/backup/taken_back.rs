@@ -154,3 +154,67 @@ for_each_engine! {
         assert!(!database.has_table("slow"));
     }
 }
+
+/// What cannot be taken back by inverses: the backup from before the run is named, with what goes where it is brought
+/// back; nothing is touched until a person says so, and then all is as it was.
+fn the_backup_is_named_and_restored_by_word(kind: dunlin_testkit::servers::Kind) {
+    let kind = TestEngine::Server(kind);
+    let database = kind.database();
+    let sandbox = room(kind, &database);
+    fill(&database);
+    let digest = || {
+        let said = sandbox
+            .dunlin(["digest", "notes", "--format", "json"])
+            .success()
+            .json();
+        said["data"]["tables"].clone()
+    };
+    let before = digest();
+    // An UPDATE that has committed has no inverse.
+    sandbox.write(
+        "migrations/002_more.sql",
+        format!("-- dunlin: backup = true\nUPDATE notes SET weight = 0;\nALTER TABLE notes ADD COLUMN more int;\n{FAILS}"),
+    );
+    let failed = sandbox.dunlin(["up", "--format", "json"]).code(1).json();
+    let path = failed["data"]["backup"].as_str().unwrap().to_owned();
+    let hints = failed["failure"]["hints"].to_string();
+    assert!(
+        hints.contains(&format!("dunlin backup restore {path} --replace")),
+        "{failed}"
+    );
+    assert!(
+        hints.contains("everything that others have written since"),
+        "{failed}"
+    );
+    assert_eq!(
+        failed["failure"]["done"].as_array().map(Vec::len),
+        Some(2),
+        "{failed}"
+    );
+    assert_eq!(
+        database.scalar("SELECT count(*) FROM notes WHERE more IS NULL"),
+        "300"
+    );
+    let _ = sandbox
+        .dunlin(["backup", "restore", &path, "--replace"])
+        .success();
+    assert_eq!(digest(), before);
+    let status = sandbox
+        .dunlin(["status", "--format", "json"])
+        .success()
+        .json();
+    assert_eq!(
+        status["data"]["migrations"][1]["state"], "pending",
+        "{status}"
+    );
+}
+
+#[test]
+fn the_backup_is_named_and_restored_by_word_mariadb() {
+    the_backup_is_named_and_restored_by_word(dunlin_testkit::servers::Kind::Mariadb);
+}
+
+#[test]
+fn the_backup_is_named_and_restored_by_word_mysql() {
+    the_backup_is_named_and_restored_by_word(dunlin_testkit::servers::Kind::Mysql);
+}

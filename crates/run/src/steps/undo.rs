@@ -1,5 +1,5 @@
 //! Taking back a migration that failed without a crash: transaction, else derived inverse statement by statement, else
-//! the backup. All or nothing: a half undo would leave what neither the script nor the journal describes.
+//! the backup, which is named and restored by a person's word. All or nothing: a half undo would leave what neither the script nor the journal describes.
 
 use super::block::describe;
 use super::migrate::Unit;
@@ -32,21 +32,24 @@ pub async fn after_failure(
             );
             false
         }
-        OnFailure::Undo => derive(runner, unit, failure).await || restore(runner, failure).await,
-        OnFailure::Restore => restore(runner, failure).await,
+        OnFailure::Undo => derive(runner, unit, failure).await || restore(runner, failure),
+        OnFailure::Restore => restore(runner, failure),
     }
 }
 
-/// Restores the backup that was made for this run. The runner has the lease, and the work session goes on after it.
-async fn restore(runner: &mut Runner<'_>, failure: &mut Failure) -> bool {
+/// Names the backup that was made for this run, and what bringing it back would take with it. Nothing is touched.
+fn restore(runner: &Runner<'_>, failure: &mut Failure) -> bool {
     let Some(path) = runner.backup.clone() else {
         failure
             .hints
             .push("there is no backup of this run to restore".into());
         return false;
     };
-    // Bringing it back drops the journal that this very run writes to: it is a person's decision, with the command.
-    failure.hints.push(format!("the backup from before this run is `{path}`: `dunlin backup restore {path} --replace` brings it back"));
+    // It would take back more than this migration, and whatever others have written since: a person's decision.
+    failure.hints.push(format!(
+        "the backup from before this run is `{path}`; `dunlin backup restore {path} --replace` brings the whole database \
+         back to it: every migration of this run, and everything that others have written since, goes"
+    ));
     false
 }
 
