@@ -8,7 +8,7 @@ use crate::trouble;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::BlockDetail;
 use dunlin_core::plan::lower::{Block, head_of};
-use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass};
+use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
 use dunlin_core::value::Value;
 use dunlin_engines::DbError;
 
@@ -133,23 +133,29 @@ pub async fn drop_leftovers(
     class: &StatementClass,
 ) -> Result<Vec<String>, DbError> {
     let mut dropped = vec![];
-    for condition in &class.post {
-        let Condition::Exists(object) = condition else {
-            continue;
-        };
+    let made = class.post.iter().filter_map(|condition| match condition {
+        Condition::Exists(object) => Some((object, true)),
+        _ => None,
+    });
+    // What maintenance names was there before it: only what stands beside it under a name made from its own may go.
+    let maintained = (class.kind == Kind::Maintenance).then_some(&class.touches);
+    let maintained = maintained
+        .into_iter()
+        .flatten()
+        .map(|object| (object, false));
+    for (object, itself) in made.chain(maintained) {
         let query = (object.kind == ObjectKind::Index)
             .then(|| runner.work.dialect().invalid_index(object))
             .flatten();
         let Some(query) = query else { continue };
         for row in runner.work.query(&query.sql, &query.params).await? {
-            if let Some(statement) = row.get(2).and_then(Value::as_str) {
+            let name = row.get(1).and_then(Value::as_str).unwrap_or_default();
+            let Some(statement) = row.get(2).and_then(Value::as_str) else {
+                continue;
+            };
+            if itself || name != object.name {
                 runner.work.execute(statement).await?;
-                dropped.push(
-                    row.get(1)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned(),
-                );
+                dropped.push(name.to_owned());
             }
         }
     }

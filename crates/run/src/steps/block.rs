@@ -15,7 +15,7 @@ use dunlin_core::finding::Place;
 use dunlin_core::journal::{self, BlockDetail, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::lower::{Block, head_of};
-use dunlin_engines::DbError;
+use dunlin_engines::{Cancel, DbError};
 use std::time::{Duration, Instant};
 
 /// `statement 2 (line 14): CREATE TABLE …`, for lists of what was done.
@@ -466,14 +466,9 @@ pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Res
         outcome = &mut running => outcome,
         () = tokio::time::sleep(limit) => {
             timed_out = true;
-            let _ = cancel.cancel().await;
-            // Drained: only the statement's own answer says whether the cancel came in time (invariant 16).
-            running.as_mut().await
+            cancel_until(&*cancel, &mut running).await
         }
-        () = control.until(Stop::Now) => {
-            let _ = cancel.cancel().await;
-            running.as_mut().await
-        }
+        () = control.until(Stop::Now) => cancel_until(&*cancel, &mut running).await,
     };
     drop(running);
     let rows = outcome.map_err(|mut error| {
@@ -491,6 +486,23 @@ pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Res
         duration_ms: millis(started),
     });
     Ok(rows)
+}
+
+/// How long a cancelled statement may go on before it is cancelled again.
+const CANCEL_AGAIN: Duration = Duration::from_millis(500);
+
+/// Cancels a statement and waits for its answer: only that says whether the cancel came in time (invariant 16). A cancel
+/// travels by itself and may reach the server before the statement does, where it hits nothing; so it is said again.
+async fn cancel_until<T>(
+    cancel: &dyn Cancel,
+    running: &mut (impl Future<Output = T> + Unpin),
+) -> T {
+    loop {
+        let _ = cancel.cancel().await;
+        if let Ok(outcome) = tokio::time::timeout(CANCEL_AGAIN, &mut *running).await {
+            return outcome;
+        }
+    }
 }
 
 /// A statement's failure with its place.

@@ -324,5 +324,16 @@ fn maintenance(words: &Words<'_>, class: &mut StatementClass) {
     if outside {
         class.tx = TxUse::Outside;
     }
+    // What a concurrent rebuild that dies leaves behind has the index's name in its own.
+    let mut cursor = words.cursor();
+    if outside && class.verb == "REINDEX" && cursor.seek(&["INDEX"]) {
+        cursor.bump();
+        cursor.eat(&["CONCURRENTLY"]);
+        let name = cursor.name(fold);
+        class.touches = name
+            .iter()
+            .map(|name| object(ObjectKind::Index, name))
+            .collect();
+    }
     class.hazards = lock::of_maintenance(words, &class.verb);
 }

@@ -11,7 +11,7 @@ use crate::sql::{Condition, Hazard, ObjectKind, ObjectRef, StatementClass};
 /// commit. And the new table must hold no fewer rows than the old one did.
 pub fn guard(statements: &[StatementClass]) -> Option<Guard> {
     let mut watches = vec![];
-    for statement in statements {
+    for (at, statement) in statements.iter().enumerate() {
         for condition in &statement.post {
             let Condition::Missing(dropped) = condition else {
                 continue;
@@ -19,7 +19,8 @@ pub fn guard(statements: &[StatementClass]) -> Option<Guard> {
             if dropped.kind != ObjectKind::Table || !statement.verb.starts_with("DROP") {
                 continue;
             }
-            let comes_back = statements.iter().flat_map(|other| &other.post).any(
+            // After the drop: what is only made, used and dropped here is no rebuild.
+            let comes_back = statements[at..].iter().flat_map(|other| &other.post).any(
                 |other| matches!(other, Condition::Exists(made) if made.kind == ObjectKind::Table && same(made, dropped)),
             );
             if comes_back {
