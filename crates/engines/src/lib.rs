@@ -86,6 +86,17 @@ pub struct Settings {
     pub base_dir: Option<std::path::PathBuf>,
 }
 
+/// Where two things that were sent together stopped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Halted {
+    /// The record was not written, and what was to follow did not happen.
+    #[error("{0}")]
+    Record(DbError),
+    /// The record was written (within the transaction, where one is open), and what followed failed.
+    #[error("{0}")]
+    After(DbError),
+}
+
 /// An address that opens sessions.
 #[async_trait]
 pub trait Engine: Send + Sync + std::fmt::Debug {
@@ -155,6 +166,31 @@ pub trait Session: Send {
     async fn begin(&mut self) -> Result<(), DbError>;
     /// Commits. [`ErrorClass::ConnectionLost`] here means: unknown; the journal is asked, never a retry.
     async fn commit(&mut self) -> Result<(), DbError>;
+    /// Begins a transaction and runs its first statement. One trip where the protocol lets both go together; a BEGIN
+    /// that fails keeps the statement from running.
+    async fn begin_with(&mut self, sql: &str) -> Result<u64, DbError> {
+        self.begin().await?;
+        self.execute(sql).await
+    }
+    /// Writes a record (as [`Session::execute_with`] does) and commits. One trip where the protocol lets both go
+    /// together; a record that fails keeps the commit from happening, and leaves the transaction to be rolled back.
+    async fn record_and_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
+        let recorded = self.execute_with(sql, params).await;
+        recorded.map_err(Halted::Record)?;
+        self.commit().await.map_err(Halted::After)
+    }
+    /// Writes a record, commits it, and then runs a statement that commits by itself: outside of a transaction only. A
+    /// record that fails keeps the statement from running. One trip where the server itself sees to that.
+    async fn record_then(
+        &mut self,
+        record: &str,
+        params: &[Value],
+        sql: &str,
+    ) -> Result<u64, Halted> {
+        let recorded = self.execute_with(record, params).await;
+        recorded.map_err(Halted::Record)?;
+        self.execute(sql).await.map_err(Halted::After)
+    }
     /// Rolls back; harmless where there is no transaction.
     async fn rollback(&mut self) -> Result<(), DbError>;
     /// Whether a transaction is open, as far as the session knows.

@@ -32,6 +32,11 @@ for_each_engine! {
         conformance::transactions(&*engine_of(&database)).await
     }
 
+    async fn one_trip(engine: TestEngine) -> anyhow::Result<()> {
+        let database = engine.database();
+        conformance::one_trip(&*engine_of(&database)).await
+    }
+
     async fn error_classes(engine: TestEngine) -> anyhow::Result<()> {
         let database = engine.database();
         conformance::error_classes(&*engine_of(&database)).await

@@ -158,7 +158,7 @@ impl Runner<'_> {
 
     /// A lost lease is told apart: another runner took it, or the server went away and the lease's connection with it.
     /// The session that writes may learn of it before the next beat does.
-    async fn say_how_the_lease_was_lost(&self, failure: &mut Failure) {
+    async fn say_how_the_lease_was_lost(&mut self, failure: &mut Failure) {
         if !["lease-lost", "connection-lost"].contains(&failure.code) {
             return;
         }
@@ -180,7 +180,7 @@ impl Runner<'_> {
     }
 
     /// Whether the fence was raised by somebody else, as a new session sees it.
-    async fn is_succeeded(&self) -> bool {
+    async fn is_succeeded(&mut self) -> bool {
         let look = async {
             let mut session = self.world.engine.open(Purpose::Read).await.ok()?;
             let rows = session.query(&self.world.sql.fence_read, &[]).await.ok()?;

@@ -6,6 +6,7 @@ use dunlin_core::finding::Finding;
 use dunlin_core::source::folder::{SourceFile, parse_folder};
 use dunlin_core::source::{DatabaseConfig, Migration};
 use dunlin_core::sql::LexMode;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,31 +46,38 @@ pub fn files(folder: &Path, shown: &dyn Fn(&Path) -> String) -> Result<Vec<Sourc
     let mut files = vec![];
     for entry in entries.flatten() {
         let path = entry.path();
-        if !path.is_dir() {
-            files.push(file(
-                &path,
-                entry.file_name().to_string_lossy().into_owned(),
-                shown,
-            )?);
+        // What the folder itself says, which costs nothing; a link is followed.
+        let is_dir = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => path.is_dir(),
+        };
+        if !is_dir {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let place = match place.as_str() {
+                "" => name.clone(),
+                folder => format!("{}/{name}", folder.trim_end_matches('/')),
+            };
+            files.push(file(&path, place, name)?);
         }
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
 
-fn file(path: &Path, name: String, shown: &dyn Fn(&Path) -> String) -> Result<SourceFile, Failure> {
-    let place = shown(path);
+fn file(path: &Path, place: String, name: String) -> Result<SourceFile, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::usage(
             "file-unreadable",
             format!("`{place}` cannot be read: {error}"),
         )
     };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    let mut opened = std::fs::File::open(path).map_err(unreadable)?;
+    let size = opened.metadata().map_err(unreadable)?.len();
     // A file that is too large is a finding of the folder; its bytes need not be read for that.
     if size > dunlin_core::limits::SCRIPT_BYTES_MAX {
         return Ok(SourceFile::too_large(place, name, size));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    opened.read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(SourceFile::new(place, name, bytes))
 }

@@ -6,8 +6,8 @@ use crate::world::World;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::{self, History, InFlight, OpenBlock, Record, Writing};
 use dunlin_core::limits;
-use dunlin_core::value::Row;
-use dunlin_engines::{DbError, Session};
+use dunlin_core::value::{Row, Value};
+use dunlin_engines::{DbError, Halted, Session};
 
 /// Reads, and reads again where the server ended the query to resolve a deadlock (another runner may be making the
 /// journal's tables at this very moment): a read outside of a transaction may be repeated.
@@ -147,19 +147,60 @@ impl Pen {
         session: &mut dyn Session,
         records: &[Writing],
     ) -> Result<(), DbError> {
-        // Bound parameters are limited (32,766 on one engine, 65,535 on others): 500 rows of 9 stay below.
-        for chunk in records.chunks(500) {
-            let at = world.clock.stamp();
-            let params: Vec<_> = chunk
-                .iter()
-                .flat_map(|record| masked(world, record).params(&self.run, &at, self.token))
-                .collect();
-            let sql = world.sql.append(chunk.len(), session.dialect());
+        for chunk in records.chunks(CHUNK) {
+            let (sql, params) = self.statement(world, session, chunk);
             session.execute_with(&sql, &params).await?;
         }
         Ok(())
     }
+
+    /// Appends records in the open transaction and commits it.
+    pub async fn append_and_commit(
+        &self,
+        world: &World,
+        session: &mut dyn Session,
+        records: &[Writing],
+    ) -> Result<(), Halted> {
+        let last = records.len().saturating_sub(CHUNK);
+        let before = self.append(world, session, &records[..last]).await;
+        before.map_err(Halted::Record)?;
+        let (sql, params) = self.statement(world, session, &records[last..]);
+        session.record_and_commit(&sql, &params).await
+    }
+
+    /// Appends records, commits them, and then runs a statement outside of a transaction.
+    pub async fn append_then(
+        &self,
+        world: &World,
+        session: &mut dyn Session,
+        records: &[Writing],
+        then: &str,
+    ) -> Result<u64, Halted> {
+        let last = records.len().saturating_sub(CHUNK);
+        let before = self.append(world, session, &records[..last]).await;
+        before.map_err(Halted::Record)?;
+        let (sql, params) = self.statement(world, session, &records[last..]);
+        session.record_then(&sql, &params, then).await
+    }
+
+    fn statement(
+        &self,
+        world: &World,
+        session: &dyn Session,
+        records: &[Writing],
+    ) -> (String, Vec<Value>) {
+        let at = world.clock.stamp();
+        let params = records
+            .iter()
+            .flat_map(|record| masked(world, record).params(&self.run, &at, self.token))
+            .collect();
+        let sql = world.sql.append(records.len(), session.dialect());
+        (sql, params)
+    }
 }
+
+/// Bound parameters are limited (32,766 on one engine, 65,535 on others): so many rows of 9 stay below.
+const CHUNK: usize = 500;
 
 /// The record without secrets in what is prose: the beginnings of statements, reasons, errors. The rest is compared with
 /// later and stays to the letter.

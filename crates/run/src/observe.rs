@@ -16,13 +16,27 @@ pub async fn catalog(session: &mut dyn Session, scope: &Scope) -> Result<Catalog
 
 /// The catalog of everything, the journal's tables included.
 pub async fn whole(session: &mut dyn Session) -> Result<Catalog, DbError> {
-    let dialect = session.dialect();
+    let parts = session.dialect().catalog();
+    match parts.setting().filter(|_| !session.in_transaction()) {
+        None => answers(session).await,
+        Some(setting) => {
+            session.begin_with(setting).await?;
+            let read = answers(session).await;
+            // It has only read: whatever its end says takes nothing away from what was read.
+            let _ = session.rollback().await;
+            read
+        }
+    }
+}
+
+async fn answers(session: &mut dyn Session) -> Result<Catalog, DbError> {
+    let parts = session.dialect().catalog();
     let caps = session.caps().clone();
     let mut answers = vec![];
-    for query in dialect.catalog().queries(&caps) {
+    for query in parts.queries(&caps) {
         answers.push(session.query(&query.sql, &query.params).await?);
     }
-    Ok(dialect.catalog().read(&caps, &answers))
+    Ok(parts.read(&caps, &answers))
 }
 
 /// The sizes of all tables of a scope.

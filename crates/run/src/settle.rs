@@ -5,11 +5,12 @@ use crate::executor::Runner;
 use crate::steps::block::{describe, switch_on};
 use crate::steps::migrate::Unit;
 use crate::trouble;
+use dunlin_core::dialect::Dialect;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::BlockDetail;
 use dunlin_core::plan::lower::{Block, head_of};
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
-use dunlin_core::value::Value;
+use dunlin_core::value::{Query, Value};
 use dunlin_engines::DbError;
 
 /// What a probe says.
@@ -37,21 +38,20 @@ pub async fn look(
         ..BlockDetail::default()
     };
     let wrong = |error| trouble::failed(&error, "cannot look at what the statement will change");
-    let mut there = vec![];
+    let mut there = Shown::default();
     if class.catalog_only && !class.swap {
-        let (hash, presence) = fingerprint(runner, &class.touches).await.map_err(wrong)?;
-        seen.catalog = hash;
-        there = presence;
+        there = fingerprint(runner, &class.touches).await.map_err(wrong)?;
+        seen.catalog = there.hash.take();
+        crate::steps::storage::learn_from(runner, class, &there);
     }
     for condition in &class.post {
-        // The fingerprint has told already whether a table is there: one question less for each CREATE TABLE.
+        // The fingerprint has told already what is there: one question less for most statements.
+        let dialect = runner.work.dialect();
         let known = match condition {
-            Condition::Exists(object) if object.kind == ObjectKind::Table => {
-                presence_of(&class.touches, &there, object)
-            }
-            Condition::Missing(object) if object.kind == ObjectKind::Table => {
-                presence_of(&class.touches, &there, object).map(|there| !there)
-            }
+            Condition::Exists(object) => there.has(&class.touches, object, dialect),
+            Condition::Missing(object) => there
+                .has(&class.touches, object, dialect)
+                .map(|there| !there),
             _ => None,
         };
         seen.held.push(match known {
@@ -65,9 +65,40 @@ pub async fn look(
     Ok(seen)
 }
 
-fn presence_of(objects: &[ObjectRef], there: &[bool], object: &ObjectRef) -> Option<bool> {
-    let at = objects.iter().position(|other| other == object)?;
-    there.get(at).copied()
+/// What the catalog shows of some objects.
+#[derive(Default)]
+pub struct Shown {
+    /// One hash over all of it; none where the engine cannot tell of one of them.
+    hash: Option<String>,
+    /// For each object its text; `None`: it is not there. Empty where the engine cannot tell.
+    pub texts: Vec<Option<String>>,
+}
+
+impl Shown {
+    /// Whether an object is there, as far as this tells.
+    fn has(
+        &self,
+        objects: &[ObjectRef],
+        object: &ObjectRef,
+        dialect: &dyn Dialect,
+    ) -> Option<bool> {
+        let is_table = |other: &&ObjectRef, name: &str| {
+            other.kind == ObjectKind::Table && other.schema == object.schema && other.name == name
+        };
+        let text_of = |name: &str| {
+            let at = objects.iter().position(|other| is_table(&other, name))?;
+            self.texts.get(at)
+        };
+        match (&object.parent, object.kind) {
+            (_, ObjectKind::Table) => text_of(&object.name).map(Option::is_some),
+            (Some(table), _) => match text_of(table)? {
+                Some(text) => dialect.presence_in(text, object),
+                // Without its table there is no column of it; an index of that name may stand on another.
+                None => (object.kind == ObjectKind::Column).then_some(false),
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Whether a condition holds; `None` where the engine cannot tell.
@@ -93,38 +124,43 @@ pub(crate) async fn holds(
     }
 }
 
-/// One hash over the catalog's view of some objects, and which of them are there. No hash where the engine cannot tell
-/// of one of them.
-async fn fingerprint(
-    runner: &mut Runner<'_>,
-    objects: &[ObjectRef],
-) -> Result<(Option<String>, Vec<bool>), DbError> {
+/// What the catalog shows of some objects. No hash where the engine cannot tell of one of them.
+async fn fingerprint(runner: &mut Runner<'_>, objects: &[ObjectRef]) -> Result<Shown, DbError> {
+    let mut shown = Shown::default();
     if objects.is_empty() {
-        return Ok((None, vec![]));
+        return Ok(shown);
     }
     let mut hasher = dunlin_core::hash::Hasher::new();
-    let mut there = vec![];
+    // An index shows as its table does, which is often named beside it.
+    let mut asked: Vec<Query> = vec![];
     for object in objects {
         let dialect = runner.work.dialect();
         let Some(query) = dialect.fingerprint(object) else {
-            return Ok((None, vec![]));
+            return Ok(Shown::default());
         };
-        let rows = match runner.work.query(&query.sql, &query.params).await {
-            Err(error)
-                if matches!(
-                    error.class,
-                    ErrorClass::ObjectMissing | ErrorClass::DatabaseMissing
-                ) =>
-            {
-                vec![]
+        let text = match asked.iter().position(|other| *other == query) {
+            Some(at) => shown.texts[at].clone(),
+            None => {
+                let rows = match runner.work.query(&query.sql, &query.params).await {
+                    Err(error)
+                        if matches!(
+                            error.class,
+                            ErrorClass::ObjectMissing | ErrorClass::DatabaseMissing
+                        ) =>
+                    {
+                        vec![]
+                    }
+                    rows => rows?,
+                };
+                dialect.read_fingerprint(&rows)
             }
-            rows => rows?,
         };
-        let text = dialect.read_fingerprint(&rows);
-        there.push(text.is_some());
         hasher.part(text.as_deref().unwrap_or("absent").as_bytes());
+        asked.push(query);
+        shown.texts.push(text);
     }
-    Ok((Some(hasher.hex()), there))
+    shown.hash = Some(hasher.hex());
+    Ok(shown)
 }
 
 /// Drops what an interrupted index build of this statement left behind. Gives what was dropped.
@@ -208,7 +244,11 @@ pub async fn settle(
     if class.catalog_only
         && !class.swap
         && seen.catalog.is_some()
-        && fingerprint(runner, &class.touches).await.map_err(wrong)?.0 == seen.catalog
+        && fingerprint(runner, &class.touches)
+            .await
+            .map_err(wrong)?
+            .hash
+            == seen.catalog
     {
         return Ok((
             Verdict::NotDone,

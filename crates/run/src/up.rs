@@ -7,7 +7,7 @@ use crate::foreign;
 use crate::inspect;
 use crate::journal_store::{self, Pen};
 use crate::lease;
-use crate::steps::migrate;
+use crate::steps::storage;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
@@ -364,7 +364,7 @@ async fn lowered_findings(
     let mut storage = Storage::default();
     let scripts: Vec<_> = plan.steps().filter_map(|step| step.script()).collect();
     // Where the catalog may not be seen now it is asked again when a migration's turn comes, and the reason is said.
-    let _ = migrate::ask_storage(session, &scripts, &mut storage).await;
+    let _ = storage::ask(session, &scripts, &mut storage).await;
     for step in plan.steps() {
         let (StepKind::Migrate { migration, .. }, Some(script)) = (&step.kind, step.script())
         else {

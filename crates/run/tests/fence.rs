@@ -6,7 +6,7 @@ use dunlin::world::World;
 use dunlin_core::journal::{Event, Writing};
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::source::Project;
-use dunlin_engines::Purpose;
+use dunlin_engines::{Halted, Purpose};
 use dunlin_testkit::for_each_engine;
 
 for_each_engine! {
@@ -43,6 +43,19 @@ for_each_engine! {
                 }
             }
         }
+        // Nor does anything happen that was to go together with a record.
+        let lost = Pen { run: "r".into(), token: old + 1 };
+        for many in [1, 3] {
+            let records = vec![record.clone(); many];
+            session.begin().await.unwrap();
+            let halted = lost.append_and_commit(&world, &mut *session, &records).await;
+            assert!(matches!(&halted, Err(Halted::Record(error)) if journal_store::is_fenced(error)), "{halted:?}");
+            session.rollback().await.unwrap();
+            let make = "CREATE TABLE made_without_a_token (id INT)";
+            let halted = lost.append_then(&world, &mut *session, &records, make).await;
+            assert!(matches!(&halted, Err(Halted::Record(error)) if journal_store::is_fenced(error)), "{halted:?}");
+        }
+        assert!(!database.has_table("made_without_a_token"));
         assert_eq!(database.scalar("SELECT count(*) FROM dunlin_journal"), "0");
         write(&mut *session, old + 2, 3).await.unwrap();
         assert_eq!(database.scalar("SELECT count(*) FROM dunlin_journal"), "3");

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use dunlin_core::dialect::EngineKind;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::value::Value;
-use dunlin_engines::{Cell, DbError, Engine, Purpose, Session};
+use dunlin_engines::{Cell, DbError, Engine, Halted, Purpose, Session};
 use std::time::{Duration, Instant};
 
 /// Names that only a tool which quotes everything survives.
@@ -53,6 +53,7 @@ pub async fn all(engine: &dyn Engine) -> Result<()> {
     purposes(engine).await.context("purposes")?;
     values(engine).await.context("values")?;
     transactions(engine).await.context("transactions")?;
+    one_trip(engine).await.context("one_trip")?;
     error_classes(engine).await.context("error_classes")?;
     cancel(engine).await.context("cancel")?;
     streaming(engine).await.context("streaming")?;
@@ -206,6 +207,111 @@ pub async fn transactions(engine: &dyn Engine) -> Result<()> {
     ensure!(!session.in_transaction(), "after a script's COMMIT");
     session.execute("DROP TABLE tx_t").await?;
     session.close().await;
+    Ok(())
+}
+
+/// What goes together on one trip stops where the first of it fails, and says at which it stopped.
+pub async fn one_trip(engine: &dyn Engine) -> Result<()> {
+    let mut session = engine.open(Purpose::Script).await?;
+    for table in ["trip_t", "trip_made", "trip_journal"] {
+        let drop = format!("DROP TABLE IF EXISTS {table}");
+        session.execute(&drop).await?;
+    }
+    for create in [
+        "CREATE TABLE trip_t (id INT PRIMARY KEY)",
+        "CREATE TABLE trip_journal (what VARCHAR(100) NOT NULL, n INT)",
+    ] {
+        session.execute(create).await?;
+    }
+    let cast = |n: usize, ty: &str| match kind(&*session) {
+        EngineKind::Postgres => format!("{}::{ty}", session.dialect().param(n)),
+        _ => session.dialect().param(n),
+    };
+    let record = format!(
+        "INSERT INTO trip_journal (what, n) VALUES ({}, {})",
+        cast(1, "text"),
+        cast(2, "integer")
+    );
+    let good: [Value; 2] = ["it's `odd`? \\ ü".into(), Value::Int(-1)];
+    let bad = [Value::Null, Value::Int(1)];
+    // Three times: a statement may be prepared at its second use.
+    for id in 1..=3 {
+        let insert = format!("INSERT INTO trip_t VALUES ({id})");
+        ensure!(session.begin_with(&insert).await? == 1, "one row");
+        ensure!(session.in_transaction(), "after begin_with");
+        session.record_and_commit(&record, &good).await?;
+        ensure!(!session.in_transaction(), "after record_and_commit");
+    }
+    one_trip_fails(&mut *session, &record, &good, &bad).await?;
+    let written = session
+        .query("SELECT what, n FROM trip_journal", &[])
+        .await?;
+    let alone = usize::from(!session.caps().transactional_ddl);
+    ensure!(
+        written == vec![good.to_vec(); 5 + alone],
+        "the journal holds {written:?}"
+    );
+    let there = session.query("SELECT id FROM trip_t", &[]).await?;
+    ensure!(there.len() == 3, "{there:?}");
+    for table in ["trip_t", "trip_made", "trip_journal"] {
+        session.execute(&format!("DROP TABLE {table}")).await?;
+    }
+    session.close().await;
+    Ok(())
+}
+
+async fn one_trip_fails(
+    session: &mut dyn Session,
+    record: &str,
+    good: &[Value],
+    bad: &[Value],
+) -> Result<()> {
+    // The statement fails: nothing of it stays, and the error points into the statement alone.
+    let failed = session.begin_with("INSERT INTO trip_t VALUES (3)").await;
+    ensure!(class_of(failed)? == ErrorClass::Unique);
+    session.rollback().await?;
+    match session.begin_with("INSERT INTO nowhere VALUES (9)").await {
+        Err(error) => ensure!(error.position.is_none_or(|at| at == 12), "{error:?}"),
+        Ok(rows) => bail!("{rows} rows in a table that is not there"),
+    }
+    session.rollback().await?;
+    let failed = session.begin_with("SELEKT 1").await;
+    ensure!(class_of(failed)? == ErrorClass::Syntax);
+    session.rollback().await?;
+    ensure!(!session.in_transaction(), "after rollback");
+    // The record fails: no commit.
+    session.begin_with("INSERT INTO trip_t VALUES (4)").await?;
+    match session.record_and_commit(record, bad).await {
+        Err(Halted::Record(error)) => ensure!(error.class == ErrorClass::NotNull, "{error:?}"),
+        other => bail!("{other:?} of a record that cannot be"),
+    }
+    session.rollback().await?;
+    // The record fails: no statement. The statement fails: the record stays.
+    let make = "CREATE TABLE trip_made (id INT PRIMARY KEY)";
+    match session.record_then(record, bad, make).await {
+        Err(Halted::Record(error)) => ensure!(error.class == ErrorClass::NotNull, "{error:?}"),
+        other => bail!("{other:?} of a record that cannot be"),
+    }
+    session.record_then(record, good, make).await?;
+    match session.record_then(record, good, make).await {
+        Err(Halted::After(error)) => {
+            ensure!(error.class == ErrorClass::ObjectExists, "{error:?}");
+        }
+        other => bail!("{other:?} of a table that is there"),
+    }
+    if !session.caps().transactional_ddl {
+        // As it commits by itself, so does the record before it.
+        session
+            .record_then(record, good, "DROP TABLE trip_t")
+            .await?;
+        session
+            .execute("CREATE TABLE trip_t (id INT PRIMARY KEY)")
+            .await?;
+        session
+            .execute("INSERT INTO trip_t VALUES (1), (2), (3)")
+            .await?;
+    }
+    ensure!(!session.in_transaction(), "at the end");
     Ok(())
 }
 

@@ -349,8 +349,8 @@ for_each_engine! {
         let first = up(&room, url, &["--events", "first"]);
         let running = engine.pick(
             "",
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE big%' AND state = 'active' AND datname = \
-             current_database()",
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%ALTER TABLE big%' AND state = 'active' AND datname = \
+             current_database() AND pid <> pg_backend_pid()",
             "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE big%' AND db = DATABASE()",
         );
         until(&database, running, "1");

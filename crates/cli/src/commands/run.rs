@@ -70,15 +70,18 @@ async fn run(
     let mut screen = screen(global, &context)?;
     let control = listen();
     let started = Instant::now();
-    let report = dunlin::up::run(
-        &context.world,
-        &context.migrations,
-        &goal,
-        &options,
-        &mut screen,
-        control,
-    )
-    .await;
+    // On the runtime's own threads, where the connection's driver runs too: they need not wake each other up for each
+    // word that is spoken with the server.
+    let task = tokio::spawn(async move {
+        let (world, migrations) = (&context.world, &context.migrations);
+        let report =
+            dunlin::up::run(world, migrations, &goal, &options, &mut screen, control).await;
+        (report, context, goal, screen)
+    });
+    let (report, context, goal, mut screen) = match task.await {
+        Ok(ended) => ended,
+        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+    };
     screen.finish();
     if report.failure.is_none() && !report.steps.is_empty() {
         super::status::update_manifest(&context).await?;

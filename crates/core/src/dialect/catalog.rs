@@ -52,6 +52,10 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     /// Queries whose answers [`CatalogDialect::read`] takes, in this order. Their number does not depend on what the
     /// database holds. They want a session of Dunlin's own, whose settings are pinned.
     fn queries(&self, caps: &Caps) -> Vec<Query>;
+    /// A setting for the transaction in which a whole catalog is read, where one is worth its while.
+    fn setting(&self) -> Option<&'static str> {
+        None
+    }
     /// The catalog from the answers. What was not understood is left out; nothing panics.
     fn read(&self, caps: &Caps, answers: &[Vec<Row>]) -> Catalog;
     /// A query for the statement that makes a part, where the server shows it more exactly than the catalog does.

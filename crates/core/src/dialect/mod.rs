@@ -92,6 +92,15 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// The text of a fingerprint's rows, free of what rows change by themselves (counters): this is what is hashed.
     /// `None`: absent.
     fn read_fingerprint(&self, rows: &[Row]) -> Option<String>;
+    /// Whether a fingerprint of a table shows this column or index of it. `None`: it does not tell, and is asked by
+    /// [`Dialect::probe`]. Never a guess: what is told here settles doubts.
+    fn presence_in(&self, _fingerprint: &str, _part: &ObjectRef) -> Option<bool> {
+        None
+    }
+    /// Whether changes to the table of this fingerprint are transactional. `None`: it does not tell.
+    fn storage_in(&self, _fingerprint: &str) -> Option<bool> {
+        None
+    }
     /// A query for indexes of this name that an interrupted build left behind unusable: schema, name, the statement
     /// that drops it. `None`: this engine leaves none.
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query>;

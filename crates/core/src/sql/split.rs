@@ -135,7 +135,11 @@ impl Splitter<'_> {
         let text = self.text[span.clone()].trim_end();
         let trimmed = text.len();
         if let Some(command) = text.strip_prefix('\\') {
-            let name = command.split_ascii_whitespace().next().unwrap_or_default();
+            // Directly behind the backslash, or there is none.
+            let name = command
+                .split(|c: char| c.is_ascii_whitespace())
+                .next()
+                .unwrap_or_default();
             if !FOR_THE_EYE.contains(&name) {
                 self.faults.push(Fault {
                     span: span.start..span.start + 1 + name.len(),

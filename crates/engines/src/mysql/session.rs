@@ -3,9 +3,9 @@
 use super::bulk;
 use super::cancel::Canceller;
 use super::connect::MysqlEngine;
-use super::values::{Shape, bound, read, shape, value};
+use super::values::{Shape, bound, is_long, read, shape, value, with_literals};
 use crate::gate::Gate;
-use crate::{Cancel, DbError, Purpose, RowSource, Session};
+use crate::{Cancel, DbError, Halted, Purpose, RowSource, Session};
 use async_trait::async_trait;
 use dunlin_core::dialect::mysql::Mysql;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -211,6 +211,44 @@ impl MysqlSession {
         Ok(if reads { 0 } else { changed })
     }
 
+    /// A statement of ours without rows and one after it, in one text: the server leaves the second aside where the first
+    /// fails. An error comes with whether the first had passed.
+    async fn two(&mut self, text: &str) -> Result<u64, (bool, mysql_async::Error)> {
+        let opened = self.conn.query_iter(text).await;
+        let mut result = opened.map_err(|error| (false, error))?;
+        let second = async {
+            // From the end of the first result to the beginning of the second.
+            result.next().await?;
+            let changed = result.affected_rows();
+            let reads = !result.columns_ref().is_empty();
+            result.drop_result().await?;
+            Ok(if reads { 0 } else { changed })
+        };
+        second.await.map_err(|error| (true, error))
+    }
+
+    /// Sends a record and what follows it as one text, the record's values as literals.
+    async fn record_and(
+        &mut self,
+        record: &str,
+        params: &[Value],
+        then: &str,
+    ) -> Result<u64, Halted> {
+        self.ready().await.map_err(Halted::Record)?;
+        let text = format!("{};\n{then}", with_literals(record, params));
+        let outcome = self.two(&text).await;
+        let recorded = !matches!(outcome, Err((false, _)));
+        let outcome = self.finished(outcome.map_err(|(_, error)| error)).await;
+        outcome.map_err(|error| {
+            // Lost on the way: whether the first arrived, and the second after it, is for the journal to tell.
+            if recorded || error.class == ErrorClass::ConnectionLost {
+                Halted::After(error)
+            } else {
+                Halted::Record(error)
+            }
+        })
+    }
+
     /// The driver always lets a text hold several statements. Scripts are cut into statements by the splitter; any
     /// other text that could hold a second one goes by the prepared protocol, which takes exactly one.
     fn may_be_text(&self, sql: &str) -> bool {
@@ -285,6 +323,40 @@ impl Session for MysqlSession {
 
     async fn begin(&mut self) -> Result<(), DbError> {
         self.execute("START TRANSACTION").await.map(|_| ())
+    }
+
+    async fn begin_with(&mut self, sql: &str) -> Result<u64, DbError> {
+        if !self.may_be_text(sql) || self.in_transaction {
+            self.begin().await?;
+            return self.execute(sql).await;
+        }
+        self.ready().await?;
+        let outcome = self.two(&format!("START TRANSACTION;\n{sql}")).await;
+        self.in_transaction = !matches!(outcome, Err((false, _)));
+        self.finished(outcome.map_err(|(_, error)| error)).await
+    }
+
+    async fn record_and_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
+        if is_long(params) {
+            let recorded = self.execute_with(sql, params).await;
+            recorded.map_err(Halted::Record)?;
+            return self.commit().await.map_err(Halted::After);
+        }
+        self.record_and(sql, params, "COMMIT").await.map(|_| ())
+    }
+
+    async fn record_then(
+        &mut self,
+        record: &str,
+        params: &[Value],
+        sql: &str,
+    ) -> Result<u64, Halted> {
+        if is_long(params) || self.in_transaction || !self.may_be_text(sql) {
+            let recorded = self.execute_with(record, params).await;
+            recorded.map_err(Halted::Record)?;
+            return self.execute(sql).await.map_err(Halted::After);
+        }
+        self.record_and(record, params, sql).await
     }
 
     async fn commit(&mut self) -> Result<(), DbError> {

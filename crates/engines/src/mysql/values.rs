@@ -22,6 +22,63 @@ pub(super) fn bound(value: &Value) -> mysql_async::Value {
     }
 }
 
+/// Whether values are too long to be written out in a text: twice their length and more would have to fit into the
+/// server's packet.
+pub(super) fn is_long(params: &[Value]) -> bool {
+    const MAX: usize = 256 * 1024;
+    let length = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    };
+    params.iter().map(length).sum::<usize>() > MAX
+}
+
+/// A statement of ours with its values written out in place of its question marks. Texts go as hexadecimal digits, which
+/// mean the same whatever a script has set (`sql_mode`, `NAMES`), and in which nothing can break out.
+pub(super) fn with_literals(sql: &str, params: &[Value]) -> String {
+    let mut out = String::with_capacity(sql.len() + params.len() * 16);
+    let mut params = params.iter();
+    let mut quoted = None;
+    for c in sql.chars() {
+        match (quoted, c) {
+            (None, '?') => {
+                literal(params.next().unwrap_or(&Value::Null), &mut out);
+                continue;
+            }
+            (None, '`' | '\'') => quoted = Some(c),
+            (Some(quote), c) if quote == c => quoted = None,
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn literal(value: &Value, out: &mut String) {
+    // Writing into a String cannot fail.
+    let _ = match value {
+        Value::Null => out.write_str("NULL"),
+        Value::Bool(b) => write!(out, "{}", i64::from(*b)),
+        Value::Int(n) => write!(out, "{n}"),
+        Value::UInt(n) => write!(out, "{n}"),
+        Value::Float(f) => write!(out, "{f:e}"),
+        Value::Text(text) => {
+            out.push_str("_utf8mb4 ");
+            hex(text.as_bytes(), out)
+        }
+        Value::Bytes(bytes) => hex(bytes, out),
+    };
+}
+
+fn hex(bytes: &[u8], out: &mut String) -> std::fmt::Result {
+    out.write_str("X'")?;
+    for byte in bytes {
+        write!(out, "{byte:02X}")?;
+    }
+    out.write_char('\'')
+}
+
 /// What a column holds, beyond the form in which it travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -227,6 +284,21 @@ mod tests {
         assert_eq!(
             read(Shape::Bit, &Native::Bytes(vec![1, 0]), &mut scratch),
             Cell::Int(256)
+        );
+    }
+
+    #[test]
+    fn values_are_written_out_so_that_nothing_breaks_out() {
+        let params = [
+            Value::Int(-3),
+            Value::Text("a'\\".into()),
+            Value::Null,
+            Value::Text(String::new()),
+        ];
+        let text = with_literals("INSERT INTO `a?b` VALUES (?, ?, '?', ?, ?)", &params);
+        assert_eq!(
+            text,
+            "INSERT INTO `a?b` VALUES (-3, _utf8mb4 X'61275C', '?', NULL, _utf8mb4 X'')"
         );
     }
 }

@@ -7,7 +7,7 @@ pub(super) use super::errors::db_error;
 use super::text::{Step, reads, words};
 use super::values::{Bound, Raw, read, type_of, value};
 use crate::gate::Gate;
-use crate::{Cancel, Cell, DbError, RowSource, Session};
+use crate::{Cancel, Cell, DbError, Halted, RowSource, Session};
 use async_trait::async_trait;
 use dunlin_core::dialect::postgres::Postgres;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -372,6 +372,70 @@ impl PostgresSession {
         Ok(changed)
     }
 
+    /// Sends a statement with its values, as the kept one where there is one.
+    async fn send_bound(
+        &self,
+        sql: &str,
+        statement: Option<&Statement>,
+        params: &[Value],
+    ) -> Result<u64, tokio_postgres::Error> {
+        if let Some(statement) = statement {
+            let values = params.iter().map(Bound);
+            return self.client.execute_raw(statement, values).await;
+        }
+        let bound: Vec<Bound<'_>> = params.iter().map(Bound).collect();
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> = bound
+            .iter()
+            .zip(params)
+            .map(|(bound, param)| (bound as &(dyn ToSql + Sync), type_of(param)))
+            .collect();
+        self.client.execute_typed(sql, &typed).await
+    }
+
+    /// BEGIN and a transaction's first statement as one text: where BEGIN fails the server leaves the rest of the text
+    /// aside, which it would not do with two messages on their way at once.
+    async fn together(&mut self, sql: &str) -> Result<u64, DbError> {
+        const BEGIN: &str = "BEGIN;";
+        self.settle().await?;
+        self.forget_results(sql);
+        (self.in_transaction, self.aborted) = (true, false);
+        let text = format!("{BEGIN}{sql}");
+        let outcome = self.simple(&text).await;
+        let outcome = self.finished(outcome, &text).await;
+        let changed = outcome.map_err(|mut error| {
+            error.position = error.position.map(|at| at.saturating_sub(BEGIN.len()));
+            error
+        })?;
+        Ok(if reads(sql) { 0 } else { changed })
+    }
+
+    /// A record and COMMIT, both on their way before the first is answered: where the record fails the transaction has
+    /// failed, and the server makes a ROLLBACK of the COMMIT.
+    async fn record_with_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
+        self.ready().await.map_err(Halted::Record)?;
+        let statement = match self.statement(sql, params, false).await {
+            Ok(statement) => statement,
+            Err(error) => {
+                let error = self.finished::<()>(Err(error), sql).await;
+                return error.map_err(Halted::Record);
+            }
+        };
+        let record = self.send_bound(sql, statement.as_ref(), params);
+        let commit = self.client.batch_execute("COMMIT");
+        // Polled in this order, and each is sent when it is polled first.
+        let (recorded, committed) = futures_util::future::join(record, commit).await;
+        self.unseen = false;
+        (self.in_transaction, self.aborted) = (false, false);
+        let recorded = recorded.map_err(|error| self.failed(&error, sql));
+        let committed = self.finished(committed, "COMMIT").await;
+        match recorded {
+            // Lost before the record was answered, and COMMIT was under way: what became of it is not known.
+            Err(error) if error.class == ErrorClass::ConnectionLost => Err(Halted::After(error)),
+            Err(error) => Err(Halted::Record(error)),
+            Ok(_) => committed.map_err(Halted::After),
+        }
+    }
+
     /// Runs a text and follows what it does to the transaction.
     async fn run(&mut self, sql: &str) -> Result<u64, DbError> {
         let step = Step::of(sql);
@@ -437,22 +501,8 @@ impl Session for PostgresSession {
     async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         self.ready().await?;
         let outcome = async {
-            match self.statement(sql, params, false).await? {
-                Some(statement) => {
-                    self.client
-                        .execute_raw(&statement, params.iter().map(Bound))
-                        .await
-                }
-                None => {
-                    let bound: Vec<Bound<'_>> = params.iter().map(Bound).collect();
-                    let typed: Vec<(&(dyn ToSql + Sync), Type)> = bound
-                        .iter()
-                        .zip(params)
-                        .map(|(bound, param)| (bound as &(dyn ToSql + Sync), type_of(param)))
-                        .collect();
-                    self.client.execute_typed(sql, &typed).await
-                }
-            }
+            let statement = self.statement(sql, params, false).await?;
+            self.send_bound(sql, statement.as_ref(), params).await
         }
         .await;
         let changed = self.finished(outcome, sql).await?;
@@ -484,6 +534,23 @@ impl Session for PostgresSession {
     async fn begin(&mut self) -> Result<(), DbError> {
         let text = self.local_pins.clone().unwrap_or_else(|| "BEGIN".into());
         self.run(&text).await.map(|_| ())
+    }
+
+    async fn begin_with(&mut self, sql: &str) -> Result<u64, DbError> {
+        if self.local_pins.is_some() || self.in_transaction || Step::of(sql) != Step::Other {
+            self.begin().await?;
+            return self.execute(sql).await;
+        }
+        self.together(sql).await
+    }
+
+    async fn record_and_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
+        if self.local_pins.is_some() || !self.in_transaction || self.aborted {
+            let recorded = self.execute_with(sql, params).await;
+            recorded.map_err(Halted::Record)?;
+            return self.commit().await.map_err(Halted::After);
+        }
+        self.record_with_commit(sql, params).await
     }
 
     async fn commit(&mut self) -> Result<(), DbError> {

@@ -1,7 +1,7 @@
 //! A SQLite connection on a thread of its own. The session sends closures and waits for their answers, so the async
 //! side never blocks; dropping the session ends the thread.
 
-use crate::{Cancel, DbError, RowSource, Session};
+use crate::{Cancel, DbError, Halted, RowSource, Session};
 use async_trait::async_trait;
 use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
 use dunlin_core::failure::ErrorClass;
@@ -176,6 +176,28 @@ fn run(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, rusq
     })
 }
 
+/// Runs one of Dunlin's own statements, prepared once and kept.
+fn write(connection: &Connection, sql: &str, params: &[Value]) -> Result<usize, rusqlite::Error> {
+    connection
+        .prepare_cached(sql)?
+        .execute(rusqlite::params_from_iter(params.iter().map(Bound)))
+}
+
+fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
+    // A connection that can only read has no write intent to declare.
+    let read_only: bool = connection.is_readonly("main").unwrap_or(false)
+        || connection
+            .prepare_cached("PRAGMA query_only")?
+            .query_row([], |row| row.get(0))
+            .unwrap_or(false);
+    let sql = if read_only {
+        "BEGIN"
+    } else {
+        "BEGIN IMMEDIATE"
+    };
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
 #[async_trait]
 impl Session for SqliteSession {
     fn caps(&self) -> &Caps {
@@ -194,13 +216,9 @@ impl Session for SqliteSession {
     }
     async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         let (sql, params) = (sql.to_owned(), params.to_vec());
-        self.with(move |connection| {
-            connection
-                .prepare_cached(&sql)?
-                .execute(rusqlite::params_from_iter(params.iter().map(Bound)))
-        })
-        .await
-        .map(|changed| changed as u64)
+        self.with(move |connection| write(connection, &sql, &params))
+            .await
+            .map(|changed| changed as u64)
     }
     async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
         let (sql, params) = (sql.to_owned(), params.to_vec());
@@ -227,19 +245,27 @@ impl Session for SqliteSession {
         ))
     }
     async fn begin(&mut self) -> Result<(), DbError> {
-        self.with(|connection| {
-            // A connection that can only read has no write intent to declare.
-            let read_only: bool = connection.is_readonly("main").unwrap_or(false)
-                || connection
-                    .query_row("PRAGMA query_only", [], |row| row.get(0))
-                    .unwrap_or(false);
-            connection.execute_batch(if read_only {
-                "BEGIN"
-            } else {
-                "BEGIN IMMEDIATE"
-            })
+        self.with(|connection| begin(connection)).await
+    }
+    async fn begin_with(&mut self, sql: &str) -> Result<u64, DbError> {
+        let sql = sql.to_owned();
+        self.with(move |connection| {
+            begin(connection)?;
+            run(connection, &sql, &[])
         })
         .await
+    }
+    async fn record_and_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
+        let (sql, params) = (sql.to_owned(), params.to_vec());
+        let outcome = self.with(move |connection| {
+            if let Err(error) = write(connection, &sql, &params) {
+                return Ok(Err(Halted::Record(db_error(&error))));
+            }
+            let committed = connection.execute_batch("COMMIT");
+            Ok(committed.map_err(|error| Halted::After(db_error(&error))))
+        });
+        // The thread is gone in the middle: what became of it is for the journal to tell.
+        outcome.await.map_err(Halted::After)?
     }
     async fn commit(&mut self) -> Result<(), DbError> {
         self.with(|connection| connection.execute_batch("COMMIT"))

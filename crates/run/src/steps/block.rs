@@ -1,7 +1,8 @@
 //! Running one block: a transaction with its record, or one statement with its beginning recorded before it.
 
 use super::migrate::{Unit, json, millis};
-use super::{promised, undo};
+use super::promised;
+use super::send::{With, execute, execute_with};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -15,8 +16,9 @@ use dunlin_core::finding::Place;
 use dunlin_core::journal::{self, BlockDetail, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::lower::{Block, head_of};
-use dunlin_engines::{Cancel, DbError};
-use std::time::{Duration, Instant};
+use dunlin_core::sql::{Kind, ObjectKind};
+use dunlin_engines::{DbError, Halted};
+use std::time::Instant;
 
 /// `statement 2 (line 14): CREATE TABLE …`, for lists of what was done.
 pub fn describe(unit: &Unit<'_>, block: &Block) -> String {
@@ -128,8 +130,13 @@ async fn try_together(
     let switches = switch_on(runner, &guard)
         .await
         .map_err(|error| Trouble::Statement(first, error))?;
+    // BEGIN goes with the first statement, unless something is to be looked at between the two.
+    let begin_with = own_transaction
+        && guard.watches.is_empty()
+        && !unit.lowered.classes[first].if_not_exists
+        && unit.script.statements[first].copy_data.is_none();
     let outcome = async {
-        if own_transaction {
+        if own_transaction && !begin_with {
             runner
                 .work
                 .begin()
@@ -146,9 +153,15 @@ async fn try_together(
                 runner.may_go_on().map_err(ours)?;
             }
             let shape = shapes::before(runner, unit, at).await.map_err(ours)?;
-            rows += execute(runner, unit, at)
-                .await
-                .map_err(|error| Trouble::Statement(at, error))?;
+            let with = if begin_with && at == first {
+                With::Begin
+            } else {
+                With::Nothing
+            };
+            let sent = execute_with(runner, unit, at, with).await;
+            rows += sent.map_err(|(Halted::Record(error) | Halted::After(error))| {
+                Trouble::Statement(at, error)
+            })?;
             shapes::after(runner, unit, at, shape).await.map_err(ours)?;
         }
         let after = watch(runner, &guard, false)
@@ -158,44 +171,20 @@ async fn try_together(
         before_commit(runner, unit, end.is_some())
             .await
             .map_err(ours)?;
-        let record = match end {
-            // Made before the statements ran; what they took is known only now.
-            Some(mut record) => {
-                let before = record.detail["duration_ms"].as_u64().unwrap_or(0);
-                record.detail["duration_ms"] = (before + millis(started)).into();
-                record
-            }
-            None => {
-                let detail = BlockDetail {
-                    rows: Some(rows),
-                    duration_ms: Some(millis(started)),
-                    ..BlockDetail::default()
-                };
-                Writing::block(
-                    journal::Event::Done,
-                    &unit.migration.version.0,
-                    block.index,
-                    &block.hash,
-                    json(&detail),
-                )
-            }
-        };
+        let record = record_of(unit, block, end, rows, millis(started));
         let mut records = runner.pending.clone();
         records.push(record);
-        let pen = runner.pen.clone();
-        let written = pen.append(runner.world, &mut *runner.work, &records).await;
-        written
-            .map_err(|error| ours(runner.trouble(&error, "the journal could not be written")))?;
-        if own_transaction {
-            runner
-                .work
-                .commit()
-                .await
-                .map_err(|error| match error.class {
-                    ErrorClass::ConnectionLost => Trouble::Commit(error),
-                    _ => Trouble::Statement(block.statements.end - 1, error),
-                })?;
-        }
+        write_end(runner, &records, own_transaction)
+            .await
+            .map_err(|halted| match halted {
+                Halted::Record(error) => {
+                    ours(runner.trouble(&error, "the journal could not be written"))
+                }
+                Halted::After(error) if error.class == ErrorClass::ConnectionLost => {
+                    Trouble::Commit(error)
+                }
+                Halted::After(error) => Trouble::Statement(block.statements.end - 1, error),
+            })?;
         runner.pending.clear();
         Ok(())
     }
@@ -221,6 +210,54 @@ async fn before_commit(
         return Err(journal_store::fenced());
     }
     promised::kept(runner, unit, ends).await
+}
+
+/// The record of a block's end: the unit's, where the block is all of it.
+fn record_of(
+    unit: &Unit<'_>,
+    block: &Block,
+    end: Option<Writing>,
+    rows: u64,
+    took: u64,
+) -> Writing {
+    match end {
+        // Made before the statements ran; what they took is known only now.
+        Some(mut record) => {
+            let before = record.detail["duration_ms"].as_u64().unwrap_or(0);
+            record.detail["duration_ms"] = (before + took).into();
+            record
+        }
+        None => {
+            let detail = BlockDetail {
+                rows: Some(rows),
+                duration_ms: Some(took),
+                ..BlockDetail::default()
+            };
+            Writing::block(
+                journal::Event::Done,
+                &unit.migration.version.0,
+                block.index,
+                &block.hash,
+                json(&detail),
+            )
+        }
+    }
+}
+
+/// Writes the records of a transaction's end, and commits where the transaction is this block's own.
+async fn write_end(
+    runner: &mut Runner<'_>,
+    records: &[Writing],
+    commit: bool,
+) -> Result<(), Halted> {
+    let pen = runner.pen.clone();
+    if commit {
+        return pen
+            .append_and_commit(runner.world, &mut *runner.work, records)
+            .await;
+    }
+    let written = pen.append(runner.world, &mut *runner.work, records).await;
+    written.map_err(Halted::Record)
 }
 
 async fn roll_back(runner: &mut Runner<'_>, own_transaction: bool) {
@@ -359,11 +396,10 @@ pub async fn alone(
         json(&seen),
     );
     runner.pending.push(began);
-    if let Err(error) = runner.flush().await {
-        runner.pending.clear();
-        return Err(runner.trouble(&error, "the journal could not be written"));
-    }
     let guard = block.guard.clone().unwrap_or_default();
+    if !goes_with_record(unit, at) {
+        write_beginning(runner).await?;
+    }
     let switches = match switch_on(runner, &guard).await {
         Ok(switches) => switches,
         Err(error) => return Err(statement_failure(runner, unit, at, &error)),
@@ -395,6 +431,34 @@ pub async fn alone(
     shapes::after(runner, unit, at, shape).await
 }
 
+/// Whether the record of a statement's beginning may go with it on one trip: plain statements about tables. Servers cut
+/// the text of a routine out of what was sent, and nothing of ours shall ever stand in it.
+fn goes_with_record(unit: &Unit<'_>, at: usize) -> bool {
+    let class = &unit.lowered.classes[at];
+    let of_tables = [
+        ObjectKind::Table,
+        ObjectKind::Index,
+        ObjectKind::Column,
+        ObjectKind::Constraint,
+    ];
+    class.kind == Kind::Ddl
+        && !class.touches.is_empty()
+        && class
+            .touches
+            .iter()
+            .all(|object| of_tables.contains(&object.kind))
+        && unit.script.statements[at].copy_data.is_none()
+}
+
+/// Commits what waits to be written before a statement may begin.
+async fn write_beginning(runner: &mut Runner<'_>) -> Result<(), Failure> {
+    if let Err(error) = runner.flush().await {
+        runner.pending.clear();
+        return Err(runner.trouble(&error, "the journal could not be written"));
+    }
+    Ok(())
+}
+
 /// The statement itself, tried again where that is right. Gives rows and milliseconds.
 async fn try_alone(
     runner: &mut Runner<'_>,
@@ -407,9 +471,22 @@ async fn try_alone(
     let (started, mut attempt) = (Instant::now(), 0);
     loop {
         attempt += 1;
-        let error = match execute(runner, unit, at).await {
+        // Empty where its beginning is recorded already.
+        let records = std::mem::take(&mut runner.pending);
+        let with = match records.as_slice() {
+            [] => With::Nothing,
+            records => With::Records(records),
+        };
+        let error = match execute_with(runner, unit, at, with).await {
             Ok(rows) => return Ok((rows, millis(started))),
-            Err(error) => error,
+            // It came before the statement, so the statement has not run.
+            Err(Halted::Record(error)) if is_cancelled(&error) => {
+                return Err(statement_failure(runner, unit, at, &error));
+            }
+            Err(Halted::Record(error)) => {
+                return Err(runner.trouble(&error, "the journal could not be written"));
+            }
+            Err(Halted::After(error)) => error,
         };
         if error.class == ErrorClass::ConnectionLost || runner.lease.is_lost() {
             // What became of it is unknown: the record of its beginning stays open, and the next run settles it.
@@ -437,72 +514,11 @@ async fn try_alone(
     }
 }
 
-/// Sends one statement, with its events, its time limit, and an ear for Ctrl-C.
-pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Result<u64, DbError> {
-    let statement = &unit.script.statements[at];
-    let version = &unit.migration.version.0;
-    runner.sink.event(&Event::StatementBegan {
-        version: version.clone(),
-        statement: at + 1,
-        line: statement.line,
-        head: runner.world.redactor.apply(&head_of(&statement.sql)),
-    });
-    let started = Instant::now();
-    let cancel = runner.work.canceller();
-    let limit = unit
-        .migration
-        .timeout
-        .unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
-    let mut control = runner.control.clone();
-    let work = &mut runner.work;
-    let mut running = Box::pin(async {
-        match &statement.copy_data {
-            Some(data) => work.copy_in(&statement.sql, data).await,
-            None => work.execute(&statement.sql).await,
-        }
-    });
-    let mut timed_out = false;
-    let outcome = tokio::select! {
-        outcome = &mut running => outcome,
-        () = tokio::time::sleep(limit) => {
-            timed_out = true;
-            cancel_until(&*cancel, &mut running).await
-        }
-        () = control.until(Stop::Now) => cancel_until(&*cancel, &mut running).await,
-    };
-    drop(running);
-    let rows = outcome.map_err(|mut error| {
-        if timed_out && error.class == ErrorClass::Cancelled {
-            error.class = ErrorClass::StatementTimeout;
-            error.message = format!("cancelled after {} s, as `timeout` says", limit.as_secs());
-        }
-        error
-    })?;
-    undo::count(runner, unit, at, rows);
-    runner.sink.event(&Event::StatementDone {
-        version: version.clone(),
-        statement: at + 1,
-        rows,
-        duration_ms: millis(started),
-    });
-    Ok(rows)
-}
-
-/// How long a cancelled statement may go on before it is cancelled again.
-const CANCEL_AGAIN: Duration = Duration::from_millis(500);
-
-/// Cancels a statement and waits for its answer: only that says whether the cancel came in time (invariant 16). A cancel
-/// travels by itself and may reach the server before the statement does, where it hits nothing; so it is said again.
-async fn cancel_until<T>(
-    cancel: &dyn Cancel,
-    running: &mut (impl Future<Output = T> + Unpin),
-) -> T {
-    loop {
-        let _ = cancel.cancel().await;
-        if let Ok(outcome) = tokio::time::timeout(CANCEL_AGAIN, &mut *running).await {
-            return outcome;
-        }
-    }
+fn is_cancelled(error: &DbError) -> bool {
+    matches!(
+        error.class,
+        ErrorClass::Cancelled | ErrorClass::StatementTimeout
+    )
 }
 
 /// A statement's failure with its place.

@@ -1,7 +1,7 @@
 //! A migration's script, up or down: lowered when its turn comes, resumed where a dead runner stopped, taken back where
 //! it fails.
 
-use super::{block, promised, undo};
+use super::{block, promised, storage, undo};
 use crate::executor::{Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
@@ -11,11 +11,10 @@ use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{
     self, BlockDetail, Direction, History, InFlight, OpenBlock, UnitDetail, UnitState, Writing,
 };
-use dunlin_core::plan::lower::{Block, Lowered, Mode, Storage, lower};
+use dunlin_core::plan::lower::{Block, Lowered, Mode, lower};
 use dunlin_core::plan::{Step, StepKind};
 use dunlin_core::source::{Migration, Script};
-use dunlin_core::sql::{Kind, ObjectKind, ObjectRef, SessionState};
-use dunlin_engines::{DbError, Session};
+use dunlin_core::sql::SessionState;
 use std::time::Instant;
 
 /// One migration while it runs.
@@ -62,7 +61,7 @@ pub async fn run(
     })?;
     let started = Instant::now();
     runner.refresh().await?;
-    learn_storage(runner, script).await?;
+    storage::learn(runner, script).await?;
     let lowered = lower_now(runner, migration, script);
     runner.dirty = lowered
         .classes
@@ -127,70 +126,6 @@ fn lower_now(runner: &Runner<'_>, migration: &Migration, script: &Script) -> Low
         &runner.storage,
         runner.one_transaction,
     )
-}
-
-/// Asks for the storage of tables whose rows the script writes and of which nothing is known yet.
-async fn learn_storage(runner: &mut Runner<'_>, script: &Script) -> Result<(), Failure> {
-    let dialect = runner.work.dialect();
-    for statement in &script.statements {
-        let class = dialect.classify(&statement.sql, runner.work.lex_mode());
-        if class.kind == Kind::Ddl && class.storage.is_some() {
-            for table in &class.touches {
-                runner
-                    .storage
-                    .transactional
-                    .remove(&table.name.to_lowercase());
-            }
-        }
-    }
-    ask_storage(&mut *runner.work, &[script], &mut runner.storage)
-        .await
-        .map_err(|error| trouble::refused(&error, "cannot ask for the storage of tables"))
-}
-
-/// Asks for the storage of every table whose rows these scripts write, where nothing is known of it yet. The catalog
-/// alone is asked: nobody's lock on a table is in the way.
-pub async fn ask_storage(
-    session: &mut dyn Session,
-    scripts: &[&Script],
-    storage: &mut Storage,
-) -> Result<(), DbError> {
-    let dialect = session.dialect();
-    let mut asked: Vec<ObjectRef> = vec![];
-    for statement in scripts.iter().flat_map(|script| &script.statements) {
-        let class = dialect.classify(&statement.sql, session.lex_mode());
-        if !matches!(class.kind, Kind::Dml | Kind::CopyIn) {
-            continue;
-        }
-        let known = |table: &ObjectRef| {
-            let name = table.name.to_lowercase();
-            table.kind != ObjectKind::Table || storage.transactional.contains_key(&name)
-        };
-        asked.extend(class.touches.into_iter().filter(|table| !known(table)));
-    }
-    asked.sort();
-    asked.dedup();
-    // 500 at a time: a bound on parameters.
-    for asked in asked.chunks(500) {
-        let Some(query) = dialect.storage(asked) else {
-            return Ok(());
-        };
-        for row in session.query(&query.sql, &query.params).await? {
-            let name = row
-                .get(1)
-                .and_then(|value| value.as_str())
-                .unwrap_or_default()
-                .to_lowercase();
-            let logged = row
-                .get(2)
-                .and_then(|value| value.as_bool())
-                .unwrap_or(false);
-            // One name in several schemas: the cautious answer counts.
-            let known = storage.transactional.entry(name).or_insert(true);
-            *known = *known && logged;
-        }
-    }
-    Ok(())
 }
 
 /// Finds out where a half-done unit stands: gives the first block that is still to run.

@@ -3,4 +3,6 @@
 pub mod block;
 pub mod migrate;
 pub mod promised;
+pub mod send;
+pub mod storage;
 pub mod undo;

@@ -1,16 +1,21 @@
 //! `cargo x bench migrations`: 1,000 small migrations on each engine, beside the floor (the same statements and one
-//! commit for each through the bare driver) and the peers that are installed, all in the same run.
+//! commit for each through the bare driver) and the peers that are installed, all in the same run, in turns.
 //!
-//! Environment: `DUNLIN_BIN` (default: the binary beside this program), `DUNLIN_BENCH_COUNT` (default 1,000), `DUNLIN_BENCH_RUNS`
-//! (default 3). Peers are taken where they are on PATH: `sqlx`, `refinery`, `dbmate`, `liquibase`.
+//! Environment:
+//! - `DUNLIN_BIN`: the binary (default: the one beside this program);
+//! - `DUNLIN_BENCH_COUNT` (1,000), `DUNLIN_BENCH_RUNS` (3);
+//! - `DUNLIN_BENCH_ENGINES`: names, with commas (default: all);
+//! - `DUNLIN_BENCH_FSYNC=on`: servers of this program's own that wait for the disk as they do by default. Without it, the
+//!   tests' servers, which do not. SQLite always waits; its file is under `TMPDIR`;
+//! - `DUNLIN_BENCH_PEERS`: a folder with peers, looked through before PATH: `sqlx`, `refinery`, `dbmate`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+use dunlin_testkit::servers::{Kind, Options, Server};
 use dunlin_testkit::{TestDatabase, TestEngine, engines};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The statements of migration `n`: a table, a column, two rows, an index, in turn.
 fn statement(engine: TestEngine, n: usize) -> String {
@@ -65,7 +70,8 @@ fn timed(command: &mut Command) -> Option<Taken> {
     let wall = started.elapsed().as_secs_f64();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     if !output.status.success() {
-        eprintln!("{:?} failed: {text}", wrapped.get_args().nth(2));
+        let said: String = text.chars().take(600).collect();
+        eprintln!("{:?} failed: {said}", wrapped.get_args().nth(2));
         return None;
     }
     let line = text
@@ -88,12 +94,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The floor: the same statements, one commit each, through the bare driver.
-fn floor(engine: TestEngine, statements: &[String]) -> f64 {
-    let database = engine.database();
+fn floor(database: &TestDatabase, statements: &[String]) -> f64 {
     match database.file() {
         Some(file) => floor_sqlite(file, statements),
         None => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
+            // One thread: the quicker of the two runtimes, for one connection.
+            let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
@@ -149,8 +155,7 @@ async fn floor_mysql(url: &str, statements: &[String]) -> f64 {
 struct Peer {
     name: &'static str,
     layout: fn(&Path, usize, &str),
-    command: fn(&Path, &str) -> Command,
-    engines: &'static [&'static str],
+    arguments: fn(&mut Command, &Path, &str),
 }
 
 fn write(folder: &Path, name: &str, text: &str) {
@@ -162,28 +167,22 @@ const PEERS: &[Peer] = &[
     Peer {
         name: "sqlx",
         layout: |folder, n, sql| write(folder, &format!("{n:04}_m{n}.sql"), sql),
-        command: |folder, url| {
-            let mut command = Command::new("sqlx");
+        arguments: |command, folder, url| {
             command
                 .args(["migrate", "run", "--source"])
                 .arg(folder)
                 .args(["--database-url", url]);
-            command
         },
-        engines: &["sqlite", "postgres", "mysql", "mariadb"],
     },
     Peer {
         name: "refinery",
         layout: |folder, n, sql| write(folder, &format!("V{n}__m{n}.sql"), sql),
-        command: |folder, url| {
-            let mut command = Command::new("refinery");
+        arguments: |command, folder, url| {
             command
                 .args(["migrate", "-e", "DATABASE_URL", "-p"])
                 .arg(folder)
                 .env("DATABASE_URL", url);
-            command
         },
-        engines: &["sqlite", "postgres", "mysql", "mariadb"],
     },
     Peer {
         name: "dbmate",
@@ -194,8 +193,7 @@ const PEERS: &[Peer] = &[
                 &format!("-- migrate:up\n{sql}\n-- migrate:down\n"),
             )
         },
-        command: |folder, url| {
-            let mut command = Command::new("dbmate");
+        arguments: |command, folder, url| {
             let separator = if url.contains('?') { '&' } else { '?' };
             let url = if url.starts_with("postgres") {
                 format!("{url}{separator}sslmode=disable")
@@ -206,15 +204,25 @@ const PEERS: &[Peer] = &[
                 .args(["--no-dump-schema", "--url", &url, "--migrations-dir"])
                 .arg(folder)
                 .arg("migrate");
-            command
         },
-        engines: &["sqlite", "postgres", "mysql", "mariadb"],
     },
 ];
 
-fn on_path(program: &str) -> bool {
+/// Where a peer is: in the folder of peers, or on PATH.
+fn find(program: &str) -> Option<PathBuf> {
+    let own = std::env::var_os("DUNLIN_BENCH_PEERS").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    own.into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// The version that a peer states of itself.
+fn version(program: &Path) -> String {
+    let said = Command::new(program).arg("--version").output();
+    said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+        .unwrap_or_default()
 }
 
 /// The URL in the form that all peers read.
@@ -225,16 +233,102 @@ fn peer_url(database: &TestDatabase) -> String {
     }
 }
 
+/// What waits for the disk where a person's server does.
+fn durable(kind: Kind) -> Options {
+    let args: &[&str] = if kind.is_postgres() {
+        &["-c", "fsync=on", "-c", "full_page_writes=on"]
+    } else {
+        &[
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-flush-method=fsync",
+        ]
+    };
+    let mut options = Options::default();
+    for arg in args {
+        options = options.arg(*arg);
+    }
+    if kind == Kind::Mysql {
+        options = options.arg("--sync-binlog=1");
+    }
+    options
+}
+
+/// Where databases come from.
+struct Place {
+    engine: TestEngine,
+    own: Option<Server>,
+}
+
+impl Place {
+    fn of(engine: TestEngine, durably: bool) -> Place {
+        let own = engine
+            .kind()
+            .filter(|_| durably)
+            .map(|kind| Server::private(kind, durable(kind)));
+        Place { engine, own }
+    }
+
+    fn database(&self) -> TestDatabase {
+        let database = match &self.own {
+            Some(server) => TestDatabase::on(server),
+            None => self.engine.database(),
+        };
+        if let Some(file) = database.file() {
+            // An empty file is an empty database; making it is no part of what is measured.
+            std::fs::File::create(file).unwrap();
+        }
+        database
+    }
+}
+
+/// What was measured of one program.
+#[derive(Default)]
+struct Figures {
+    up: Vec<Taken>,
+    nothing: Vec<Taken>,
+    status: Vec<Taken>,
+}
+
 struct Bench {
-    count: usize,
     runs: usize,
     dunlin: PathBuf,
     work: tempfile::TempDir,
-    report: String,
+}
+
+/// One program on one folder of migrations.
+struct Runner<'a> {
+    name: String,
+    /// Command, and whether it is `up` or `status`.
+    command: Box<dyn Fn(&TestDatabase, &str) -> Command + 'a>,
+    with_status: bool,
+    figures: Figures,
+    failed: bool,
+}
+
+impl Runner<'_> {
+    fn turn(&mut self, place: &Place) {
+        let database = place.database();
+        let Some(up) = timed(&mut (self.command)(&database, "up")) else {
+            self.failed = true;
+            return;
+        };
+        self.figures.up.push(up);
+        for _ in 0..5 {
+            let nothing = timed(&mut (self.command)(&database, "up"));
+            self.figures.nothing.extend(nothing);
+            if self.with_status {
+                let status = timed(&mut (self.command)(&database, "status"));
+                self.figures.status.extend(status);
+            }
+        }
+    }
 }
 
 impl Bench {
-    fn line(&mut self, name: &str, what: &str, taken: &[Taken], floor: Option<f64>) {
+    fn line(name: &str, what: &str, taken: &[Taken], floor: Option<f64>) {
+        if taken.is_empty() {
+            return;
+        }
         let wall = median(taken.iter().map(|taken| taken.wall).collect());
         let ratio = floor
             .map(|floor| format!("{:.2}", wall / floor))
@@ -244,114 +338,84 @@ impl Bench {
             .iter()
             .map(|taken| taken.memory_mb)
             .fold(0.0, f64::max);
-        let client = if cpu.is_nan() {
-            " | ".to_owned()
-        } else {
-            format!("{cpu:.2} | {memory:.0}")
-        };
-        let row = format!("| {name} | {what} | {wall:.3} | {ratio} | {client} |");
-        println!("{row}");
-        let _ = writeln!(self.report, "{row}");
+        println!("| {name} | {what} | {wall:.3} | {ratio} | {cpu:.2} | {memory:.0} |");
     }
 
-    fn engine(&mut self, engine: TestEngine) {
-        let statements: Vec<String> = (1..=self.count).map(|n| statement(engine, n)).collect();
-        let label = engine.name().to_owned();
-        let floors: Vec<f64> = (0..self.runs).map(|_| floor(engine, &statements)).collect();
-        let floor = median(floors.clone());
-        let as_taken: Vec<Taken> = floors
-            .iter()
-            .map(|wall| Taken {
-                wall: *wall,
-                cpu: f64::NAN,
-                memory_mb: 0.0,
-            })
-            .collect();
-        self.line(
-            &format!("{label}: bare driver (floor)"),
-            "up",
-            &as_taken,
-            Some(floor),
-        );
-        self.dunlin(engine, &label, &statements, floor);
-        for peer in PEERS.iter().filter(|peer| {
-            on_path(peer.name) && peer.engines.iter().any(|name| label.starts_with(name))
-        }) {
-            self.peer(peer, engine, &label, &statements, floor);
+    fn engine(&self, engine: TestEngine, count: usize, durably: bool) {
+        let statements: Vec<String> = (1..=count).map(|n| statement(engine, n)).collect();
+        let place = Place::of(engine, durably);
+        let label = engine.name();
+        let mut runners = vec![self.dunlin(label, &statements)];
+        for peer in PEERS {
+            if let Some(program) = find(peer.name) {
+                runners.push(self.peer(peer, program, label, &statements));
+            }
         }
-    }
-
-    fn dunlin(&mut self, engine: TestEngine, label: &str, statements: &[String], floor: f64) {
-        let folder = self
-            .work
-            .path()
-            .join(format!("dunlin-{label}"))
-            .join("migrations");
-        for (at, sql) in statements.iter().enumerate() {
-            write(
-                &folder,
-                &format!("{:04}_m{}.sql", at + 1, at + 1),
-                &format!("{sql};\n"),
-            );
-        }
-        let run = |verb: &str, url: &str| {
-            let mut command = Command::new(&self.dunlin);
-            command
-                .args([verb, "-q", "--url", url])
-                .current_dir(folder.parent().unwrap());
-            command.env_remove("DATABASE_URL");
-            timed(&mut command).expect("dunlin failed")
-        };
-        let (mut up, mut nothing, mut status) = (vec![], vec![], vec![]);
+        let mut floors = vec![];
         for _ in 0..self.runs {
-            let database = engine.database();
-            if let Some(file) = database.file() {
-                // An empty file is an empty database; making it is no part of what is measured.
-                std::fs::File::create(file).unwrap();
-            }
-            up.push(run("up", database.url()));
-            for _ in 0..5 {
-                nothing.push(run("up", database.url()));
-                status.push(run("status", database.url()));
+            floors.push(floor(&place.database(), &statements));
+            for runner in runners.iter_mut().filter(|runner| !runner.failed) {
+                runner.turn(&place);
             }
         }
-        self.line(&format!("{label}: dunlin"), "up", &up, Some(floor));
-        self.line(&format!("{label}: dunlin"), "nothing to do", &nothing, None);
-        self.line(&format!("{label}: dunlin"), "status", &status, None);
+        let floor = median(floors);
+        println!("| {label}: bare driver (floor) | up | {floor:.3} | 1.00 | | |");
+        for runner in &runners {
+            let name = format!("{label}: {}", runner.name);
+            if runner.failed {
+                println!("| {name} | up | failed | | | |");
+                continue;
+            }
+            Self::line(&name, "up", &runner.figures.up, Some(floor));
+            Self::line(&name, "nothing to do", &runner.figures.nothing, None);
+            Self::line(&name, "status", &runner.figures.status, None);
+        }
     }
 
-    fn peer(
-        &mut self,
-        peer: &Peer,
-        engine: TestEngine,
+    fn dunlin(&self, label: &str, statements: &[String]) -> Runner<'_> {
+        let top = self.work.path().join(format!("dunlin-{label}"));
+        for (at, sql) in statements.iter().enumerate() {
+            let name = format!("{:04}_m{}.sql", at + 1, at + 1);
+            write(&top.join("migrations"), &name, &format!("{sql};\n"));
+        }
+        Runner {
+            name: "dunlin".into(),
+            command: Box::new(move |database, verb| {
+                let mut command = Command::new(&self.dunlin);
+                command
+                    .args([verb, "-q", "--url", database.url()])
+                    .current_dir(&top);
+                command.env_remove("DATABASE_URL");
+                command
+            }),
+            with_status: true,
+            figures: Figures::default(),
+            failed: false,
+        }
+    }
+
+    fn peer<'a>(
+        &'a self,
+        peer: &'a Peer,
+        program: PathBuf,
         label: &str,
         statements: &[String],
-        floor: f64,
-    ) {
+    ) -> Runner<'a> {
         let folder = self.work.path().join(format!("{}-{label}", peer.name));
         for (at, sql) in statements.iter().enumerate() {
             (peer.layout)(&folder, at + 1, &format!("{sql};\n"));
         }
-        let (mut up, mut nothing) = (vec![], vec![]);
-        for _ in 0..self.runs {
-            let database = engine.database();
-            let url = peer_url(&database);
-            match timed(&mut (peer.command)(&folder, &url)) {
-                Some(taken) => up.push(taken),
-                None => {
-                    println!("| {label}: {} | up | failed | | | |", peer.name);
-                    return;
-                }
-            }
-            nothing.extend((0..5).filter_map(|_| timed(&mut (peer.command)(&folder, &url))));
+        Runner {
+            name: peer.name.into(),
+            command: Box::new(move |database, _| {
+                let mut command = Command::new(&program);
+                (peer.arguments)(&mut command, &folder, &peer_url(database));
+                command
+            }),
+            with_status: false,
+            figures: Figures::default(),
+            failed: false,
         }
-        self.line(&format!("{label}: {}", peer.name), "up", &up, Some(floor));
-        self.line(
-            &format!("{label}: {}", peer.name),
-            "nothing to do",
-            &nothing,
-            None,
-        );
     }
 }
 
@@ -367,24 +431,32 @@ fn main() {
         .map(PathBuf::from)
         .or(beside.ok())
         .expect("where the binary is");
-    let mut bench = Bench {
-        count: number("DUNLIN_BENCH_COUNT", 1_000),
+    let bench = Bench {
         runs: number("DUNLIN_BENCH_RUNS", 3),
         dunlin,
         work: tempfile::tempdir().expect("a temporary folder"),
-        report: String::new(),
     };
+    let count = number("DUNLIN_BENCH_COUNT", 1_000);
+    let durably = std::env::var("DUNLIN_BENCH_FSYNC").is_ok_and(|on| on == "on");
+    let only = std::env::var("DUNLIN_BENCH_ENGINES").unwrap_or_default();
+    let only: Vec<&str> = only.split(',').filter(|name| !name.is_empty()).collect();
     println!(
-        "{} migrations, median of {} runs (of {} for the short ones)",
-        bench.count,
+        "{count} migrations, median of {} runs (of {} for the short ones); servers {} for the disk",
         bench.runs,
-        bench.runs * 5
+        bench.runs * 5,
+        if durably { "wait" } else { "do not wait" }
     );
-    println!("| what | | wall s | ÷ floor | client CPU s | peak MB |");
+    for peer in PEERS {
+        match find(peer.name) {
+            Some(program) => println!("{}: {}", peer.name, version(&program)),
+            None => println!("{}: not installed", peer.name),
+        }
+    }
+    println!("\n| what | | wall s | ÷ floor | client CPU s | peak MB |");
     println!("|---|---|--:|--:|--:|--:|");
-    // One server at a time is warm and the others idle: a little pause lets background writes end.
     for engine in engines() {
-        bench.engine(engine);
-        std::thread::sleep(Duration::from_millis(500));
+        if only.is_empty() || only.contains(&engine.name()) {
+            bench.engine(engine, count, durably);
+        }
     }
 }

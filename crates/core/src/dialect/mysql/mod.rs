@@ -12,6 +12,7 @@ pub mod lex;
 pub mod lock;
 pub mod probe;
 pub mod rows;
+mod shown;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -65,6 +66,12 @@ impl Dialect for Mysql {
     }
     fn read_fingerprint(&self, rows: &[Row]) -> Option<String> {
         probe::read_fingerprint(rows)
+    }
+    fn presence_in(&self, fingerprint: &str, part: &ObjectRef) -> Option<bool> {
+        shown::presence_in(fingerprint, part)
+    }
+    fn storage_in(&self, fingerprint: &str) -> Option<bool> {
+        shown::storage_in(fingerprint)
     }
     fn invalid_index(&self, _index: &ObjectRef) -> Option<Query> {
         None

@@ -15,7 +15,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
                  format INTEGER NOT NULL, identity TEXT NOT NULL)"
             ),
             format!(
-                "CREATE TABLE IF NOT EXISTS {journal} (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, \
+                "CREATE TABLE IF NOT EXISTS {journal} (id INTEGER PRIMARY KEY, run TEXT NOT NULL, \
                  at TEXT NOT NULL, event TEXT NOT NULL, scope TEXT NOT NULL, unit TEXT, stmt INTEGER, hash TEXT, \
                  detail TEXT NOT NULL, token INTEGER NOT NULL)"
             ),

@@ -257,6 +257,14 @@ fn nasty() -> impl Strategy<Value = String> {
     prop::collection::vec(bits, 0..40).prop_map(|bits| bits.concat())
 }
 
+#[test]
+fn a_backslash_by_itself_is_a_fault_that_can_be_shown() {
+    let text = "\\ \u{feff}\n";
+    let (_, faults) = crate::sql::split(text, &postgres());
+    assert_eq!(faults.len(), 1);
+    assert_eq!(text.get(faults[0].span.clone()), Some("\\"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
     #[test]

@@ -1,0 +1,105 @@
+//! What the text of a `SHOW CREATE TABLE` tells of a table, so that it need not be asked for.
+
+use crate::sql::{ObjectKind, ObjectRef};
+
+/// The lines between the brackets of `CREATE TABLE name (`, and the quote that the server puts around names.
+fn lines(text: &str) -> Option<(char, impl Iterator<Item = &str>)> {
+    // Before it stands the table's name, by itself.
+    let (_, body) = text.split_once("\u{1f}CREATE TABLE ")?;
+    let quote = body.chars().next().filter(|c| matches!(c, '`' | '"'))?;
+    Some((quote, body.lines().skip(1).map(str::trim_start)))
+}
+
+/// The name at the beginning of a text, where it stands in these quotes.
+fn name(text: &str, quote: char) -> Option<&str> {
+    let rest = text.strip_prefix(quote)?;
+    Some(&rest[..rest.find(quote)?])
+}
+
+/// Whether a column or index is there. Only where its name is plain enough to be compared as servers do.
+pub fn presence_in(text: &str, part: &ObjectRef) -> Option<bool> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let wanted = &part.name;
+    if part.parent.is_none() || wanted.is_empty() || !wanted.chars().all(plain) {
+        return None;
+    }
+    let (quote, mut lines) = lines(text)?;
+    match part.kind {
+        ObjectKind::Column => Some(
+            lines.any(|line| name(line, quote).is_some_and(|n| n.eq_ignore_ascii_case(wanted))),
+        ),
+        // The primary key's index has a name that is not shown.
+        ObjectKind::Index if !wanted.eq_ignore_ascii_case("PRIMARY") => Some(lines.any(|line| {
+            let after = line.split_once("KEY ").filter(|(word, _)| {
+                ["", "UNIQUE ", "FULLTEXT ", "SPATIAL ", "VECTOR "].contains(word)
+            });
+            after
+                .and_then(|(_, rest)| name(rest, quote))
+                .is_some_and(|n| n.eq_ignore_ascii_case(wanted))
+        })),
+        _ => None,
+    }
+}
+
+/// Whether the table is transactional, where its storage is one that is known to be.
+pub fn storage_in(text: &str) -> Option<bool> {
+    let _of_a_table = lines(text)?;
+    let options = &text[text.rfind("\n) ")?..];
+    let rest = options.strip_prefix("\n) ENGINE=InnoDB")?;
+    rest.starts_with([' ', '\u{1f}']).then_some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "t\u{1f}CREATE TABLE `t` (\n  `id` int(11) NOT NULL COMMENT 'KEY `no`',\n  `Name` text,\n  PRIMARY KEY (`id`),\n  \
+                        UNIQUE KEY `u` (`Name`(3)),\n  KEY `k` (`id`),\n  CONSTRAINT `c` FOREIGN KEY (`id`) REFERENCES `o` (`id`)\n) \
+                        ENGINE=InnoDB DEFAULT CHARSET=utf8mb4\u{1f}";
+
+    fn part(kind: ObjectKind, name: &str) -> ObjectRef {
+        ObjectRef {
+            kind,
+            schema: None,
+            parent: Some("t".into()),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn a_shown_table_tells_its_columns_and_indexes() {
+        for (kind, name, expected) in [
+            (ObjectKind::Column, "id", Some(true)),
+            (ObjectKind::Column, "NAME", Some(true)),
+            (ObjectKind::Column, "u", Some(false)),
+            (ObjectKind::Column, "na\u{ef}ve", None),
+            (ObjectKind::Index, "u", Some(true)),
+            (ObjectKind::Index, "K", Some(true)),
+            (ObjectKind::Index, "no", Some(false)),
+            (ObjectKind::Index, "Name", Some(false)),
+            (ObjectKind::Index, "PRIMARY", None),
+            (ObjectKind::Constraint, "c", None),
+        ] {
+            assert_eq!(
+                presence_in(TEXT, &part(kind, name)),
+                expected,
+                "{kind:?} {name}"
+            );
+        }
+        let view = "v\u{1f}CREATE VIEW `v` AS select 1\u{1f}";
+        assert_eq!(presence_in(view, &part(ObjectKind::Column, "id")), None);
+        let other = TEXT.replace('`', "\"");
+        assert_eq!(
+            presence_in(&other, &part(ObjectKind::Index, "u")),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn only_storage_that_is_known_is_told() {
+        assert_eq!(storage_in(TEXT), Some(true));
+        let other = TEXT.replace("=InnoDB", "=MyISAM COMMENT=' ENGINE=InnoDB'");
+        assert_eq!(storage_in(&TEXT.replace("InnoDB", "MyISAM")), None);
+        assert_eq!(storage_in(&other), None);
+    }
+}

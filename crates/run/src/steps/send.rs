@@ -1,0 +1,111 @@
+//! Sending one statement of a script.
+
+use super::migrate::{Unit, millis};
+use super::{storage, undo};
+use crate::control::Stop;
+use crate::executor::Runner;
+use dunlin_core::event::Event;
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::journal::Writing;
+use dunlin_core::plan::lower::head_of;
+use dunlin_engines::{Cancel, DbError, Halted};
+use std::time::{Duration, Instant};
+
+/// What goes to the server with a statement, on the same trip where the protocol has such.
+pub(super) enum With<'r> {
+    /// Nothing.
+    Nothing,
+    /// The beginning of the transaction.
+    Begin,
+    /// These records, committed before it.
+    Records(&'r [Writing]),
+}
+
+/// Sends one statement, with its events, its time limit, and an ear for Ctrl-C.
+pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Result<u64, DbError> {
+    let sent = execute_with(runner, unit, at, With::Nothing).await;
+    sent.map_err(|halted| match halted {
+        Halted::Record(error) | Halted::After(error) => error,
+    })
+}
+
+/// As [`execute`], with what goes with it. Says where the two stopped.
+pub(super) async fn execute_with(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    at: usize,
+    with: With<'_>,
+) -> Result<u64, Halted> {
+    let statement = &unit.script.statements[at];
+    let version = &unit.migration.version.0;
+    runner.sink.event(&Event::StatementBegan {
+        version: version.clone(),
+        statement: at + 1,
+        line: statement.line,
+        head: runner.world.redactor.apply(&head_of(&statement.sql)),
+    });
+    let started = Instant::now();
+    let cancel = runner.work.canceller();
+    let limit = unit
+        .migration
+        .timeout
+        .unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
+    let mut control = runner.control.clone();
+    let (pen, world) = (runner.pen.clone(), runner.world);
+    let work = &mut runner.work;
+    let mut running = Box::pin(async {
+        let sql = &statement.sql;
+        match (&statement.copy_data, with) {
+            (Some(data), _) => work.copy_in(sql, data).await.map_err(Halted::After),
+            (None, With::Nothing) => work.execute(sql).await.map_err(Halted::After),
+            (None, With::Begin) => work.begin_with(sql).await.map_err(Halted::After),
+            (None, With::Records(records)) => {
+                pen.append_then(world, &mut **work, records, sql).await
+            }
+        }
+    });
+    let mut timed_out = false;
+    let outcome = tokio::select! {
+        outcome = &mut running => outcome,
+        () = tokio::time::sleep(limit) => {
+            timed_out = true;
+            cancel_until(&*cancel, &mut running).await
+        }
+        () = control.until(Stop::Now) => cancel_until(&*cancel, &mut running).await,
+    };
+    drop(running);
+    let rows = outcome.map_err(|mut halted| {
+        let (Halted::Record(error) | Halted::After(error)) = &mut halted;
+        if timed_out && error.class == ErrorClass::Cancelled {
+            error.class = ErrorClass::StatementTimeout;
+            error.message = format!("cancelled after {} s, as `timeout` says", limit.as_secs());
+        }
+        halted
+    })?;
+    undo::count(runner, unit, at, rows);
+    runner.sink.event(&Event::StatementDone {
+        version: version.clone(),
+        statement: at + 1,
+        rows,
+        duration_ms: millis(started),
+    });
+    storage::note(runner, &unit.lowered.classes[at]);
+    Ok(rows)
+}
+
+/// How long a cancelled statement may go on before it is cancelled again.
+const CANCEL_AGAIN: Duration = Duration::from_millis(500);
+
+/// Cancels a statement and waits for its answer: only that says whether the cancel came in time (invariant 16). A cancel
+/// travels by itself and may reach the server before the statement does, where it hits nothing; so it is said again.
+async fn cancel_until<T>(
+    cancel: &dyn Cancel,
+    running: &mut (impl Future<Output = T> + Unpin),
+) -> T {
+    loop {
+        let _ = cancel.cancel().await;
+        if let Ok(outcome) = tokio::time::timeout(CANCEL_AGAIN, &mut *running).await {
+            return outcome;
+        }
+    }
+}
