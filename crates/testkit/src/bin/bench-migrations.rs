@@ -295,11 +295,13 @@ struct Bench {
     work: tempfile::TempDir,
 }
 
+type Commander<'a> = dyn Fn(&TestDatabase, &str) -> Command + 'a;
+
 /// One program on one folder of migrations.
 struct Runner<'a> {
     name: String,
     /// Command, and whether it is `up` or `status`.
-    command: Box<dyn Fn(&TestDatabase, &str) -> Command + 'a>,
+    command: Box<Commander<'a>>,
     with_status: bool,
     figures: Figures,
     failed: bool,
