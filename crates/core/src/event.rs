@@ -77,6 +77,17 @@ pub enum Event {
         /// Its first words.
         head: String,
     },
+    /// A statement still runs; said every few seconds.
+    StatementRunning {
+        /// The migration's version.
+        version: String,
+        /// Which statement, from 1.
+        statement: usize,
+        /// Its first words.
+        head: String,
+        /// For how long.
+        elapsed_ms: u64,
+    },
     /// A statement is done.
     StatementDone {
         /// The migration's version.

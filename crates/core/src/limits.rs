@@ -16,6 +16,10 @@ pub const DEADLOCK_RETRIES: u32 = 5;
 /// The first pause before a retry; it doubles each time: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 = 3.1 s in all.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 
+/// How often a statement that runs long says that it still runs: often enough for a person who waits, 20 lines a minute in
+/// a log.
+pub const RUNNING_EVERY: Duration = Duration::from_secs(3);
+
 /// How often the lease's holder says that it lives.
 pub const LEASE_BEAT: Duration = Duration::from_secs(1);
 

@@ -9,6 +9,7 @@ use dunlin_core::plan::select::{self, State};
 use dunlin_core::source::{Migration, Version};
 use dunlin_engines::Purpose;
 use dunlin_engines::lease::Holder;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One line of `status`.
@@ -86,20 +87,18 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
         }
     }
     session.close().await;
-    let mut versions: Vec<Version> = migrations
+    let mut scripts: BTreeMap<&Version, Option<&Migration>> = migrations
         .iter()
-        .map(|migration| migration.version.clone())
+        .map(|migration| (&migration.version, Some(migration.as_ref())))
         .collect();
     for (version, state) in &history.units {
-        let gone = matches!(state, UnitState::Absent { .. });
-        if !gone && !versions.contains(version) {
-            versions.push(version.clone());
+        if !matches!(state, UnitState::Absent { .. }) {
+            let _ = scripts.entry(version).or_insert(None);
         }
     }
-    versions.sort();
-    let lines = versions
-        .iter()
-        .map(|version| line(version, migrations, &history, &doubts, runner))
+    let lines = scripts
+        .into_iter()
+        .map(|(version, migration)| line(version, migration, &history, &doubts, runner))
         .collect();
     let current = history
         .applied()
@@ -116,15 +115,11 @@ pub async fn status(world: &World, migrations: &[Arc<Migration>]) -> Result<Stat
 
 fn line(
     version: &Version,
-    migrations: &[Arc<Migration>],
+    migration: Option<&Migration>,
     history: &History,
     doubts: &[String],
     runner: Option<&Holder>,
 ) -> Line {
-    let migration = migrations
-        .iter()
-        .find(|migration| migration.version == *version)
-        .map(Arc::as_ref);
     let recorded = history.units.get(version);
     let in_doubt = recorded.is_some()
         && doubts

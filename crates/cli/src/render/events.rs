@@ -145,6 +145,17 @@ impl Screen {
                     self.tick(&format!("{version} statement {statement}: {head}"));
                 }
             }
+            Event::StatementRunning {
+                version,
+                statement,
+                head,
+                elapsed_ms,
+            } => {
+                let so_far = duration(*elapsed_ms);
+                self.tick(&format!(
+                    "{version} statement {statement}: {head} ({so_far} so far)"
+                ));
+            }
             Event::StatementDone {
                 rows, duration_ms, ..
             } if self.verbose => {
@@ -191,6 +202,7 @@ impl Screen {
             }
             Event::StepBegan { .. }
             | Event::StatementBegan { .. }
+            | Event::StatementRunning { .. }
             | Event::StatementDone { .. } => {
                 self.show_step(event);
             }

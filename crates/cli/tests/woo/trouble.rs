@@ -52,7 +52,7 @@ fn point_06_a_killed_workers_lock_frees_itself(kind: Kind) {
         "migrations/005_slow.sql",
         "-- dunlin: irreversible = \"only waits\"\n\n-- dunlin: rerunnable = true\nDO SLEEP(4);\n",
     );
-    let slow = shop.sandbox.spawn(["up"]);
+    let slow = shop.sandbox.spawn(["up", "--events", "events"]);
     wait_for(&shop, "SELECT count(*) FROM dunlin_lease");
     wait_for(
         &shop,
@@ -60,6 +60,7 @@ fn point_06_a_killed_workers_lock_frees_itself(kind: Kind) {
     );
     let status = shop.dunlin("status --format json").success().json();
     assert_eq!(status["data"]["lease"]["alive"], true, "{status}");
+    let _ = shop.sandbox.await_text("events", "statement_running");
     let slow_one = &status["data"]["migrations"][4];
     assert_eq!(slow_one["state"], "pending", "{status}");
     let note = slow_one["note"].as_str().unwrap_or_default();

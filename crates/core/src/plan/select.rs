@@ -5,7 +5,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::finding::{Finding, Place};
 use crate::journal::{Direction, History, UnitState};
 use crate::source::{Migration, OutOfOrder, Version};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What `up` is asked for.
@@ -79,11 +79,12 @@ pub fn state_of(
 /// one warns.
 pub fn compare(migrations: &[Arc<Migration>], history: &History) -> Vec<Finding> {
     let mut findings = vec![];
+    let by_version: BTreeMap<_, _> = migrations
+        .iter()
+        .map(|migration| (&migration.version, migration))
+        .collect();
     for (version, applied) in history.applied() {
-        let Some(migration) = migrations
-            .iter()
-            .find(|migration| migration.version == *version)
-        else {
+        let Some(migration) = by_version.get(version) else {
             let message = format!(
                 "{version} {} is applied, and its script is not in the folder",
                 applied.name

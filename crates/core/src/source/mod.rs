@@ -199,7 +199,7 @@ impl Version {
 }
 impl PartialEq for Version {
     fn eq(&self, other: &Self) -> bool {
-        self.digits() == other.digits()
+        self.cmp(other).is_eq()
     }
 }
 impl Eq for Version {}
@@ -210,6 +210,10 @@ impl PartialOrd for Version {
 }
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        // Padded to one width, as most folders are, digits compare as bytes do.
+        if self.0.len() == other.0.len() {
+            return self.0.cmp(&other.0);
+        }
         let (a, b) = (self.digits(), other.digits());
         a.len().cmp(&b.len()).then_with(|| a.cmp(b))
     }

@@ -7,6 +7,7 @@ use crate::executor::Runner;
 use dunlin_core::event::Event;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Writing;
+use dunlin_core::limits;
 use dunlin_core::plan::lower::head_of;
 use dunlin_engines::{Cancel, DbError, Halted};
 use std::time::{Duration, Instant};
@@ -38,11 +39,12 @@ pub(super) async fn execute_with(
 ) -> Result<u64, Halted> {
     let statement = &unit.script.statements[at];
     let version = &unit.migration.version.0;
+    let head = runner.world.redactor.apply(&head_of(&statement.sql));
     runner.sink.event(&Event::StatementBegan {
         version: version.clone(),
         statement: at + 1,
         line: statement.line,
-        head: runner.world.redactor.apply(&head_of(&statement.sql)),
+        head: head.clone(),
     });
     let started = Instant::now();
     let cancel = runner.work.canceller();
@@ -65,13 +67,25 @@ pub(super) async fn execute_with(
         }
     });
     let mut timed_out = false;
-    let outcome = tokio::select! {
-        outcome = &mut running => outcome,
-        () = tokio::time::sleep(limit) => {
-            timed_out = true;
-            cancel_until(&*cancel, &mut running).await
+    let end = tokio::time::sleep(limit);
+    tokio::pin!(end);
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut running => break outcome,
+            () = &mut end => {
+                timed_out = true;
+                break cancel_until(&*cancel, &mut running).await;
+            }
+            () = control.until(Stop::Now) => break cancel_until(&*cancel, &mut running).await,
+            () = tokio::time::sleep(limits::RUNNING_EVERY) => {
+                runner.sink.event(&Event::StatementRunning {
+                    version: version.clone(),
+                    statement: at + 1,
+                    head: head.clone(),
+                    elapsed_ms: millis(started),
+                });
+            }
         }
-        () = control.until(Stop::Now) => cancel_until(&*cancel, &mut running).await,
     };
     drop(running);
     let rows = outcome.map_err(|mut halted| {
