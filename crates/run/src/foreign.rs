@@ -4,7 +4,7 @@ use crate::inspect;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::failure::{ErrorClass, Failure};
-use dunlin_core::finding::Finding;
+use dunlin_core::finding::{Finding, Place};
 use dunlin_core::journal::foreign::{self, Table};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
@@ -64,7 +64,14 @@ async fn look(world: &World, session: &mut dyn Session) -> Result<Vec<Finding>, 
     let mut schemas = foreign::SCHEMAS.to_vec();
     schemas.extend(world.names.schema.as_deref());
     let mut findings = vec![];
-    for table in tables(session, &schemas, &foreign::names()).await? {
+    let restoring = world.sql.restoring.name.to_lowercase();
+    let mut names = foreign::names().to_vec();
+    names.push(&restoring);
+    for table in tables(session, &schemas, &names).await? {
+        if table.name.eq_ignore_ascii_case(&restoring) {
+            findings.push(interrupted_restore(&table.name));
+            continue;
+        }
         let Some(tool) = foreign::tool_of(&table) else {
             continue;
         };
@@ -80,6 +87,16 @@ async fn look(world: &World, session: &mut dyn Session) -> Result<Vec<Finding>, 
         findings.push(foreign::finding(tool, &table, rows, ours));
     }
     Ok(findings)
+}
+
+/// The journal is loaded last: where a restore did not come to its end, the journal says nothing and its mark is there.
+fn interrupted_restore(mark: &str) -> Finding {
+    let message = format!(
+        "a restore of this database was begun and has not come to its end: the table `{mark}` is still there"
+    );
+    Finding::error("restore-interrupted", Place::object(mark), message).help(
+        "run the restore again: `dunlin backup list`, then `dunlin backup restore PATH --replace`",
+    )
 }
 
 fn count(rows: &[Vec<Value>]) -> Option<u64> {

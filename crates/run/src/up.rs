@@ -18,8 +18,9 @@ use dunlin_core::plan::lower::{Storage, lower};
 use dunlin_core::plan::select::{self, DownGoal, UpGoal};
 use dunlin_core::plan::{Phase, Plan, StepKind};
 use dunlin_core::preflight;
-use dunlin_core::source::{BackupPolicy, Migration};
+use dunlin_core::source::{BackupPolicy, Migration, OnFailure};
 use dunlin_engines::{Purpose, Session};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a run is asked for.
@@ -289,11 +290,40 @@ async fn under_lease(
     }
     let mut outcome = runner.run(&cleared, &history, goal.what()).await;
     record_catalog(&mut runner, &mut outcome).await;
-    let Runner { work, lease, .. } = runner;
+    end(runner, cleared.phase(), &mut outcome).await;
+    Ok(outcome)
+}
+
+/// Gives the lease back, and brings the backup back where the run failed and the settings say so.
+async fn end(runner: Runner<'_>, phase: &Phase, outcome: &mut RunReport) {
+    let own = own_tables(&*runner.work, phase);
+    let Runner {
+        world,
+        work,
+        lease,
+        pen,
+        sink,
+        backup,
+        ..
+    } = runner;
     // The lease goes first: who waits for it must not wait for a connection to close.
     lease.release().await;
     work.close().await;
-    Ok(outcome)
+    if let (OnFailure::Restore, Some(path)) = (world.config.on_failure, backup) {
+        backup::after_failure(world, &path, pen.token, &own, outcome, sink).await;
+    }
+}
+
+/// The tables that the scripts of a phase change, in lower case.
+fn own_tables(work: &dyn Session, phase: &Phase) -> BTreeSet<String> {
+    let scripts = phase.steps.iter().filter_map(|step| step.script());
+    let statements = scripts.flat_map(|script| &script.statements);
+    let classes =
+        statements.map(|statement| work.dialect().classify(&statement.sql, work.lex_mode()));
+    classes
+        .flat_map(|class| class.touches)
+        .map(|object| object.parent.unwrap_or(object.name).to_lowercase())
+        .collect()
 }
 
 /// Makes and verifies a backup before `up`, where the settings or a migration ask for one. Gives its path. Where it
@@ -309,7 +339,10 @@ async fn back_up(
     let asked = match world.config.backup {
         BackupPolicy::Always => true,
         BackupPolicy::Never => false,
-        BackupPolicy::Auto => phase.steps.iter().any(|step| step.migration().backup),
+        BackupPolicy::Auto => {
+            world.config.on_failure == OnFailure::Restore
+                || phase.steps.iter().any(|step| step.migration().backup)
+        }
     };
     if options.no_backup || !asked || !matches!(goal, Goal::Up(_)) {
         return Ok(None);

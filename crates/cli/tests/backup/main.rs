@@ -1,6 +1,7 @@
 //! Backups through the binary, on every engine: made, verified by restoring, refused where damaged or unequal, restored.
 #![allow(clippy::unwrap_used)]
 
+mod automatic;
 mod taken_back;
 mod tools;
 mod trouble;

@@ -89,6 +89,9 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     fn dump_begin(&self) -> &'static [&'static str];
     /// What it ends with.
     fn dump_end(&self) -> &'static [&'static str];
+    /// A query whose rows are statements that give counters the values that they have now, for a database that was made
+    /// anew and filled. `None`: rows bring their counters along.
+    fn counters(&self) -> Option<&'static str>;
     /// After [`CatalogDialect::dump_begin`] a table still cannot be dropped while another refers to it.
     fn keys_hold_tables(&self) -> bool;
 }

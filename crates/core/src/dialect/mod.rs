@@ -40,6 +40,17 @@ impl std::fmt::Display for EngineKind {
     }
 }
 
+/// A table that is a mark: it has no rows of interest, it is there or not.
+#[derive(Debug, Clone, Default)]
+pub struct Mark {
+    /// Its name, unquoted.
+    pub name: String,
+    /// Makes it; safe to repeat.
+    pub create: String,
+    /// Drops it; safe to repeat.
+    pub drop: String,
+}
+
 /// What a server can do, decided once from its version.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Caps {
@@ -260,6 +271,9 @@ impl Default for JournalNames {
 pub struct JournalSql {
     /// Statements that make the tables where they are missing, in order; each safe to repeat.
     pub create: Vec<String>,
+    /// The table whose presence says that a restore was begun and has not come to its end: its name, and the statements
+    /// that make and drop it.
+    pub restoring: Mark,
     /// Reads everything above statement level, oldest first: id, run, at, event, unit, stmt, hash, detail. The first
     /// row is the fence's: id 0, event `fence`, stmt the format, hash the token, detail the identity.
     /// Fails with "object missing" where there is no journal.

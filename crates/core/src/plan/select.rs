@@ -75,6 +75,13 @@ pub fn state_of(
     }
 }
 
+fn missing_script(version: &Version, name: &str) -> Finding {
+    let message = format!("{version} {name} is applied, and its script is not in the folder");
+    let place = Place::object(version.to_string());
+    Finding::warning("missing-script", place, message)
+        .help("bring the file back, or take the version off the record with `dunlin reset`")
+}
+
 /// Findings about applied scripts that are not as they were: an edited one stops, an edited comment warns, a missing
 /// one warns.
 pub fn compare(migrations: &[Arc<Migration>], history: &History) -> Vec<Finding> {
@@ -85,20 +92,7 @@ pub fn compare(migrations: &[Arc<Migration>], history: &History) -> Vec<Finding>
         .collect();
     for (version, applied) in history.applied() {
         let Some(migration) = by_version.get(version) else {
-            let message = format!(
-                "{version} {} is applied, and its script is not in the folder",
-                applied.name
-            );
-            findings.push(
-                Finding::warning(
-                    "missing-script",
-                    Place::object(version.to_string()),
-                    message,
-                )
-                .help(
-                    "bring the file back, or take the version off the record with `dunlin reset`",
-                ),
-            );
+            findings.push(missing_script(version, &applied.name));
             continue;
         };
         let Some(was) = &applied.fingerprint else {

@@ -5,6 +5,7 @@
 //! own rows, see [`rows`]) and `NAME.json`, the manifest. The manifest is written last, under its name at once: a backup
 //! without one is not complete, and is not listed.
 
+mod automatic;
 pub mod manifest;
 mod objects;
 pub mod restore;
@@ -27,6 +28,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+pub(crate) use automatic::after_failure;
 pub use restore::{prune, restore, verify};
 
 /// zstd's level: its own default, which is about as fast as a disk writes.
@@ -338,7 +340,9 @@ impl Making<'_> {
         let path = self.folder.join(format!("{}.dunlin", self.name));
         let mark = scratch::mark(self.world);
         let part = Temporary(self.folder.join(format!(".{}.{mark}.part", self.name)));
-        manifest.stored = rows::write(session, &catalog, objects.as_ref(), &part.0, sink).await?;
+        let last = dunlin_core::journal::foreign::own_names(&self.world.names);
+        manifest.stored =
+            rows::write(session, &catalog, objects.as_ref(), &last, &part.0, sink).await?;
         manifest.seal(&part.0, &path)?;
         Ok(manifest)
     }

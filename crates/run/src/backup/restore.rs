@@ -206,20 +206,43 @@ pub async fn restore(
     if world.config.protected && replace {
         return Err(crate::admin::protected("backup restore --replace"));
     }
-    let mut session = match world.engine.open(Purpose::Tool).await {
+    bring_back(world, manifest, folder, replace, None, sink).await
+}
+
+fn overtaken() -> Failure {
+    let message = "another runner came in between, so the backup was not brought back";
+    Failure::refused("restore-overtaken", message)
+}
+
+/// A session; the database is made where it is missing.
+async fn open_or_make(world: &World) -> Result<Box<dyn dunlin_engines::Session>, Failure> {
+    match world.engine.open(Purpose::Tool).await {
         Err(error) if error.class == ErrorClass::DatabaseMissing => {
             world
                 .engine
                 .create_database()
                 .await
                 .map_err(|error| trouble::refused(&error, "cannot make the database"))?;
-            world.open(Purpose::Tool).await?
+            world.open(Purpose::Tool).await
         }
-        Err(error) => return Err(trouble::refused(&error, "cannot open the database")),
-        Ok(session) => session,
-    };
+        Err(error) => Err(trouble::refused(&error, "cannot open the database")),
+        Ok(session) => Ok(session),
+    }
+}
+
+/// As [`restore`] over what is there. `after`: the fence's token under which the caller worked; where another runner has
+/// come in between, nothing is touched.
+pub(super) async fn bring_back(
+    world: &World,
+    manifest: &Manifest,
+    folder: &Path,
+    replace: bool,
+    after: Option<i64>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let mut session = open_or_make(world).await?;
     let wrong = |error: &DbError| trouble::refused(error, "cannot read the catalog");
-    let there = observe::whole(&mut *session)
+    let mut there = observe::whole(&mut *session)
         .await
         .map_err(|error| wrong(&error))?;
     if !there.tables.is_empty() && !replace {
@@ -233,7 +256,23 @@ pub async fn restore(
         // Under the lease the session that holds the work lock is the one that writes.
         let old = std::mem::replace(&mut session, work);
         old.close().await;
+        if after.is_some_and(|token| lease.token != token + 1) {
+            lease.release().await;
+            return Err(overtaken());
+        }
+        // A copy of a file is one transaction. Everything else passes through a state that nobody may take for the
+        // database: the mark says so until the end.
         if manifest.method != Method::Copy {
+            session
+                .execute(&world.sql.restoring.create)
+                .await
+                .map_err(|error| trouble::refused(&error, "cannot mark the restore"))?;
+            there = observe::whole(&mut *session)
+                .await
+                .map_err(|error| wrong(&error))?;
+            there
+                .tables
+                .retain(|table| table.name != world.sql.restoring.name);
             clear(&mut *session, manifest, &there).await?;
         }
         Some(lease)
@@ -241,7 +280,10 @@ pub async fn restore(
         None
     };
     session.close().await;
-    let loaded = load(world, &*world.engine, manifest, folder, sink).await;
+    let mut loaded = load(world, &*world.engine, manifest, folder, sink).await;
+    if loaded.is_ok() && replace && manifest.method != Method::Copy {
+        loaded = unmark(world).await;
+    }
     if let Some(lease) = held {
         lease.release().await;
     }
@@ -259,6 +301,15 @@ pub async fn restore(
         "backup-unequal",
         message,
     ))
+}
+
+async fn unmark(world: &World) -> Result<(), Failure> {
+    let mut session = world.open(Purpose::Tool).await?;
+    let dropped = session.execute(&world.sql.restoring.drop).await;
+    session.close().await;
+    dropped
+        .map(drop)
+        .map_err(|error| trouble::failed(&error, "restored, and the mark could not be dropped"))
 }
 
 /// Drops what the backup will make anew: everything, or what our own backup holds.

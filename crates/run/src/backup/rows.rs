@@ -3,7 +3,7 @@
 //! ```text
 //! "DUNLIN-ROWS 1\n"
 //! 'C' u32 length, the catalog as JSON
-//! 'B' u32 length, a tool's statement to run before the rows; 'A' one to run after them: none, or all objects
+//! 'B' u32 length, a tool's statement to run before the rows: none, or all objects; 'A' one to run after them
 //! for each table:  'T' u32 length, its label;  for each row: 'R' and its cells;
 //! 'E'
 //! ```
@@ -51,11 +51,22 @@ fn bound_tables(
     tables
 }
 
-/// Writes catalog and rows from the session's open snapshot.
+/// The statements that give counters the values that they have now.
+async fn counters(session: &mut dyn Session) -> Result<Vec<String>, DbError> {
+    let Some(query) = session.dialect().catalog().counters() else {
+        return Ok(vec![]);
+    };
+    let rows = session.query(query, &[]).await?;
+    let first = |row: &Vec<Value>| row.first().and_then(Value::as_str).map(str::to_owned);
+    Ok(rows.iter().filter_map(first).collect())
+}
+
+/// Writes catalog and rows from the session's open snapshot; the rows of the tables `last` at the end.
 pub(super) async fn write(
     session: &mut dyn Session,
     catalog: &Catalog,
     objects: Option<&Objects>,
+    last: &[String],
     path: &Path,
     sink: &mut dyn Sink,
 ) -> Result<Vec<Stored>, Failure> {
@@ -63,7 +74,9 @@ pub(super) async fn write(
     let shapes = digest::shapes(session)
         .await
         .map_err(|error| wrong(&error))?;
-    let tables = bound_tables(catalog, &shapes);
+    let mut tables = bound_tables(catalog, &shapes);
+    // Who restores this and dies must not leave a journal that speaks of rows that are not there yet.
+    tables.sort_by_key(|table| last.contains(&table.table));
     let io = |error: std::io::Error| disk(path, &error);
     let mut out = zstd::Encoder::new(private_file(path).map_err(io)?, LEVEL).map_err(io)?;
     out.write_all(MAGIC).map_err(io)?;
@@ -76,6 +89,11 @@ pub(super) async fn write(
         }
     }
     let dialect = session.dialect();
+    if objects.is_none() {
+        for sql in counters(session).await.map_err(|error| wrong(&error))? {
+            put(&mut out, b'A', sql.as_bytes()).map_err(io)?;
+        }
+    }
     for table in &tables {
         put(&mut out, b'T', table.label().as_bytes()).map_err(io)?;
         let mut source = session
@@ -331,14 +349,14 @@ pub(super) async fn load(
         let bare = without_what_hinders(&catalog, dialect);
         objects.before = render::dump(&bare, dialect).statements;
         let rest = diff(&catalog, &bare, dialect);
-        objects.after = rest
+        let rest = rest
             .into_iter()
             .filter_map(|difference| match difference.fix {
                 Fix::Sql(statements) => Some(statements),
                 _ => None,
             })
-            .flatten()
-            .collect();
+            .flatten();
+        objects.after = rest.chain(std::mem::take(&mut objects.after)).collect();
     } else {
         for sql in dialect.catalog().dump_begin() {
             run(session, sql).await?;

@@ -67,8 +67,7 @@ pub(super) async fn execute_with(
         }
     });
     let mut timed_out = false;
-    let end = tokio::time::sleep(limit);
-    tokio::pin!(end);
+    let mut end = Box::pin(tokio::time::sleep(limit));
     let outcome = loop {
         tokio::select! {
             outcome = &mut running => break outcome,
@@ -88,13 +87,9 @@ pub(super) async fn execute_with(
         }
     };
     drop(running);
-    let rows = outcome.map_err(|mut halted| {
-        let (Halted::Record(error) | Halted::After(error)) = &mut halted;
-        if timed_out && error.class == ErrorClass::Cancelled {
-            error.class = ErrorClass::StatementTimeout;
-            error.message = format!("cancelled after {} s, as `timeout` says", limit.as_secs());
-        }
-        halted
+    let rows = outcome.map_err(|halted| match timed_out {
+        true => as_timeout(halted, limit),
+        false => halted,
     })?;
     undo::count(runner, unit, at, rows);
     runner.sink.event(&Event::StatementDone {
@@ -105,6 +100,16 @@ pub(super) async fn execute_with(
     });
     storage::note(runner, &unit.lowered.classes[at]);
     Ok(rows)
+}
+
+/// A cancel of our own, for the time was up, told as that.
+fn as_timeout(mut halted: Halted, limit: Duration) -> Halted {
+    let (Halted::Record(error) | Halted::After(error)) = &mut halted;
+    if error.class == ErrorClass::Cancelled {
+        error.class = ErrorClass::StatementTimeout;
+        error.message = format!("cancelled after {} s, as `timeout` says", limit.as_secs());
+    }
+    halted
 }
 
 /// How long a cancelled statement may go on before it is cancelled again.

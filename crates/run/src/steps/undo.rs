@@ -1,5 +1,6 @@
 //! Taking back a migration that failed without a crash: transaction, else derived inverse statement by statement, else
-//! the backup, which is named and restored by a person's word. All or nothing: a half undo would leave what neither the script nor the journal describes.
+//! the backup, which is named and restored by a person's word (or, with `on_failure = "restore"`, when the run has
+//! ended). All or nothing: a half undo would leave what neither the script nor the journal describes.
 
 use super::block::describe;
 use super::migrate::Unit;
@@ -33,6 +34,8 @@ pub async fn after_failure(
             false
         }
         OnFailure::Undo => derive(runner, unit, failure).await || restore(runner, failure),
+        // Once the run has ended the whole database is brought back: what stands here goes with it.
+        OnFailure::Restore if runner.backup.is_some() => false,
         OnFailure::Restore => restore(runner, failure),
     }
 }

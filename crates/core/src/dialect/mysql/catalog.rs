@@ -292,6 +292,9 @@ impl CatalogDialect for Catalogs {
             "SET UNIQUE_CHECKS = 0",
         ]
     }
+    fn counters(&self) -> Option<&'static str> {
+        None
+    }
     fn keys_hold_tables(&self) -> bool {
         false
     }

@@ -2,7 +2,7 @@
 //! a journal that is not transactional would be worth nothing.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark};
 
 const OPTIONS: &str = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
@@ -13,7 +13,16 @@ pub fn sql(names: &JournalNames) -> JournalSql {
     let columns = "id, run, at, event, unit, stmt, hash, detail";
     // The CHECK of the token: where a script or the server has switched strict mode off, an INSERT of several rows makes
     // 0 of a token that was not found, and NOT NULL alone would let a fenced runner write.
+    let restoring = format!("{}restoring", names.prefix);
     JournalSql {
+        restoring: Mark {
+            create: format!(
+                "CREATE TABLE IF NOT EXISTS {} (id int NOT NULL PRIMARY KEY) {OPTIONS}",
+                quote(&restoring)
+            ),
+            drop: format!("DROP TABLE IF EXISTS {}", quote(&restoring)),
+            name: restoring,
+        },
         create: vec![
             format!(
                 "CREATE TABLE IF NOT EXISTS {fence} (id int NOT NULL PRIMARY KEY, token bigint NOT NULL, \

@@ -12,6 +12,10 @@ use crate::value::{Query, Row};
 use std::collections::BTreeMap;
 
 /// Relations and types of the server itself, of extensions and of sessions are nobody's schema.
+/// `to_regclass` is NULL where the sequence is not there, and then nothing happens: a backup may hold a part only.
+const COUNTERS: &str = "SELECT format('SELECT setval(to_regclass(%L), %s, %s)', format('%I.%I', schemaname, sequencename), \
+    coalesce(last_value, start_value), (last_value IS NOT NULL)::text) FROM pg_sequences WHERE schemaname NOT LIKE 'pg\\_%' \
+    ORDER BY 1";
 const OURS: &str =
     "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
 const SCHEMA: &str = "CASE WHEN n.nspname <> 'public' THEN n.nspname::text END";
@@ -352,6 +356,9 @@ impl CatalogDialect for Catalogs {
             "SET search_path = public, pg_temp",
             "SET check_function_bodies = off",
         ]
+    }
+    fn counters(&self) -> Option<&'static str> {
+        Some(COUNTERS)
     }
     fn keys_hold_tables(&self) -> bool {
         true

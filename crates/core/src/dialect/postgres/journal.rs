@@ -1,7 +1,7 @@
 //! The journal's and the lease's SQL on PostgreSQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark};
 
 fn table(names: &JournalNames, name: &str) -> String {
     let schema = names.schema.as_deref().unwrap_or("public");
@@ -21,6 +21,14 @@ pub fn sql(names: &JournalNames) -> JournalSql {
     );
     let columns = "id, run, at, event, unit, stmt, hash, detail";
     JournalSql {
+        restoring: Mark {
+            name: format!("{}restoring", names.prefix),
+            create: format!(
+                "CREATE TABLE IF NOT EXISTS {} (id integer PRIMARY KEY)",
+                table(names, "restoring")
+            ),
+            drop: format!("DROP TABLE IF EXISTS {}", table(names, "restoring")),
+        },
         create: vec![
             format!(
                 "CREATE TABLE IF NOT EXISTS {fence} (id integer PRIMARY KEY CHECK (id = 1), token bigint NOT NULL, \

@@ -161,6 +161,9 @@ impl CatalogDialect for Catalogs {
     fn dump_begin(&self) -> &'static [&'static str] {
         &["PRAGMA foreign_keys = OFF"]
     }
+    fn counters(&self) -> Option<&'static str> {
+        None
+    }
     fn keys_hold_tables(&self) -> bool {
         false
     }

@@ -1,7 +1,7 @@
 //! The journal's SQL on SQLite. The lease is a file beside the database, so there is no lease SQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark};
 
 /// The journal's SQL.
 pub fn sql(names: &JournalNames) -> JournalSql {
@@ -9,6 +9,14 @@ pub fn sql(names: &JournalNames) -> JournalSql {
     let (journal, fence) = (table("journal"), table("fence"));
     let columns = "id, run, at, event, unit, stmt, hash, detail";
     JournalSql {
+        restoring: Mark {
+            name: format!("{}restoring", names.prefix),
+            create: format!(
+                "CREATE TABLE IF NOT EXISTS {} (id INTEGER PRIMARY KEY)",
+                table("restoring")
+            ),
+            drop: format!("DROP TABLE IF EXISTS {}", table("restoring")),
+        },
         create: vec![
             format!(
                 "CREATE TABLE IF NOT EXISTS {fence} (id INTEGER PRIMARY KEY CHECK (id = 1), token INTEGER NOT NULL, \
