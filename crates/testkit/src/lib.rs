@@ -19,6 +19,8 @@ pub mod engines;
 #[cfg(feature = "clients")]
 pub mod knowledge;
 #[cfg(feature = "clients")]
+pub mod line;
+#[cfg(feature = "clients")]
 pub mod sandbox;
 pub mod servers;
 

@@ -1,0 +1,74 @@
+//! A line to a server, for counting round trips.
+
+#![allow(clippy::unwrap_used)] // only tests use it: what breaks here breaks the test
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A line to a server that counts how often the client speaks in answer to the server.
+pub struct Line {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    turns: Arc<AtomicUsize>,
+}
+
+impl Line {
+    /// A line to a server of this machine.
+    ///
+    /// # Panics
+    ///
+    /// Where no port is free.
+    pub async fn to(port: u16) -> Line {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = Line {
+            port: listener.local_addr().unwrap().port(),
+            turns: Arc::default(),
+        };
+        let turns = Arc::clone(&line.turns);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                client.set_nodelay(true).unwrap();
+                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                server.set_nodelay(true).unwrap();
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                // The first to speak on a new line counts.
+                let server_spoke = Arc::new(AtomicBool::new(true));
+                let (spoke, turns) = (Arc::clone(&server_spoke), Arc::clone(&turns));
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
+                        if spoke.swap(false, Ordering::SeqCst) {
+                            turns.fetch_add(1, Ordering::SeqCst);
+                        }
+                        to_server.write_all(&buffer[..n]).await.unwrap();
+                    }
+                });
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
+                        server_spoke.store(true, Ordering::SeqCst);
+                        if to_client.write_all(&buffer[..n]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        line
+    }
+
+    /// The turns since the last time.
+    pub fn taken(&self) -> usize {
+        self.turns.swap(0, Ordering::SeqCst)
+    }
+
+    /// Forgets the turns so far, a parting word that is still on its way among them.
+    pub async fn forget(&self) {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        self.taken();
+    }
+}
