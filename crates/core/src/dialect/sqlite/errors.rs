@@ -26,7 +26,8 @@ pub fn class(code: &str, message: &str) -> ErrorClass {
         26 | 11 => ErrorClass::NotADatabase,
         1 if message.contains("already exists") => ErrorClass::ObjectExists,
         1 if message.contains("duplicate column") => ErrorClass::ColumnExists,
-        1 if message.contains("no such") => ErrorClass::ObjectMissing,
+        // 17: another process changed the schema between the statement's preparation and its first step.
+        1 | 17 if message.contains("no such") => ErrorClass::ObjectMissing,
         1 if message.contains("syntax error") || message.contains("incomplete input") => {
             ErrorClass::Syntax
         }
@@ -48,4 +49,21 @@ pub fn hint(code: &str, _message: &str) -> Option<String> {
         _ => return None,
     };
     Some(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_missing_whenever_that_is_found_out() {
+        for code in ["1", "17"] {
+            let found = class(code, "no such table: main.dunlin_journal");
+            assert_eq!(found, ErrorClass::ObjectMissing, "{code}");
+        }
+        assert_eq!(
+            class("17", "database schema has changed"),
+            ErrorClass::Other
+        );
+    }
 }
