@@ -3,8 +3,10 @@
 //! A plan is made purely from documents, history and a goal; making it again under the lease must give the same, or a
 //! remainder of it. Steps are named by content: a version and the hash of its script.
 
+pub mod evidence;
 pub mod lower;
 pub mod select;
+pub mod steps;
 
 use crate::journal::Direction;
 use crate::source::{Migration, Script};

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod nearest;
 mod order;
 pub mod pattern;
+pub mod plan;
 pub mod scaffold;
 mod script;
 pub mod shape;

@@ -2,9 +2,12 @@
 //! `schemas/dunlin.schema.json` says: the parser walks the schema that these types generate, so the two cannot differ.
 
 pub mod apps;
+pub mod checks;
 pub mod data;
 pub mod database;
 pub mod fleet;
+pub mod plan;
+pub mod steps;
 
 use crate::source::duration::DurationText;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -162,6 +165,17 @@ pub fn dunlin_toml_schema() -> Value {
 pub(crate) fn project_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(dunlin_toml_schema)
+}
+
+/// The JSON Schema of `*.plan.toml`.
+pub fn plan_toml_schema() -> Value {
+    document_schema::<plan::PlanFile>()
+}
+
+/// The schema of `*.plan.toml`, made once.
+pub fn plan_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(plan_toml_schema)
 }
 
 /// The JSON Schema of a TOML document. TOML has no null, so "or null" is taken out everywhere.
