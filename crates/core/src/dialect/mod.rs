@@ -280,6 +280,10 @@ pub struct JournalSql {
     pub read: String,
     /// Reads statement-level records of one unit: unit → the same columns.
     pub read_unit: String,
+    /// Reads everything about plans, their phases and steps: the same columns.
+    pub read_plans: String,
+    /// Reads the beginnings and ends of runs: the same columns.
+    pub read_runs: String,
     /// Reads the newest recorded catalog: its detail.
     pub read_catalog: String,
     /// Reads the catalog from before the first migration (or at the baseline): its detail.

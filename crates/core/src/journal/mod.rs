@@ -2,7 +2,8 @@
 //!
 //! One row per record, append-only: `id, run, at, event, scope, unit, stmt, hash, detail, token`.
 //!
-//! - `scope` is `run`, `unit` (one migration), `stmt` (one block of statements) or `catalog` (a catalog at a run's end).
+//! - `scope` is `run`, `unit` (one migration), `stmt` (one block of statements), `catalog` (a catalog at a run's end) or
+//!   `plan` (a plan, a phase or a step, under the keys of [`plan`]).
 //! - `unit` is the version, `stmt` the block's number from 0, `hash` the content hash of what the record is about: the
 //!   script's meaning for a unit, the block's own for a block. Resume goes by hash and never by number alone.
 //! - `detail` is a JSON object; readers ignore keys that they do not know.
@@ -13,6 +14,7 @@
 
 pub mod fold;
 pub mod foreign;
+pub mod plan;
 pub mod record;
 
 pub use fold::{Applied, BlockDetail, History, InFlight, OpenBlock, UnitDetail, UnitState};

@@ -30,10 +30,24 @@ pub enum Event {
     Ended,
     /// A catalog.
     Catalog,
+    /// Of a plan's step: the statements and the inverse that it was lowered to.
+    Lowered,
+    /// Of a plan's phase: what its checks found.
+    Checked,
+    /// Of a plan's phase: a person opened its gate, or refused to.
+    Approved,
+    /// A person did a manual step, answered a check, or settled a step in doubt.
+    Confirmed,
+    /// Of a plan: a person asks its runner to pause.
+    Paused,
+    /// Of a plan: a person asks its runner to go on.
+    Resumed,
+    /// Of a plan: a person asks its runner to stop.
+    Aborted,
 }
 
 impl Event {
-    const ALL: [(Event, &'static str); 12] = [
+    const ALL: [(Event, &'static str); 19] = [
         (Event::Fence, "fence"),
         (Event::Began, "began"),
         (Event::Done, "done"),
@@ -46,6 +60,13 @@ impl Event {
         (Event::Reset, "reset"),
         (Event::Ended, "ended"),
         (Event::Catalog, "catalog"),
+        (Event::Lowered, "lowered"),
+        (Event::Checked, "checked"),
+        (Event::Approved, "approved"),
+        (Event::Confirmed, "confirmed"),
+        (Event::Paused, "paused"),
+        (Event::Resumed, "resumed"),
+        (Event::Aborted, "aborted"),
     ];
 
     /// As the journal spells it.
@@ -75,6 +96,8 @@ pub enum Scope {
     Stmt,
     /// A catalog.
     Catalog,
+    /// A plan, a phase or a step of it.
+    Plan,
 }
 
 impl Scope {
@@ -85,6 +108,7 @@ impl Scope {
             Scope::Unit => "unit",
             Scope::Stmt => "stmt",
             Scope::Catalog => "catalog",
+            Scope::Plan => "plan",
         }
     }
 }
@@ -179,12 +203,16 @@ impl Writing {
         }
     }
 
-    /// A record about a migration.
+    /// A record about a migration, or about a plan, a phase or a step of it.
     pub fn unit(event: Event, version: &str, hash: &str, detail: serde_json::Value) -> Self {
         let (unit, hash) = (Some(version.to_owned()), Some(hash.to_owned()));
+        let scope = match super::plan::is_key(version) {
+            true => Scope::Plan,
+            false => Scope::Unit,
+        };
         Writing {
             event,
-            scope: Scope::Unit,
+            scope,
             unit,
             stmt: None,
             hash,

@@ -4,6 +4,7 @@
 //! remainder of it. Steps are named by content: a version and the hash of its script.
 
 pub mod evidence;
+pub mod gate;
 pub mod lower;
 pub mod select;
 pub mod steps;

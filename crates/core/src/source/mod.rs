@@ -194,6 +194,14 @@ pub struct DatabaseConfig {
 pub struct Version(pub String);
 
 impl Version {
+    /// As people know it: a version as it is; of a plan's step, which goes under a longer key, its name.
+    pub fn shown(&self) -> &str {
+        match self.0.strip_prefix('@') {
+            Some(key) => key.rsplit('/').next().unwrap_or(key),
+            None => &self.0,
+        }
+    }
+
     fn digits(&self) -> &str {
         self.0.trim_start_matches('0')
     }
@@ -226,7 +234,7 @@ impl std::hash::Hash for Version {
 }
 impl std::fmt::Display for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.shown())
     }
 }
 

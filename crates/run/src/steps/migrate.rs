@@ -38,9 +38,12 @@ pub struct Unit<'s> {
 }
 
 impl Unit<'_> {
-    /// `002 add_tags`.
+    /// `002 add_tags`; of a plan's step its name.
     pub fn title(&self) -> String {
-        format!("{} {}", self.migration.version, self.migration.name)
+        match journal::plan::is_key(&self.migration.version.0) {
+            true => format!("step `{}`", self.migration.version),
+            false => format!("{} {}", self.migration.version, self.migration.name),
+        }
     }
 }
 
@@ -83,7 +86,7 @@ pub async fn run(
         _ => None,
     };
     runner.sink.event(&Event::StepBegan {
-        version: migration.version.0.clone(),
+        version: migration.version.shown().to_owned(),
         name: migration.name.clone(),
         direction: direction.to_string(),
         index,
@@ -98,7 +101,7 @@ pub async fn run(
     }
     let duration_ms = millis(started);
     runner.sink.event(&Event::StepDone {
-        version: migration.version.0.clone(),
+        version: migration.version.shown().to_owned(),
         name: migration.name.clone(),
         direction: direction.to_string(),
         duration_ms,
@@ -180,7 +183,7 @@ async fn settle_open(
         Verdict::Unknown => return Err(settle::in_doubt(unit, now, &open.detail, &why)),
     };
     runner.sink.event(&Event::DoubtSettled {
-        version: version.clone(),
+        version: unit.migration.version.shown().to_owned(),
         statement: now.statements.start + 1,
         verdict: to.replace('_', " "),
         why: why.clone(),
@@ -402,7 +405,7 @@ async fn fail(runner: &mut Runner<'_>, unit: Unit<'_>, mut failure: Failure) -> 
         }
     }
     runner.sink.event(&Event::StepFailed {
-        version: unit.migration.version.0.clone(),
+        version: unit.migration.version.shown().to_owned(),
         name: unit.migration.name.clone(),
         failure: runner.world.redact(failure.clone()),
     });

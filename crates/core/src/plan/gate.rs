@@ -1,0 +1,253 @@
+//! The gate before a phase, and the review after it: who must approve, which points must be confirmed, what is missing.
+
+use crate::journal::plan::Said;
+use crate::source::grammar::plan::Gate;
+use crate::source::plan::{PhaseDoc, UndoSpec};
+use serde::Serialize;
+
+/// A gate as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GateState {
+    /// Nothing keeps the phase from beginning.
+    pub open: bool,
+    /// What is still missing, each a sentence.
+    pub missing: Vec<String>,
+    /// Who refused, and why.
+    pub rejected: Option<String>,
+}
+
+/// What an approval lacks where no role is asked for.
+const ANYBODY: &str = "an approval";
+
+/// How a phase's gate stands, by what was said that still counts.
+pub fn before(phase: &PhaseDoc, said: &[&Said]) -> GateState {
+    if phase.gate == Gate::Auto {
+        // What cannot be undone is accepted by a person, whatever the gate says.
+        let missing = unaccepted(phase, said);
+        return GateState {
+            open: missing.is_empty(),
+            missing,
+            rejected: rejection(said),
+        };
+    }
+    let mut missing = approvals(&phase.approvers, said);
+    for point in &phase.go {
+        let confirmed = said.iter().any(|said| {
+            let words = |text: &str| text.trim().to_lowercase();
+            !said.approval.reject
+                && said
+                    .approval
+                    .confirm
+                    .iter()
+                    .any(|own| words(own) == words(point))
+        });
+        if !confirmed {
+            missing.push(format!("the point \"{point}\", confirmed by a person"));
+        }
+    }
+    missing.extend(unaccepted(phase, said));
+    state(missing, said)
+}
+
+/// How the review after a phase stands.
+pub fn review(phase: &PhaseDoc, said: &[&Said]) -> GateState {
+    if !phase.review {
+        return GateState {
+            open: true,
+            ..GateState::default()
+        };
+    }
+    state(approvals(&phase.approvers, said), said)
+}
+
+fn state(missing: Vec<String>, said: &[&Said]) -> GateState {
+    let rejected = rejection(said);
+    GateState {
+        open: missing.is_empty() && rejected.is_none(),
+        missing,
+        rejected,
+    }
+}
+
+/// The newest word of each person counts: who refused may approve later, and the other way round.
+fn newest<'s>(said: &'s [&'s Said]) -> impl Iterator<Item = &'s Said> {
+    said.iter().enumerate().filter_map(|(at, one)| {
+        let later = said[at + 1..].iter().any(|later| {
+            same_person(&later.approval.by, &one.approval.by)
+                && later.approval.role == one.approval.role
+        });
+        (!later).then_some(*one)
+    })
+}
+
+fn rejection(said: &[&Said]) -> Option<String> {
+    newest(said).find(|said| said.approval.reject).map(|said| {
+        let why = said
+            .approval
+            .note
+            .as_deref()
+            .map_or_else(String::new, |note| format!(": {note}"));
+        format!("{} refused{why}", said.approval.by)
+    })
+}
+
+fn same_person(a: &str, b: &str) -> bool {
+    a.trim().eq_ignore_ascii_case(b.trim())
+}
+
+/// The roles that lack an approval. One person counts for one role: the roles are matched to different people.
+fn approvals(roles: &[String], said: &[&Said]) -> Vec<String> {
+    let given: Vec<&Said> = newest(said).filter(|said| !said.approval.reject).collect();
+    if roles.is_empty() {
+        return match given.is_empty() {
+            true => vec![ANYBODY.into()],
+            false => vec![],
+        };
+    }
+    let mut people: Vec<Option<String>> = vec![None; roles.len()];
+    for (at, _) in roles.iter().enumerate() {
+        let mut seen = vec![];
+        assign(at, roles, &given, &mut people, &mut seen);
+    }
+    let unmet = roles.iter().zip(&people).filter(|(_, who)| who.is_none());
+    unmet
+        .map(|(role, _)| {
+            let by_same = given
+                .iter()
+                .any(|said| said.approval.role.as_deref() == Some(role));
+            match by_same {
+                true => format!("the approval of {role} by another person than the other roles'"),
+                false => format!("the approval of {role}"),
+            }
+        })
+        .collect()
+}
+
+/// Finds somebody for a role, moving others on where they can serve another role (an augmenting path).
+fn assign(
+    role: usize,
+    roles: &[String],
+    given: &[&Said],
+    people: &mut Vec<Option<String>>,
+    seen: &mut Vec<String>,
+) -> bool {
+    let candidates = given
+        .iter()
+        .filter(|said| said.approval.role.as_deref() == Some(roles[role].as_str()))
+        .map(|said| said.approval.by.trim().to_lowercase());
+    for person in candidates {
+        if seen.contains(&person) {
+            continue;
+        }
+        seen.push(person.clone());
+        let held = people
+            .iter()
+            .position(|who| who.as_deref() == Some(person.as_str()));
+        if held.is_none_or(|other| assign(other, roles, given, people, seen)) {
+            people[role] = Some(person);
+            return true;
+        }
+    }
+    false
+}
+
+/// Steps whose undo is impossible and which nobody has accepted by name.
+fn unaccepted(phase: &PhaseDoc, said: &[&Said]) -> Vec<String> {
+    let accepted = |id: &str| {
+        said.iter()
+            .any(|said| !said.approval.reject && said.approval.accept.iter().any(|own| own == id))
+    };
+    let impossible = phase
+        .steps
+        .iter()
+        .filter(|step| matches!(step.undo, UndoSpec::Impossible(_)) && !accepted(&step.id));
+    impossible
+        .map(|step| {
+            format!(
+                "the acceptance of step `{}`, which cannot be undone (`--accept {}`)",
+                step.id, step.id
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::finding::Place;
+    use crate::journal::plan::Approval;
+    use crate::source::grammar::plan::PhaseBackup;
+
+    fn phase(approvers: &[&str], go: &[&str]) -> PhaseDoc {
+        PhaseDoc {
+            id: "one".into(),
+            title: "One".into(),
+            version: None,
+            objectives: vec![],
+            risk: None,
+            duration: None,
+            needs: vec![],
+            gate: Gate::Approve,
+            approvers: approvers.iter().map(|role| (*role).to_owned()).collect(),
+            go: go.iter().map(|point| (*point).to_owned()).collect(),
+            review: false,
+            backup: PhaseBackup::None,
+            window: None,
+            checks: vec![],
+            steps: vec![],
+            hash: "h".into(),
+            place: Place::default(),
+        }
+    }
+
+    fn said(id: i64, by: &str, role: Option<&str>) -> Said {
+        Said {
+            id,
+            at: String::new(),
+            phase: "one".into(),
+            hash: "h".into(),
+            approval: Approval {
+                by: by.into(),
+                role: role.map(str::to_owned),
+                ..Approval::default()
+            },
+        }
+    }
+
+    #[test]
+    fn every_role_by_another_person() {
+        let phase = phase(&["dba", "lead"], &[]);
+        let (ann, bob) = (said(1, "Ann", Some("dba")), said(2, "Bob", Some("lead")));
+        let ann_as_lead = said(3, "ann ", Some("lead"));
+        assert!(before(&phase, &[&ann, &bob]).open);
+        assert_eq!(before(&phase, &[&ann]).missing, ["the approval of lead"]);
+        let twice = before(&phase, &[&ann, &ann_as_lead]);
+        assert!(!twice.open);
+        assert_eq!(twice.missing.len(), 1);
+        // Who could be either is given the role that is left.
+        let bob_as_dba = said(4, "Bob", Some("dba"));
+        assert!(before(&phase, &[&ann, &ann_as_lead, &bob_as_dba]).open);
+    }
+
+    #[test]
+    fn points_refusals_and_nobody() {
+        let phase = phase(&[], &["team available"]);
+        assert_eq!(before(&phase, &[]).missing.len(), 2);
+        let mut yes = said(1, "Ann", None);
+        yes.approval.confirm = vec!["Team available".into()];
+        assert!(before(&phase, &[&yes]).open);
+        let mut no = said(2, "Bob", None);
+        no.approval.reject = true;
+        no.approval.note = Some("not tonight".into());
+        let refused = before(&phase, &[&yes, &no]);
+        assert!(!refused.open);
+        assert_eq!(
+            refused.rejected.as_deref(),
+            Some("Bob refused: not tonight")
+        );
+        // The newest word of a person counts.
+        let again = said(3, "Bob", None);
+        assert!(before(&phase, &[&yes, &no, &again]).open);
+    }
+}
