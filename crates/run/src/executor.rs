@@ -8,11 +8,13 @@ use crate::steps;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
+use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, History, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::lower::Storage;
 use dunlin_core::preflight::Cleared;
+use dunlin_core::source::OnFailure;
 use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -37,6 +39,8 @@ pub struct RunReport {
     pub steps: Vec<StepReport>,
     /// Why it stopped, where it did not come to its end.
     pub failure: Option<Failure>,
+    /// It stopped where it waits for a person or a window.
+    pub waiting: bool,
 }
 
 /// A run under way: the lead session under the lease, and what is to be written with the next commit.
@@ -64,6 +68,10 @@ pub struct Runner<'w> {
     /// Rows that this script's INSERTs have put into each table, by its name in lower case; `None`: they cannot be
     /// counted, for it changed or removed rows too.
     pub wrote: BTreeMap<String, Option<u64>>,
+    /// Rows that this script has changed.
+    pub rows: u64,
+    /// What is done about a script that fails.
+    pub on_failure: OnFailure,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
 }
@@ -73,20 +81,12 @@ impl Runner<'_> {
     pub async fn run(&mut self, cleared: &Cleared, history: &History, what: &str) -> RunReport {
         let started = Instant::now();
         let run = self.pen.run.clone();
-        let database = self.world.engine.describe();
-        self.sink.event(&Event::RunBegan {
-            run: run.clone(),
-            what: what.into(),
-            database,
-        });
-        self.pending.push(Writing::run(
-            journal::Event::Began,
-            serde_json::json!({ "what": what, "by": self.world.who, "dunlin": env!("CARGO_PKG_VERSION") }),
-        ));
+        self.begin(what);
         let mut report = RunReport {
             run: run.clone(),
             steps: vec![],
             failure: None,
+            waiting: false,
         };
         if self.one_transaction
             && let Err(error) = self.work.begin().await
@@ -110,6 +110,21 @@ impl Runner<'_> {
         }
         self.finish(&mut report, what, started).await;
         report
+    }
+
+    /// Says that a run begins; its record goes with the first commit.
+    pub fn begin(&mut self, what: &str) {
+        let run = self.pen.run.clone();
+        let database = self.world.engine.describe();
+        self.sink.event(&Event::RunBegan {
+            run,
+            what: what.into(),
+            database,
+        });
+        self.pending.push(Writing::run(
+            journal::Event::Began,
+            serde_json::json!({ "what": what, "by": self.world.who, "dunlin": env!("CARGO_PKG_VERSION") }),
+        ));
     }
 
     /// Opens a fresh session for the next script, where the last one left settings or temporary things behind: every
@@ -193,7 +208,8 @@ impl Runner<'_> {
             .is_some_and(|token| token > self.pen.token)
     }
 
-    async fn finish(&mut self, report: &mut RunReport, what: &str, started: Instant) {
+    /// Ends a run: its end is recorded, and what could not be recorded is not claimed.
+    pub async fn finish(&mut self, report: &mut RunReport, what: &str, started: Instant) {
         // Also after the last step: what waits for the next commit is not written any more.
         if report.failure.is_none() && self.lease.is_lost() {
             report.failure = Some(journal_store::fenced());
@@ -201,12 +217,11 @@ impl Runner<'_> {
         if let Some(failure) = &mut report.failure {
             self.say_how_the_lease_was_lost(failure).await;
         }
-        let outcome = report
-            .failure
-            .as_ref()
-            .map_or(dunlin_core::exit::Outcome::Done, |failure| {
-                failure.class.outcome()
-            });
+        let outcome = match (&report.failure, report.waiting) {
+            (Some(failure), _) => failure.class.outcome(),
+            (None, true) => Outcome::Waiting,
+            (None, false) => Outcome::Done,
+        };
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let fenced = report
             .failure

@@ -17,6 +17,8 @@ pub mod inspect;
 pub mod journal_store;
 pub mod lease;
 pub mod observe;
+pub mod outside;
+pub mod plan;
 pub mod preview;
 pub(crate) mod scratch;
 pub mod settle;

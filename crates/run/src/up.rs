@@ -222,6 +222,7 @@ async fn under_lease(
             run,
             steps: vec![],
             failure: None,
+            waiting: false,
         });
     }
     let Some(phase) = plan.phases.into_iter().next() else {
@@ -230,6 +231,7 @@ async fn under_lease(
             run,
             steps: vec![],
             failure: None,
+            waiting: false,
         });
     };
     let cleared = match preflight::check(phase, report.findings.clone()) {
@@ -274,6 +276,8 @@ async fn under_lease(
         storage: Storage::default(),
         dirty: false,
         wrote: Default::default(),
+        rows: 0,
+        on_failure: world.config.on_failure,
         one_transaction: options.one_transaction,
         backup: report.backup.clone(),
     };

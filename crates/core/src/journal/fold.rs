@@ -43,6 +43,9 @@ pub struct UnitDetail {
     /// How many blocks the unit has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<usize>,
+    /// How many rows it changed, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// The session's prelude and sql_mode, as the script ran with them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
@@ -87,6 +90,8 @@ pub struct Applied {
     pub at: String,
     /// How long it took.
     pub duration_ms: Option<u64>,
+    /// How many rows it changed, where that is known.
+    pub rows: Option<u64>,
     /// By whom.
     pub by: String,
     /// The fingerprints that count (an accepted edit replaces them); `None` after a baseline or reset.
@@ -197,6 +202,7 @@ impl History {
                 name: detail.name.clone(),
                 at: record.at.clone(),
                 duration_ms: detail.duration_ms,
+                rows: detail.rows,
                 by: detail.by.clone(),
                 fingerprint: detail.fingerprint.clone(),
                 undo_fingerprint: detail.undo_fingerprint.clone(),

@@ -71,6 +71,7 @@ pub async fn run(
         .iter()
         .any(|class| class.state != SessionState::None);
     runner.wrote.clear();
+    runner.rows = 0;
     let mut unit = Unit {
         step,
         migration,
@@ -111,6 +112,62 @@ pub async fn run(
         name: migration.name.clone(),
         duration_ms,
     })
+}
+
+/// Takes back a unit that stands half way: doubts are settled first, then what was done goes statement by statement.
+pub async fn take_half_back(
+    runner: &mut Runner<'_>,
+    step: &Step,
+    history: &History,
+) -> Result<(), Failure> {
+    let StepKind::Migrate {
+        migration,
+        direction,
+    } = &step.kind;
+    let Some(UnitState::InFlight(flight)) = history.units.get(&migration.version) else {
+        return Ok(());
+    };
+    let script = &migration.up;
+    runner.refresh().await?;
+    storage::learn(runner, script).await?;
+    let lowered = lower_now(runner, migration, script);
+    runner.wrote.clear();
+    runner.rows = 0;
+    let mut unit = Unit {
+        step,
+        migration,
+        script,
+        direction: *direction,
+        lowered,
+        done: vec![],
+        done_blocks: vec![],
+        began: true,
+    };
+    resume(runner, &mut unit, flight).await?;
+    let message = format!("{} stands half way", unit.title());
+    let mut failure = Failure::new(FailureClass::Failed, "taken-back", message);
+    let clean = undo::after_failure(runner, &unit, &mut failure).await;
+    let detail = UnitDetail {
+        direction: Some(unit.direction),
+        name: unit.migration.name.clone(),
+        by: runner.world.who.clone(),
+        error: runner.world.redactor.apply(&failure.message),
+        clean: Some(clean),
+        ..UnitDetail::default()
+    };
+    runner.pending.push(Writing::unit(
+        journal::Event::Failed,
+        &unit.migration.version.0,
+        &unit.step.hash,
+        json(&detail),
+    ));
+    let written = runner.flush().await;
+    written.map_err(|error| runner.trouble(&error, "the journal could not be written"))?;
+    if clean {
+        return Ok(());
+    }
+    failure.message = failure.hints.pop().unwrap_or(failure.message);
+    Err(failure)
 }
 
 /// Milliseconds since an instant.
@@ -346,6 +403,7 @@ fn ending(runner: &Runner<'_>, unit: &Unit<'_>, started: Instant) -> Writing {
         name: unit.migration.name.clone(),
         by: runner.world.who.clone(),
         duration_ms: Some(millis(started)),
+        rows: journal::plan::is_key(&unit.migration.version.0).then_some(runner.rows),
         fingerprint: Some(unit.migration.up.fingerprint.clone()),
         undo_fingerprint: unit
             .migration

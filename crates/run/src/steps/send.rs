@@ -38,7 +38,7 @@ pub(super) async fn execute_with(
     with: With<'_>,
 ) -> Result<u64, Halted> {
     let statement = &unit.script.statements[at];
-    let version = &unit.migration.version.0;
+    let version = unit.migration.version.shown().to_owned();
     let head = runner.world.redactor.apply(&head_of(&statement.sql));
     runner.sink.event(&Event::StatementBegan {
         version: version.clone(),
@@ -92,6 +92,7 @@ pub(super) async fn execute_with(
         false => halted,
     })?;
     undo::count(runner, unit, at, rows);
+    runner.rows = runner.rows.saturating_add(rows);
     runner.sink.event(&Event::StatementDone {
         version: version.clone(),
         statement: at + 1,

@@ -22,7 +22,7 @@ pub async fn after_failure(
     if unit.done_blocks.is_empty() {
         return true;
     }
-    match runner.world.config.on_failure {
+    match runner.on_failure {
         OnFailure::Stop => {
             failure.hints.push("`on_failure = \"stop\"`: what was done stands; mend the script and run again, it goes on from here".into());
             false

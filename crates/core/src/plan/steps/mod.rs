@@ -44,6 +44,8 @@ pub struct Operations {
 pub enum Inverse {
     /// By these statements, in order.
     Statements(Vec<String>),
+    /// By taking back these migrations, newest first.
+    Migrations(Vec<String>),
     /// From the checkpoint made before it, merged by key.
     Restore,
     /// By a command.

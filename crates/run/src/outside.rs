@@ -1,0 +1,125 @@
+//! Commands of the application: run by the shell, bounded in time, their last words kept.
+
+use dunlin_core::redact::Redactor;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+/// How long a command may take where nothing is said.
+pub const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How many bytes of a command's last words are kept.
+const TAIL: usize = 2_000;
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit code; `None`: it was ended by a signal, or after its time.
+    pub code: Option<i32>,
+    /// It was ended because it took too long.
+    pub timed_out: bool,
+    /// The end of what it wrote, secrets masked.
+    pub tail: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+impl Ended {
+    /// Whether it exited with 0.
+    pub fn is_ok(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// `exit code 3: what it said`, for messages.
+    pub fn said(&self) -> String {
+        let how = match (self.timed_out, self.code) {
+            (true, _) => "it took too long and was ended".to_owned(),
+            (false, Some(code)) => format!("exit code {code}"),
+            (false, None) => "it was ended by a signal".to_owned(),
+        };
+        match self.tail.trim() {
+            "" => how,
+            tail => format!("{how}: {tail}"),
+        }
+    }
+}
+
+/// Runs a command by `sh -c` in a folder, with its own process group, which is ended as a whole after `timeout`.
+pub async fn run(
+    command: &str,
+    folder: &Path,
+    timeout: Duration,
+    redactor: &Redactor,
+) -> std::io::Result<Ended> {
+    let started = Instant::now();
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .current_dir(match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        })
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let group = child.id();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let words = tokio::spawn(async move { tokio::join!(tail_of(out), tail_of(err)) });
+    let ended = tokio::time::timeout(timeout, child.wait()).await;
+    let timed_out = ended.is_err();
+    if timed_out {
+        end_group(group).await;
+        // The shell itself; what it had started is gone with its group.
+        let _ = child.kill().await;
+    }
+    let code = match ended {
+        Ok(status) => status?.code(),
+        Err(_) => None,
+    };
+    // Who was started in the background and keeps the pipe open is not waited for.
+    let words = tokio::time::timeout(Duration::from_secs(1), words).await;
+    let tail = match words {
+        Ok(Ok((out, err))) => format!("{out}{err}"),
+        _ => String::new(),
+    };
+    Ok(Ended {
+        code,
+        timed_out,
+        tail: redactor.apply(tail.trim()),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+async fn end_group(group: Option<u32>) {
+    let Some(group) = group else { return };
+    let kill = Command::new("kill")
+        .args(["-KILL", "--", &format!("-{group}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let _ = kill.await;
+}
+
+async fn tail_of(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else {
+        return String::new();
+    };
+    let mut tail: Vec<u8> = vec![];
+    let mut buffer = [0_u8; 4096];
+    while let Ok(read) = stream.read(&mut buffer).await {
+        if read == 0 {
+            break;
+        }
+        tail.extend_from_slice(&buffer[..read]);
+        if tail.len() > 2 * TAIL {
+            tail.drain(..tail.len() - TAIL);
+        }
+    }
+    let from = tail.len().saturating_sub(TAIL);
+    String::from_utf8_lossy(&tail[from..]).into_owned()
+}

@@ -1,0 +1,84 @@
+//! What an undo would destroy and its step did not write (invariant 17).
+
+use super::Walk;
+use crate::observe;
+use crate::trouble;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::UnitState;
+use dunlin_core::source::Migration;
+use dunlin_core::source::plan::StepDoc;
+use dunlin_core::sql::ObjectKind;
+
+/// Refuses an undo that would drop a table which holds more rows than its step has written, or a column which holds
+/// values.
+pub async fn nothing_is_lost(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    migration: &Migration,
+) -> Result<(), Failure> {
+    if walk.ask.discard_later {
+        return Ok(());
+    }
+    let Some(undo) = &migration.undo else {
+        return Ok(());
+    };
+    let looking = |error| trouble::failed(&error, "cannot look at what the undo would drop");
+    let (dialect, lex) = (
+        walk.runner.work.dialect(),
+        walk.runner.work.lex_mode().clone(),
+    );
+    let mut dropped = vec![];
+    for statement in &undo.statements {
+        let class = dialect.classify(&statement.sql, &lex);
+        if class.verb.starts_with("DROP") {
+            let tables = class.touches.into_iter();
+            dropped.extend(
+                tables.filter(|object| object.kind == ObjectKind::Table && object.parent.is_none()),
+            );
+        }
+    }
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let own = match walk.history.steps.get(key) {
+        Some(UnitState::Applied(applied)) => applied.rows.unwrap_or(0),
+        _ => 0,
+    };
+    let catalog = observe::whole(&mut *walk.runner.work)
+        .await
+        .map_err(looking)?;
+    let mut held = vec![];
+    for table in dropped {
+        let there = catalog.tables.iter().find(|found| {
+            found.name.eq_ignore_ascii_case(&table.name)
+                && (table.schema.is_none() || found.schema == table.schema)
+        });
+        let Some(there) = there else { continue };
+        let query = dialect.count_rows(there.schema.as_deref(), &there.name);
+        let rows = walk
+            .runner
+            .work
+            .query(&query.sql, &query.params)
+            .await
+            .map_err(looking)?;
+        let rows = rows
+            .first()
+            .and_then(|row| row.first())
+            .and_then(|value| value.as_i64());
+        let rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+        if rows > own {
+            held.push(format!("{} ({rows} rows)", there.label()));
+        }
+    }
+    if held.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "taking step `{}` back would drop rows that it did not write: {}",
+        doc.id,
+        held.join(", ")
+    );
+    Err(Failure::new(FailureClass::Failed, "would-destroy", message)
+        .hint("save them first (`dunlin checkpoint create NAME --tables …`), then take back with `--discard-later`"))
+}

@@ -1,0 +1,263 @@
+//! The way back: steps newest first, each by its own inverse; a failing one is reported and the others still run.
+
+use super::Walk;
+use super::step::{self, as_migration, run_script, shell};
+use crate::outside;
+use crate::steps::migrate;
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::plan::{PhaseDetail, PhaseState, phase_key, step_key};
+use dunlin_core::journal::{self, Direction, UnitState, Writing};
+use dunlin_core::plan::select::{self, DownGoal};
+use dunlin_core::plan::steps::Inverse;
+use dunlin_core::plan::{self, StepKind};
+use dunlin_core::source::Version;
+use dunlin_core::source::plan::{PhaseDoc, StepDoc};
+use std::sync::Arc;
+
+/// What came of taking a phase back.
+#[derive(Debug, Default)]
+pub struct TakenBack {
+    /// The steps that were taken back, newest first.
+    pub undone: Vec<String>,
+    /// What could not be, and why.
+    pub left: Vec<String>,
+}
+
+/// Takes a phase back, newest step first. What must stop everything (a lost lease, a lost connection, an interruption, a
+/// doubt) is an error; a step whose inverse fails is reported, and the others still run.
+pub async fn phase(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    why: &str,
+) -> Result<TakenBack, Failure> {
+    let doc = walk.ask.doc;
+    let key = phase_key(&doc.name, &phase.id);
+    walk.runner.sink.event(&Event::Undoing {
+        what: format!("phase `{}`", phase.id),
+    });
+    walk.runner.pending.push(Writing::unit(
+        journal::Event::Undoing,
+        &key,
+        &phase.hash,
+        serde_json::json!({}),
+    ));
+    walk.flush().await?;
+    walk.reload().await?;
+    let mut taken = TakenBack::default();
+    for step in phase.steps.iter().rev() {
+        let key = step_key(&doc.name, &phase.id, &step.id);
+        if !stands(walk, &key) {
+            continue;
+        }
+        walk.runner.may_go_on()?;
+        match back(walk, step, &key).await {
+            Ok(()) => taken.undone.push(format!("step `{}`", step.id)),
+            Err(failure) if stops_everything(&failure) => return Err(failure),
+            Err(failure) => {
+                let failure = walk.runner.world.redact(failure);
+                walk.runner.sink.event(&Event::Note {
+                    message: format!("step `{}` was not taken back: {}", step.id, failure.message),
+                });
+                taken
+                    .left
+                    .push(format!("step `{}`: {}", step.id, failure.message));
+            }
+        }
+    }
+    walk.flush().await?;
+    let detail = PhaseDetail {
+        by: walk.runner.world.who.clone(),
+        error: match taken.left.is_empty() {
+            true => walk.runner.world.redactor.apply(why),
+            false => taken.left.join("; "),
+        },
+        ..PhaseDetail::default()
+    };
+    let event = match taken.left.is_empty() {
+        true => journal::Event::Undone,
+        false => journal::Event::Failed,
+    };
+    walk.runner.pending.push(Writing::unit(
+        event,
+        &key,
+        &phase.hash,
+        migrate::json(&detail),
+    ));
+    walk.flush().await?;
+    walk.reload().await?;
+    Ok(taken)
+}
+
+/// What no further step may follow.
+pub fn stops_everything(failure: &Failure) -> bool {
+    matches!(
+        failure.class,
+        FailureClass::Locked | FailureClass::Interrupted | FailureClass::InDoubt
+    ) || failure.code == "connection-lost"
+}
+
+/// Whether anything of a step may stand in the database.
+fn stands(walk: &Walk<'_, '_>, key: &str) -> bool {
+    matches!(
+        walk.history.steps.get(key),
+        Some(UnitState::Applied(_) | UnitState::InFlight(_))
+    )
+}
+
+/// Takes one step back.
+async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), Failure> {
+    if let Some(flight) = walk.history.flight(key)
+        && flight.direction == Direction::Up
+    {
+        return half_way_back(walk, doc, key).await;
+    }
+    let Some(operations) = walk.history.lowered.get(key).cloned() else {
+        let message = "what it did is not recorded";
+        return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
+    };
+    match &operations.undo {
+        Inverse::Statements(_) => {
+            let migration = as_migration(walk.runner, doc, key, &operations);
+            super::archive::nothing_is_lost(walk, doc, key, &migration).await?;
+            run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await
+        }
+        Inverse::Nothing(_) => {
+            step::end(walk, doc, key, Direction::Down, 0, None);
+            walk.flush().await
+        }
+        Inverse::Impossible(why) => Err(Failure::new(
+            FailureClass::Failed,
+            "undo-impossible",
+            format!("it cannot be undone: {why}"),
+        )),
+        Inverse::Exec(command) => {
+            step::begin(walk, doc, key, Direction::Down).await?;
+            match shell(walk, command, outside::TIMEOUT).await {
+                Ok(took) => {
+                    step::end(walk, doc, key, Direction::Down, took, None);
+                    walk.flush().await
+                }
+                Err(failure) => {
+                    step::failed(walk, doc, key, Direction::Down, &failure, true).await;
+                    Err(failure)
+                }
+            }
+        }
+        Inverse::Migrations(versions) => migrations_back(walk, doc, key, versions).await,
+        Inverse::Restore => Err(Failure::new(
+            FailureClass::Failed,
+            "no-checkpoint",
+            "no checkpoint was made before it",
+        )),
+    }
+}
+
+/// Takes back a step that stands half way: doubts are settled, and what was done goes statement by statement.
+async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), Failure> {
+    let Some(operations) = walk.history.lowered.get(key).cloned() else {
+        let message = "it stands half way, and what it was to do is not recorded";
+        return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
+    };
+    if let Inverse::Migrations(versions) = &operations.undo {
+        return migrations_back(walk, doc, key, versions).await;
+    }
+    if operations.up.is_empty() {
+        let message = "it began, and whether it took effect is not known";
+        let plan = &walk.ask.shown;
+        return Err(Failure::new(FailureClass::InDoubt, "in-doubt", message).hint(format!(
+            "look, and say so: `dunlin confirm {plan} {} --by NAME`, with `--no` where it did not take effect; then `dunlin run {plan}`",
+            doc.id
+        )));
+    }
+    let migration = as_migration(walk.runner, doc, key, &operations);
+    let unit = plan::Step {
+        id: key.to_owned(),
+        hash: doc.hash.clone(),
+        kind: StepKind::Migrate {
+            migration,
+            direction: Direction::Up,
+        },
+    };
+    let history = walk.history.as_units(key);
+    migrate::take_half_back(walk.runner, &unit, &history).await
+}
+
+/// Takes back the migrations that a step has applied, newest first.
+async fn migrations_back(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    versions: &[String],
+) -> Result<(), Failure> {
+    let half = walk.history.flight(key).is_some();
+    if !half {
+        step::begin(walk, doc, key, Direction::Down).await?;
+    }
+    for version in versions.iter().rev() {
+        let runner = &mut *walk.runner;
+        let units = crate::journal_store::read(runner.world, &mut *runner.work).await?;
+        let version = Version(version.clone());
+        if !matches!(
+            units.units.get(&version),
+            Some(UnitState::Applied(_) | UnitState::InFlight(_))
+        ) {
+            continue;
+        }
+        let goal = DownGoal::Only(version);
+        let migrations: &[Arc<_>] = walk.ask.migrations;
+        let (wanted, findings) = select::down(migrations, &units, &goal)?;
+        select::verdict(&findings)?;
+        for unit in wanted.steps() {
+            migrate::run(walk.runner, unit, &units, 1, 1).await?;
+        }
+    }
+    step::end(walk, doc, key, Direction::Down, 0, None);
+    walk.flush().await
+}
+
+/// Takes phases back until `keep` (which stays), newest first.
+pub async fn plan(
+    walk: &mut Walk<'_, '_>,
+    keep: Option<&str>,
+    why: &str,
+) -> Result<TakenBack, Failure> {
+    let doc = walk.ask.doc;
+    let mut all = TakenBack::default();
+    for phase_doc in doc.phases.iter().rev() {
+        if keep == Some(phase_doc.id.as_str()) {
+            break;
+        }
+        let state = walk.history.phase(&phase_doc.id).state;
+        if !state.stands() {
+            continue;
+        }
+        let taken = phase(walk, phase_doc, why).await?;
+        all.undone.extend(taken.undone);
+        let whole = taken.left.is_empty();
+        all.left.extend(taken.left);
+        if whole && state != PhaseState::Pending {
+            all.undone.push(format!("phase `{}`", phase_doc.id));
+            again(walk, phase_doc, &mut all).await?;
+        }
+    }
+    Ok(all)
+}
+
+/// After a phase was taken back, what held before it must hold again.
+async fn again(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    all: &mut TakenBack,
+) -> Result<(), Failure> {
+    let evidence = super::checks::before_again(walk, phase).await?;
+    for found in evidence {
+        if found.outcome == plan::evidence::CheckOutcome::Failed {
+            all.left.push(format!(
+                "check `{}` of phase `{}`, which held before, does not hold any more: expected {}, observed {}",
+                found.id, phase.id, found.expected, found.observed
+            ));
+        }
+    }
+    Ok(())
+}

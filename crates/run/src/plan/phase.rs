@@ -1,0 +1,376 @@
+//! One phase: its gate, what is noted before it, its steps, its checks, its end; and what happens where it fails.
+
+use super::step::{self, Came};
+use super::{Ask, Waiting, Walk, back, checks, observe};
+use crate::backup;
+use crate::steps::migrate::{json, millis};
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::plan::{
+    Order, PhaseDetail, PhaseState, PlanHistory, phase_key, step_key,
+};
+use dunlin_core::journal::{self, Writing};
+use dunlin_core::plan::gate;
+use dunlin_core::source::grammar::checks::When;
+use dunlin_core::source::grammar::plan::{PhaseBackup, PlanOnFailure};
+use dunlin_core::source::plan::{PhaseDoc, StepDoc};
+use std::time::{Duration, Instant};
+
+/// How often the journal is asked for orders from outside.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs phases one after the other. Gives where it waits, where it does.
+pub async fn all(
+    walk: &mut Walk<'_, '_>,
+    phases: &[&PhaseDoc],
+) -> Result<Option<Waiting>, Failure> {
+    for phase in phases {
+        let was = walk.history.phase(&phase.id);
+        if was.state == PhaseState::Done {
+            if let Some(waiting) = review(walk.ask, phase, &walk.history) {
+                return Ok(Some(waiting));
+            }
+            continue;
+        }
+        walk.is_resuming = was.state.stands();
+        if !walk.is_resuming {
+            if let Some(waiting) = begin(walk, phase).await? {
+                return Ok(Some(waiting));
+            }
+        } else {
+            walk.wrote = true;
+        }
+        let started = Instant::now();
+        match through(walk, phase).await {
+            Ok(Some(waiting)) => {
+                walk.flush().await?;
+                return Ok(Some(waiting));
+            }
+            Ok(None) => done(walk, phase, started).await?,
+            Err(failure) => return Err(fail(walk, phase, failure).await),
+        }
+        if let Some(waiting) = review(walk.ask, phase, &walk.history) {
+            return Ok(Some(waiting));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a phase waits at its gate.
+pub fn gate(ask: &Ask<'_>, phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
+    let said = history.approvals(&phase.id, &phase.hash, false);
+    closed(ask, phase, gate::before(phase, &said))
+}
+
+/// Whether a phase that is done waits for its review.
+pub fn review(ask: &Ask<'_>, phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
+    let said = history.approvals(&phase.id, &phase.hash, true);
+    closed(ask, phase, gate::review(phase, &said))
+}
+
+fn closed(ask: &Ask<'_>, phase: &PhaseDoc, state: gate::GateState) -> Option<Waiting> {
+    if state.open {
+        return None;
+    }
+    let mut missing = state.missing;
+    missing.extend(state.rejected);
+    missing.push(format!(
+        "open it with `dunlin approve {} {} --by NAME`",
+        ask.shown, phase.id
+    ));
+    Some(Waiting {
+        phase: phase.id.clone(),
+        missing,
+    })
+}
+
+/// Begins a phase: what it needs is done, its gate is open, its checks before it hold, what is to be saved is saved.
+async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiting>, Failure> {
+    for need in &phase.needs {
+        if walk.history.phase(need).state != PhaseState::Done {
+            let message = format!(
+                "phase `{}` needs phase `{need}`, which is not done",
+                phase.id
+            );
+            return Err(refused(
+                walk,
+                Failure::refused("needs", message).at(phase.place.clone()),
+            ));
+        }
+    }
+    if let Some(waiting) = gate(walk.ask, phase, &walk.history) {
+        return Ok(Some(waiting));
+    }
+    let listed: Vec<_> = phase.checks.iter().collect();
+    let found = checks::evaluate(walk, phase, &listed, When::Before).await?;
+    let open = checks::unanswered(&found, &listed);
+    if !open.is_empty() {
+        return Ok(Some(questions(walk.ask, phase, &open)));
+    }
+    let what = format!("before phase `{}`", phase.id);
+    if let Some(failure) = checks::failure(&found, &what, FailureClass::Refused) {
+        return Err(refused(walk, failure.at(phase.place.clone())));
+    }
+    let saved = save(walk, phase).await?;
+    let (marks, baselines) = observe::note(walk, phase).await?;
+    let detail = PhaseDetail {
+        by: walk.runner.world.who.clone(),
+        marks,
+        baselines,
+        saved,
+        evidence: found,
+        ..PhaseDetail::default()
+    };
+    let key = phase_key(&walk.ask.doc.name, &phase.id);
+    walk.runner.pending.push(Writing::unit(
+        journal::Event::Began,
+        &key,
+        &phase.hash,
+        json(&detail),
+    ));
+    walk.wrote = true;
+    walk.runner.sink.event(&Event::Note {
+        message: format!("phase `{}`: {}", phase.id, phase.title),
+    });
+    walk.reload().await?;
+    Ok(None)
+}
+
+/// Refused before this run's first write; where it has run a phase already, that stands and this is a failure.
+fn refused(walk: &Walk<'_, '_>, mut failure: Failure) -> Failure {
+    if walk.wrote && failure.class == FailureClass::Refused {
+        failure.class = FailureClass::Failed;
+        failure
+            .hints
+            .push("the phases before it are done and stand".into());
+    }
+    failure
+}
+
+fn questions(
+    ask: &Ask<'_>,
+    phase: &PhaseDoc,
+    open: &[&dunlin_core::source::plan::CheckDoc],
+) -> Waiting {
+    let question = |check: &&dunlin_core::source::plan::CheckDoc| match &check.kind {
+        dunlin_core::source::plan::CheckSpec::Ask(question) => format!(
+            "check `{}`: {question} Answer with `dunlin confirm {} {} --by NAME`, or with `--no`",
+            check.id, ask.shown, check.id
+        ),
+        _ => check.id.clone(),
+    };
+    Waiting {
+        phase: phase.id.clone(),
+        missing: open.iter().map(question).collect(),
+    }
+}
+
+/// Saves what the phase asks to be saved before it.
+async fn save(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<String>, Failure> {
+    match phase.backup {
+        PhaseBackup::None => Ok(None),
+        PhaseBackup::Database => {
+            let world = walk.runner.world;
+            let made = backup::create_verified(world, walk.runner.sink).await;
+            let (manifest, findings) = made.map_err(|mut failure| {
+                failure.class = FailureClass::Refused;
+                failure.message = format!(
+                    "phase `{}` did not begin, for the backup before it failed: {}",
+                    phase.id, failure.message
+                );
+                refused(walk, failure)
+            })?;
+            walk.note_findings(&findings);
+            let path = manifest.path(&world.config.backup_dir);
+            Ok(Some(path.display().to_string()))
+        }
+        PhaseBackup::Checkpoint => super::save::checkpoint(walk, phase).await,
+    }
+}
+
+/// Runs the steps that are not done yet, and the checks after the phase.
+async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiting>, Failure> {
+    let of = phase.steps.len();
+    for (index, step) in phase.steps.iter().enumerate() {
+        let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
+        if step::is_passed(walk, step, &key) {
+            continue;
+        }
+        walk.runner.may_go_on()?;
+        if let Some(waiting) = orders(walk, phase).await? {
+            return Ok(Some(waiting));
+        }
+        match one(walk, phase, step, (index + 1, of)).await {
+            Ok(Came::Done) => {}
+            Ok(Came::Waiting(missing)) => {
+                return Ok(Some(Waiting {
+                    phase: phase.id.clone(),
+                    missing: vec![missing],
+                }));
+            }
+            Err(failure) if !step.critical && may_be_passed_over(walk, &key, &failure).await? => {
+                walk.runner.sink.event(&Event::Note {
+                    message: format!(
+                        "warning: step `{}` failed and is not critical: {}",
+                        step.id, failure.message
+                    ),
+                });
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    walk.reload().await?;
+    let listed: Vec<_> = phase.checks.iter().collect();
+    let found = checks::evaluate(walk, phase, &listed, When::After).await?;
+    let open = checks::unanswered(&found, &listed);
+    let failure = checks::failure(
+        &found,
+        &format!("after phase `{}`", phase.id),
+        FailureClass::Failed,
+    );
+    if !found.is_empty() {
+        let record = checks::record(walk, phase, found);
+        walk.runner.pending.push(record);
+    }
+    if let Some(failure) = failure {
+        return Err(failure.at(phase.place.clone()));
+    }
+    Ok((!open.is_empty()).then(|| questions(walk.ask, phase, &open)))
+}
+
+async fn one(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: &StepDoc,
+    place: (usize, usize),
+) -> Result<Came, Failure> {
+    checks::before_step(walk, phase, step).await?;
+    let came = step::forward(walk, phase, step, place).await?;
+    if matches!(came, Came::Done) {
+        checks::after_step(walk, phase, step).await?;
+    }
+    Ok(came)
+}
+
+/// Whether a step that failed left nothing behind, so that its failure may be a mere warning.
+async fn may_be_passed_over(
+    walk: &mut Walk<'_, '_>,
+    key: &str,
+    failure: &Failure,
+) -> Result<bool, Failure> {
+    if failure.class != FailureClass::Failed || back::stops_everything(failure) {
+        return Ok(false);
+    }
+    walk.reload().await?;
+    Ok(!matches!(
+        walk.history.steps.get(key),
+        Some(journal::UnitState::InFlight(_))
+    ))
+}
+
+/// What others have ordered meanwhile: to pause (this run waits), or to stop.
+async fn orders(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiting>, Failure> {
+    if walk.asked_at.elapsed() < ASK_EVERY {
+        return Ok(None);
+    }
+    let mut said = false;
+    loop {
+        let began = walk.history.last_id;
+        walk.reload().await?;
+        walk.asked_at = Instant::now();
+        match walk.history.order {
+            (_, Order::GoOn) => return Ok(None),
+            (id, Order::Abort) if id > began || said => {
+                let message = format!(
+                    "a person stopped the plan in phase `{}`; nothing was undone",
+                    phase.id
+                );
+                return Err(Failure::new(FailureClass::Interrupted, "aborted", message)
+                    .hint(format!("`dunlin run {}` goes on from here", walk.ask.shown)));
+            }
+            (_, Order::Abort) => return Ok(None),
+            (_, Order::Pause) => {
+                if !said {
+                    said = true;
+                    walk.runner.sink.event(&Event::Note {
+                        message: format!(
+                            "paused by a person before the next step of phase `{}`; `dunlin resume {}` goes on",
+                            phase.id, walk.ask.shown
+                        ),
+                    });
+                }
+                walk.runner.may_go_on()?;
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        }
+    }
+}
+
+/// Records the phase's end.
+async fn done(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, started: Instant) -> Result<(), Failure> {
+    let detail = PhaseDetail {
+        by: walk.runner.world.who.clone(),
+        duration_ms: Some(millis(started)),
+        ..PhaseDetail::default()
+    };
+    let key = phase_key(&walk.ask.doc.name, &phase.id);
+    walk.runner.pending.push(Writing::unit(
+        journal::Event::Done,
+        &key,
+        &phase.hash,
+        json(&detail),
+    ));
+    walk.reload().await
+}
+
+/// A phase that failed: taken back as the plan says. What was done and undone stands in the failure.
+async fn fail(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, mut failure: Failure) -> Failure {
+    if failure.class != FailureClass::Failed || back::stops_everything(&failure) {
+        return failure;
+    }
+    let on_failure = walk.ask.doc.on_failure;
+    if on_failure == PlanOnFailure::Stop {
+        failure.hints.push(format!(
+            "`on_failure = \"stop\"`: what was done stands; `dunlin run {}` goes on, `dunlin rollback {}` takes it back",
+            walk.ask.shown, walk.ask.shown
+        ));
+        let detail = PhaseDetail {
+            error: walk.runner.world.redactor.apply(&failure.message),
+            ..PhaseDetail::default()
+        };
+        let key = phase_key(&walk.ask.doc.name, &phase.id);
+        let record = Writing::unit(journal::Event::Failed, &key, &phase.hash, json(&detail));
+        walk.runner.pending.push(record);
+        if let Err(worse) = walk.flush().await {
+            failure.hints.push(worse.message);
+        }
+        return failure;
+    }
+    let taken = match back::phase(walk, phase, &failure.message).await {
+        Ok(mut taken) if on_failure == PlanOnFailure::UndoPlan && taken.left.is_empty() => {
+            match back::plan(walk, None, &failure.message).await {
+                Ok(more) => {
+                    taken.undone.extend(more.undone);
+                    taken.left.extend(more.left);
+                    Ok(taken)
+                }
+                Err(worse) => Err(worse),
+            }
+        }
+        outcome => outcome,
+    };
+    match taken {
+        Ok(taken) => {
+            failure.undone.extend(taken.undone);
+            failure.done.extend(taken.left);
+            failure.message = format!("phase `{}` failed: {}", phase.id, failure.message);
+        }
+        Err(worse) => {
+            failure
+                .hints
+                .push(format!("it was not taken back whole: {}", worse.message));
+            failure.class = worse.class;
+        }
+    }
+    failure
+}

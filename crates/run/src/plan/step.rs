@@ -1,0 +1,502 @@
+//! One step of a plan, forward: lowered from the facts of the moment, run, recorded; resumed where it stands half way.
+
+use super::Walk;
+use crate::executor::Runner;
+use crate::observe;
+use crate::outside;
+use crate::steps::migrate::{self, json, millis};
+use crate::trouble;
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::plan::step_key;
+use dunlin_core::journal::{self, Direction, UnitDetail, UnitState, Writing};
+use dunlin_core::plan::select::{self, UpGoal};
+use dunlin_core::plan::steps::{Facts, Inverse, Operations, asks, lower};
+use dunlin_core::plan::{self, StepKind};
+use dunlin_core::source::grammar::steps::ExecStep;
+use dunlin_core::source::plan::{PhaseDoc, StepDoc, StepSpec, UndoSpec};
+use dunlin_core::source::{Migration, Script, Statement, TransactionMode, Version};
+use dunlin_core::sql::fingerprint;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a step came out.
+#[derive(Debug)]
+pub enum Came {
+    /// It is done.
+    Done,
+    /// It waits for a person.
+    Waiting(String),
+}
+
+/// Runs a step, or goes on with it.
+pub async fn forward(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: &StepDoc,
+    (index, of): (usize, usize),
+) -> Result<Came, Failure> {
+    let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
+    match &step.kind {
+        StepSpec::Manual(manual) => return by_hand(walk, phase, step, &key, &manual.what).await,
+        StepSpec::Exec(exec) => command(walk, step, &key, exec).await?,
+        StepSpec::Migrate(to) => migrations(walk, step, &key, to.as_ref()).await?,
+        StepSpec::Later(kind) => return Err(later(step, kind)),
+        _ => statements(walk, step, &key, (index, of)).await?,
+    }
+    Ok(Came::Done)
+}
+
+/// A kind that this version cannot run yet.
+pub fn later(step: &StepDoc, kind: &str) -> Failure {
+    let message = format!(
+        "step `{}`: steps of the kind `{kind}` come with a later version",
+        step.id
+    );
+    Failure::refused("comes-later", message).at(step.place.clone())
+}
+
+/// What an undo that the author stated is, before anything is lowered.
+pub fn stated(undo: &UndoSpec) -> Inverse {
+    match undo {
+        UndoSpec::Impossible(why) => Inverse::Impossible(why.clone()),
+        UndoSpec::None(why) => Inverse::Nothing(why.clone()),
+        UndoSpec::Exec(command) => Inverse::Exec(command.clone()),
+        UndoSpec::Restore => Inverse::Restore,
+        UndoSpec::Sql(sql) => Inverse::Statements(vec![sql.text.clone()]),
+        UndoSpec::Derive => Inverse::Statements(vec![]),
+    }
+}
+
+/// Lowers a step from what is there now.
+pub async fn lower_now(
+    runner: &mut Runner<'_>,
+    plugins: &[dunlin_core::source::grammar::apps::PluginTable],
+    step: &StepDoc,
+) -> Result<Operations, Failure> {
+    let looking = |error| trouble::failed(&error, "cannot look at what the step will change");
+    let catalog = observe::whole(&mut *runner.work).await.map_err(looking)?;
+    let (caps, lex) = (runner.work.caps().clone(), runner.work.lex_mode().clone());
+    let facts = Facts {
+        dialect: runner.work.dialect(),
+        caps: &caps,
+        lex: &lex,
+        catalog: &catalog,
+        plugins,
+    };
+    let mut answers = vec![];
+    for query in asks(step, &facts) {
+        let rows = runner.work.query(&query.sql, &query.params).await;
+        answers.push(rows.map_err(looking)?);
+    }
+    lower(step, &facts, &answers).map_err(|findings| refused(step, findings))
+}
+
+/// A step that cannot be lowered: nothing of it was touched.
+fn refused(step: &StepDoc, findings: Vec<dunlin_core::finding::Finding>) -> Failure {
+    let Some(first) = findings.first() else {
+        return Failure::new(
+            FailureClass::Failed,
+            "step-refused",
+            format!("step `{}` cannot be run", step.id),
+        );
+    };
+    let mut failure = Failure::new(
+        FailureClass::Failed,
+        first.code,
+        format!("step `{}`: {}", step.id, first.message),
+    )
+    .at(step.place.clone());
+    failure.hints.extend(first.help.clone());
+    let more = findings.iter().skip(1);
+    failure
+        .hints
+        .extend(more.map(|finding| finding.message.clone()));
+    failure
+}
+
+/// A step that is statements in the end.
+async fn statements(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    (index, of): (usize, usize),
+) -> Result<(), Failure> {
+    let half_way = walk
+        .history
+        .flight(key)
+        .is_some_and(|flight| flight.direction == Direction::Up);
+    let operations = match walk.history.lowered.get(key) {
+        // What stands half way goes on with what it was lowered to, whatever the catalog looks like by now.
+        Some(recorded) if half_way => recorded.clone(),
+        _ => {
+            walk.runner.refresh().await?;
+            let operations = lower_now(walk.runner, &walk.ask.project.file.plugin, step).await?;
+            walk.note_findings(&operations.findings);
+            let record = Writing::unit(journal::Event::Lowered, key, &step.hash, json(&operations));
+            walk.runner.pending.push(record);
+            walk.history
+                .lowered
+                .insert(key.to_owned(), operations.clone());
+            operations
+        }
+    };
+    let migration = as_migration(walk.runner, step, key, &operations);
+    run_script(walk, step, migration, Direction::Up, key, (index, of)).await
+}
+
+/// Runs a step's script, up or down, as a migration's is run.
+pub async fn run_script(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    migration: Arc<Migration>,
+    direction: Direction,
+    key: &str,
+    (index, of): (usize, usize),
+) -> Result<(), Failure> {
+    let unit = plan::Step {
+        id: key.to_owned(),
+        hash: step.hash.clone(),
+        kind: StepKind::Migrate {
+            migration,
+            direction,
+        },
+    };
+    let history = walk.history.as_units(key);
+    migrate::run(walk.runner, &unit, &history, index, of).await?;
+    Ok(())
+}
+
+/// The step as a migration, for the machinery that runs those.
+pub fn as_migration(
+    runner: &Runner<'_>,
+    step: &StepDoc,
+    key: &str,
+    operations: &Operations,
+) -> Arc<Migration> {
+    let (file, text, first) = match &step.kind {
+        StepSpec::Sql(sql) => (sql.file.clone(), sql.text.as_str(), sql.line),
+        _ => (
+            step.place.file.clone().unwrap_or_default(),
+            "",
+            step.place.line.unwrap_or(1),
+        ),
+    };
+    let up = script(runner, &file, text, first, &operations.up);
+    let undo = match &operations.undo {
+        Inverse::Statements(statements) => {
+            let (file, text, first) = match &step.undo {
+                UndoSpec::Sql(sql) => (sql.file.as_str(), sql.text.as_str(), sql.line),
+                _ => (file.as_str(), "", step.place.line.unwrap_or(1)),
+            };
+            Some(script(runner, file, text, first, statements))
+        }
+        _ => None,
+    };
+    Arc::new(Migration {
+        version: Version(key.to_owned()),
+        name: step.title.clone(),
+        description: None,
+        up,
+        undo,
+        irreversible: None,
+        requires: vec![],
+        transaction: TransactionMode::Auto,
+        backup: false,
+        estimate: step.estimate,
+        timeout: None,
+        allow: vec![],
+        creates: vec![],
+    })
+}
+
+/// Statements as a script: each with the line on which it stands, where it stands in the text.
+fn script(
+    runner: &Runner<'_>,
+    file: &str,
+    text: &str,
+    first: usize,
+    statements: &[String],
+) -> Script {
+    let rules = runner.work.dialect().lex_rules(runner.work.lex_mode());
+    let mut from = 0;
+    let found = statements.iter().map(|sql| {
+        let mut line = first;
+        let mut span = 0..0;
+        if let Some(at) = text.get(from..).and_then(|rest| rest.find(sql.as_str())) {
+            span = from + at..from + at + sql.len();
+            line = first
+                + text[..span.start]
+                    .bytes()
+                    .filter(|byte| *byte == b'\n')
+                    .count();
+            from = span.end;
+        }
+        Statement {
+            span,
+            line,
+            sql: Arc::from(sql.as_str()),
+            copy_data: None,
+            probe: None,
+            rerunnable: false,
+        }
+    });
+    Script {
+        file: file.to_owned(),
+        statements: found.collect(),
+        fingerprint: fingerprint(&statements.join(";\n"), &rules),
+        wrapped: false,
+    }
+}
+
+/// A person does something: done when they have said so.
+async fn by_hand(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: &StepDoc,
+    key: &str,
+    what: &str,
+) -> Result<Came, Failure> {
+    let Some(answer) = walk.history.answer(&phase.id, &step.id).cloned() else {
+        return Ok(Came::Waiting(format!(
+            "step `{}`: {what}; then `dunlin confirm {} {} --by NAME`",
+            step.id, walk.ask.shown, step.id
+        )));
+    };
+    if answer.no {
+        let message = format!("step `{}` was not done, says {}", step.id, answer.by);
+        return Err(
+            Failure::new(FailureClass::Failed, "not-confirmed", message).at(step.place.clone())
+        );
+    }
+    lowered(walk, step, key, stated(&step.undo));
+    end(walk, step, key, Direction::Up, 0, None);
+    Ok(Came::Done)
+}
+
+/// Records what the undo of a step without statements is.
+fn lowered(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str, undo: Inverse) {
+    let operations = Operations {
+        undo,
+        ..Operations::default()
+    };
+    let record = Writing::unit(journal::Event::Lowered, key, &step.hash, json(&operations));
+    walk.runner.pending.push(record);
+    walk.history.lowered.insert(key.to_owned(), operations);
+}
+
+/// Records the beginning of a step without statements, committed before anything is done.
+pub async fn begin(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    direction: Direction,
+) -> Result<(), Failure> {
+    let detail = UnitDetail {
+        direction: Some(direction),
+        name: step.title.clone(),
+        by: walk.runner.world.who.clone(),
+        ..UnitDetail::default()
+    };
+    let record = Writing::unit(journal::Event::Began, key, &step.hash, json(&detail));
+    walk.runner.pending.push(record);
+    let written = walk.runner.flush().await;
+    written.map_err(|error| {
+        walk.runner
+            .trouble(&error, "the journal could not be written")
+    })
+}
+
+/// Records the end of a step without statements; it goes with the next commit.
+pub fn end(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    direction: Direction,
+    duration_ms: u64,
+    rows: Option<u64>,
+) {
+    let detail = UnitDetail {
+        direction: Some(direction),
+        name: step.title.clone(),
+        by: walk.runner.world.who.clone(),
+        duration_ms: Some(duration_ms),
+        rows,
+        ..UnitDetail::default()
+    };
+    let record = Writing::unit(journal::Event::Done, key, &step.hash, json(&detail));
+    walk.runner.pending.push(record);
+    walk.runner.sink.event(&Event::StepDone {
+        version: step.id.clone(),
+        name: step.title.clone(),
+        direction: direction.to_string(),
+        duration_ms,
+    });
+}
+
+/// Records that a step without statements failed: nothing of it stands (`clean`), or nobody knows.
+pub async fn failed(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    direction: Direction,
+    failure: &Failure,
+    clean: bool,
+) {
+    let detail = UnitDetail {
+        direction: Some(direction),
+        name: step.title.clone(),
+        by: walk.runner.world.who.clone(),
+        error: walk.runner.world.redactor.apply(&failure.message),
+        clean: Some(clean),
+        ..UnitDetail::default()
+    };
+    let record = Writing::unit(journal::Event::Failed, key, &step.hash, json(&detail));
+    walk.runner.pending.push(record);
+    // Where the journal cannot be written the run stops with that anyway.
+    let _ = walk.runner.flush().await;
+}
+
+/// Runs a command of the application.
+async fn command(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    exec: &ExecStep,
+) -> Result<(), Failure> {
+    let began = walk.history.flight(key).is_some();
+    if began && settled(walk, step, key, exec).await? {
+        end(walk, step, key, Direction::Up, 0, None);
+        return Ok(());
+    }
+    if !began {
+        lowered(walk, step, key, stated(&step.undo));
+        begin(walk, step, key, Direction::Up).await?;
+    }
+    let timeout = exec.timeout.map_or(outside::TIMEOUT, |timeout| timeout.0);
+    match shell(walk, &exec.run.0, timeout).await {
+        Ok(took) => {
+            end(walk, step, key, Direction::Up, took, None);
+            Ok(())
+        }
+        Err(mut failure) => {
+            failure.message = format!("step `{}`: {}", step.id, failure.message);
+            failed(walk, step, key, Direction::Up, &failure, true).await;
+            Err(failure.at(step.place.clone()))
+        }
+    }
+}
+
+/// A command that began and whose end is not known: by its probe, its author's word or a person's, or nobody's.
+async fn settled(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    exec: &ExecStep,
+) -> Result<bool, Failure> {
+    if let Some(probe) = &exec.probe {
+        return Ok(shell(walk, &probe.0, outside::TIMEOUT).await.is_ok());
+    }
+    if exec.rerunnable {
+        return Ok(false);
+    }
+    let began = walk.history.flight(key).map_or(0, |flight| flight.began_id);
+    let word = walk.history.confirmed.iter().rev();
+    let mut word = word.filter(|(id, said)| *id > began && said.id == step.id);
+    if let Some((_, said)) = word.next() {
+        return Ok(!said.no);
+    }
+    let message = format!(
+        "step `{}` began, and whether its command took effect is not known",
+        step.id
+    );
+    let plan = &walk.ask.shown;
+    Err(Failure::new(FailureClass::InDoubt, "in-doubt", message)
+        .at(step.place.clone())
+        .hint(format!("look, and say so: `dunlin confirm {plan} {} --by NAME` where it took effect, with `--no` where it did not", step.id))
+        .hint("`probe = \"…\"` or `rerunnable = true` in the step answers this by itself the next time"))
+}
+
+/// Runs a shell command in the project's folder; gives how long it took.
+pub async fn shell(
+    walk: &mut Walk<'_, '_>,
+    command: &str,
+    timeout: Duration,
+) -> Result<u64, Failure> {
+    let world = walk.runner.world;
+    let ended = outside::run(command, &walk.ask.project.root, timeout, &world.redactor).await;
+    match ended {
+        Ok(ended) if ended.is_ok() => Ok(ended.duration_ms),
+        Ok(ended) => {
+            let command = world.redactor.apply(command);
+            let message = format!("`{command}` failed: {}", ended.said());
+            Err(Failure::new(
+                FailureClass::Failed,
+                "command-failed",
+                message,
+            ))
+        }
+        Err(error) => {
+            let message = format!("the shell could not be started: {error}");
+            Err(Failure::new(
+                FailureClass::Failed,
+                "command-failed",
+                message,
+            ))
+        }
+    }
+}
+
+/// Applies migrations, each recorded as `up` would; the step remembers which.
+async fn migrations(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    to: Option<&Version>,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let half_way = walk.history.flight(key).is_some();
+    let units = crate::journal_store::read(walk.runner.world, &mut *walk.runner.work).await?;
+    let goal = UpGoal {
+        to: to.cloned(),
+        out_of_order: walk.runner.world.config.out_of_order,
+    };
+    let (wanted, findings) = select::up(walk.ask.migrations, &units, &goal)?;
+    select::verdict(&findings)?;
+    if !half_way {
+        // The versions that it is about to apply are its own to take back; what was applied before is not.
+        let versions = wanted.steps().map(|unit| unit.id.clone()).collect();
+        let operations = Operations {
+            undo: match stated(&step.undo) {
+                Inverse::Statements(_) => Inverse::Migrations(versions),
+                other => other,
+            },
+            ..Operations::default()
+        };
+        let record = Writing::unit(journal::Event::Lowered, key, &step.hash, json(&operations));
+        walk.runner.pending.push(record);
+        walk.history.lowered.insert(key.to_owned(), operations);
+        begin(walk, step, key, Direction::Up).await?;
+    }
+    let of = wanted.steps().count();
+    for (index, unit) in wanted.steps().enumerate() {
+        walk.runner.may_go_on()?;
+        if let Err(failure) = migrate::run(walk.runner, unit, &units, index + 1, of).await {
+            if failure.class == FailureClass::Failed {
+                failed(walk, step, key, Direction::Up, &failure, false).await;
+            }
+            return Err(failure);
+        }
+    }
+    end(walk, step, key, Direction::Up, millis(started), None);
+    Ok(())
+}
+
+/// Whether a step counts as passed in this attempt: done, or failed where that is only a warning.
+pub fn is_passed(walk: &Walk<'_, '_>, step: &StepDoc, key: &str) -> bool {
+    match walk.history.steps.get(key) {
+        Some(UnitState::Applied(_)) => true,
+        Some(UnitState::Absent { failed: Some(_) }) => !step.critical && walk.is_resuming,
+        _ => false,
+    }
+}

@@ -1,0 +1,170 @@
+//! What people say beside a run: approvals, confirmations, pause, resume, abort. None of it needs the lease.
+
+use super::store;
+use crate::world::World;
+use dunlin_core::failure::Failure;
+use dunlin_core::journal::plan::{
+    Approval, Confirmation, PhaseState, PlanHistory, phase_key, plan_key,
+};
+use dunlin_core::journal::{Event, Writing};
+use dunlin_core::plan::gate::{self, GateState};
+use dunlin_core::source::plan::{CheckSpec, PlanDoc, StepSpec, UndoSpec};
+use dunlin_engines::Purpose;
+
+/// The plan's history, by a session that only reads.
+pub async fn history(world: &World, doc: &PlanDoc) -> Result<PlanHistory, Failure> {
+    let mut reader = world.open(Purpose::Read).await?;
+    let history = store::read(world, &mut *reader, &doc.name).await;
+    reader.close().await;
+    history
+}
+
+/// Records a person's word at a phase's gate, or at its review where the phase is done. Gives how the gate stands now.
+pub async fn approve(
+    world: &World,
+    doc: &PlanDoc,
+    phase: &str,
+    mut approval: Approval,
+) -> Result<GateState, Failure> {
+    let Some(found) = doc.phase(phase) else {
+        return Err(super::unknown_phase(doc, phase));
+    };
+    if approval.by.trim().is_empty() {
+        return Err(Failure::usage(
+            "usage",
+            "`--by` needs a name: who approves?",
+        ));
+    }
+    let before = history(world, doc).await?;
+    let state = before.phase(phase).state;
+    approval.review = state == PhaseState::Done;
+    if approval.review && !found.review {
+        let message = format!("phase `{phase}` is done, and the plan asks for no review of it");
+        return Err(Failure::refused("gate-passed", message));
+    }
+    if state.stands() && !approval.review {
+        let message = format!("phase `{phase}` has begun already: its gate was open");
+        return Err(Failure::refused("gate-passed", message));
+    }
+    if let Some(role) = &approval.role
+        && !found.approvers.is_empty()
+        && !found.approvers.contains(role)
+    {
+        let message = format!("phase `{phase}` asks for no approval of {role}");
+        return Err(Failure::usage("unknown-role", message)
+            .hint(format!("its approvers: {}", found.approvers.join(", "))));
+    }
+    if approval.role.is_none() && !found.approvers.is_empty() && !approval.reject {
+        let message = "in which role? `--as ROLE` says so";
+        return Err(Failure::usage("unknown-role", message).hint(format!(
+            "approvers of phase `{phase}`: {}",
+            found.approvers.join(", ")
+        )));
+    }
+    for point in &approval.confirm {
+        let known = |own: &&String| own.trim().eq_ignore_ascii_case(point.trim());
+        if !found.go.iter().any(|own| known(&own)) {
+            return Err(Failure::usage(
+                "unknown-point",
+                format!("phase `{phase}` has no point \"{point}\""),
+            )
+            .hint(format!("its points: {}", found.go.join(", "))));
+        }
+    }
+    for step in &approval.accept {
+        let known = found.steps.iter().find(|own| own.id == *step);
+        if !known.is_some_and(|own| matches!(own.undo, UndoSpec::Impossible(_))) {
+            let message = format!("phase `{phase}` has no step `{step}` whose undo is impossible");
+            return Err(Failure::usage("unknown-step", message));
+        }
+    }
+    let said = before.approvals(phase, &found.hash, approval.review);
+    let twice = said.iter().any(|said| {
+        said.approval
+            .by
+            .trim()
+            .eq_ignore_ascii_case(approval.by.trim())
+            && said.approval
+                == Approval {
+                    user: said.approval.user.clone(),
+                    os: said.approval.os.clone(),
+                    by: said.approval.by.clone(),
+                    ..approval.clone()
+                }
+    });
+    if twice {
+        let message = format!("{} has said so already", approval.by);
+        return Err(Failure::refused("approved-twice", message));
+    }
+    approval.user = store::database_user(world).await;
+    approval.os = world.who.clone();
+    let detail = crate::steps::migrate::json(&approval);
+    let key = phase_key(&doc.name, phase);
+    store::say(
+        world,
+        &[Writing::unit(Event::Approved, &key, &found.hash, detail)],
+    )
+    .await?;
+    let after = history(world, doc).await?;
+    let said = after.approvals(phase, &found.hash, approval.review);
+    Ok(match approval.review {
+        true => gate::review(found, &said),
+        false => gate::before(found, &said),
+    })
+}
+
+/// Records that a manual step was done, that a check was answered, or how a step in doubt came out. Gives the phase.
+pub async fn confirm(
+    world: &World,
+    doc: &PlanDoc,
+    mut word: Confirmation,
+) -> Result<String, Failure> {
+    if word.by.trim().is_empty() {
+        return Err(Failure::usage("usage", "`--by` needs a name: who says so?"));
+    }
+    let asks = |check: &&dunlin_core::source::plan::CheckDoc| {
+        check.id == word.id && matches!(check.kind, CheckSpec::Ask(_))
+    };
+    let phase = doc.phases.iter().find(|phase| {
+        let own = phase.steps.iter().flat_map(|step| &step.checks);
+        phase.checks.iter().chain(own).any(|check| asks(&check))
+            || phase.steps.iter().any(|step| {
+                step.id == word.id
+                    && matches!(
+                        step.kind,
+                        StepSpec::Manual(_) | StepSpec::Exec(_) | StepSpec::Http(_)
+                    )
+            })
+    });
+    let Some(phase) = phase else {
+        let message = format!(
+            "the plan \"{}\" has no manual step and no asked check `{}`",
+            doc.name, word.id
+        );
+        return Err(Failure::usage("unknown-step", message));
+    };
+    word.os = world.who.clone();
+    let detail = crate::steps::migrate::json(&word);
+    let record = Writing::unit(Event::Confirmed, &plan_key(&doc.name), &phase.hash, detail);
+    store::say(world, &[record]).await?;
+    Ok(phase.id.clone())
+}
+
+/// Asks the plan's runner to pause, to go on, or to stop.
+pub async fn order(world: &World, doc: &PlanDoc, order: Event) -> Result<PlanHistory, Failure> {
+    let before = history(world, doc).await?;
+    if before.last_id == 0 {
+        let message = format!(
+            "the plan \"{}\" has not been run on this database",
+            doc.name
+        );
+        return Err(Failure::refused("plan-not-begun", message));
+    }
+    let detail = serde_json::json!({ "by": world.who });
+    store::say(
+        world,
+        &[Writing::unit(order, &plan_key(&doc.name), "", detail)],
+    )
+    .await?;
+    Ok(before)
+}
