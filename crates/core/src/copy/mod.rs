@@ -1,7 +1,7 @@
 //! Rows between engines: readings, canonical encoding and digests.
 
 pub mod cell;
-mod decimal;
+pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
 mod json;

@@ -29,6 +29,16 @@ pub enum EngineKind {
     Mariadb,
 }
 
+impl EngineKind {
+    /// All of them.
+    pub const ALL: [EngineKind; 4] = [
+        EngineKind::Sqlite,
+        EngineKind::Postgres,
+        EngineKind::Mysql,
+        EngineKind::Mariadb,
+    ];
+}
+
 impl std::fmt::Display for EngineKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

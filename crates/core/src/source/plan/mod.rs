@@ -1,5 +1,10 @@
 //! `*.plan.toml` to a [`PlanDoc`]: every fault at once, files read, placeholders filled in, hashes made.
 
+pub mod expect;
+pub mod requires;
+pub mod window;
+pub mod workdays;
+
 use super::grammar::checks::{
     CheckSeverity, ExecCheck, Explain, Has, HttpCheck, Kept, Refuses, Speed, Untouched, When,
 };
@@ -24,17 +29,19 @@ pub struct PlanDoc {
     /// What happens when a step or a check fails.
     pub on_failure: PlanOnFailure,
     /// What must be there, variables expanded.
-    pub requires: Vec<String>,
-    /// When something new may begin, as written.
-    pub window: Option<String>,
-    /// The planned first day, as written.
-    pub starts: Option<String>,
+    pub requires: Vec<requires::Requirement>,
+    /// When something new may begin.
+    pub window: Option<window::Window>,
+    /// The planned first day.
+    pub starts: Option<jiff::civil::Date>,
     /// Who must be there.
     pub team: Vec<TeamTable>,
     /// What is measured during the whole run.
     pub watch: Option<WatchTable>,
-    /// The phases, in order.
+    /// The phases, in the order in which they run.
     pub phases: Vec<PhaseDoc>,
+    /// What the plan takes from the environment under names that say secret, for the redacting filter.
+    pub secrets: super::Secrets,
 }
 
 /// A phase as it was written.
@@ -50,8 +57,8 @@ pub struct PhaseDoc {
     pub objectives: Vec<String>,
     /// The declared risk.
     pub risk: Option<Risk>,
-    /// The planned duration, as written.
-    pub duration: Option<String>,
+    /// The planned duration.
+    pub duration: Option<workdays::WorkDays>,
     /// Phases that must be done: the one before, where nothing is said.
     pub needs: Vec<String>,
     /// Whether a person opens it.
@@ -64,8 +71,8 @@ pub struct PhaseDoc {
     pub review: bool,
     /// What is saved before it.
     pub backup: PhaseBackup,
-    /// When something new may begin, as written.
-    pub window: Option<String>,
+    /// When something new may begin.
+    pub window: Option<window::Window>,
     /// The checks.
     pub checks: Vec<CheckDoc>,
     /// The steps, in the order in which they run.
@@ -283,5 +290,3 @@ impl PlanDoc {
             .flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)))
     }
 }
-
-pub mod expect;
