@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+pub mod steps;
 
 use crate::copy::Typing;
 use crate::copy::reading::{Bound, ColumnShape, TableShape};
@@ -155,6 +156,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn rows(&self) -> &'static dyn RowsDialect;
     /// How catalogs are read, and their parts rendered.
     fn catalog(&self) -> &'static dyn catalog::CatalogDialect;
+    /// How a plan's steps are rendered, and what takes them back.
+    fn steps(&self) -> &'static dyn steps::StepDialect;
 }
 
 /// Reading whole tables, for digests, backups and copies.

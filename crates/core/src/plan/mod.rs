@@ -5,6 +5,8 @@
 
 pub mod evidence;
 pub mod gate;
+mod insert;
+pub mod inverse;
 pub mod lower;
 pub mod select;
 pub mod steps;

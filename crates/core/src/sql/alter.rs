@@ -495,6 +495,13 @@ impl Clause<'_, '_> {
         if self.cursor.eat(&["SET", "NOT", "NULL"]) {
             return self.push(Change::SetNotNull(column));
         }
+        if self.cursor.eat(&["DROP", "NOT", "NULL"]) {
+            return self.push(Change::DropNotNull(column));
+        }
+        let default = self.cursor.peek(1).is_some_and(|tok| tok.is("DEFAULT"));
+        if default && self.cursor.is_any(&["SET", "DROP"]) {
+            return self.push(Change::ColumnDefault(column));
+        }
         let identity = self.cursor.is("ADD");
         if identity || self.cursor.is_any(&["SET", "DROP", "RESET", "RESTART"]) {
             return self.push(Change::Quiet(if identity { "IDENTITY" } else { "OPTION" }));

@@ -65,6 +65,10 @@ pub enum Change {
     ColumnType(ObjectRef, ColumnFacts),
     /// A column must not be NULL from now on.
     SetNotNull(ObjectRef),
+    /// A column may be NULL from now on.
+    DropNotNull(ObjectRef),
+    /// A column gets another default, or none.
+    ColumnDefault(ObjectRef),
     /// An index is made; the flag: its name is what the engine would choose, if it is free.
     AddIndex {
         /// The index.
@@ -223,7 +227,10 @@ impl Ddl {
         let again = |change: &Change| match change {
             Change::Create(object) => self.or_replace && definition(object),
             Change::Quiet(what) => *what != "INDEX",
-            Change::ColumnType(..) | Change::SetNotNull(_) => true,
+            Change::ColumnType(..)
+            | Change::SetNotNull(_)
+            | Change::DropNotNull(_)
+            | Change::ColumnDefault(_) => true,
             _ => false,
         };
         !self.changes.is_empty() && self.changes.iter().all(again)
@@ -324,7 +331,11 @@ fn change_post(change: &Change) -> Vec<Condition> {
             facts.type_text.clone(),
         )],
         Change::Empty(table) => vec![Condition::Empty(table.clone())],
-        Change::SetNotNull(_) | Change::Quiet(_) | Change::Opaque => vec![],
+        Change::SetNotNull(_)
+        | Change::DropNotNull(_)
+        | Change::ColumnDefault(_)
+        | Change::Quiet(_)
+        | Change::Opaque => vec![],
     }
 }
 

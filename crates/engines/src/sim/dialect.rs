@@ -102,4 +102,7 @@ impl Dialect for SimDialect {
     fn catalog(&self) -> &'static dyn dunlin_core::dialect::catalog::CatalogDialect {
         Sqlite.catalog()
     }
+    fn steps(&self) -> &'static dyn dunlin_core::dialect::steps::StepDialect {
+        Sqlite.steps()
+    }
 }

@@ -9,6 +9,7 @@ use crate::observe;
 use dunlin_core::event::Event;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::{self, Direction, Writing};
+use dunlin_core::plan::inverse::{is_covered, is_harmless};
 use dunlin_core::plan::lower::{Mode, head_of};
 use dunlin_core::source::OnFailure;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
@@ -148,10 +149,6 @@ fn made_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
 /// The inverses of all done blocks, newest first; an error says which one has none.
 fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
     let made = made_here(unit);
-    let is_made = |object: &ObjectRef| {
-        made.iter()
-            .any(|table| table.name == object.name && table.schema == object.schema)
-    };
     let mut inverses = vec![];
     for (index, detail) in unit.done_blocks.iter().rev() {
         let block = &unit.lowered.blocks[*index];
@@ -161,12 +158,8 @@ fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
         let mut statements = vec![];
         for at in block.statements.clone().rev() {
             let class = &unit.lowered.classes[at];
-            let harmless = matches!(class.kind, Kind::Query | Kind::Session | Kind::Maintenance);
-            let covered = class.kind == Kind::Dml
-                && !class.touches.is_empty()
-                && class.touches.iter().all(is_made);
             let created_nothing = class.if_not_exists && detail.held.iter().all(|held| *held);
-            if harmless || covered || created_nothing {
+            if is_harmless(class) || is_covered(class, &made) || created_nothing {
                 continue;
             }
             match &class.inverse {

@@ -41,7 +41,7 @@ pub fn rules(mode: &LexMode) -> LexRules {
     }
 }
 
-fn fold(name: &str, _quoted: bool) -> String {
+pub(super) fn fold(name: &str, _quoted: bool) -> String {
     name.to_owned()
 }
 
@@ -120,6 +120,15 @@ fn call(class: &mut StatementClass, state: SessionState) {
     class.state = state;
 }
 
+/// What a CREATE, DROP, ALTER, RENAME or TRUNCATE changes.
+pub(super) fn ddl(words: &Words<'_>) -> Option<Ddl> {
+    create::create(words, &GRAMMAR)
+        .or_else(|| create::drop(words, &GRAMMAR))
+        .or_else(|| create::alter(words, &GRAMMAR))
+        .or_else(|| create::rename_tables(words, &GRAMMAR))
+        .or_else(|| truncate(words))
+}
+
 fn definition(words: &Words<'_>, class: &mut StatementClass) {
     if words.toks.get(1).is_some_and(|tok| tok.is("PREPARE")) {
         session(class, SessionState::Shares);
@@ -133,12 +142,7 @@ fn definition(words: &Words<'_>, class: &mut StatementClass) {
         class.verb = format!("{} USER", class.verb);
         return;
     }
-    let ddl = create::create(words, &GRAMMAR)
-        .or_else(|| create::drop(words, &GRAMMAR))
-        .or_else(|| create::alter(words, &GRAMMAR))
-        .or_else(|| create::rename_tables(words, &GRAMMAR))
-        .or_else(|| truncate(words));
-    let Some(mut ddl) = ddl else { return };
+    let Some(mut ddl) = ddl(words) else { return };
     ddl.body = body(words);
     ddl.describe(class);
     // No type of a column is computed from the old value here (there is no USING), so a definition can be given twice.

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod probe;
 pub mod rows;
 mod shown;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -105,5 +106,8 @@ impl Dialect for Mysql {
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs
+    }
+    fn steps(&self) -> &'static dyn super::steps::StepDialect {
+        &steps::Steps
     }
 }

@@ -123,6 +123,13 @@ fn call(class: &mut StatementClass, state: SessionState) {
     class.state = state;
 }
 
+/// What a CREATE, DROP or ALTER changes.
+pub(super) fn ddl(words: &Words<'_>) -> Option<Ddl> {
+    create::create(words, &GRAMMAR)
+        .or_else(|| create::drop(words, &GRAMMAR))
+        .or_else(|| create::alter(words, &GRAMMAR))
+}
+
 fn definition(words: &Words<'_>, class: &mut StatementClass) {
     let mut cursor = words.cursor();
     cursor.bump();
@@ -137,10 +144,7 @@ fn definition(words: &Words<'_>, class: &mut StatementClass) {
         return;
     }
     let by_itself = cursor.is_any(&["DATABASE", "TABLESPACE", "SYSTEM", "SUBSCRIPTION"]);
-    let ddl = create::create(words, &GRAMMAR)
-        .or_else(|| create::drop(words, &GRAMMAR))
-        .or_else(|| create::alter(words, &GRAMMAR));
-    let Some(mut ddl) = ddl else { return };
+    let Some(mut ddl) = ddl(words) else { return };
     let rows = std::mem::take(&mut ddl.rows);
     // Rows that come with a new table are there with it or not at all, so its being there still tells.
     ddl.describe(class);

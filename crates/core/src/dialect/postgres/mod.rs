@@ -13,6 +13,7 @@ pub mod lex;
 pub mod lock;
 pub mod probe;
 pub mod rows;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -99,5 +100,8 @@ impl Dialect for Postgres {
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs
+    }
+    fn steps(&self) -> &'static dyn super::steps::StepDialect {
+        &steps::Steps
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{inverse, lock};
 use crate::sql::alter::Grammar;
+use crate::sql::change::Ddl;
 use crate::sql::words::Words;
 use crate::sql::{Bodies, Kind, LexMode, LexRules, SessionState, StatementClass, TxUse};
 use crate::sql::{create, rows};
@@ -16,7 +17,7 @@ pub fn rules(_mode: &LexMode) -> LexRules {
     }
 }
 
-fn fold(name: &str, _quoted: bool) -> String {
+pub(super) fn fold(name: &str, _quoted: bool) -> String {
     name.to_owned()
 }
 
@@ -64,11 +65,15 @@ fn session(class: &mut StatementClass, tx: TxUse) {
     class.tx = tx;
 }
 
-fn definition(words: &Words<'_>, class: &mut StatementClass) {
-    let ddl = create::create(words, &GRAMMAR)
+/// What a CREATE, DROP or ALTER changes.
+pub(super) fn ddl(words: &Words<'_>) -> Option<Ddl> {
+    create::create(words, &GRAMMAR)
         .or_else(|| create::drop(words, &GRAMMAR))
-        .or_else(|| create::alter(words, &GRAMMAR));
-    let Some(mut ddl) = ddl else { return };
+        .or_else(|| create::alter(words, &GRAMMAR))
+}
+
+fn definition(words: &Words<'_>, class: &mut StatementClass) {
+    let Some(mut ddl) = ddl(words) else { return };
     let rows = std::mem::take(&mut ddl.rows);
     // Rows that come with a new table are there with it or not at all, so its being there still tells.
     ddl.describe(class);

@@ -12,6 +12,7 @@ pub mod lex;
 pub mod lock;
 pub mod probe;
 pub mod rows;
+pub mod steps;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -98,5 +99,8 @@ impl Dialect for Sqlite {
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs
+    }
+    fn steps(&self) -> &'static dyn super::steps::StepDialect {
+        &steps::Steps
     }
 }

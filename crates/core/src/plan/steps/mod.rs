@@ -1,11 +1,20 @@
 //! Lowering a plan's step: from the facts of the moment to statements and their inverse. Pure; what it made is
 //! journalled when the step begins, and a resumed step goes on with what stands there.
 
+pub mod add_columns;
+pub mod index;
+pub mod plugin;
+pub mod settings;
+pub mod sql;
+
+mod known;
+mod violations;
+
 use crate::dialect::{Caps, Dialect};
 use crate::finding::Finding;
 use crate::schema::Catalog;
 use crate::source::grammar::apps::PluginTable;
-use crate::source::plan::StepDoc;
+use crate::source::plan::{StepDoc, StepSpec, UndoSpec};
 use crate::sql::LexMode;
 use crate::value::{Query, Row};
 use serde::{Deserialize, Serialize};
@@ -33,9 +42,22 @@ pub struct Operations {
     pub up: Vec<String>,
     /// How it is taken back.
     pub undo: Inverse,
+    /// Where others may write later what the undo would meet.
+    pub later: Vec<Later>,
     /// What is to be said before it runs; a finding of severity error refuses the step.
     #[serde(skip)]
     pub findings: Vec<Finding>,
+}
+
+/// Writes of others that an undo would meet, to be asked for before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// What was written, for people: `setting_value of system_settings (ai_enabled)`.
+    pub what: String,
+    /// A query: each row that it gives is the key of a row that no longer holds what the step wrote.
+    pub sql: String,
+    /// The undo takes the row away; otherwise it leaves it alone.
+    pub destroys: bool,
 }
 
 /// How a lowered step is taken back.
@@ -62,10 +84,16 @@ impl Default for Inverse {
     }
 }
 
-/// What must be asked of the database before a step of this kind can be lowered (previous values of settings rows); the
-/// answers go into [`lower`] in the same order.
-pub fn asks(_step: &StepDoc, _facts: &Facts<'_>) -> Vec<Query> {
-    vec![]
+/// What must be asked of the database before a step of this kind can be lowered: the rows that would violate a
+/// constraint, the previous values of settings rows. The answers go into [`lower`] in the same order. A step that cannot
+/// be lowered anyway asks nothing.
+pub fn asks(step: &StepDoc, facts: &Facts<'_>) -> Vec<Query> {
+    match &step.kind {
+        StepSpec::Index(index) => index::asks(step, index, facts),
+        StepSpec::Settings(settings) => settings::asks(step, settings, facts),
+        StepSpec::Plugin { id, on } => plugin::asks(step, id, *on, facts),
+        _ => vec![],
+    }
 }
 
 /// Lowers a step whose kind is SQL in the end (`sql`, `add_columns`, `index`, `require`, `settings`, `plugin` by a
@@ -75,6 +103,94 @@ pub fn lower(
     facts: &Facts<'_>,
     answers: &[Vec<Row>],
 ) -> Result<Operations, Vec<Finding>> {
-    let _ = (step, facts, answers);
-    Ok(Operations::default())
+    let said = said(step, facts)?;
+    let mut operations = match &step.kind {
+        StepSpec::Sql(text) => sql::lower(text, facts, said.is_none())?,
+        StepSpec::AddColumns(columns) => add_columns::lower(step, columns, facts)?,
+        StepSpec::Index(index) => index::lower(step, index, facts, answers)?,
+        StepSpec::Settings(settings) => settings::lower(step, settings, facts, answers)?,
+        StepSpec::Plugin { id, on } => plugin::lower(step, id, *on, facts, answers)?,
+        _ => Operations::default(),
+    };
+    if let Some(said) = said {
+        operations.undo = said;
+        operations.later.clear();
+    }
+    Ok(operations)
+}
+
+/// The undo that the author wrote; `None`: it is to be derived.
+fn said(step: &StepDoc, facts: &Facts<'_>) -> Result<Option<Inverse>, Vec<Finding>> {
+    Ok(Some(match &step.undo {
+        UndoSpec::Derive => return Ok(None),
+        UndoSpec::Sql(text) => {
+            let statements = sql::statements(text, facts)?;
+            Inverse::Statements(statements.into_iter().map(|stated| stated.sql).collect())
+        }
+        UndoSpec::Restore => Inverse::Restore,
+        UndoSpec::Exec(command) => Inverse::Exec(command.clone()),
+        UndoSpec::Impossible(why) => Inverse::Impossible(why.clone()),
+        UndoSpec::None(why) => Inverse::Nothing(why.clone()),
+    }))
+}
+
+/// What a statement of a lowered step does to others while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepHazard {
+    /// Which statement of [`Operations::up`].
+    pub statement: usize,
+    /// A stable code with a page of its own.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What the statements do to others, in their order: locks, scans, rewrites, lost data, each with its reason.
+pub fn hazards(statements: &[String], facts: &Facts<'_>) -> Vec<StepHazard> {
+    let of = |(statement, sql): (usize, &String)| {
+        let class = facts.dialect.classify(sql, facts.lex);
+        class.hazards.into_iter().map(move |hazard| StepHazard {
+            statement,
+            code: hazard.code,
+            message: hazard.message,
+        })
+    };
+    statements.iter().enumerate().flat_map(of).collect()
+}
+
+/// The rows that answer a question of [`asks`].
+fn answer<'a>(
+    step: &StepDoc,
+    answers: &'a [Vec<Row>],
+    at: usize,
+) -> Result<&'a [Row], Vec<Finding>> {
+    answers.get(at).map(Vec::as_slice).ok_or_else(|| {
+        let message = "the database has not been asked what this step must know";
+        vec![known::at_step("not-asked", step, message)]
+    })
+}
+
+/// Why a text cannot stand in brackets as one expression; `None`: it can.
+fn broken_expression(text: &str, facts: &Facts<'_>) -> Option<&'static str> {
+    use crate::sql::{TokenKind, lex};
+    let (tokens, faults) = lex(text, &facts.dialect.lex_rules(facts.lex));
+    if !faults.is_empty() {
+        return Some("holds a literal, name or comment that does not close");
+    }
+    let mut open = 0_i32;
+    for token in &tokens {
+        match (token.kind, token.text(text)) {
+            (TokenKind::Delimiter, _) => return Some("holds a `;`"),
+            (TokenKind::LineComment | TokenKind::Directive, _) => {
+                return Some("holds a comment to the end of its line");
+            }
+            (TokenKind::Operator, "(") => open += 1,
+            (TokenKind::Operator, ")") => open -= 1,
+            _ => {}
+        }
+        if open < 0 {
+            break;
+        }
+    }
+    (open != 0).then_some("has brackets that do not close")
 }

@@ -1,0 +1,224 @@
+//! The steps of a plan: how they are rendered, and what takes them back.
+
+use super::ddl::{self, quote};
+use super::dml::literal;
+use super::{inverse, lex, types};
+use crate::dialect::catalog::Part;
+use crate::dialect::steps::{NewColumn, NewIndex, StepDialect, plain};
+use crate::dialect::{Caps, EngineKind};
+use crate::schema::{Column, Index, NeutralType, Table};
+use crate::sql::LexMode;
+use crate::sql::change::Ddl;
+use crate::sql::words::{Fold, Words};
+
+/// How steps are rendered.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps;
+
+/// A text in SQL, the same in every `sql_mode`: what a backslash means depends on it.
+fn text(value: &str) -> String {
+    if value.contains(['\\', '\0']) {
+        let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("_utf8mb4 X'{hex}'")
+    } else {
+        literal(value)
+    }
+}
+
+fn is_innodb(table: &Table) -> bool {
+    table
+        .options
+        .get("engine")
+        .is_none_or(|engine| engine.eq_ignore_ascii_case("innodb"))
+}
+
+/// Building an index of a usual kind lets others read and write, where the storage engine can.
+fn online(table: &Table) -> &'static str {
+    if is_innodb(table) {
+        ", ALGORITHM=INPLACE, LOCK=NONE"
+    } else {
+        ""
+    }
+}
+
+/// Whether these columns can be added without touching a row. Where it is not sure, the server is left to choose.
+fn instant(caps: &Caps, table: &Table, columns: &[NewColumn]) -> bool {
+    let mariadb = caps.engine == EngineKind::Mariadb;
+    let (at_end, anywhere) = if mariadb {
+        ((10, 3, 2), (10, 4, 0))
+    } else {
+        ((8, 0, 12), (8, 0, 29))
+    };
+    let compressed = table
+        .options
+        .get("options")
+        .is_some_and(|options| options.to_ascii_lowercase().contains("compressed"));
+    let fulltext = table
+        .indexes
+        .iter()
+        .any(|index| index.method.as_deref() == Some("FULLTEXT"));
+    let plain = |column: &NewColumn| {
+        let facts = &column.facts;
+        let placed = Words::read(&column.definition, &lex::rules(&LexMode::default()))
+            .has(&["FIRST", "AFTER"]);
+        let heavy = facts.stored
+            || facts.is_virtual
+            || facts.counter
+            || facts.unique
+            || facts.references
+            || facts.check
+            || facts.default_computed
+            || !facts.default_calls.is_empty();
+        !heavy && (!placed || caps.version >= anywhere)
+    };
+    is_innodb(table)
+        && caps.version >= at_end
+        && !compressed
+        && !fulltext
+        && columns.iter().all(plain)
+}
+
+impl StepDialect for Steps {
+    fn ddl(&self, sql: &str, mode: &LexMode) -> Option<Ddl> {
+        lex::ddl(&Words::read(sql, &lex::rules(mode)))
+    }
+    fn inverse(&self, ddl: &Ddl) -> Option<Vec<String>> {
+        inverse::of(ddl)
+    }
+    fn fold(&self) -> Fold {
+        lex::fold
+    }
+    fn same_name(&self, a: &str, b: &str) -> bool {
+        a.to_lowercase() == b.to_lowercase()
+    }
+    fn moves_counters_only(&self, _sql: &str, _mode: &LexMode) -> bool {
+        false
+    }
+    fn same_type(&self, declared: &str, column: &Column) -> bool {
+        types::spellings(declared).is_some_and(|spellings| {
+            spellings
+                .iter()
+                .any(|spelling| spelling.eq_ignore_ascii_case(&column.native))
+        })
+    }
+    fn add_columns(&self, caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<String> {
+        let each: Vec<String> = columns
+            .iter()
+            .map(|column| format!("ADD COLUMN {} {}", quote(&column.name), column.definition))
+            .collect();
+        let how = if instant(caps, table, columns) {
+            ", ALGORITHM=INSTANT"
+        } else {
+            ""
+        };
+        vec![format!(
+            "ALTER TABLE {} {}{how}",
+            quote(&table.name),
+            each.join(", ")
+        )]
+    }
+    fn drop_columns(&self, table: &Table, columns: &[String]) -> Vec<String> {
+        let each: Vec<String> = columns
+            .iter()
+            .rev()
+            .map(|column| format!("DROP COLUMN {}", quote(column)))
+            .collect();
+        vec![format!(
+            "ALTER TABLE {} {}",
+            quote(&table.name),
+            each.join(", ")
+        )]
+    }
+    fn partial_indexes(&self) -> bool {
+        false
+    }
+    fn prefix_indexes(&self) -> bool {
+        true
+    }
+    fn add_index(&self, _caps: &Caps, table: &Table, index: &NewIndex) -> Vec<String> {
+        let word = if index.unique { "UNIQUE KEY" } else { "KEY" };
+        vec![format!(
+            "ALTER TABLE {} ADD {word} {} ({}){}",
+            quote(&table.name),
+            quote(&index.name),
+            index.parts.join(", "),
+            online(table)
+        )]
+    }
+    fn add_known_index(&self, table: &Table, index: &Index) -> Result<Vec<String>, String> {
+        let mut statements = ddl::create(Part::Index(None, &table.name, index))?;
+        let usual = matches!(index.method.as_deref(), None | Some("HASH"));
+        if let Some(first) = statements.first_mut().filter(|_| usual) {
+            first.push_str(online(table));
+        }
+        Ok(statements)
+    }
+    fn drop_index(&self, table: &Table, name: &str) -> Vec<String> {
+        vec![format!(
+            "ALTER TABLE {} DROP INDEX {}",
+            quote(&table.name),
+            quote(name)
+        )]
+    }
+    fn is_invalid(&self, _index: &Index) -> bool {
+        false
+    }
+    fn value(&self, column: &Column, value: &serde_json::Value) -> String {
+        use serde_json::Value;
+        let as_text = matches!(column.neutral, NeutralType::Text | NeutralType::Json);
+        match value {
+            Value::Bool(value) if !as_text => u8::from(*value).to_string(),
+            Value::Number(value) if !as_text => value.to_string(),
+            value => plain(value).map_or_else(|| "NULL".to_owned(), |value| text(&value)),
+        }
+    }
+    fn kept(&self, column: &Column) -> String {
+        let name = quote(&column.name);
+        match column.neutral {
+            NeutralType::Bytes | NeutralType::Bits | NeutralType::Opaque(_) => {
+                format!("HEX({name})")
+            }
+            // A single as a double is exact, and so is the text of a double.
+            NeutralType::Float => format!("CAST({name} + 0e0 AS CHAR)"),
+            // An instant, whatever zone the session is in.
+            NeutralType::TimestampTz => format!("CAST(UNIX_TIMESTAMP({name}) AS CHAR)"),
+            _ => format!("CONVERT({name} USING utf8mb4)"),
+        }
+    }
+    fn read_kept(&self, column: &Column, kept: Option<&str>) -> String {
+        let Some(kept) = kept else {
+            return "NULL".into();
+        };
+        match column.neutral {
+            NeutralType::Bytes | NeutralType::Bits | NeutralType::Opaque(_) => {
+                format!("X'{kept}'")
+            }
+            NeutralType::Float | NeutralType::Int | NeutralType::Decimal => kept.to_owned(),
+            NeutralType::TimestampTz => format!("FROM_UNIXTIME({kept})"),
+            _ => text(kept),
+        }
+    }
+    fn holds(&self, caps: &Caps, column: &Column, value: &str) -> String {
+        let name = quote(&column.name);
+        let letters = |what: &str| format!("HEX(CONVERT({what} USING utf8mb4))");
+        match column.neutral {
+            NeutralType::Json if caps.engine == EngineKind::Mysql => {
+                format!("({name} <=> CAST({value} AS JSON))")
+            }
+            // Collations take letters of either case, and blanks at the end, for equal.
+            NeutralType::Text | NeutralType::Json => {
+                format!("({} <=> {})", letters(&name), letters(value))
+            }
+            _ => format!("({name} <=> {value})"),
+        }
+    }
+    fn shown(&self, column: &Column) -> String {
+        let name = quote(&column.name);
+        match column.neutral {
+            NeutralType::Bytes | NeutralType::Bits | NeutralType::Opaque(_) => {
+                format!("HEX({name})")
+            }
+            _ => format!("CONVERT({name} USING utf8mb4)"),
+        }
+    }
+}

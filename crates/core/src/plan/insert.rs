@@ -1,0 +1,209 @@
+//! The inverse of an INSERT: a DELETE by the very keys that the statement gives as literals.
+
+use super::steps::Facts;
+use crate::dialect::steps as render;
+use crate::schema::text::{Code, closing, code, items};
+use crate::schema::{Column, Table};
+use crate::sql::TokenKind;
+use crate::sql::words::{Cursor, Name, Tok, by_commas};
+
+/// The statements that delete what an INSERT inserted, or a sentence why there are none.
+pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
+    let rules = facts.dialect.lex_rules(facts.lex);
+    let tokens = code(sql, &rules);
+    let toks: Vec<Tok<'_>> = tokens.iter().map(tok).collect();
+    let head = head(&toks, facts)?;
+    let table = facts
+        .table_of(head.name.schema.as_deref(), &head.name.name)
+        .ok_or_else(|| format!("the table {} is not in the catalog", head.name.name))?;
+    let columns = columns(&head, table);
+    let rows = rows(&tokens[tokens.len() - head.rest.len()..])?;
+    let key = key(table, &columns, &rows, facts).ok_or_else(|| {
+        format!(
+            "it gives no whole key of {} as literals, so its rows cannot be told from others",
+            table.label()
+        )
+    })?;
+    let values = rows
+        .iter()
+        .map(|row| {
+            let literal = |at: &usize| row.get(*at).map(|value| text_of(sql, value));
+            key.iter().filter_map(|(at, _)| literal(at)).collect()
+        })
+        .collect::<Vec<Vec<String>>>();
+    let names: Vec<&str> = key.iter().map(|(_, column)| column.name.as_str()).collect();
+    Ok(render::delete_keys(facts.dialect, table, &names, &values))
+}
+
+fn tok<'a>(token: &Code<'a>) -> Tok<'a> {
+    Tok {
+        kind: token.kind,
+        text: token.text,
+        start: token.start,
+    }
+}
+
+struct Head<'a> {
+    name: Name,
+    /// The columns that it names.
+    columns: Option<Vec<String>>,
+    /// What stands behind VALUES.
+    rest: &'a [Tok<'a>],
+}
+
+/// `INSERT INTO name [AS alias] [(columns)] [OVERRIDING … VALUE] VALUES`.
+fn head<'a>(toks: &'a [Tok<'a>], facts: &Facts<'_>) -> Result<Head<'a>, String> {
+    let fold = facts.dialect.steps().fold();
+    let mut cursor = Cursor::over(toks);
+    if !cursor.eat(&["INSERT"]) {
+        return Err("it is more than an INSERT".into());
+    }
+    if cursor.is_any(&["OR", "IGNORE"]) {
+        return Err(PASSES.into());
+    }
+    while cursor.eat_any(&["LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY"]) {}
+    if cursor.is("IGNORE") {
+        return Err(PASSES.into());
+    }
+    cursor.eat(&["INTO"]);
+    let name = cursor
+        .name(fold)
+        .ok_or_else(|| "its table cannot be told".to_owned())?;
+    if cursor.eat(&["AS"]) {
+        cursor.bump();
+    }
+    let columns = cursor.group().map(|group| {
+        let one = |part: &[Tok<'_>]| Cursor::over(part).ident(fold);
+        by_commas(group).into_iter().filter_map(one).collect()
+    });
+    if cursor.eat(&["OVERRIDING"]) {
+        cursor.bump();
+        cursor.eat(&["VALUE"]);
+    }
+    if !cursor.eat_any(&["VALUES", "VALUE"]) {
+        return Err("its rows do not stand in the statement as VALUES".into());
+    }
+    let rest = cursor.rest();
+    Ok(Head {
+        name,
+        columns,
+        rest,
+    })
+}
+
+const PASSES: &str =
+    "it leaves alone or replaces rows that are there, so which rows are its own cannot be told";
+
+/// Where each column's value stands in a row.
+fn columns<'t>(head: &Head<'_>, table: &'t Table) -> Vec<Option<&'t Column>> {
+    match &head.columns {
+        Some(names) => names
+            .iter()
+            .map(|name| {
+                let same = |column: &&Column| column.name.to_lowercase() == name.to_lowercase();
+                table
+                    .column(name)
+                    .or_else(|| table.columns.iter().find(same))
+            })
+            .collect(),
+        // Without names the values come in the table's order; where the engine leaves computed columns out of it, a
+        // key is looked for only before the first of them.
+        None => table
+            .columns
+            .iter()
+            .map_while(|column| column.generated.is_none().then_some(Some(column)))
+            .collect(),
+    }
+}
+
+/// A row's values, each as its tokens.
+type Values<'t, 'a> = Vec<&'t [Code<'a>]>;
+
+/// `(…), (…)`, or `ROW (…), …`, to the end.
+fn rows<'t, 'a>(tokens: &'t [Code<'a>]) -> Result<Vec<Values<'t, 'a>>, String> {
+    let mut rows = vec![];
+    let mut at = 0;
+    loop {
+        if tokens.get(at).is_some_and(|token| token.is("ROW")) {
+            at += 1;
+        }
+        if tokens.get(at).is_none_or(|token| token.text != "(") {
+            return Err("its rows cannot be read".into());
+        }
+        let close = closing(tokens, at);
+        rows.push(items(tokens.get(at + 1..close).unwrap_or_default()));
+        at = close + 1;
+        match tokens.get(at) {
+            Some(token) if token.text == "," => at += 1,
+            Some(token) if token.is("RETURNING") => return Ok(rows),
+            Some(token) if token.text != ";" => return Err(PASSES.into()),
+            _ => return Ok(rows),
+        }
+    }
+}
+
+/// The first key of the table whose every column has a literal in every row: place and column of each.
+fn key<'t>(
+    table: &'t Table,
+    columns: &[Option<&'t Column>],
+    rows: &[Values<'_, '_>],
+    facts: &Facts<'_>,
+) -> Option<Vec<(usize, &'t Column)>> {
+    let given = |name: &&str| -> Option<(usize, &'t Column)> {
+        let at = columns
+            .iter()
+            .position(|column| column.is_some_and(|column| column.name == **name))?;
+        let literal = |row: &Values<'_, '_>| row.get(at).is_some_and(|value| is_literal(value));
+        let column = columns.get(at).copied().flatten()?;
+        rows.iter().all(literal).then_some((at, column))
+    };
+    facts
+        .unique_keys(table)
+        .into_iter()
+        .find_map(|key| key.iter().map(given).collect())
+}
+
+/// A value that is the same wherever it stands: a literal with a sign, a cast or the name of its type.
+fn is_literal(value: &[Code<'_>]) -> bool {
+    const TYPED: &[&str] = &[
+        "TRUE",
+        "FALSE",
+        "DATE",
+        "TIME",
+        "TIMESTAMP",
+        "DATETIME",
+        "UUID",
+        "JSON",
+        "JSONB",
+    ];
+    let has_value = value.iter().any(|token| {
+        matches!(token.kind, TokenKind::Text | TokenKind::Number)
+            || token.is("TRUE")
+            || token.is("FALSE")
+    });
+    let mut cast = false;
+    has_value
+        && value.iter().all(|token| match token.kind {
+            TokenKind::Text | TokenKind::Number => true,
+            TokenKind::Word | TokenKind::Quoted if cast => true,
+            // A character set before a text: `_utf8mb4 'x'`, `N'x'`.
+            TokenKind::Word => {
+                TYPED.iter().any(|word| token.is(word)) || token.text.starts_with('_')
+            }
+            TokenKind::Operator => {
+                cast |= token.text == "::";
+                matches!(token.text, "-" | "+" | "::")
+            }
+            _ => false,
+        })
+}
+
+fn text_of(sql: &str, value: &[Code<'_>]) -> String {
+    let span = value
+        .first()
+        .zip(value.last())
+        .map(|(first, last)| first.start..last.end);
+    span.and_then(|span| sql.get(span))
+        .unwrap_or_default()
+        .to_owned()
+}

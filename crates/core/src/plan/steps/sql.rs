@@ -1,0 +1,72 @@
+//! `sql`: the author's statements, and what takes them back where that can be derived.
+
+use super::known::place_in;
+use super::{Facts, Inverse, Operations};
+use crate::finding::Finding;
+use crate::plan::inverse::{self, Stated};
+use crate::source::plan::SqlText;
+use crate::sql::{Kind, PieceKind, split};
+
+/// The statements of a text, each with its place; or the faults of the text.
+pub fn statements(text: &SqlText, facts: &Facts<'_>) -> Result<Vec<Stated>, Vec<Finding>> {
+    let (pieces, faults) = split(&text.text, &facts.dialect.lex_rules(facts.lex));
+    let place = |at: usize| place_in(&text.file, text.line, &text.text, at);
+    let mut findings: Vec<Finding> = faults
+        .into_iter()
+        .map(|fault| Finding::error(fault.code, place(fault.span.start), fault.message))
+        .collect();
+    let mut statements = vec![];
+    for piece in pieces {
+        let range = match piece.kind {
+            PieceKind::Statement(range) => range,
+            PieceKind::Copy { statement, .. } => {
+                let message = "rows that follow a COPY are read in migrations, not in a step's SQL";
+                findings.push(
+                    Finding::error("copy-in-step", place(statement.start), message).help(
+                        "write them as INSERT, or put them into a migration and `migrate` to it",
+                    ),
+                );
+                continue;
+            }
+            PieceKind::Blank | PieceKind::Client(_) => continue,
+        };
+        let place = place(range.start);
+        let sql = text.text.get(range).unwrap_or_default();
+        let sql = facts
+            .dialect
+            .completed(sql)
+            .unwrap_or_else(|| sql.to_owned());
+        if facts.dialect.classify(&sql, facts.lex).kind == Kind::Transaction {
+            let head = sql.split_whitespace().next().unwrap_or_default();
+            let message = format!("`{head}`: transactions are the runner's");
+            findings
+                .push(Finding::error("transaction-control", place, message).help("take it out"));
+            continue;
+        }
+        statements.push(Stated { sql, place });
+    }
+    if findings.is_empty() {
+        Ok(statements)
+    } else {
+        Err(findings)
+    }
+}
+
+/// The statements as they stand; `derive`: with their inverse, or what has none.
+pub(super) fn lower(
+    text: &SqlText,
+    facts: &Facts<'_>,
+    derive: bool,
+) -> Result<Operations, Vec<Finding>> {
+    let statements = statements(text, facts)?;
+    let undo = if derive {
+        Inverse::Statements(inverse::derive(&statements, facts)?)
+    } else {
+        Inverse::default()
+    };
+    Ok(Operations {
+        up: statements.into_iter().map(|stated| stated.sql).collect(),
+        undo,
+        ..Operations::default()
+    })
+}

@@ -1,0 +1,6 @@
+//! Steps of plans against real databases: what a step does, its derived undo takes back, and nothing else.
+#![allow(clippy::unwrap_used)]
+
+mod ground;
+mod statements;
+mod values;
