@@ -199,6 +199,11 @@ pub trait Session: Send {
     fn canceller(&self) -> Box<dyn Cancel>;
     /// Streams the rows of a query, batch by batch, in bounded memory (digests, backups).
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError>;
+    /// Copies a database's file over the one of this session, which may keep it locked; where databases are files.
+    async fn overwrite(&mut self, _from: &std::path::Path) -> Result<(), DbError> {
+        let message = "this engine's databases are no files";
+        Err(DbError::new(ErrorClass::Other, message))
+    }
     /// Ends the session politely.
     async fn close(self: Box<Self>);
 }

@@ -102,7 +102,7 @@ where
 }
 
 /// Statements that give a scratch database the defaults of this one, which its tables took when they were made.
-async fn alike(session: &mut dyn Session) -> Result<Vec<String>, Failure> {
+pub(crate) async fn alike(session: &mut dyn Session) -> Result<Vec<String>, Failure> {
     let parts = session.dialect().catalog();
     let Some(query) = parts.defaults() else {
         return Ok(vec![]);

@@ -1,12 +1,13 @@
 //! `drop-all`: what is ours goes, and the journal says so.
 
+use crate::drops::{Drops, settings};
 use crate::journal_store::{self, Pen};
 use crate::world::World;
 use crate::{admin, inspect, lease, observe, trouble};
-use dunlin_core::event::{Event, Sink};
-use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::event::Sink;
+use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, UnitDetail, UnitState, Writing};
-use dunlin_core::schema::{Catalog, Fix, diff};
+use dunlin_core::schema::Catalog;
 use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::BTreeSet;
 
@@ -47,133 +48,67 @@ async fn drop_ours(
     everything: bool,
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failure> {
-    let drops = what_goes(world, work, everything).await?;
+    let going = what_goes(world, work, everything).await?;
     let catalog = work.dialect().catalog();
     let (begin, end) = (catalog.dump_begin(), catalog.dump_end());
     settings(work, begin).await?;
-    let dropped = if work.caps().transactional_ddl {
-        as_one(world, work, pen, drops, sink).await
-    } else {
-        one_by_one(world, work, pen, &drops, sink).await
-    }?;
+    let as_one = work.caps().transactional_ddl;
+    if as_one {
+        work.begin()
+            .await
+            .map_err(|error| trouble::failed(&error, "cannot begin"))?;
+    }
+    // Where each statement commits by itself the journal is told first, so that nothing that is gone is called applied.
+    if let Err(failure) = forget(world, work, pen).await {
+        let _ = work.rollback().await;
+        return Err(failure);
+    }
+    let outcome = drop_them(world, work, pen, &going, sink).await;
+    let dropped = match outcome {
+        Ok(dropped) => dropped,
+        Err(mut failure) if as_one => {
+            let _ = work.rollback().await;
+            failure.class = FailureClass::Refused;
+            failure.undone = std::mem::take(&mut failure.done);
+            return Err(*failure);
+        }
+        Err(failure) => {
+            return Err(failure.hint(
+                "the journal already says that nothing is applied: mend this and run `drop-all` again",
+            ));
+        }
+    };
     settings(work, end).await?;
     Ok(dropped)
 }
 
-async fn settings(work: &mut dyn Session, statements: &[&str]) -> Result<(), Failure> {
-    for statement in statements {
-        work.execute(statement)
-            .await
-            .map_err(|error| trouble::failed(&error, "cannot prepare"))?;
-    }
-    Ok(())
-}
-
-/// All of it in one transaction.
-async fn as_one(
+/// The drops, and the catalog that is left.
+async fn drop_them(
     world: &World,
     work: &mut dyn Session,
     pen: &Pen,
-    mut drops: Drops,
+    going: &Catalog,
     sink: &mut dyn Sink,
-) -> Result<Vec<String>, Failure> {
-    let wrong = |error: &DbError, what: &str| trouble::failed(error, what);
-    loop {
-        work.begin()
-            .await
-            .map_err(|error| wrong(&error, "cannot begin"))?;
-        forget(world, work, pen).await?;
-        let mut dropped = vec![];
-        let mut stop = None;
-        for (at, drop) in drops.0.iter().enumerate() {
-            match one(work, drop, &dropped, sink).await {
-                Ok(()) => dropped.extend(drop.counts.then(|| drop.object.clone())),
-                Err(why) => {
-                    stop = Some((at, why));
-                    break;
-                }
-            }
-        }
-        match stop {
-            None => {
-                inspect::record(world, work, pen)
-                    .await
-                    .map_err(|error| wrong(&error, "the catalog could not be recorded"))?;
-                work.commit()
-                    .await
-                    .map_err(|error| wrong(&error, "the drops could not be committed"))?;
-                return Ok(dropped);
-            }
-            Some((at, why)) => {
-                let _ = work.rollback().await;
-                match why {
-                    // It goes with what it belongs to. The error may have ended the transaction, so it begins anew
-                    // without that statement: each round has one less.
-                    Stop::Gone => {
-                        let _ = drops.0.remove(at);
-                    }
-                    Stop::Failed(mut failure) => {
-                        failure.class = FailureClass::Refused;
-                        failure.undone = std::mem::take(&mut failure.done);
-                        return Err(*failure);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Where each statement commits by itself: the journal is told first.
-async fn one_by_one(
-    world: &World,
-    work: &mut dyn Session,
-    pen: &Pen,
-    drops: &Drops,
-    sink: &mut dyn Sink,
-) -> Result<Vec<String>, Failure> {
-    forget(world, work, pen).await?;
-    let mut dropped = vec![];
-    for drop in &drops.0 {
-        match one(work, drop, &dropped, sink).await {
-            Ok(()) => dropped.extend(drop.counts.then(|| drop.object.clone())),
-            // It went with what it belonged to.
-            Err(Stop::Gone) => {}
-            Err(Stop::Failed(failure)) => {
-                return Err(failure.hint(
-                    "the journal already says that nothing is applied: mend this and run `drop-all` again",
-                ));
-            }
-        }
-    }
+) -> Result<Vec<String>, Box<Failure>> {
+    let wrong = |error: &DbError, what: &str| Box::new(trouble::failed(error, what));
+    let drops = Drops::of(going, work.dialect());
+    let dropped = drops.run(work, sink).await?;
     inspect::record(world, work, pen)
         .await
-        .map_err(|error| trouble::failed(&error, "the catalog could not be recorded"))?;
+        .map_err(|error| wrong(&error, "the catalog could not be recorded"))?;
+    if work.in_transaction() {
+        work.commit()
+            .await
+            .map_err(|error| wrong(&error, "the drops could not be committed"))?;
+    }
     Ok(dropped)
-}
-
-/// One statement that drops something.
-struct Drop {
-    object: String,
-    sql: String,
-    /// The object itself goes with it; a foreign key that only makes way is not worth a line.
-    counts: bool,
-}
-
-/// What goes, in order.
-struct Drops(Vec<Drop>);
-
-/// Why a statement did not run.
-enum Stop {
-    /// Its object is not there any more.
-    Gone,
-    Failed(Box<Failure>),
 }
 
 async fn what_goes(
     world: &World,
     work: &mut dyn Session,
     everything: bool,
-) -> Result<Drops, Failure> {
+) -> Result<Catalog, Failure> {
     let mut scope = inspect::scope(world);
     if everything {
         scope.owns.clear();
@@ -195,65 +130,7 @@ async fn what_goes(
             .collect();
         keep(&mut actual, &ours);
     }
-    let dialect = work.dialect();
-    // Foreign keys go first: they may form a circle, and no order of tables drops a circle.
-    let mut without_keys = actual.clone();
-    if dialect.catalog().keys_hold_tables() {
-        for table in &mut without_keys.tables {
-            table.foreign_keys.clear();
-        }
-    }
-    let keys = diff(&without_keys, &actual, dialect);
-    let empty = Catalog {
-        format: actual.format,
-        engine: actual.engine.clone(),
-        ..Catalog::default()
-    };
-    let objects = diff(&empty, &actual, dialect);
-    let all = keys.into_iter().map(|key| (key, false));
-    let mut drops = Drops(vec![]);
-    for (difference, counts) in all.chain(objects.into_iter().map(|object| (object, true))) {
-        let Fix::Sql(statements) = difference.fix else {
-            continue;
-        };
-        let last = statements.len();
-        for (number, sql) in statements.into_iter().enumerate() {
-            drops.0.push(Drop {
-                object: difference.object.to_string(),
-                sql,
-                counts: counts && number + 1 == last,
-            });
-        }
-    }
-    Ok(drops)
-}
-
-async fn one(
-    work: &mut dyn Session,
-    drop: &Drop,
-    dropped: &[String],
-    sink: &mut dyn Sink,
-) -> Result<(), Stop> {
-    sink.event(&Event::Note {
-        message: format!("dropping {}", drop.object),
-    });
-    let Err(error) = work.execute(&drop.sql).await else {
-        return Ok(());
-    };
-    if error.class == ErrorClass::ObjectMissing {
-        return Err(Stop::Gone);
-    }
-    let mut failure = trouble::failed(&error, &format!("cannot drop {}", drop.object));
-    if dropped.is_empty() {
-        failure.class = FailureClass::Refused;
-    }
-    failure.done = dropped
-        .iter()
-        .map(|object| format!("dropped {object}"))
-        .collect();
-    Err(Stop::Failed(Box::new(failure.hint(
-        "something that is not ours may depend on it; nothing of others is ever dropped",
-    ))))
+    Ok(actual)
 }
 
 /// What an object is known by: its kind, schema, name, and the arguments where they belong to it.

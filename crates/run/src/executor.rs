@@ -12,11 +12,11 @@ use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, History, Writing};
 use dunlin_core::limits;
-use dunlin_core::plan::lower::Storage;
+use dunlin_core::plan::lower::{Block, Lowered, Mode, Storage};
 use dunlin_core::preflight::Cleared;
-use dunlin_core::source::OnFailure;
+use dunlin_core::source::{OnFailure, Version};
 use dunlin_engines::{DbError, Purpose, Session};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// What a step that is done looked like.
@@ -74,6 +74,35 @@ pub struct Runner<'w> {
     pub on_failure: OnFailure,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
+    /// What ran, where there is a backup, so that it can be run again beside it.
+    pub ran: Vec<Ran>,
+}
+
+/// A migration of this run, as far as it came.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its script, lowered.
+    pub lowered: Lowered,
+    /// Its version.
+    pub version: Version,
+    /// The first block that this run ran; what is before it an earlier run did.
+    pub first: usize,
+    /// The blocks that are done and stand; `None`: all of them.
+    pub done: Option<BTreeSet<usize>>,
+}
+
+impl Ran {
+    /// The statements that this run ran and that stand, session statements among them.
+    pub fn statements(&self) -> impl Iterator<Item = usize> + '_ {
+        let stands = |block: &&Block| {
+            let done = self.done.as_ref();
+            block.index >= self.first
+                && (block.mode == Mode::Session
+                    || done.is_none_or(|done| done.contains(&block.index)))
+        };
+        let blocks = self.lowered.blocks.iter().filter(stands);
+        blocks.flat_map(|block| block.statements.clone())
+    }
 }
 
 impl Runner<'_> {

@@ -86,15 +86,35 @@ pub async fn acquire(
     }
     let mut work = world.open(purpose).await?;
     succeed(world, &mut *lock, &mut *work, sink, control).await?;
-    let token = raise(world, &mut *lock, &mut *work, &mut waiting, sink, control).await?;
-    lock.announce(token, &who, &since)
+    end_tools(purpose, &mut *work)
         .await
         .map_err(|error| refused(&error))?;
+    let token = raise(world, &mut *lock, &mut *work, &mut waiting, sink, control).await?;
+    let mut announced = lock.announce(token, &who, &since).await;
+    if matches!(&announced, Err(error) if error.class == ErrorClass::ObjectMissing) {
+        // A restore died while it made or dropped the journal's tables.
+        for statement in &world.sql.create {
+            let made = work.execute(statement).await;
+            made.map_err(|error| refused(&error))?;
+        }
+        announced = lock.announce(token, &who, &since).await;
+    }
+    announced.map_err(|error| refused(&error))?;
     sink.event(&Event::LeaseTaken { token });
     adopt(world, &mut *work, sink)
         .await
         .map_err(|error| refused(&error))?;
     Ok((keep(lock, token, work.canceller()), work))
+}
+
+/// Ends the tools that a killed restore left at work: no living runner has any while the lease is ours. Whoever runs
+/// scripts has found the restore's mark before.
+async fn end_tools(purpose: Purpose, work: &mut dyn Session) -> Result<(), DbError> {
+    let statement = work.dialect().catalog().end_tools();
+    match statement.filter(|_| purpose == Purpose::Tool) {
+        Some(statement) => work.execute(statement).await.map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// Reads the journal for a run that is about to be planned. A file whose writer commits, or was stopped while it did,

@@ -9,6 +9,7 @@ pub mod control;
 pub mod digest;
 pub mod drift;
 pub mod drop_all;
+pub(crate) mod drops;
 pub mod embed;
 pub mod executor;
 pub mod folder;

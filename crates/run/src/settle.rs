@@ -205,7 +205,7 @@ async fn drop_interrupted(
     class: &StatementClass,
 ) -> Result<Vec<String>, DbError> {
     let guard = block.guard.clone().unwrap_or_default();
-    let switches = switch_on(runner, &guard).await?;
+    let switches = switch_on(&mut *runner.work, &guard).await?;
     let dropped = drop_leftovers(runner, class).await;
     for statement in switches {
         // A lost connection takes its switches with it; any other failure here shows at the next statement.

@@ -20,7 +20,6 @@ use dunlin_core::plan::{Phase, Plan, StepKind};
 use dunlin_core::preflight;
 use dunlin_core::source::{BackupPolicy, Migration, OnFailure};
 use dunlin_engines::{Purpose, Session};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a run is asked for.
@@ -216,16 +215,8 @@ async fn under_lease(
         }
     };
     let run = world.run_id();
-    if plan.is_empty() {
-        lease.release().await;
-        return Ok(RunReport {
-            run,
-            steps: vec![],
-            failure: None,
-            waiting: false,
-        });
-    }
-    let Some(phase) = plan.phases.into_iter().next() else {
+    let empty = plan.is_empty();
+    let Some(phase) = plan.phases.into_iter().next().filter(|_| !empty) else {
         lease.release().await;
         return Ok(RunReport {
             run,
@@ -280,6 +271,7 @@ async fn under_lease(
         on_failure: world.config.on_failure,
         one_transaction: options.one_transaction,
         backup: report.backup.clone(),
+        ran: vec![],
     };
     if history.units.is_empty() {
         // What is ours and was here before the first migration: what `drift --rebuild` stands on.
@@ -300,7 +292,7 @@ async fn under_lease(
 
 /// Gives the lease back, and brings the backup back where the run failed and the settings say so.
 async fn end(runner: Runner<'_>, phase: &Phase, outcome: &mut RunReport) {
-    let own = own_tables(&*runner.work, phase);
+    let mode = runner.work.lex_mode().clone();
     let Runner {
         world,
         work,
@@ -308,26 +300,24 @@ async fn end(runner: Runner<'_>, phase: &Phase, outcome: &mut RunReport) {
         pen,
         sink,
         backup,
+        ran,
+        one_transaction,
         ..
     } = runner;
     // The lease goes first: who waits for it must not wait for a connection to close.
     lease.release().await;
     work.close().await;
-    if let (OnFailure::Restore, Some(path)) = (world.config.on_failure, backup) {
-        backup::after_failure(world, &path, pen.token, &own, outcome, sink).await;
-    }
-}
-
-/// The tables that the scripts of a phase change, in lower case.
-fn own_tables(work: &dyn Session, phase: &Phase) -> BTreeSet<String> {
-    let scripts = phase.steps.iter().filter_map(|step| step.script());
-    let statements = scripts.flat_map(|script| &script.statements);
-    let classes =
-        statements.map(|statement| work.dialect().classify(&statement.sql, work.lex_mode()));
-    classes
-        .flat_map(|class| class.touches)
-        .map(|object| object.parent.unwrap_or(object.name).to_lowercase())
-        .collect()
+    let Some(path) = backup.filter(|_| !one_transaction) else {
+        return;
+    };
+    let run = backup::Run {
+        path,
+        token: pen.token,
+        phase,
+        ran,
+        mode,
+    };
+    backup::after_failure(world, &run, outcome, sink).await;
 }
 
 /// Makes and verifies a backup before `up`, where the settings or a migration ask for one. Gives its path. Where it

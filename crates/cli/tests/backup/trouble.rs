@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Rows that do not compress.
-fn noise(database: &TestDatabase, rows: u32) {
+pub(super) fn noise(database: &TestDatabase, rows: u32) {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut word = || {
         state ^= state << 13;

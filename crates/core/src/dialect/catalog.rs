@@ -47,6 +47,24 @@ pub enum Part<'a> {
 /// Statements, or a sentence why there are none.
 pub type Rendered = Result<Vec<String>, String>;
 
+/// Locks on tables. Taken within a transaction where the engine's DDL is transactional.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// Statements that take them.
+    pub take: Vec<String>,
+    /// Statements that give them back, where neither the end of the transaction nor that of the session is to do it.
+    pub free: Vec<String>,
+    /// The tables.
+    pub tables: Vec<String>,
+}
+
+impl Hold {
+    /// Whether a table is locked.
+    pub fn covers(&self, table: &str) -> bool {
+        self.tables.iter().any(|held| held == table)
+    }
+}
+
 /// Reading catalogs, and rendering their parts.
 pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     /// Queries whose answers [`CatalogDialect::read`] takes, in this order. Their number does not depend on what the
@@ -92,6 +110,16 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     /// A query whose rows are statements that give counters the values that they have now, for a database that was made
     /// anew and filled. `None`: rows bring their counters along.
     fn counters(&self) -> Option<&'static str>;
+    /// What keeps everybody else from writing into these tables (schema, name) while they are compared and dropped.
+    fn hold(&self, tables: &[(Option<&str>, &str)]) -> Hold;
+    /// A statement that ends what a killed restore left at work in this database: a tool's session outlives the runner
+    /// that started it. `None`: restores have no tool here.
+    fn end_tools(&self) -> Option<&'static str> {
+        None
+    }
+    /// Statements that begin, release and take back a part of a transaction, where one statement that fails would end
+    /// the transaction or leave a half of it; `None`: DDL knows no transactions here.
+    fn part(&self) -> Option<[&'static str; 3]>;
     /// After [`CatalogDialect::dump_begin`] a table still cannot be dropped while another refers to it.
     fn keys_hold_tables(&self) -> bool;
 }

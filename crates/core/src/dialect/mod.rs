@@ -143,6 +143,10 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     }
     /// The SQL of the journal.
     fn journal(&self, names: &JournalNames) -> JournalSql;
+    /// Why one of these texts (statements of a script; routines, triggers and views that they may set off) may reach
+    /// beyond its database, whose neighbours have the names `others`. `None`: none does, and they may be run again in a
+    /// copy beside it. In doubt it is a way out.
+    fn reaches_out(&self, texts: &[&str], mode: &LexMode, others: &[String]) -> Option<String>;
     /// What must be watched while these statements of one transaction run, so that nothing is lost in silence.
     fn guard(&self, statements: &[StatementClass]) -> Option<Guard>;
     /// A query for the storage of these tables: schema, name, transactional (boolean). `None`: always transactional.

@@ -7,6 +7,7 @@ pub mod change;
 pub mod create;
 pub mod lexer;
 pub mod normal;
+pub mod outside;
 pub mod place;
 pub mod rows;
 pub mod split;

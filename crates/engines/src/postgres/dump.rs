@@ -121,6 +121,8 @@ pub(super) async fn load(address: &Address, from: &Path) -> Result<(), DbError> 
         return Err(error);
     }
     let (mut command, _password) = tool("pg_restore", address, from)?;
+    // By this name a later restore finds it, should this runner be killed: the tool's session would outlive it.
+    command.env("PGAPPNAME", "dunlin restore");
     command.args([
         "--exit-on-error",
         "--single-transaction",

@@ -83,6 +83,9 @@ impl Dialect for SimDialect {
     fn database_facts(&self) -> Query {
         Sqlite.database_facts()
     }
+    fn reaches_out(&self, texts: &[&str], mode: &LexMode, others: &[String]) -> Option<String> {
+        Sqlite.reaches_out(texts, mode, others)
+    }
     fn guard(&self, statements: &[StatementClass]) -> Option<Guard> {
         if self.ddl_commits {
             None

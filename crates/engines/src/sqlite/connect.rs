@@ -117,6 +117,13 @@ impl SqliteEngine {
         let header = connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
             .map_err(wrap);
+        if let Err(error) = &header
+            && purpose == Purpose::Read
+            && NEEDS_RECOVERY.contains(&error.code.as_str())
+        {
+            drop(connection);
+            return self.recovered(&path);
+        }
         // Whose file is locked has a database: who asks it something will hear of that, and may wait.
         match header {
             Err(error) if error.class == ErrorClass::Busy => {}
@@ -136,7 +143,26 @@ impl SqliteEngine {
     }
 }
 
+/// SQLITE_READONLY_RECOVERY and SQLITE_READONLY_ROLLBACK: a writer died, and what it left must be taken back before
+/// anything can be read, which takes a connection that may write.
+const NEEDS_RECOVERY: [&str; 2] = ["264", "776"];
+
 impl SqliteEngine {
+    /// Opens for reading what a writer that died has left: a connection that may write lets the library take it back.
+    fn recovered(&self, path: &Path) -> Result<Connection, DbError> {
+        let mut engine = self.clone();
+        engine.settings.create = false;
+        let _ = engine.connect(Purpose::Tool)?;
+        let wrap = |error: rusqlite::Error| super::session::db_error(&error);
+        let connection =
+            Connection::open_with_flags(path, self.flags(Purpose::Read)).map_err(wrap)?;
+        connection.busy_timeout(BUSY_DEFAULT).map_err(wrap)?;
+        connection
+            .execute_batch("SELECT count(*) FROM sqlite_schema; PRAGMA query_only = ON")
+            .map_err(wrap)?;
+        Ok(connection)
+    }
+
     /// Says plainly what the library would call a disk error: the path is a folder, or leads through one that is not
     /// there.
     fn no_folder(&self, path: &Path) -> Result<(), DbError> {

@@ -290,6 +290,11 @@ impl Session for SqliteSession {
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         super::bulk::start(self, sql).await
     }
+    async fn overwrite(&mut self, from: &std::path::Path) -> Result<(), DbError> {
+        let from = from.to_path_buf();
+        self.with(move |here| super::dump::copy(&super::dump::open(&from)?, here))
+            .await
+    }
     async fn close(self: Box<Self>) {
         // A last job, answered: when it is, everything before it is through.
         let _ = self.with(|connection| connection.cache_flush()).await;

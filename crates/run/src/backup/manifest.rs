@@ -154,6 +154,23 @@ impl Manifest {
         work().map_err(|error| disk(&path, &error))
     }
 
+    /// Removes a backup.
+    pub(super) fn remove(&self, folder: &Path) -> Result<(), Failure> {
+        // The manifest first: what is half removed is no backup any more.
+        for file in [
+            folder.join(format!("{}.json", self.name)),
+            self.path(folder),
+        ] {
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(disk(&file, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the file is the one that was made: a damaged one is refused.
     pub(super) fn check_file(&self, folder: &Path) -> Result<(), Failure> {
         let path = self.path(folder);

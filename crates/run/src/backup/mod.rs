@@ -8,6 +8,7 @@
 mod automatic;
 pub mod manifest;
 mod objects;
+mod replay;
 pub mod restore;
 pub mod rows;
 
@@ -28,7 +29,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-pub(crate) use automatic::after_failure;
+pub(crate) use automatic::{Run, after_failure};
 pub use restore::{prune, restore, verify};
 
 /// zstd's level: its own default, which is about as fast as a disk writes.

@@ -1,25 +1,29 @@
 //! Bringing a backup back: into a scratch database to verify it, or over the database that it is of.
 
 use super::manifest::{Manifest, Method};
+use super::replay::{self, Seen};
 use super::{Temporary, disk, list, private_file, rows};
 use crate::control::Control;
 use crate::digest::{self, Scope};
 use crate::drift;
+use crate::drops::{self, Drops};
 use crate::inspect;
 use crate::observe;
 use crate::scratch;
 use crate::trouble;
 use crate::world::World;
+use dunlin_core::dialect::catalog::Hold;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::finding::{Finding, Place};
-use dunlin_core::schema::{Catalog, Fix, diff, render};
-use dunlin_engines::{DbError, Engine, Purpose};
+use dunlin_core::journal::foreign;
+use dunlin_core::schema::{Catalog, Table, render};
+use dunlin_engines::{DbError, Engine, Purpose, Session};
 use std::fs::File;
 use std::path::Path;
 
 /// Loads a backup's file into an empty database.
-async fn load(
+pub(super) async fn load(
     world: &World,
     engine: &dyn Engine,
     manifest: &Manifest,
@@ -32,21 +36,29 @@ async fn load(
             .open(Purpose::Tool)
             .await
             .map_err(|error| trouble::refused(&error, "cannot open the target"))?;
-        let loaded = rows::load(&mut *session, &path, sink).await;
+        // What tells a whole database from a half restored one is there only when all else is.
+        let journal = foreign::own_names(&world.names);
+        let loaded = rows::load(&mut *session, &path, &journal, sink).await;
         session.close().await;
         return loaded;
     }
-    let mark = scratch::mark(world);
-    let raw = Temporary(folder.join(format!(".{}.{mark}.restore", manifest.name)));
-    let unpack = || -> std::io::Result<()> {
-        let mut out = private_file(&raw.0)?;
-        zstd::stream::copy_decode(File::open(&path)?, &mut out)
-    };
-    unpack().map_err(|error| disk(&raw.0, &error))?;
+    let raw = unpacked(world, manifest, folder)?;
     engine
         .load(&raw.0)
         .await
         .map_err(|error| trouble::failed(&error, "the restore failed"))
+}
+
+/// What is in a backup's file, as a file.
+fn unpacked(world: &World, manifest: &Manifest, folder: &Path) -> Result<Temporary, Failure> {
+    let mark = scratch::mark(world);
+    let raw = Temporary(folder.join(format!(".{}.{mark}.restore", manifest.name)));
+    let unpack = || -> std::io::Result<()> {
+        let mut out = private_file(&raw.0)?;
+        zstd::stream::copy_decode(File::open(manifest.path(folder))?, &mut out)
+    };
+    unpack().map_err(|error| disk(&raw.0, &error))?;
+    Ok(raw)
 }
 
 /// Compares a database with a manifest; gives the tables that differ.
@@ -82,7 +94,11 @@ async fn compare(
 }
 
 /// Lays what is borrowed, empty, under a backup of what is ours: our views read it.
-async fn borrow(world: &World, manifest: &Manifest, scratch: &dyn Engine) -> Result<(), Failure> {
+pub(super) async fn borrow(
+    world: &World,
+    manifest: &Manifest,
+    scratch: &dyn Engine,
+) -> Result<(), Failure> {
     if manifest.method != Method::Own || world.config.owns.is_empty() {
         return Ok(());
     }
@@ -215,7 +231,7 @@ fn overtaken() -> Failure {
 }
 
 /// A session; the database is made where it is missing.
-async fn open_or_make(world: &World) -> Result<Box<dyn dunlin_engines::Session>, Failure> {
+async fn open_or_make(world: &World) -> Result<Box<dyn Session>, Failure> {
     match world.engine.open(Purpose::Tool).await {
         Err(error) if error.class == ErrorClass::DatabaseMissing => {
             world
@@ -230,64 +246,51 @@ async fn open_or_make(world: &World) -> Result<Box<dyn dunlin_engines::Session>,
     }
 }
 
-/// As [`restore`] over what is there. `after`: the fence's token under which the caller worked; where another runner has
-/// come in between, nothing is touched.
+/// What must hold when what is there is about to be dropped: no other runner has come in between, and everything is as
+/// it was seen.
+pub(super) struct Unless<'a> {
+    /// The fence's token under which the caller worked.
+    pub(super) token: i64,
+    /// What the caller saw, and what is saved.
+    pub(super) seen: &'a Seen,
+}
+
+/// The failure of a restore that came too late: what is there is not what was saved. Nothing was touched.
+pub(super) fn written_meanwhile(what: &[String]) -> Failure {
+    let message = format!("others write at this moment: {}", what.join(", "));
+    Failure::refused("written-meanwhile", message)
+}
+
+/// As [`restore`] over what is there.
 pub(super) async fn bring_back(
     world: &World,
     manifest: &Manifest,
     folder: &Path,
     replace: bool,
-    after: Option<i64>,
+    unless: Option<&Unless<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let mut session = open_or_make(world).await?;
-    let wrong = |error: &DbError| trouble::refused(error, "cannot read the catalog");
-    let mut there = observe::whole(&mut *session)
+    let there = observe::whole(&mut *session)
         .await
-        .map_err(|error| wrong(&error))?;
-    if !there.tables.is_empty() && !replace {
+        .map_err(|error| trouble::refused(&error, "cannot read the catalog"))?;
+    session.close().await;
+    if replace {
+        let free = &mut Control::free();
+        let (lease, work) = crate::lease::acquire(world, Purpose::Tool, true, sink, free).await?;
+        let outcome = match unless.is_some_and(|unless| lease.token != unless.token + 1) {
+            true => Err(overtaken()),
+            false => over(world, work, manifest, folder, unless, sink).await,
+        };
+        lease.release().await;
+        outcome?;
+    } else if there.tables.is_empty() {
+        load(world, &*world.engine, manifest, folder, sink).await?;
+    } else {
         let message = format!("the database holds {} tables already", there.tables.len());
         return Err(Failure::refused("not-empty", message)
             .hint("`--replace` drops them first; make a backup of them before"));
     }
-    let held = if replace {
-        let (lease, work) =
-            crate::lease::acquire(world, Purpose::Tool, true, sink, &mut Control::free()).await?;
-        // Under the lease the session that holds the work lock is the one that writes.
-        let old = std::mem::replace(&mut session, work);
-        old.close().await;
-        if after.is_some_and(|token| lease.token != token + 1) {
-            lease.release().await;
-            return Err(overtaken());
-        }
-        // A copy of a file is one transaction. Everything else passes through a state that nobody may take for the
-        // database: the mark says so until the end.
-        if manifest.method != Method::Copy {
-            session
-                .execute(&world.sql.restoring.create)
-                .await
-                .map_err(|error| trouble::refused(&error, "cannot mark the restore"))?;
-            there = observe::whole(&mut *session)
-                .await
-                .map_err(|error| wrong(&error))?;
-            there
-                .tables
-                .retain(|table| table.name != world.sql.restoring.name);
-            clear(&mut *session, manifest, &there).await?;
-        }
-        Some(lease)
-    } else {
-        None
-    };
-    session.close().await;
-    let mut loaded = load(world, &*world.engine, manifest, folder, sink).await;
-    if loaded.is_ok() && replace && manifest.method != Method::Copy {
-        loaded = unmark(world).await;
-    }
-    if let Some(lease) = held {
-        lease.release().await;
-    }
-    loaded?;
     let differ = compare(&*world.engine, manifest, sink).await?;
     if differ.is_empty() {
         return Ok(());
@@ -303,6 +306,69 @@ pub(super) async fn bring_back(
     ))
 }
 
+/// Replaces what is there, under the lease, by the session that holds the work lock.
+async fn over(
+    world: &World,
+    mut work: Box<dyn Session>,
+    manifest: &Manifest,
+    folder: &Path,
+    unless: Option<&Unless<'_>>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    if manifest.method == Method::Copy {
+        let outcome = over_file(world, &mut *work, manifest, folder, unless, sink).await;
+        work.close().await;
+        return outcome;
+    }
+    let outcome = clear(world, &mut *work, manifest, unless, sink).await;
+    work.close().await;
+    outcome?;
+    load(world, &*world.engine, manifest, folder, sink).await?;
+    unmark(world).await
+}
+
+/// A file is replaced in one transaction, and kept from everybody else from the last comparison on.
+async fn over_file(
+    world: &World,
+    work: &mut dyn Session,
+    manifest: &Manifest,
+    folder: &Path,
+    unless: Option<&Unless<'_>>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let raw = unpacked(world, manifest, folder)?;
+    for statement in work.dialect().catalog().hold(&[]).take {
+        work.execute(&statement)
+            .await
+            .map_err(|error| trouble::refused(&error, "cannot lock the database"))?;
+    }
+    still(world, work, manifest, unless, sink).await?;
+    work.overwrite(&raw.0)
+        .await
+        .map_err(|error| trouble::failed(&error, "the restore failed"))
+}
+
+/// Compares what is there with what was seen, in a session that keeps others from writing.
+async fn still(
+    world: &World,
+    work: &mut dyn Session,
+    manifest: &Manifest,
+    unless: Option<&Unless<'_>>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let Some(unless) = unless else {
+        return Ok(());
+    };
+    let now = replay::look_here(world, work, manifest, sink)
+        .await
+        .map_err(|error| trouble::refused(&error, "the rows could not be compared again"))?;
+    let differ = unless.seen.unlike(&now, world);
+    if differ.is_empty() {
+        return Ok(());
+    }
+    Err(written_meanwhile(&differ))
+}
+
 async fn unmark(world: &World) -> Result<(), Failure> {
     let mut session = world.open(Purpose::Tool).await?;
     let dropped = session.execute(&world.sql.restoring.drop).await;
@@ -312,56 +378,166 @@ async fn unmark(world: &World) -> Result<(), Failure> {
         .map_err(|error| trouble::failed(&error, "restored, and the mark could not be dropped"))
 }
 
-/// Drops what the backup will make anew: everything, or what our own backup holds.
+/// Drops what the backup will make anew: everything, or what our own backup holds. The mark comes first, and says until
+/// the end that what is there is not the database: in one transaction with the drops where the engine can.
 async fn clear(
-    session: &mut dyn dunlin_engines::Session,
+    world: &World,
+    work: &mut dyn Session,
     manifest: &Manifest,
-    there: &Catalog,
+    unless: Option<&Unless<'_>>,
+    sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
-    let dialect = session.dialect();
-    let mut goes = there.clone();
-    let partial = manifest.lacks.iter().any(|lack| lack.contains("`owns`"));
-    if partial {
-        goes.tables.retain(|table| {
-            manifest
-                .tables
-                .iter()
-                .any(|held| held.table.eq_ignore_ascii_case(&table.name))
-        });
-    }
-    let mut without_keys = goes.clone();
-    without_keys
-        .tables
-        .iter_mut()
-        .for_each(|table| table.foreign_keys.clear());
-    let empty = Catalog {
-        format: there.format,
-        engine: there.engine.clone(),
-        ..Catalog::default()
-    };
-    let keys = diff(&without_keys, &goes, dialect);
-    for statement in dialect.catalog().dump_begin() {
-        session
-            .execute(statement)
+    let mark = &world.sql.restoring;
+    let (as_one, catalog) = (work.caps().transactional_ddl, work.dialect().catalog());
+    drops::settings(work, catalog.dump_begin()).await?;
+    if as_one {
+        work.begin()
             .await
-            .map_err(|error| trouble::refused(&error, "cannot prepare"))?;
+            .map_err(|error| trouble::refused(&error, "cannot begin"))?;
     }
-    for difference in keys.iter().chain(&diff(&empty, &goes, dialect)) {
-        let Fix::Sql(statements) = &difference.fix else {
-            continue;
-        };
-        for sql in statements {
-            match session.execute(sql).await {
-                Err(error) if error.class != ErrorClass::ObjectMissing => {
-                    return Err(trouble::failed(
-                        &error,
-                        &format!("cannot drop {}", difference.object),
-                    ));
-                }
-                _ => {}
+    let outcome = async {
+        work.execute(&mark.create)
+            .await
+            .map_err(|error| trouble::refused(&error, "cannot mark the restore"))?;
+        let goes = what_goes(world, work, manifest).await?;
+        let hold = hold(world, work, &goes, unless).await?;
+        if let Err(failure) = still(world, work, manifest, unless, sink).await {
+            release(work, &hold).await?;
+            if !as_one {
+                // Nothing has been dropped: what is there is the database as before.
+                unmark(world).await?;
             }
+            return Err(failure);
         }
+        drop_all_of(world, work, &goes, &hold).await?;
+        if as_one {
+            work.commit()
+                .await
+                .map_err(|error| trouble::failed(&error, "the drops could not be committed"))?;
+        }
+        Ok(())
+    };
+    let outcome = outcome.await;
+    if outcome.is_err() && as_one {
+        let _ = work.rollback().await;
     }
+    outcome
+}
+
+/// What of the database a backup makes anew.
+async fn what_goes(
+    world: &World,
+    work: &mut dyn Session,
+    manifest: &Manifest,
+) -> Result<Catalog, Failure> {
+    let mut goes = observe::whole(work)
+        .await
+        .map_err(|error| trouble::refused(&error, "cannot read the catalog"))?;
+    if replay::is_partial(manifest) {
+        let ours = goes.owned(&inspect::scope(world));
+        let held = |name: &str| {
+            let mut tables = manifest.tables.iter();
+            tables.any(|held| held.table.eq_ignore_ascii_case(name))
+        };
+        let owned = |table: &Table| ours.tables.iter().any(|it| it.name == table.name);
+        let tables = goes.tables.into_iter();
+        let tables = tables.filter(|table| held(&table.name) || owned(table));
+        goes = Catalog {
+            tables: tables.collect(),
+            ..ours
+        };
+    }
+    goes.tables
+        .retain(|table| table.name != world.sql.restoring.name);
+    Ok(goes)
+}
+
+/// Keeps others from writing into what goes, where it is to be compared once more. The journal's tables stay free: the
+/// lease's holder, which is us, beats there.
+async fn hold(
+    world: &World,
+    work: &mut dyn Session,
+    goes: &Catalog,
+    unless: Option<&Unless<'_>>,
+) -> Result<Hold, Failure> {
+    if unless.is_none() {
+        return Ok(Hold::default());
+    }
+    let journal = foreign::own_names(&world.names);
+    let tables: Vec<(Option<&str>, &str)> = goes
+        .tables
+        .iter()
+        .filter(|table| !journal.contains(&table.name))
+        .map(|table| (table.schema.as_deref(), table.name.as_str()))
+        .collect();
+    let hold = work.dialect().catalog().hold(&tables);
+    for statement in &hold.take {
+        work.execute(statement)
+            .await
+            .map_err(|error| trouble::refused(&error, "cannot lock the tables"))?;
+    }
+    Ok(hold)
+}
+
+async fn release(work: &mut dyn Session, hold: &Hold) -> Result<(), Failure> {
+    for statement in &hold.free {
+        work.execute(statement)
+            .await
+            .map_err(|error| trouble::failed(&error, "cannot free the tables"))?;
+    }
+    Ok(())
+}
+
+/// Drops it. Where statements commit by themselves the journal goes first, by a session that is under no locks: what is
+/// left of a restore that dies must not have a journal that speaks of what is gone. Where a session holds locks, the
+/// tables under them come next, and everything else when they are free.
+async fn drop_all_of(
+    world: &World,
+    work: &mut dyn Session,
+    goes: &Catalog,
+    hold: &Hold,
+) -> Result<(), Failure> {
+    if !work.caps().transactional_ddl {
+        let journal = foreign::own_names(&world.names);
+        let mut other = world.open(Purpose::Tool).await?;
+        let dropped = drop_tables(&mut *other, goes, |name| {
+            journal.iter().any(|it| it == name)
+        });
+        let dropped = dropped.await;
+        other.close().await;
+        dropped?;
+    }
+    if !hold.free.is_empty() {
+        drop_tables(work, goes, |name| hold.covers(name)).await?;
+        release(work, hold).await?;
+    }
+    let rest = Drops::of(goes, work.dialect());
+    let silent = &mut dunlin_core::event::Silent;
+    rest.run(work, silent).await.map_err(|failure| *failure)?;
+    Ok(())
+}
+
+/// Drops some tables with all that hangs on them.
+async fn drop_tables(
+    session: &mut dyn Session,
+    goes: &Catalog,
+    which: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let mut some = Catalog::new(goes.engine.as_str());
+    some.format = goes.format;
+    some.tables.clone_from(&goes.tables);
+    some.tables.retain(|table| which(&table.name));
+    for table in &mut some.tables {
+        table.triggers.clear();
+    }
+    let dialect = session.dialect();
+    drops::settings(session, dialect.catalog().dump_begin()).await?;
+    let drops = Drops::of(&some, dialect);
+    let silent = &mut dunlin_core::event::Silent;
+    drops
+        .run(session, silent)
+        .await
+        .map_err(|failure| *failure)?;
     Ok(())
 }
 
@@ -375,16 +551,7 @@ pub fn prune(world: &World, keep: usize) -> Result<Vec<String>, Failure> {
         .filter(|manifest| manifest.database == database)
         .skip(keep)
     {
-        let path = manifest.path(folder);
-        // The manifest first: what is half removed is no backup any more.
-        for file in [folder.join(format!("{}.json", manifest.name)), path] {
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(disk(&file, &error));
-                }
-                _ => {}
-            }
-        }
+        manifest.remove(folder)?;
         gone.push(manifest.name);
     }
     Ok(gone)

@@ -294,6 +294,18 @@ impl<R: Read> Reader<R> {
     }
 }
 
+impl<R: Read> Reader<R> {
+    /// A row of so many cells; as texts where the insert casts them.
+    fn row(&mut self, width: usize, texts: bool) -> std::io::Result<Vec<Value>> {
+        let mut values = Vec::with_capacity(width);
+        for _ in 0..width {
+            let value = self.cell()?;
+            values.push(if texts { as_text(value) } else { value });
+        }
+        Ok(values)
+    }
+}
+
 /// A value as text, for engines whose insert casts: exact for every kind.
 fn as_text(value: Value) -> Value {
     Value::Text(match value {
@@ -322,10 +334,12 @@ fn as_text(value: Value) -> Value {
     })
 }
 
-/// Brings such a backup into an empty database: tables, rows, then what would have been in the way of rows.
+/// Brings such a backup into an empty database: tables, rows, then what would have been in the way of rows, and the rows
+/// of the tables `last` when all else is there.
 pub(super) async fn load(
     session: &mut dyn Session,
     path: &Path,
+    last: &[String],
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
@@ -371,14 +385,32 @@ pub(super) async fn load(
     for sql in dialect.rows().load_begin() {
         run(session, sql).await?;
     }
-    load_rows(session, &catalog, &mut reader, tag, path, sink).await?;
-    for sql in &objects.after {
-        run(session, sql).await?;
-    }
+    let mut rest = Rest {
+        statements: objects.after,
+        before: last,
+    };
+    load_rows(session, &catalog, &mut reader, tag, path, &mut rest, sink).await?;
+    rest.make(session).await?;
     for sql in ends {
         run(session, sql).await?;
     }
     Ok(())
+}
+
+/// What is made when the rows are there.
+struct Rest<'a> {
+    statements: Vec<String>,
+    /// Tables before whose rows it is made.
+    before: &'a [String],
+}
+
+impl Rest<'_> {
+    async fn make(&mut self, session: &mut dyn Session) -> Result<(), Failure> {
+        for sql in std::mem::take(&mut self.statements) {
+            run(session, &sql).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The catalog without what would change rows while they come, or refuse them.
@@ -424,6 +456,7 @@ async fn load_rows<R: Read>(
     reader: &mut Reader<R>,
     first: [u8; 1],
     path: &Path,
+    rest: &mut Rest<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
@@ -447,6 +480,11 @@ async fn load_rows<R: Read>(
                         &std::io::Error::other(format!("rows of an unknown table {label}")),
                     ));
                 };
+                if rest.before.contains(&table.table) {
+                    session.commit().await.map_err(|error| wrong(&error))?;
+                    rest.make(session).await?;
+                    session.begin().await.map_err(|error| wrong(&error))?;
+                }
                 let (sql, texts) = dialect.rows().insert(table);
                 current = Some((sql, table.columns.len(), label, texts));
             }
@@ -457,11 +495,7 @@ async fn load_rows<R: Read>(
                         &std::io::Error::other("a row before its table"),
                     ));
                 };
-                let mut values = Vec::with_capacity(*width);
-                for _ in 0..*width {
-                    let value = reader.cell().map_err(io)?;
-                    values.push(if *texts { as_text(value) } else { value });
-                }
+                let values = reader.row(*width, *texts).map_err(io)?;
                 session
                     .execute_with(sql, &values)
                     .await

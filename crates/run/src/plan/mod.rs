@@ -419,6 +419,7 @@ fn runner<'w>(
         on_failure: OnFailure::Undo,
         one_transaction: false,
         backup: None,
+        ran: vec![],
     }
 }
 

@@ -17,7 +17,7 @@ use dunlin_core::journal::{self, BlockDetail, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::lower::{Block, head_of};
 use dunlin_core::sql::{Kind, ObjectKind};
-use dunlin_engines::{DbError, Halted};
+use dunlin_engines::{DbError, Halted, Session};
 use std::time::Instant;
 
 /// `statement 2 (line 14): CREATE TABLE …`, for lists of what was done.
@@ -127,7 +127,7 @@ async fn try_together(
     let first = block.statements.start;
     let ours = |failure: Failure| Trouble::Failure(Box::new(failure));
     let guard = block.guard.clone().unwrap_or_default();
-    let switches = switch_on(runner, &guard)
+    let switches = switch_on(&mut *runner.work, &guard)
         .await
         .map_err(|error| Trouble::Statement(first, error))?;
     // BEGIN goes with the first statement, unless something is to be looked at between the two.
@@ -283,10 +283,10 @@ fn after_rollback(
 }
 
 /// Sets a guard's switches; gives the statements that put them back.
-pub async fn switch_on(runner: &mut Runner<'_>, guard: &Guard) -> Result<Vec<String>, DbError> {
+pub async fn switch_on(work: &mut dyn Session, guard: &Guard) -> Result<Vec<String>, DbError> {
     let mut restore = vec![];
     for switch in &guard.switches {
-        let rows = runner.work.query(&switch.read, &[]).await?;
+        let rows = work.query(&switch.read, &[]).await?;
         let was = rows
             .first()
             .and_then(|row| row.first())
@@ -295,7 +295,7 @@ pub async fn switch_on(runner: &mut Runner<'_>, guard: &Guard) -> Result<Vec<Str
                 None => value.as_i64().unwrap_or(0).to_string(),
             })
             .unwrap_or_default();
-        runner.work.execute(&switch.set).await?;
+        work.execute(&switch.set).await?;
         restore.push(switch.restore.replace("{}", &was));
     }
     Ok(restore)
@@ -400,7 +400,7 @@ pub async fn alone(
     if !goes_with_record(unit, at) {
         write_beginning(runner).await?;
     }
-    let switches = match switch_on(runner, &guard).await {
+    let switches = match switch_on(&mut *runner.work, &guard).await {
         Ok(switches) => switches,
         Err(error) => return Err(statement_failure(runner, unit, at, &error)),
     };

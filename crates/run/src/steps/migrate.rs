@@ -2,7 +2,7 @@
 //! it fails.
 
 use super::{block, promised, storage, undo};
-use crate::executor::{Runner, StepReport};
+use crate::executor::{Ran, Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
 use crate::trouble;
@@ -13,8 +13,9 @@ use dunlin_core::journal::{
 };
 use dunlin_core::plan::lower::{Block, Lowered, Mode, lower};
 use dunlin_core::plan::{Step, StepKind};
-use dunlin_core::source::{Migration, Script};
+use dunlin_core::source::{Migration, Script, Version};
 use dunlin_core::sql::SessionState;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// One migration while it runs.
@@ -35,6 +36,10 @@ pub struct Unit<'s> {
     pub done_blocks: Vec<(usize, BlockDetail)>,
     /// Whether the unit's beginning is recorded.
     pub began: bool,
+    /// The first block that this run runs.
+    pub first: usize,
+    /// Blocks that were done and have been taken back.
+    pub undone: Vec<usize>,
 }
 
 impl Unit<'_> {
@@ -81,6 +86,8 @@ pub async fn run(
         done: vec![],
         done_blocks: vec![],
         began: false,
+        first: 0,
+        undone: vec![],
     };
     let resume_from = match history.units.get(&migration.version) {
         Some(UnitState::InFlight(flight)) => Some(resume(runner, &mut unit, flight).await?),
@@ -96,10 +103,12 @@ pub async fn run(
         resumed_at: resume_from,
     });
     let first = resume_from.unwrap_or(0);
+    unit.first = first;
     match blocks(runner, &mut unit, first, started).await {
         Ok(()) => {}
         Err(failure) => return Err(fail(runner, unit, failure).await),
     }
+    remember(runner, unit.lowered, &migration.version, first, None);
     let duration_ms = millis(started);
     runner.sink.event(&Event::StepDone {
         version: migration.version.shown().to_owned(),
@@ -142,11 +151,13 @@ pub async fn take_half_back(
         done: vec![],
         done_blocks: vec![],
         began: true,
+        first: 0,
+        undone: vec![],
     };
     resume(runner, &mut unit, flight).await?;
     let message = format!("{} stands half way", unit.title());
     let mut failure = Failure::new(FailureClass::Failed, "taken-back", message);
-    let clean = undo::after_failure(runner, &unit, &mut failure).await;
+    let clean = undo::after_failure(runner, &mut unit, &mut failure).await;
     let detail = UnitDetail {
         direction: Some(unit.direction),
         name: unit.migration.name.clone(),
@@ -168,6 +179,24 @@ pub async fn take_half_back(
     }
     failure.message = failure.hints.pop().unwrap_or(failure.message);
     Err(failure)
+}
+
+/// Keeps what ran, where a backup may come back: it is run again beside it, to see whether others have written.
+fn remember(
+    runner: &mut Runner<'_>,
+    lowered: Lowered,
+    version: &Version,
+    first: usize,
+    done: Option<BTreeSet<usize>>,
+) {
+    if runner.backup.is_some() {
+        runner.ran.push(Ran {
+            lowered,
+            version: version.clone(),
+            first,
+            done,
+        });
+    }
 }
 
 /// Milliseconds since an instant.
@@ -426,7 +455,17 @@ pub fn json(detail: &impl serde::Serialize) -> serde_json::Value {
 }
 
 /// A unit that failed is taken back as `on_failure` says; what was done and undone goes into the failure.
-async fn fail(runner: &mut Runner<'_>, unit: Unit<'_>, mut failure: Failure) -> Failure {
+async fn fail(runner: &mut Runner<'_>, mut unit: Unit<'_>, failure: Failure) -> Failure {
+    let failure = taken_back(runner, &mut unit, failure).await;
+    let blocks = unit.done_blocks.iter().map(|(index, _)| *index);
+    let stands = |index: &usize| *index >= unit.first && !unit.undone.contains(index);
+    let standing = blocks.filter(stands).collect();
+    let version = &unit.migration.version;
+    remember(runner, unit.lowered, version, unit.first, Some(standing));
+    failure
+}
+
+async fn taken_back(runner: &mut Runner<'_>, unit: &mut Unit<'_>, mut failure: Failure) -> Failure {
     let title = unit.title();
     failure.done.extend(unit.done.iter().cloned());
     if !matches!(
@@ -438,7 +477,7 @@ async fn fail(runner: &mut Runner<'_>, unit: Unit<'_>, mut failure: Failure) -> 
     }
     let clean = match failure.class {
         FailureClass::Interrupted => unit.done_blocks.is_empty(),
-        _ => undo::after_failure(runner, &unit, &mut failure).await,
+        _ => undo::after_failure(runner, unit, &mut failure).await,
     };
     if failure.class == FailureClass::Failed && !runner.one_transaction {
         let detail = UnitDetail {

@@ -1,6 +1,6 @@
 //! Taking back a migration that failed without a crash: transaction, else derived inverse statement by statement, else
-//! the backup, which is named and restored by a person's word (or, with `on_failure = "restore"`, when the run has
-//! ended). All or nothing: a half undo would leave what neither the script nor the journal describes.
+//! the backup, when the run has ended (`backup/automatic.rs`). All or nothing: a half undo would leave what neither the
+//! script nor the journal describes.
 
 use super::block::describe;
 use super::migrate::Unit;
@@ -17,44 +17,45 @@ use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
 /// Takes back what a failed unit did, as `on_failure` says. Gives whether the database is as it was before the unit.
 pub async fn after_failure(
     runner: &mut Runner<'_>,
-    unit: &Unit<'_>,
+    unit: &mut Unit<'_>,
     failure: &mut Failure,
 ) -> bool {
     if unit.done_blocks.is_empty() {
         return true;
     }
-    match runner.on_failure {
+    let wanted = runner.on_failure;
+    let forward = unit.direction != Direction::Down;
+    if wanted == OnFailure::Undo && forward && derive(runner, unit, failure).await {
+        return true;
+    }
+    match wanted {
         OnFailure::Stop => {
             failure.hints.push("`on_failure = \"stop\"`: what was done stands; mend the script and run again, it goes on from here".into());
             false
         }
-        _ if unit.direction == Direction::Down => {
+        _ if !forward => {
             failure.hints.push(
                 "mend the undo part and run `dunlin down` again: it goes on from here".into(),
             );
             false
         }
-        OnFailure::Undo => derive(runner, unit, failure).await || restore(runner, failure),
-        // Once the run has ended the whole database is brought back: what stands here goes with it.
-        OnFailure::Restore if runner.backup.is_some() => false,
-        OnFailure::Restore => restore(runner, failure),
+        // Once the run has ended the backup comes back, and what stands here goes with it; or it is said why not.
+        _ if runner.backup.is_some() => false,
+        OnFailure::Undo => {
+            let stands = "what was done stands: mend the script and run again, it goes on from there (there is no backup of this run)";
+            match failure.hints.last_mut() {
+                Some(why) => why.push_str(&format!("; {stands}")),
+                None => failure.hints.push(stands.into()),
+            }
+            false
+        }
+        OnFailure::Restore => {
+            failure
+                .hints
+                .push("there is no backup of this run to restore".into());
+            false
+        }
     }
-}
-
-/// Names the backup that was made for this run, and what bringing it back would take with it. Nothing is touched.
-fn restore(runner: &Runner<'_>, failure: &mut Failure) -> bool {
-    let Some(path) = runner.backup.clone() else {
-        failure
-            .hints
-            .push("there is no backup of this run to restore".into());
-        return false;
-    };
-    // It would take back more than this migration, and whatever others have written since: a person's decision.
-    failure.hints.push(format!(
-        "the backup from before this run is `{path}`; `dunlin backup restore {path} --replace` brings the whole database \
-         back to it: every migration of this run, and everything that others have written since, goes"
-    ));
-    false
 }
 
 /// One thing to run for a block's undo.
@@ -63,18 +64,18 @@ struct Inverse {
     statements: Vec<String>,
 }
 
-async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure) -> bool {
+async fn derive(runner: &mut Runner<'_>, unit: &mut Unit<'_>, failure: &mut Failure) -> bool {
     let inverses = match plan(unit) {
         Ok(inverses) => inverses,
         Err(why) => {
-            failure.hints.push(format!(
-                "{why}; what was done stands: mend the script and run again, it goes on from here"
-            ));
+            failure.hints.push(why);
             return false;
         }
     };
     if let Err(why) = nothing_of_others(runner, unit).await {
-        failure.hints.push(format!("not taken back: {why}"));
+        failure
+            .hints
+            .push(format!("not taken back by inverses: {why}"));
         return false;
     }
     for inverse in inverses {
@@ -122,6 +123,7 @@ async fn derive(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &mut Failure)
             &block.hash,
             detail,
         ));
+        unit.undone.push(inverse.block);
         if runner.flush().await.is_err() {
             return false;
         }

@@ -7,7 +7,7 @@ mod objects;
 mod tables;
 
 use super::ddl;
-use crate::dialect::catalog::{CatalogDialect, Part, Rendered, some, text};
+use crate::dialect::catalog::{CatalogDialect, Hold, Part, Rendered, some, text};
 use crate::dialect::{Caps, EngineKind};
 use crate::schema::{Catalog, Sequence, Table, Trigger};
 use crate::value::{Query, Row};
@@ -293,6 +293,26 @@ impl CatalogDialect for Catalogs {
         ]
     }
     fn counters(&self) -> Option<&'static str> {
+        None
+    }
+    fn hold(&self, tables: &[(Option<&str>, &str)]) -> Hold {
+        let locks: Vec<String> = tables
+            .iter()
+            .map(|(_, table)| format!("{} WRITE", ddl::quote(table)))
+            .collect();
+        if locks.is_empty() {
+            return Hold::default();
+        }
+        Hold {
+            take: vec![format!("LOCK TABLES {}", locks.join(", "))],
+            free: vec!["UNLOCK TABLES".into()],
+            tables: tables
+                .iter()
+                .map(|(_, table)| (*table).to_owned())
+                .collect(),
+        }
+    }
+    fn part(&self) -> Option<[&'static str; 3]> {
         None
     }
     fn keys_hold_tables(&self) -> bool {

@@ -2,8 +2,77 @@
 
 use crate::dialect::Guard;
 use crate::sql::change::{Change, ColumnFacts, ConstraintKind, Ddl};
+use crate::sql::outside::WaysOut;
 use crate::sql::rows::Written;
 use crate::sql::{Hazard, ObjectKind, ObjectRef, StatementClass};
+
+/// What leads out of a database here. Names of other databases do, too; tables of these engines keep their rows
+/// elsewhere.
+pub const WAYS_OUT: WaysOut = WaysOut {
+    verbs: &[
+        "USE",
+        "GRANT",
+        "REVOKE",
+        "RENAME USER",
+        "KILL",
+        "FLUSH",
+        "RESET",
+        "PURGE",
+        "CHANGE",
+        "START",
+        "STOP",
+        "INSTALL",
+        "UNINSTALL",
+        "SHUTDOWN",
+        "RESTART",
+        "CLONE",
+        "LOAD INDEX",
+        "CACHE",
+        "BINLOG",
+        "HANDLER",
+        "SET GLOBAL",
+        "SET PERSIST",
+        "SET PERSIST_ONLY",
+        "SET PASSWORD",
+        "SET ROLE",
+        "SET DEFAULT ROLE",
+        "LOCK INSTANCE",
+        "CREATE DATABASE",
+        "CREATE SCHEMA",
+        "CREATE USER",
+        "CREATE ROLE",
+        "CREATE SERVER",
+        "CREATE TABLESPACE",
+        "CREATE LOGFILE",
+        "CREATE RESOURCE",
+        "CREATE OR REPLACE DATABASE",
+        "CREATE OR REPLACE SCHEMA",
+        "CREATE OR REPLACE USER",
+        "CREATE OR REPLACE ROLE",
+        "CREATE OR REPLACE SERVER",
+        "ALTER DATABASE",
+        "ALTER SCHEMA",
+        "ALTER USER",
+        "ALTER INSTANCE",
+        "ALTER SERVER",
+        "ALTER TABLESPACE",
+        "ALTER RESOURCE",
+        "DROP DATABASE",
+        "DROP SCHEMA",
+        "DROP USER",
+        "DROP ROLE",
+        "DROP SERVER",
+        "DROP TABLESPACE",
+        "DROP RESOURCE",
+    ],
+    words: &["OUTFILE", "DUMPFILE", "SONAME"],
+    named: &[(
+        "ENGINE",
+        &["federated", "federatedx", "spider", "connect", "s3"],
+    )],
+    calls: &["sys_exec", "sys_eval", "MASTER_POS_WAIT"],
+    runs_text: &["PREPARE", "EXECUTE"],
+};
 
 /// Nothing needs watching here: what a statement does, it says.
 pub fn guard(_statements: &[StatementClass]) -> Option<Guard> {

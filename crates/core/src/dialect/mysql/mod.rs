@@ -92,6 +92,9 @@ impl Dialect for Mysql {
     fn database_facts(&self) -> Query {
         introspect::database_facts()
     }
+    fn reaches_out(&self, texts: &[&str], mode: &LexMode, others: &[String]) -> Option<String> {
+        crate::sql::outside::reaches_out(texts, &self.lex_rules(mode), &lock::WAYS_OUT, others)
+    }
     fn guard(&self, statements: &[StatementClass]) -> Option<Guard> {
         lock::guard(statements)
     }

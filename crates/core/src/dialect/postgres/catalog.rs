@@ -2,7 +2,7 @@
 //! `public, pg_temp`, so what lives in `public` stands without its schema.
 
 use super::ddl;
-use crate::dialect::catalog::{CatalogDialect, Part, Rendered, list, some, text, truth};
+use crate::dialect::catalog::{CatalogDialect, Hold, Part, Rendered, list, some, text, truth};
 use crate::dialect::{Caps, RowsDialect};
 use crate::schema::{
     Catalog, Check, Column, Extension, ForeignKey, Generated, Index, IndexPart, Key, NamedType,
@@ -359,6 +359,35 @@ impl CatalogDialect for Catalogs {
     }
     fn counters(&self) -> Option<&'static str> {
         Some(COUNTERS)
+    }
+    fn hold(&self, tables: &[(Option<&str>, &str)]) -> Hold {
+        let names: Vec<String> = tables
+            .iter()
+            .map(|(schema, table)| ddl::qualified(*schema, table))
+            .collect();
+        if names.is_empty() {
+            return Hold::default();
+        }
+        Hold {
+            take: vec![format!(
+                "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+                names.join(", ")
+            )],
+            ..Hold::default()
+        }
+    }
+    fn end_tools(&self) -> Option<&'static str> {
+        Some(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+             AND usename = current_user AND application_name = 'dunlin restore' AND pid <> pg_backend_pid()",
+        )
+    }
+    fn part(&self) -> Option<[&'static str; 3]> {
+        Some([
+            "SAVEPOINT dunlin_part",
+            "RELEASE SAVEPOINT dunlin_part",
+            "ROLLBACK TO SAVEPOINT dunlin_part",
+        ])
     }
     fn keys_hold_tables(&self) -> bool {
         true

@@ -2,9 +2,82 @@
 
 use crate::dialect::{Guard, Switch};
 use crate::sql::change::{Change, ColumnFacts, ConstraintKind, Ddl};
+use crate::sql::outside::WaysOut;
 use crate::sql::rows::Written;
 use crate::sql::words::Words;
 use crate::sql::{Hazard, ObjectKind, ObjectRef, StatementClass, TxUse};
+
+/// What leads out of a database here: the server's own objects, other servers, and its machine.
+pub const WAYS_OUT: WaysOut = WaysOut {
+    verbs: &[
+        "CREATE DATABASE",
+        "CREATE ROLE",
+        "CREATE USER",
+        "CREATE GROUP",
+        "CREATE TABLESPACE",
+        "CREATE SUBSCRIPTION",
+        "CREATE SERVER",
+        "CREATE FOREIGN",
+        "ALTER DATABASE",
+        "ALTER ROLE",
+        "ALTER USER",
+        "ALTER GROUP",
+        "ALTER TABLESPACE",
+        "ALTER SUBSCRIPTION",
+        "ALTER SERVER",
+        "ALTER FOREIGN",
+        "ALTER SYSTEM",
+        "DROP DATABASE",
+        "DROP ROLE",
+        "DROP USER",
+        "DROP GROUP",
+        "DROP TABLESPACE",
+        "DROP SUBSCRIPTION",
+        "IMPORT FOREIGN",
+        "LOAD",
+    ],
+    words: &[],
+    named: &[
+        ("FROM", &["program"]),
+        ("TO", &["program"]),
+        (
+            "EXTENSION",
+            &[
+                "dblink",
+                "postgres_fdw",
+                "file_fdw",
+                "mysql_fdw",
+                "oracle_fdw",
+                "tds_fdw",
+                "plpython3u",
+                "plpythonu",
+                "plperlu",
+                "pltclu",
+                "plsh",
+                "pg_cron",
+                "pg_net",
+                "http",
+                "adminpack",
+                "pg_background",
+            ],
+        ),
+        (
+            "LANGUAGE",
+            &["plpython3u", "plpythonu", "plperlu", "pltclu", "plsh"],
+        ),
+    ],
+    calls: &[
+        "lo_export",
+        "pg_terminate_backend",
+        "pg_cancel_backend",
+        "pg_reload_conf",
+        "pg_rotate_logfile",
+        "pg_create_logical_replication_slot",
+        "pg_drop_replication_slot",
+        "pg_promote",
+    ],
+    runs_text: &[],
+};
 
 /// A concurrent build waits for transactions that began before it and blocks nobody meanwhile: the bound on lock waits
 /// would only make it fail and begin again.

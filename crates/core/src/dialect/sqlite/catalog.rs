@@ -2,7 +2,7 @@
 //! computed columns, how a foreign key is deferred.
 
 use super::ddl;
-use crate::dialect::catalog::{CatalogDialect, Part, Rendered, number, some, text, truth};
+use crate::dialect::catalog::{CatalogDialect, Hold, Part, Rendered, number, some, text, truth};
 use crate::dialect::{Caps, Dialect, RowsDialect};
 use crate::schema::text::{Code, closing, code, items, joined};
 use crate::schema::{
@@ -163,6 +163,21 @@ impl CatalogDialect for Catalogs {
     }
     fn counters(&self) -> Option<&'static str> {
         None
+    }
+    fn hold(&self, _tables: &[(Option<&str>, &str)]) -> Hold {
+        // The lock of a transaction that writes is kept beyond its end, until the session ends.
+        let take = [
+            "PRAGMA locking_mode = EXCLUSIVE",
+            "BEGIN EXCLUSIVE",
+            "COMMIT",
+        ];
+        Hold {
+            take: take.map(str::to_owned).to_vec(),
+            ..Hold::default()
+        }
+    }
+    fn part(&self) -> Option<[&'static str; 3]> {
+        Some(["SAVEPOINT part", "RELEASE part", "ROLLBACK TO part"])
     }
     fn keys_hold_tables(&self) -> bool {
         false

@@ -3,8 +3,18 @@
 use super::ddl::quote;
 use crate::dialect::{Guard, Switch, Watch};
 use crate::sql::change::{Change, Ddl};
+use crate::sql::outside::WaysOut;
 use crate::sql::rows::Written;
 use crate::sql::{Condition, Hazard, ObjectKind, ObjectRef, StatementClass};
+
+/// What leads out of a file here.
+pub const WAYS_OUT: WaysOut = WaysOut {
+    verbs: &["ATTACH", "DETACH"],
+    words: &[],
+    named: &[],
+    calls: &["load_extension", "writefile", "edit"],
+    runs_text: &[],
+};
 
 /// A table rebuild (make anew, fill, drop the old, rename the new) drops a table that others refer to. With foreign
 /// keys on, the drop deletes its rows first and every cascade fires; so keys are off meanwhile and checked before the

@@ -85,6 +85,10 @@ impl Dialect for Sqlite {
     fn database_facts(&self) -> Query {
         introspect::database_facts()
     }
+    fn reaches_out(&self, texts: &[&str], mode: &LexMode, _others: &[String]) -> Option<String> {
+        // A name cannot lead to another database.
+        crate::sql::outside::reaches_out(texts, &self.lex_rules(mode), &lock::WAYS_OUT, &[])
+    }
     fn guard(&self, statements: &[StatementClass]) -> Option<Guard> {
         lock::guard(statements)
     }
