@@ -35,3 +35,10 @@ pub const END_SESSION_PATIENCE: Duration = Duration::from_secs(600);
 /// How deep JSON may be nested to be compared by meaning; deeper text counts as text that does not fit. 512: MySQL
 /// allows 100, SQLite 1000; at about 300 bytes of stack for a level this needs 150 kB of a thread's 2 MiB.
 pub const JSON_DEPTH_MAX: usize = 512;
+
+/// The longest name of a plan, a phase, a step or a check, in bytes. 60: a step's key in the journal is `@PLAN/PHASE/STEP`,
+/// 3 · 60 + 3 = 183, and the journal's column holds 200.
+pub const PLAN_NAME_BYTES_MAX: usize = 60;
+
+/// The largest plan that is read, in bytes. 8 MiB: a hundred thousand lines; its long SQL belongs into files.
+pub const PLAN_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -21,6 +21,8 @@ pub mod shape;
 mod config_tests;
 #[cfg(test)]
 mod folder_tests;
+#[cfg(test)]
+mod plan_tests;
 
 use crate::finding::Finding;
 use crate::redact::SecretUrl;

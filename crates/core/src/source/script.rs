@@ -103,12 +103,7 @@ impl Reader<'_> {
                 let name = part
                     .text
                     .get(part.span.start + span.start..part.span.start + span.end);
-                let name = name.unwrap_or_default().trim_matches(['{', '}']);
-                let declare = format!(
-                    "declare it: `[database.{}.placeholders] {name} = \"…\"`",
-                    self.db.name
-                );
-                finding.help = super::nearest::did_you_mean(name, &known).or(Some(declare));
+                finding.help = placeholder_help(name.unwrap_or_default(), &known, &self.db.name);
             }
             findings.push(finding);
         }
@@ -230,6 +225,13 @@ impl Reader<'_> {
         matches!(class.kind, Kind::Session | Kind::Maintenance | Kind::Query)
             || class.tx == TxUse::Outside
     }
+}
+
+/// What to do about a placeholder that is not declared; `name` may have its braces.
+pub(super) fn placeholder_help(name: &str, known: &[&str], database: &str) -> Option<String> {
+    let name = name.trim_matches(['{', '}']);
+    let declare = format!("declare it: `[database.{database}.placeholders] {name} = \"…\"`");
+    super::nearest::did_you_mean(name, known).or(Some(declare))
 }
 
 fn misplaced(part: &Part<'_>, directive: &Directive, findings: &mut Vec<Finding>) {

@@ -204,7 +204,11 @@ impl<'a> Walk<'a> {
             self.required(path, schema, table, span) & self.exactly_one(path, schema, table, span);
         // A required value may also be there and faulty: that was said at its place.
         let usable = required_keys(schema).all(|key| out.contains_key(key));
-        (complete && usable).then_some(Value::Object(out))
+        // What is faulty is said; where the type can do without, the rest of the table is worth reading all the same.
+        let lenient = schema
+            .get("x-dunlin-lenient")
+            .is_some_and(|yes| yes == true);
+        ((complete && usable) || lenient).then_some(Value::Object(out))
     }
 
     fn required(

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod back;
 pub mod checks;
+pub mod load;
 pub mod observe;
 pub mod phase;
 pub mod report;

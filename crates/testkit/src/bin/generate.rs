@@ -14,6 +14,10 @@ fn all() -> anyhow::Result<Vec<Generated>> {
             "schemas/dunlin.schema.json".to_owned(),
             pretty(&dunlin_core::source::grammar::dunlin_toml_schema())?,
         ),
+        (
+            "schemas/plan.schema.json".to_owned(),
+            pretty(&dunlin_core::source::grammar::plan_toml_schema())?,
+        ),
         ("docs/reference/commands.md".to_owned(), commands()?),
     ])
 }

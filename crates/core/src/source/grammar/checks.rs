@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
     {"required": ["refuses"]}, {"required": ["accepts"]}, {"required": ["http"]}, {"required": ["speed"]},
     {"required": ["explain"]}, {"required": ["has"]}, {"required": ["rules"]}, {"required": ["compare"]},
     {"required": ["exec"]}, {"required": ["ask"]},
-]))]
+], "required" = ["id"], "x-dunlin-lenient" = true))]
 pub struct CheckTable {
     /// Its name.
     pub id: String,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// `*.plan.toml`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(title = "plan.toml")]
+#[schemars(title = "plan.toml", extend("required" = ["name"], "x-dunlin-lenient" = true))]
 pub struct PlanFile {
     /// The plan's name within one journal.
     pub name: String,
@@ -63,6 +63,7 @@ pub struct TeamTable {
 #[serde(default, deny_unknown_fields)]
 pub struct WatchTable {
     /// What is measured; empty: a statement that waits behind locks on the step's table and changes nothing.
+    #[schemars(with = "Option<ProbeShape>")]
     pub probe: Option<WatchProbe>,
     /// How often.
     pub every: Option<DurationText>,
@@ -74,8 +75,31 @@ pub struct WatchTable {
     pub min_free_disk: Option<String>,
 }
 
+/// The shape of [`WatchProbe`]: one table of exactly one kind, so that a fault is said of the key that was meant.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ProbeShape {
+    /// The default one, where empty.
+    Default(String),
+    /// A query or a request.
+    Table(ProbeTable),
+}
+
+/// A query or a request that is watched.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["sql"]}, {"required": ["http"]}]))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct ProbeTable {
+    /// The SQL, or one word ending in `.sql`: a file.
+    sql: Option<String>,
+    /// The request.
+    http: Option<HttpTable>,
+}
+
 /// What a watch measures.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum WatchProbe {
     /// The default one, where empty.
@@ -87,7 +111,7 @@ pub enum WatchProbe {
 }
 
 /// A query that is watched.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatchSql {
     /// The SQL.
@@ -95,7 +119,7 @@ pub struct WatchSql {
 }
 
 /// A request that is watched.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WatchHttp {
     /// The request.
@@ -105,6 +129,7 @@ pub struct WatchHttp {
 /// `[[phase]]`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["id"], "x-dunlin-lenient" = true))]
 pub struct PhaseTable {
     /// Its name.
     pub id: String,

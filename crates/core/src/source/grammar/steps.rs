@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
     {"required": ["sync"]}, {"required": ["settings"]}, {"required": ["plugin"]}, {"required": ["copy"]},
     {"required": ["export"]}, {"required": ["import"]}, {"required": ["clean"]}, {"required": ["checkpoint"]},
     {"required": ["exec"]}, {"required": ["http"]}, {"required": ["fleet"]}, {"required": ["manual"]},
-]))]
+], "required" = ["id"], "x-dunlin-lenient" = true))]
 pub struct StepTable {
     /// Its name within the plan.
     pub id: String,
@@ -38,6 +38,7 @@ pub struct StepTable {
     /// How long the author thinks it takes.
     pub estimate: Option<DurationText>,
     /// How it is taken back; default `derive`.
+    #[schemars(with = "Option<UndoShape>")]
     pub undo: Option<UndoTable>,
     /// Checks right before and after it.
     pub check: Vec<CheckTable>,
@@ -107,8 +108,33 @@ pub enum StepLabel {
     Manual,
 }
 
+/// The shape of [`UndoTable`]: one table of exactly one kind, so that a fault is said of the key that was meant.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum UndoShape {
+    /// SQL, one word ending in `.sql` (a file), `derive` or `restore`.
+    Text(String),
+    /// Why not, or by which command.
+    Table(UndoKinds),
+}
+
+/// Why a step is not taken back, or by which command.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["impossible"]}, {"required": ["exec"]}, {"required": ["none"]}]))]
+#[expect(dead_code, reason = "only its schema is used")]
+struct UndoKinds {
+    /// It cannot be taken back, and why.
+    impossible: Option<String>,
+    /// The command that takes it back.
+    exec: Option<EnvText>,
+    /// Nothing is to be undone, and why.
+    none: Option<String>,
+}
+
 /// How a step is taken back.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum UndoTable {
     /// SQL, a file, `derive` or `restore`.
@@ -122,7 +148,7 @@ pub enum UndoTable {
 }
 
 /// `{ impossible = "why" }`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UndoImpossible {
     /// Why.
@@ -130,7 +156,7 @@ pub struct UndoImpossible {
 }
 
 /// `{ exec = "…" }`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UndoExec {
     /// The command.
@@ -138,7 +164,7 @@ pub struct UndoExec {
 }
 
 /// `{ none = "why" }`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UndoNone {
     /// Why nothing is to be undone.

@@ -1,9 +1,17 @@
 //! `*.plan.toml` to a [`PlanDoc`]: every fault at once, files read, placeholders filled in, hashes made.
 
+mod checks;
 pub mod expect;
+mod hash;
+mod needs;
+mod parse;
 pub mod requires;
+mod steps;
+mod texts;
 pub mod window;
 pub mod workdays;
+
+pub use parse::{PlanInput, ReadFile, parse_plan, plan_database};
 
 use super::grammar::checks::{
     CheckSeverity, ExecCheck, Explain, Has, HttpCheck, Kept, Refuses, Speed, Untouched, When,
