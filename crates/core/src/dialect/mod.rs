@@ -3,6 +3,7 @@
 //! A dialect is pure: it renders SQL, tells what a statement is and what a native error means. It never talks to a server.
 
 pub mod catalog;
+pub mod checks;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
@@ -162,6 +163,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn catalog(&self) -> &'static dyn catalog::CatalogDialect;
     /// How a plan's steps are rendered, and what takes them back.
     fn steps(&self) -> &'static dyn steps::StepDialect;
+    /// How plans' checks ask.
+    fn checks(&self) -> &'static dyn checks::ChecksDialect;
 }
 
 /// Reading whole tables, for digests, backups and copies.

@@ -108,4 +108,7 @@ impl Dialect for SimDialect {
     fn steps(&self) -> &'static dyn dunlin_core::dialect::steps::StepDialect {
         Sqlite.steps()
     }
+    fn checks(&self) -> &'static dyn dunlin_core::dialect::checks::ChecksDialect {
+        Sqlite.checks()
+    }
 }

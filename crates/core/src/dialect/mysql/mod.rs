@@ -2,6 +2,7 @@
 
 pub mod caps;
 pub mod catalog;
+pub mod checks;
 pub mod ddl;
 pub mod dml;
 pub mod errors;
@@ -112,5 +113,8 @@ impl Dialect for Mysql {
     }
     fn steps(&self) -> &'static dyn super::steps::StepDialect {
         &steps::Steps
+    }
+    fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
+        &checks::Checks
     }
 }

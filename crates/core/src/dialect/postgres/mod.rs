@@ -2,6 +2,7 @@
 
 pub mod caps;
 pub mod catalog;
+pub mod checks;
 pub mod concurrent;
 pub mod ddl;
 pub mod dml;
@@ -107,5 +108,8 @@ impl Dialect for Postgres {
     }
     fn steps(&self) -> &'static dyn super::steps::StepDialect {
         &steps::Steps
+    }
+    fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
+        &checks::Checks
     }
 }
