@@ -26,6 +26,7 @@ use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::value::{Row, Value};
 use std::time::Duration;
+pub use tls::system_roots;
 
 /// An error of a driver or server, already classed and free of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -123,6 +123,13 @@ pub(crate) fn system_bundle() -> Option<&'static Path> {
         .find(|path| path.exists())
 }
 
+/// The certificates that this system trusts, in DER; none where it has no bundle.
+pub fn system_roots() -> Vec<Vec<u8>> {
+    let found = system_bundle().and_then(|path| certificates(path).ok());
+    let found = found.unwrap_or_default().into_iter();
+    found.map(|certificate| certificate.to_vec()).collect()
+}
+
 fn root_store(roots: &Roots) -> Result<RootCertStore, DbError> {
     let mut store = RootCertStore::empty();
     match roots {

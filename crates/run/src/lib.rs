@@ -15,6 +15,7 @@ pub mod embed;
 pub mod executor;
 pub mod folder;
 pub mod foreign;
+pub mod http;
 pub mod inspect;
 pub mod journal_store;
 pub mod lease;

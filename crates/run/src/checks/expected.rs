@@ -1,11 +1,9 @@
 //! What a check expects, for people.
 
-use super::compare::sign;
 use super::refuses;
 use dunlin_core::source::duration::show_duration;
 use dunlin_core::source::grammar::checks::{Explain, Has, HttpCheck, Speed};
 use dunlin_core::source::plan::CheckSpec;
-use dunlin_core::source::plan::expect::Expect;
 
 /// One line of a text, cut.
 fn line(text: &str) -> String {
@@ -24,15 +22,9 @@ pub(super) fn expected(kind: &CheckSpec) -> String {
         CheckSpec::Sql { sql, expect, rows } => {
             let what = match (expect, rows) {
                 (_, Some(rows)) => {
-                    format!(
-                        "{} {} {} in every row",
-                        rows.left,
-                        sign(rows.op),
-                        rows.right
-                    )
+                    format!("{} {} {} in every row", rows.left, rows.op, rows.right)
                 }
-                (Some(Expect::Is(op, text)), None) => format!("{} {text}", sign(*op)),
-                (Some(Expect::Between(low, high)), None) => format!("between {low} and {high}"),
+                (Some(expect), None) => expect.to_string(),
                 (None, None) => "true".into(),
             };
             format!("{what}: {}", line(&sql.text))
@@ -87,7 +79,11 @@ fn of_http(http: &HttpCheck) -> String {
             .map(|within| format!("within {}", show_duration(within.0))),
     );
     let method = http.method.as_deref().unwrap_or("GET");
-    format!("{method} {}: {}", http.url.0, parts.join(", "))
+    format!(
+        "{method} {}: {}",
+        crate::http::shown(&http.url.0),
+        parts.join(", ")
+    )
 }
 
 fn of_speed(speed: &Speed) -> String {

@@ -7,26 +7,26 @@
 mod accepts;
 mod answer;
 mod ask;
-mod compare;
-//LATER mod exec;
-//LATER mod explain;
+mod exec;
 mod expected;
+mod explain;
 mod has;
-//LATER mod http;
-//LATER mod kept;
+mod http;
+mod kept;
 mod marks;
 mod refuses;
-//LATER mod speed;
-//LATER mod spool;
+mod show;
+mod speed;
+mod spool;
 mod sql;
-//LATER mod state;
+mod state;
 mod tables;
 mod trial;
 mod unchanged;
-//LATER mod untouched;
+mod untouched;
 
 pub use marks::{Mark, Marks, marks};
-//LATER pub use state::forget;
+pub use state::forget;
 
 use crate::trouble;
 use crate::world::World;
@@ -231,7 +231,14 @@ async fn note(
         return Ok(None);
     }
     match &check.kind {
+        CheckSpec::Kept(kept) => kept::note(cx, &check.id, kept).await.map(Some),
         CheckSpec::Unchanged(sql) => unchanged::note(cx, sql, marks).await.map(Some),
+        CheckSpec::Untouched(untouched) => {
+            let noted = untouched::note(cx, &check.id, untouched).await;
+            noted.map(Some)
+        }
+        CheckSpec::Http(http) if http.unchanged => http::note(cx, &check.id, http).await.map(Some),
+        CheckSpec::Speed(speed) => speed::note(cx, speed, marks).await.map(Some),
         _ => Ok(None),
     }
 }
@@ -303,15 +310,31 @@ async fn find(cx: &mut Context<'_>, asked: &Asked<'_>) -> Result<Verdict, Troubl
         CheckSpec::Sql { sql, expect, rows } => {
             sql::find(cx, sql, expect.as_ref(), rows.as_ref(), asked.marks).await
         }
+        CheckSpec::Kept(kept) => match compared(asked) {
+            Ok(noted) => kept::find(cx, kept, noted).await,
+            Err(verdict) => Ok(verdict),
+        },
         CheckSpec::Unchanged(sql) => match compared(asked) {
             Ok(noted) => unchanged::find(cx, sql, asked.marks, noted).await,
             Err(verdict) => Ok(verdict),
         },
+        CheckSpec::Untouched(untouched) => match compared(asked) {
+            Ok(noted) => untouched::find(cx, untouched, noted).await,
+            Err(verdict) => Ok(verdict),
+        },
         CheckSpec::Refuses(refuses) => refuses::find(cx, refuses).await,
         CheckSpec::Accepts(sql) => accepts::find(cx, sql).await,
+        CheckSpec::Http(http) => http::find(cx, http, asked.when, asked.baseline).await,
+        CheckSpec::Speed(speed) => {
+            speed::find(cx, speed, asked.marks, asked.when, asked.baseline).await
+        }
+        CheckSpec::Explain(explain) => explain::find(cx, explain, asked.marks).await,
         CheckSpec::Has(has) => has::find(cx, has).await,
+        CheckSpec::Exec(exec) => exec::find(cx, exec).await,
         CheckSpec::Ask(_) => Ok(ask::find(asked.answer)),
-        _ => Ok(Verdict::NotYet("checks of this kind come later".into())),
+        CheckSpec::Rules(_) | CheckSpec::Compare(_) => {
+            Ok(Verdict::NotYet("checks of this kind come later".into()))
+        }
     }
 }
 

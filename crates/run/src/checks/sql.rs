@@ -1,6 +1,6 @@
 //! `sql`: a query's first value is as expected, or something holds for every row.
 
-use super::compare::{holds, meets, shown, sign};
+use super::show::shown;
 use super::{Context, Marks, Trouble, Verdict, answer};
 use dunlin_core::source::plan::SqlText;
 use dunlin_core::source::plan::expect::{Expect, RowExpect};
@@ -45,57 +45,20 @@ async fn first_value(
     };
     // Without an expectation a query that answers truth is one.
     let holds = match expect {
-        Some(expect) => meets(&value, expect),
+        Some(expect) => expect.holds(&value),
         None => value.as_bool().unwrap_or(false),
     };
     Ok(Verdict::of(holds, told))
 }
 
-/// A side of what must hold: a column's value, or a literal.
-fn side(side: &str, columns: &[String], row: &[Value]) -> Value {
+/// A side of what must hold, for people: a column's value, or the literal.
+fn side(side: &str, columns: &[String], row: &[Value]) -> String {
     let at = columns
         .iter()
-        .position(|column| column == side)
-        .or_else(|| {
-            columns
-                .iter()
-                .position(|column| column.eq_ignore_ascii_case(side))
-        });
+        .position(|column| column.eq_ignore_ascii_case(side));
     match at.and_then(|at| row.get(at)) {
-        Some(value) => value.clone(),
-        None => {
-            let bare = side
-                .strip_prefix('\'')
-                .and_then(|rest| rest.strip_suffix('\''))
-                .unwrap_or(side);
-            Value::Text(bare.to_owned())
-        }
-    }
-}
-
-/// Names neither a number, a quoted text nor one of the columns: most likely a misspelt column.
-fn strange<'a>(expect: &'a RowExpect, columns: &[String]) -> Option<&'a str> {
-    let word = |side: &str| {
-        let named = columns
-            .iter()
-            .any(|column| column.eq_ignore_ascii_case(side));
-        let name = side
-            .chars()
-            .next()
-            .is_some_and(|first| first.is_alphabetic() || first == '_');
-        let constant = ["true", "false", "null"].contains(&side.to_ascii_lowercase().as_str());
-        name && !named && !constant
-    };
-    let is_column = |side: &str| {
-        columns
-            .iter()
-            .any(|column| column.eq_ignore_ascii_case(side))
-    };
-    // A bare word beside a column may be a text: `status = active`.
-    match (word(&expect.left), word(&expect.right)) {
-        (true, _) => Some(&expect.left),
-        (false, true) if !is_column(&expect.left) => Some(&expect.right),
-        _ => None,
+        Some(value) => shown(value),
+        None => side.to_owned(),
     }
 }
 
@@ -109,7 +72,7 @@ async fn every_row(
     let masked = cx.is_sensitive(&expect.left) || cx.is_sensitive(&expect.right);
     answer::each_row(cx, &sql.text, marks, |columns, row| {
         if rows == 0 {
-            misspelt = strange(expect, columns).map(|name| {
+            misspelt = expect.missing_column(columns).map(|name| {
                 format!(
                     "the query has no column {name}; it has {}",
                     columns.join(", ")
@@ -117,13 +80,15 @@ async fn every_row(
             });
         }
         rows += 1;
-        let left = side(&expect.left, columns, row);
-        let right = side(&expect.right, columns, row);
-        let fits = !right.is_null() && holds(&left, expect.op, &shown(&right));
+        let fits = expect.holds(columns, row);
         if !fits {
             broken += 1;
             if examples.len() < SHOWN_MAX && !masked {
-                let sides = format!("{} {} {}", shown(&left), sign(expect.op), shown(&right));
+                let (left, right) = (
+                    side(&expect.left, columns, row),
+                    side(&expect.right, columns, row),
+                );
+                let sides = format!("{left} {} {right}", expect.op);
                 examples.push(format!("row {rows}: {sides}"));
             }
         }

@@ -1,7 +1,7 @@
 //! One statement, tried out in a transaction that is rolled back whatever becomes of it.
 
 use super::answer::one_statement;
-use super::compare::shown;
+use super::show::shown;
 use super::{Context, Trouble};
 use dunlin_core::dialect::checks::ChecksDialect;
 use dunlin_core::schema::Catalog;
@@ -35,8 +35,9 @@ pub(super) struct Refusal {
 /// transactions, a lock that was not had, a lost connection.
 pub(super) async fn attempt(cx: &mut Context<'_>, text: &str) -> Result<Tried, Trouble> {
     let catalog = cx.catalog().await?;
+    let database = cx.world.engine.database();
     let mut session = cx.world.open(Purpose::Tool).await?;
-    let tried = within(&mut *session, &catalog, text).await;
+    let tried = within(&mut *session, &catalog, text, &database).await;
     // Whatever happened: nothing may stay. A session that is gone took its transaction with it.
     let rolled_back = session.rollback().await;
     let tried = match (tried, rolled_back) {
@@ -57,10 +58,11 @@ async fn within(
     session: &mut dyn Session,
     catalog: &Catalog,
     text: &str,
+    database: &str,
 ) -> Result<Halfway, Trouble> {
     let sql = one_statement(session, text)?;
     let class = session.dialect().classify(&sql, session.lex_mode());
-    may_be_tried(session, catalog, &class).await?;
+    may_be_tried(session, catalog, &class, database).await?;
     let checks = session.dialect().checks();
     for statement in checks.trial_before(session.caps(), PATIENCE) {
         session.execute(&statement).await?;
@@ -206,6 +208,7 @@ async fn may_be_tried(
     session: &mut dyn Session,
     catalog: &Catalog,
     class: &StatementClass,
+    database: &str,
 ) -> Result<(), Trouble> {
     if class.kind != Kind::Dml {
         let sentence = format!(
@@ -254,8 +257,17 @@ async fn may_be_tried(
             continue;
         };
         for row in session.query(&query.sql, &query.params).await? {
-            let transactional = row.get(2).and_then(|value| value.as_bool()) == Some(true);
+            // Other databases have tables of the same names.
+            let schema = row.first().map(shown).unwrap_or_default();
             let name = row.get(1).map(shown).unwrap_or_default().to_lowercase();
+            let meant = part.iter().any(|one| {
+                let wanted = one.schema.as_deref().unwrap_or(database);
+                one.name.eq_ignore_ascii_case(&name) && wanted.eq_ignore_ascii_case(&schema)
+            });
+            if !meant {
+                continue;
+            }
+            let transactional = row.get(2).and_then(|value| value.as_bool()) == Some(true);
             let all = known.entry(name).or_insert(true);
             *all = *all && transactional;
         }

@@ -1,6 +1,6 @@
 //! `unchanged`: a query's answer is as it was when the phase began.
 
-use super::compare::shown;
+use super::show::shown;
 use super::{Context, Marks, Trouble, Verdict, answer};
 use dunlin_core::copy::Digest;
 use dunlin_core::copy::digest::text_hash;

@@ -18,13 +18,15 @@ use dunlin_engines::Purpose;
 use dunlin_testkit::{TestDatabase, TestEngine, for_each_engine};
 use serde_json::Value;
 
+mod before;
 mod catalog;
+mod outside;
+mod plans;
 mod queries;
 mod trials;
 
 /// A database of a test's own, its world, and a folder for its state.
 struct Room {
-    kind: TestEngine,
     world: World,
     folder: tempfile::TempDir,
     _database: TestDatabase,
@@ -45,7 +47,6 @@ impl Room {
         let project = Project::without_file(SecretUrl::new(database.url()), root);
         let world = World::new(project.databases[0].clone(), None, true).unwrap();
         Room {
-            kind,
             world,
             folder,
             _database: database,

@@ -85,9 +85,9 @@ for_each_engine! {
         room.run("INSERT INTO orders VALUES (4, 1, 1)").await;
         holds(&room.end(&begun).await);
         room.run("UPDATE orders SET total = 11 WHERE id = 1").await;
-        fails(&room.end(&begun).await, "60.50");
+        fails(&room.end(&begun).await, "60.5");
         room.run("UPDATE orders SET total = 10.5 WHERE id = 1; DELETE FROM orders WHERE id = 3").await;
-        fails(&room.end(&begun).await, "now: 30.50, 2");
+        fails(&room.end(&begun).await, "now: 30.5");
 
         // Many rows, whatever their order; and an empty table's mark.
         let list = room.begin(CheckSpec::Unchanged(sql("SELECT id FROM orders ORDER BY id"))).await.unwrap();
