@@ -211,15 +211,13 @@ async fn may_be_tried(
     database: &str,
 ) -> Result<(), Trouble> {
     if class.kind != Kind::Dml {
-        let sentence = format!(
-            "only a statement that writes rows can be tried out and taken back; this is {}",
-            if class.verb.is_empty() {
-                "another"
-            } else {
-                &class.verb
-            }
-        );
-        return Err(sentence.into());
+        let what = if class.verb.is_empty() {
+            "another"
+        } else {
+            &class.verb
+        };
+        let only = "only a statement that writes rows can be tried out and taken back; this is";
+        return Err(format!("{only} {what}").into());
     }
     if !session.caps().storage_engines {
         return Ok(());
@@ -233,16 +231,32 @@ async fn may_be_tried(
     if asked.is_empty() {
         return Err("which table it writes cannot be told".to_owned().into());
     }
-    let named = asked.len();
-    // What triggers write is written too.
+    // A view over a table without transactions would be written through.
+    if let Some(view) = asked.iter().find(|one| is_view(catalog, &one.name)) {
+        let what = "is a view: name the table behind it, whose storage can be told";
+        return Err(format!("{} {what}", view.name).into());
+    }
+    asked.extend(written_by_triggers(catalog, &asked));
+    let stays = not_transactional(session, &asked, database).await?;
+    match stays.first() {
+        None => Ok(()),
+        Some(table) => {
+            let why = "is kept by a storage engine without transactions: what is tried there stays";
+            Err(format!("{table} {why}, so it is not tried").into())
+        }
+    }
+}
+
+/// The tables that triggers of these tables may write: all that their texts name.
+fn written_by_triggers(catalog: &Catalog, asked: &[ObjectRef]) -> Vec<ObjectRef> {
+    let named = |name: &str| {
+        let mut asked = asked.iter();
+        asked.any(|one| one.name.eq_ignore_ascii_case(name))
+    };
     let triggers: String = catalog
         .tables
         .iter()
-        .filter(|table| {
-            asked
-                .iter()
-                .any(|one| one.name.eq_ignore_ascii_case(&table.name))
-        })
+        .filter(|table| named(&table.name))
         .flat_map(|table| &table.triggers)
         .map(|trigger| trigger.definition.to_lowercase())
         .collect();
@@ -250,50 +264,37 @@ async fn may_be_tried(
         .tables
         .iter()
         .filter(|table| triggers.contains(&table.name.to_lowercase()));
-    asked.extend(written.map(|table| ObjectRef::table(None, &table.name)));
-    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    written
+        .map(|table| ObjectRef::table(None, &table.name))
+        .collect()
+}
+
+/// Those of these tables whose changes a rollback does not take back. A table that is missing is said by the server.
+async fn not_transactional(
+    session: &mut dyn Session,
+    asked: &[ObjectRef],
+    database: &str,
+) -> Result<Vec<String>, DbError> {
+    let mut found = vec![];
     for part in asked.chunks(500) {
         let Some(query) = session.dialect().storage(part) else {
             continue;
         };
         for row in session.query(&query.sql, &query.params).await? {
-            // Other databases have tables of the same names.
             let schema = row.first().map(shown).unwrap_or_default();
-            let name = row.get(1).map(shown).unwrap_or_default().to_lowercase();
+            let name = row.get(1).map(shown).unwrap_or_default();
+            // Other databases have tables of the same names.
             let meant = part.iter().any(|one| {
                 let wanted = one.schema.as_deref().unwrap_or(database);
                 one.name.eq_ignore_ascii_case(&name) && wanted.eq_ignore_ascii_case(&schema)
             });
-            if !meant {
-                continue;
-            }
             let transactional = row.get(2).and_then(|value| value.as_bool()) == Some(true);
-            let all = known.entry(name).or_insert(true);
-            *all = *all && transactional;
+            if meant && !transactional {
+                found.push(name);
+            }
         }
     }
-    for (at, table) in asked.iter().enumerate() {
-        match known.get(&table.name.to_lowercase()) {
-            Some(true) => {}
-            Some(false) => {
-                let sentence = format!(
-                    "{} is kept by a storage engine without transactions: what is tried there stays, so it is not tried",
-                    table.name
-                );
-                return Err(sentence.into());
-            }
-            // A view over such a table would be written through; a table that is missing is said by the server.
-            None if at < named && is_view(catalog, &table.name) => {
-                let sentence = format!(
-                    "{} is a view: name the table behind it, whose storage can be told",
-                    table.name
-                );
-                return Err(sentence.into());
-            }
-            None => {}
-        }
-    }
-    Ok(())
+    Ok(found)
 }
 
 fn is_view(catalog: &Catalog, name: &str) -> bool {
