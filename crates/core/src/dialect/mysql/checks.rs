@@ -137,7 +137,7 @@ mod tests {
         let index = row(&["1", "SIMPLE", "t", "index", "", "i", "", "", "9", ""]);
         assert_eq!(
             Checks
-                .read_explain(&[index.clone()], true)
+                .read_explain(std::slice::from_ref(&index), true)
                 .unwrap()
                 .whole
                 .len(),
