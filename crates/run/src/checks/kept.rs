@@ -163,7 +163,7 @@ pub(super) async fn find(
 ) -> Result<Verdict, Trouble> {
     let noted: Noted = serde_json::from_value(noted.clone())
         .map_err(|error| format!("what was noted cannot be read: {error}"))?;
-    let masked = noted.key.iter().any(|column| cx.is_sensitive(column));
+    let masked = noted.key.iter().any(|column| cx.sensitive.hides(column));
     let path = state::path(cx, "compare")?;
     let session = cx.reader().await?;
     let shape = match shape_of(session, &kept.table).await {

@@ -32,6 +32,7 @@ use crate::trouble;
 use crate::world::World;
 use dunlin_core::failure::Failure;
 use dunlin_core::plan::evidence::{CheckOutcome, Evidence};
+use dunlin_core::redact::Redactor;
 use dunlin_core::schema::Catalog;
 use dunlin_core::source::grammar::checks::{CheckSeverity, When};
 use dunlin_core::source::plan::{CheckDoc, CheckSpec};
@@ -57,7 +58,23 @@ pub struct Context<'w> {
     world: &'w World,
     reader: Option<Box<dyn Session>>,
     dir: PathBuf,
-    sensitive: Vec<String>,
+    sensitive: Sensitive,
+    redactor: Redactor,
+}
+
+/// Columns whose values are never shown.
+#[derive(Debug, Clone, Default)]
+struct Sensitive(Vec<String>);
+
+impl Sensitive {
+    /// Whether a column of this name may be meant. Answers of queries do not tell whose column it is: the name decides.
+    fn hides(&self, column: &str) -> bool {
+        self.0.iter().any(|pattern| {
+            let named = pattern.split_whitespace().next().unwrap_or_default();
+            let name = named.rsplit_once('.').map_or(named, |(_, name)| name);
+            name == "*" || name.eq_ignore_ascii_case(column)
+        })
+    }
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -75,7 +92,8 @@ impl<'w> Context<'w> {
             world,
             reader: None,
             dir: PathBuf::from("."),
-            sensitive: vec![],
+            sensitive: Sensitive::default(),
+            redactor: world.redactor.clone(),
         }
     }
 
@@ -89,7 +107,15 @@ impl<'w> Context<'w> {
     /// Columns whose values are never shown: `[privacy] sensitive`.
     #[must_use]
     pub fn masking(mut self, sensitive: &[String]) -> Self {
-        self.sensitive = sensitive.to_vec();
+        self.sensitive = Sensitive(sensitive.to_vec());
+        self
+    }
+
+    /// Secrets that are masked beside those of the database: what the plan takes from the environment.
+    #[must_use]
+    pub fn hiding(mut self, secrets: &[String]) -> Self {
+        let more = Redactor::new(secrets.iter().cloned());
+        self.redactor = self.redactor.with(&more);
         self
     }
 
@@ -115,15 +141,6 @@ impl<'w> Context<'w> {
     /// The catalog as it is now.
     async fn catalog(&mut self) -> Result<Catalog, Trouble> {
         Ok(crate::observe::whole(self.reader().await?).await?)
-    }
-
-    /// Whether values of a column of this name are never shown.
-    fn is_sensitive(&self, column: &str) -> bool {
-        self.sensitive.iter().any(|pattern| {
-            let named = pattern.split_whitespace().next().unwrap_or_default();
-            let name = named.rsplit_once('.').map_or(named, |(_, name)| name);
-            name == "*" || name.eq_ignore_ascii_case(column)
-        })
     }
 }
 
@@ -187,8 +204,8 @@ impl From<String> for Trouble {
 impl Trouble {
     fn failure(self, cx: &Context<'_>, check: &CheckDoc) -> Failure {
         let message = format!("check `{}` cannot be prepared: {}", check.id, self.message);
-        cx.world
-            .redact(Failure::refused(NOT_EVALUABLE, message).at(check.place.clone()))
+        let message = cx.redactor.apply(&message);
+        Failure::refused(NOT_EVALUABLE, message).at(check.place.clone())
     }
 }
 
@@ -227,7 +244,7 @@ async fn note(
     marks: &Marks,
 ) -> Result<Option<Value>, Trouble> {
     // What is evaluated before the phase only has nothing to compare with.
-    if check.when == When::Before && !matches!(check.kind, CheckSpec::Speed(_)) {
+    if check.when == When::Before {
         return Ok(None);
     }
     match &check.kind {
@@ -252,29 +269,32 @@ pub async fn evaluate(
     baseline: Option<&Value>,
     answer: Option<bool>,
 ) -> Evidence {
-    let asked = Asked {
-        check,
-        when,
-        marks,
-        baseline,
-        answer,
-    };
     let (at, began) = (cx.world.clock.stamp(), Instant::now());
-    let mut found = find(cx, &asked).await;
-    if lost(&found) {
-        cx.reader = None;
-        found = find(cx, &asked).await;
-    }
-    if lost(&found) {
-        cx.reader = None;
-    }
+    // Before a phase nothing is marked yet: up to now is up to the highest key of now.
+    let fresh = match when {
+        When::Before => self::marks(cx, &[check]).await,
+        _ => Ok(marks.clone()),
+    };
+    let found = match &fresh {
+        Ok(marks) => {
+            let asked = Asked {
+                check,
+                when,
+                marks,
+                baseline,
+                answer,
+            };
+            twice(cx, &asked).await
+        }
+        Err(failure) => Err(failure.message.clone().into()),
+    };
     let (outcome, observed) = match found {
         Ok(Verdict::Holds(observed)) => (CheckOutcome::Passed, observed),
         Ok(Verdict::NotYet(observed)) => (CheckOutcome::NotRun, observed),
         Ok(Verdict::Broken(observed)) => (broken(check), observed),
         Err(trouble) => (broken(check), trouble.message),
     };
-    let shown = |text: &str| shorten(&cx.world.redactor.apply(text));
+    let shown = |text: &str| shorten(&cx.redactor.apply(text));
     Evidence {
         id: check.id.clone(),
         when: if when == When::Before {
@@ -288,6 +308,20 @@ pub async fn evaluate(
         at,
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// A session that stood idle for a day of a phase may be gone: asked once more by a fresh one.
+async fn twice(cx: &mut Context<'_>, asked: &Asked<'_>) -> Result<Verdict, Trouble> {
+    let found = find(cx, asked).await;
+    if !lost(&found) {
+        return found;
+    }
+    cx.reader = None;
+    let found = find(cx, asked).await;
+    if lost(&found) {
+        cx.reader = None;
+    }
+    found
 }
 
 fn broken(check: &CheckDoc) -> CheckOutcome {

@@ -38,7 +38,7 @@ async fn first_value(
     let Some((column, value)) = first else {
         return Ok(Verdict::Broken("no rows".into()));
     };
-    let told = if cx.is_sensitive(&column) {
+    let told = if cx.sensitive.hides(&column) {
         dunlin_core::redact::MASK.to_owned()
     } else {
         shown(&value)
@@ -69,7 +69,7 @@ async fn every_row(
     marks: &Marks,
 ) -> Result<Verdict, Trouble> {
     let (mut rows, mut broken, mut examples, mut misspelt) = (0_u64, 0_u64, vec![], None);
-    let masked = cx.is_sensitive(&expect.left) || cx.is_sensitive(&expect.right);
+    let masked = cx.sensitive.hides(&expect.left) || cx.sensitive.hides(&expect.right);
     answer::each_row(cx, &sql.text, marks, |columns, row| {
         if rows == 0 {
             misspelt = expect.missing_column(columns).map(|name| {

@@ -34,19 +34,12 @@ fn canonical(value: &Value) -> Value {
 
 async fn look(cx: &mut Context<'_>, sql: &SqlText, marks: &Marks) -> Result<Noted, Trouble> {
     let sensitive = cx.sensitive.clone();
-    let hides = |column: &String| {
-        sensitive.iter().any(|pattern| {
-            let name = pattern.split_whitespace().next().unwrap_or_default();
-            let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
-            name == "*" || name.eq_ignore_ascii_case(column)
-        })
-    };
     let (mut digest, mut first) = (Digest::default(), vec![]);
     answer::each_row(cx, &sql.text, marks, |columns, row| {
         let row: Vec<Value> = row.iter().map(canonical).collect();
         if digest.rows < KEPT_MAX {
             let cells = row.iter().enumerate().map(|(at, value)| {
-                if columns.get(at).is_some_and(hides) {
+                if columns.get(at).is_some_and(|name| sensitive.hides(name)) {
                     dunlin_core::redact::MASK.to_owned()
                 } else {
                     shown(value).chars().take(VALUE_MAX).collect()

@@ -133,4 +133,43 @@ for_each_engine! {
         assert_eq!(found.outcome, CheckOutcome::NotRun);
         cx.close().await;
     }
+
+    async fn before_a_phase_the_mark_is_the_key_of_now(kind: TestEngine) {
+        let room = Room::with(kind, ORDERS).await;
+        let query = "SELECT count(*) FROM orders WHERE id <= {mark:orders}";
+        let check = check(value(query, Op::Equal, "3"));
+        let mut cx = room.context();
+        let none = Marks::default();
+        holds(&evaluate(&mut cx, &check, When::Before, &none, None, None).await);
+        let after = evaluate(&mut cx, &check, When::After, &none, None, None).await;
+        fails(&after, "no mark of orders");
+        cx.close().await;
+    }
+
+    async fn invariant_12_sensitive_columns_and_the_plans_secrets_are_masked(kind: TestEngine) {
+        let room = Room::with(kind, "CREATE TABLE t (id int PRIMARY KEY, phone varchar(30)); INSERT INTO t VALUES (1, '+98-77')").await;
+        let mut cx = room
+            .context()
+            .masking(&["users.phone".to_owned()])
+            .hiding(&["s3cret".to_owned()]);
+        let none = Marks::default();
+        let mut told = String::new();
+        for kind in [
+            value("SELECT phone FROM t", Op::Equal, "x"),
+            every_row("SELECT phone FROM t", "phone", Op::Equal, "x"),
+            value("SELECT 's3cret-of-the-plan'", Op::Equal, "s3cret"),
+        ] {
+            let found = evaluate(&mut cx, &check(kind), When::After, &none, None, None).await;
+            assert_eq!(found.outcome, CheckOutcome::Failed, "{found:?}");
+            told.push_str(&format!("{found:?}"));
+        }
+        let unchanged = check(CheckSpec::Unchanged(sql("SELECT phone FROM t")));
+        let noted = baseline(&mut cx, &unchanged, &none).await.unwrap().unwrap();
+        room.run("UPDATE t SET phone = '+98-78'").await;
+        let found = evaluate(&mut cx, &unchanged, When::After, &none, Some(&noted), None).await;
+        fails(&found, "before: ***; now: ***");
+        told.push_str(&format!("{found:?} {noted}"));
+        cx.close().await;
+        assert!(!told.contains("+98") && !told.contains("s3cret"), "{told}");
+    }
 }
