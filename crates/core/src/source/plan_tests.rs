@@ -484,6 +484,33 @@ fn a_plan_of_another_database_is_refused() {
     sound(&of("app"));
 }
 
+#[test]
+fn what_a_person_confirms_has_one_name() {
+    let plan = |question: &str, step: &str| {
+        let check = format!("[[phase.check]]\nid = \"{question}\"\nask = \"well?\"\n");
+        let step = format!("[[phase.step]]\nid = \"{step}\"\nmanual = {{ do = \"look\" }}\n");
+        format!("name = \"p\"\n[[phase]]\nid = \"same\"\n{check}{step}")
+    };
+    sound(&plan("a", "b"));
+    sound(&plan("same", "b"));
+    let (_, findings) = read(&plan("a", "a"), &[]);
+    assert_eq!(codes(&findings), [("duplicate-id", Some(8))]);
+}
+
+#[test]
+fn where_the_url_names_no_engine_the_plan_is_read_all_the_same() {
+    let mut project = project();
+    project.databases[0].url = crate::redact::SecretUrl::new("");
+    let input = PlanInput {
+        path: "p.plan.toml",
+        bytes: COUNTED.as_bytes(),
+        files: &|_| Err("no file".into()),
+    };
+    let (doc, findings) = parse_plan(input, &project, &config(&project));
+    assert_eq!(findings, []);
+    assert_eq!(doc.unwrap().steps().count(), 3);
+}
+
 /// The codes of findings with their lines.
 fn codes(findings: &[Finding]) -> Vec<(&'static str, Option<usize>)> {
     findings

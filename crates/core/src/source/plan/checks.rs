@@ -36,7 +36,7 @@ impl Reading<'_> {
                 let at = format!("{path}/{}", kind.kind());
                 self.say(Severity::Warning, "comes-later", &at, message, Some(help));
             }
-            CheckSpec::Ask(_) => self.id("step or question that is confirmed", path, &check.id),
+            CheckSpec::Ask(_) => self.confirmed("question", path, &check.id),
             _ => {}
         }
         Some(CheckDoc {

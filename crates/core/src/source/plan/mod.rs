@@ -1,10 +1,11 @@
-//! `*.plan.toml` to a [`PlanDoc`]: every fault at once, files read, placeholders filled in, hashes made.
+//! What a `*.plan.toml` is once it is read, a [`PlanDoc`]: every fault at once, files read, `{name}` filled in, hashes made.
 
 mod checks;
 pub mod expect;
 mod hash;
 mod needs;
 mod parse;
+mod phases;
 pub mod requires;
 mod steps;
 mod texts;

@@ -1,27 +1,26 @@
 //! The bytes of a `*.plan.toml` to a [`PlanDoc`], every fault at once.
 
 use super::hash::Parts;
-use super::needs::{Arranged, Node, arrange};
 use super::requires::{Required, Requirement, parse_bytes};
 use super::texts::paths;
 use super::window::Window;
 use super::workdays::{EXAMPLES as DURATIONS, WorkDays};
-use super::{PhaseDoc, PlanDoc, SqlText, StepDoc, UndoSpec};
+use super::{PlanDoc, SqlText};
 use crate::dialect;
 use crate::finding::{Finding, Place, Severity, any_error};
 use crate::limits::PLAN_NAME_BYTES_MAX;
 use crate::source::config::text_of;
 use crate::source::expand::Environment;
-use crate::source::grammar::plan::{Gate, PhaseTable, PlanFile, WatchTable};
+use crate::source::grammar::plan::{PlanFile, WatchTable};
 use crate::source::grammar::plan_schema;
-use crate::source::grammar::steps::StepTable;
 use crate::source::nearest::did_you_mean;
 use crate::source::shape::{Places, shape, without_holes};
 use crate::source::{DatabaseConfig, Project, Secrets};
 use crate::sql::{LexMode, LexRules};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 
 /// Reads a file that a plan names: the path as it stands there, meant from the plan's folder. The error is a sentence.
@@ -76,7 +75,11 @@ pub fn parse_plan(
         sqls: BTreeMap::new(),
         meanings: BTreeMap::new(),
         unset: BTreeSet::new(),
+        lines: std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect(),
         ids: BTreeSet::new(),
+        confirmed: BTreeMap::new(),
     };
     let doc = reading.plan(shaped.value, &shaped.env);
     let findings = reading.findings;
@@ -101,15 +104,12 @@ pub(super) struct Reading<'r> {
     pub(super) meanings: BTreeMap<String, String>,
     /// Texts whose variables are not set: what they say is not known, so nothing more is said of them.
     pub(super) unset: BTreeSet<String>,
+    /// Where the lines of the text begin.
+    lines: Vec<usize>,
     /// Names that are taken: what of, and the name.
     ids: BTreeSet<(&'static str, String)>,
-}
-
-/// A phase or a step with its pointer.
-struct Found<T> {
-    path: String,
-    table: T,
-    hash: String,
+    /// What of those a person confirms by name.
+    confirmed: BTreeMap<String, &'static str>,
 }
 
 impl Reading<'_> {
@@ -118,12 +118,22 @@ impl Reading<'_> {
         let mut path = path;
         loop {
             if let Some(span) = self.places.get(path) {
-                return Place::in_file(self.file, self.text, span.clone());
+                return self.place_of(span.clone());
             }
             match path.rfind('/') {
                 Some(at) => path = &path[..at],
                 None => return Place::file(self.file),
             }
+        }
+    }
+
+    /// The place of a range of the plan's text. As [`Place::in_file`], which counts lines anew each time.
+    pub(super) fn place_of(&self, span: Range<usize>) -> Place {
+        Place {
+            file: Some(self.file.to_owned()),
+            line: Some(self.lines.partition_point(|start| *start <= span.start)),
+            span: Some(span),
+            object: None,
         }
     }
 
@@ -251,237 +261,6 @@ impl Reading<'_> {
         hashes
     }
 
-    fn take_phases(
-        &mut self,
-        plan: &mut Value,
-        hashes: &BTreeMap<String, String>,
-    ) -> Vec<(Found<PhaseTable>, Vec<Found<StepTable>>)> {
-        let mut phases = vec![];
-        for (path, mut value) in items(plan.as_object_mut(), "", "phase") {
-            let steps = items(value.as_object_mut(), &path, "step");
-            let steps = steps
-                .into_iter()
-                .filter_map(|(path, value)| self.found(path, value, hashes));
-            let steps: Vec<Found<StepTable>> = steps.collect();
-            if let Some(phase) = self.found(path, value, hashes) {
-                phases.push((phase, steps));
-            }
-        }
-        phases
-    }
-
-    fn found<T: DeserializeOwned>(
-        &mut self,
-        path: String,
-        mut value: Value,
-        hashes: &BTreeMap<String, String>,
-    ) -> Option<Found<T>> {
-        // Holes of the checks stay: they are looked up by number. Nulls are no checks.
-        let checks = value
-            .as_object_mut()
-            .and_then(|map| map.shift_remove("check"));
-        without_holes(&mut value);
-        if let (Some(Value::Array(mut checks)), Some(map)) = (checks, value.as_object_mut()) {
-            // A hole becomes an empty table; the reader knows by its place that nothing is there.
-            for check in checks.iter_mut() {
-                match check.is_null() {
-                    true => *check = Value::Object(Map::new()),
-                    false => without_holes(check),
-                }
-            }
-            map.insert("check".into(), Value::Array(checks));
-        }
-        let table = self.typed(&path, value)?;
-        let hash = hashes.get(&path).cloned().unwrap_or_default();
-        Some(Found { path, table, hash })
-    }
-
-    fn phases(
-        &mut self,
-        phases: &mut Vec<(Found<PhaseTable>, Vec<Found<StepTable>>)>,
-    ) -> Vec<PhaseDoc> {
-        for (phase, _) in phases.iter() {
-            self.id("phase", &phase.path, &phase.table.id);
-        }
-        let owners: BTreeMap<String, String> = phases
-            .iter()
-            .flat_map(|(phase, steps)| {
-                let owner = phase.table.id.clone();
-                steps
-                    .iter()
-                    .map(move |step| (step.table.id.clone(), owner.clone()))
-            })
-            .collect();
-        let nodes: Vec<(String, String, Option<Vec<String>>)> = phases
-            .iter()
-            .map(|(phase, _)| {
-                let table = &phase.table;
-                (phase.path.clone(), table.id.clone(), table.needs.clone())
-            })
-            .collect();
-        let arranged = self.arranged("phase", &nodes, &BTreeMap::new());
-        let mut docs: Vec<Option<PhaseDoc>> = vec![];
-        for (at, (phase, steps)) in std::mem::take(phases).into_iter().enumerate() {
-            let needs = names_of(&arranged, at, &nodes);
-            docs.push(Some(self.phase(phase, steps, needs, &owners)));
-        }
-        let ordered = arranged
-            .order
-            .iter()
-            .filter_map(|at| docs.get_mut(*at)?.take());
-        ordered.collect()
-    }
-
-    fn phase(
-        &mut self,
-        found: Found<PhaseTable>,
-        steps: Vec<Found<StepTable>>,
-        needs: Vec<String>,
-        owners: &BTreeMap<String, String>,
-    ) -> PhaseDoc {
-        let Found { path, table, hash } = found;
-        let gate = table.gate.unwrap_or_default();
-        for (key, list) in [("approvers", &table.approvers), ("go", &table.go)] {
-            if gate == Gate::Auto && !list.is_empty() && !self.stands(&format!("{path}/gate")) {
-                let message = format!("`{key}` does nothing: nobody need open this phase");
-                let help = Some("write `gate = \"approve\"` beside it".to_owned());
-                self.say(
-                    Severity::Warning,
-                    "no-gate",
-                    &format!("{path}/{key}"),
-                    message,
-                    help,
-                );
-            }
-        }
-        let window = self.window(&format!("{path}/window"), table.window.as_deref());
-        let duration = self.duration(&format!("{path}/duration"), table.duration.as_deref());
-        let checks = self.checks(&path, table.check);
-        let steps = self.steps(steps, owners);
-        PhaseDoc {
-            title: table.title.unwrap_or_else(|| table.id.clone()),
-            id: table.id,
-            version: table.version,
-            objectives: table.objectives,
-            risk: table.risk,
-            duration,
-            needs,
-            gate,
-            approvers: table.approvers,
-            go: table.go,
-            review: table.review,
-            backup: table.backup.unwrap_or_default(),
-            window,
-            checks,
-            steps,
-            hash,
-            place: self.place(&path),
-        }
-    }
-
-    fn steps(
-        &mut self,
-        steps: Vec<Found<StepTable>>,
-        owners: &BTreeMap<String, String>,
-    ) -> Vec<StepDoc> {
-        let nodes: Vec<(String, String, Option<Vec<String>>)> = steps
-            .iter()
-            .map(|step| {
-                (
-                    step.path.clone(),
-                    step.table.id.clone(),
-                    step.table.needs.clone(),
-                )
-            })
-            .collect();
-        let arranged = self.arranged("step", &nodes, owners);
-        let mut docs: Vec<Option<StepDoc>> = vec![];
-        for (at, Found { path, table, hash }) in steps.into_iter().enumerate() {
-            let needs = names_of(&arranged, at, &nodes);
-            docs.push(self.step(&path, table, needs, hash));
-        }
-        let ordered = arranged
-            .order
-            .iter()
-            .filter_map(|at| docs.get_mut(*at)?.take());
-        let docs: Vec<StepDoc> = ordered.collect();
-        self.impossible_last(&docs);
-        docs
-    }
-
-    /// What cannot be taken back stands last: else a failure after it could not be taken back to where the phase began.
-    fn impossible_last(&mut self, steps: &[StepDoc]) {
-        let impossible = |step: &&StepDoc| matches!(step.undo, UndoSpec::Impossible(_));
-        let Some(last) = steps.iter().rposition(|step| !impossible(&step)) else {
-            return;
-        };
-        let after = steps[last].id.clone();
-        for step in steps[..last].iter().filter(impossible) {
-            let message = format!(
-                "step `{}` cannot be taken back, and `{after}` comes after it",
-                step.id
-            );
-            let help =
-                "put it at the end of its phase, or into a phase of its own behind the others";
-            let finding = Finding::error("impossible-not-last", step.place.clone(), message);
-            self.findings.push(finding.help(help));
-        }
-    }
-
-    /// Sorts by what needs what, and says which needs name nothing or each other. `owners`: which phase each step is of.
-    fn arranged(
-        &mut self,
-        what: &str,
-        nodes: &[(String, String, Option<Vec<String>>)],
-        owners: &BTreeMap<String, String>,
-    ) -> Arranged {
-        let borrowed = nodes.iter().map(|(_, id, needs)| Node {
-            id,
-            needs: needs.as_deref(),
-        });
-        let arranged = arrange(&borrowed.collect::<Vec<_>>());
-        let known: Vec<&str> = nodes.iter().map(|(_, id, _)| id.as_str()).collect();
-        for (at, which) in &arranged.unknown {
-            let (path, _, needs) = &nodes[*at];
-            let Some(name) = needs.as_ref().and_then(|needs| needs.get(*which)) else {
-                continue;
-            };
-            let (message, help) = match owners.get(name) {
-                Some(phase) => (
-                    format!("`{name}` is a step of phase `{phase}`"),
-                    Some(
-                        "steps need steps of their own phase; let the phase need that phase".into(),
-                    ),
-                ),
-                None => (
-                    format!("there is no {what} `{}` to need", name.escape_debug()),
-                    did_you_mean(name, &known),
-                ),
-            };
-            self.error(
-                "unknown-need",
-                &format!("{path}/needs/{which}"),
-                message,
-                help,
-            );
-        }
-        for circle in &arranged.circles {
-            let names: Vec<&str> = circle.iter().map(|at| known[*at]).collect();
-            let message = match names.as_slice() {
-                [one] => format!("{what} `{one}` needs itself"),
-                many => format!(
-                    "these {what}s need each other: {} → {}",
-                    many.join(" → "),
-                    many[0]
-                ),
-            };
-            let path = format!("{}/needs", nodes[circle[0]].0);
-            let help = Some("take one of the `needs` out".to_owned());
-            self.error("needs-cycle", &path, message, help);
-        }
-        arranged
-    }
-
     /// A name must be there, a word, and its owner's alone.
     pub(super) fn id(&mut self, what: &'static str, path: &str, id: &str) {
         let path = format!("{path}/id");
@@ -508,6 +287,18 @@ impl Reading<'_> {
         if !self.ids.insert((what, id.to_owned())) {
             let message = format!("there is another {what} `{id}` in this plan");
             self.error("duplicate-id", &path, message, None);
+        }
+    }
+
+    /// What `dunlin confirm PLAN NAME` answers must be one thing: a manual step or a question.
+    pub(super) fn confirmed(&mut self, what: &'static str, path: &str, id: &str) {
+        match self.confirmed.insert(id.to_owned(), what) {
+            Some(other) if other != what && !id.is_empty() => {
+                let message =
+                    format!("there is a {other} `{id}` too, and both wait to be confirmed");
+                self.error("duplicate-id", &format!("{path}/id"), message, None);
+            }
+            _ => {}
         }
     }
 
@@ -575,7 +366,7 @@ impl Reading<'_> {
         }
     }
 
-    fn duration(&mut self, path: &str, text: Option<&str>) -> Option<WorkDays> {
+    pub(super) fn duration(&mut self, path: &str, text: Option<&str>) -> Option<WorkDays> {
         match WorkDays::parse(text?) {
             Ok(duration) => Some(duration),
             Err(message) => {
@@ -646,29 +437,5 @@ impl Reading<'_> {
 fn texts_of(list: Option<&Value>) -> Vec<String> {
     let list = list.and_then(Value::as_array).into_iter().flatten();
     list.map(|item| item.as_str().unwrap_or_default().to_owned())
-        .collect()
-}
-
-/// Takes a list of tables out of their owner, each with its pointer.
-fn items(owner: Option<&mut Map<String, Value>>, path: &str, list: &str) -> Vec<(String, Value)> {
-    let Some(Value::Array(values)) = owner.and_then(|owner| owner.shift_remove(list)) else {
-        return vec![];
-    };
-    let pointed = values.into_iter().enumerate();
-    pointed
-        .map(|(at, value)| (format!("{path}/{list}/{at}"), value))
-        .filter(|(_, value)| value.is_object())
-        .collect()
-}
-
-fn names_of(
-    arranged: &Arranged,
-    at: usize,
-    nodes: &[(String, String, Option<Vec<String>>)],
-) -> Vec<String> {
-    let needs = arranged.needs.get(at).into_iter().flatten();
-    needs
-        .filter_map(|need| nodes.get(*need))
-        .map(|(_, id, _)| id.clone())
         .collect()
 }

@@ -27,7 +27,7 @@ impl Reading<'_> {
         let kind = self.spec(path, &mut table);
         let undo = self.undo(path, table.undo.take(), kind.as_ref());
         if let Some(StepSpec::Manual(_)) = &kind {
-            self.id("step or question that is confirmed", path, &table.id);
+            self.confirmed("manual step", path, &table.id);
         }
         Some(StepDoc {
             title: table.title.unwrap_or_else(|| table.id.clone()),

@@ -302,6 +302,9 @@ impl<'r> Reading<'r> {
         match written.from {
             Some(from) => {
                 let span = from + span.start..from + span.end;
+                if matches!(written.whole, Cow::Borrowed(_)) {
+                    return self.place_of(span);
+                }
                 Place::in_file(&written.file, &written.whole, span)
             }
             None => self.place(path),
