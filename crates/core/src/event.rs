@@ -2,10 +2,28 @@
 
 use crate::failure::Failure;
 use crate::finding::Finding;
+use crate::plan::evidence::Evidence;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+/// The JSON Schema of a line of `--events`.
+pub fn events_schema() -> serde_json::Value {
+    crate::source::grammar::document_schema::<Line>()
+}
+
+/// A line of `--events`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "a line of --events")]
+struct Line {
+    /// When, RFC 3339 UTC.
+    at: String,
+    /// What.
+    #[serde(flatten)]
+    event: Event,
+}
+
 /// One thing that happened in a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -157,6 +175,34 @@ pub enum Event {
         total: Option<u64>,
         /// What the units are: `rows`, `bytes`, `statements`.
         unit: String,
+    },
+    /// A phase of a plan began.
+    PhaseBegan {
+        /// Its name.
+        phase: String,
+        /// Its title.
+        title: String,
+    },
+    /// A check was evaluated.
+    CheckDone {
+        /// The phase.
+        phase: String,
+        /// What it found.
+        evidence: Evidence,
+    },
+    /// A plan waits for a person or a window.
+    Waiting {
+        /// The phase.
+        phase: String,
+        /// For what, each a sentence.
+        missing: Vec<String>,
+    },
+    /// A phase of a plan is done.
+    PhaseDone {
+        /// Its name.
+        phase: String,
+        /// How long it took.
+        duration_ms: u64,
     },
     /// The run ended.
     RunEnded {

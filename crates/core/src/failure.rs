@@ -81,7 +81,7 @@ impl ErrorClass {
 }
 
 /// Why a command did not end well. The class alone decides outcome and exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// Usage or configuration, decided without a database.
@@ -119,7 +119,7 @@ impl FailureClass {
 }
 
 /// A failure as people and programs see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error, schemars::JsonSchema)]
 #[error("{message}")]
 pub struct Failure {
     /// What kind; decides the exit code.

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod plan;
 pub mod preflight;
 pub mod redact;
+pub mod report;
 pub mod schema;
 pub mod source;
 pub mod sql;

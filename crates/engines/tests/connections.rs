@@ -423,3 +423,40 @@ async fn galera_is_refused_by_name() {
         [[Value::Int(1)]]
     );
 }
+
+/// A writer died in the middle of a commit and left its journal: who only reads sees what was last committed, and not an
+/// error about rights.
+#[tokio::test]
+async fn a_file_that_a_dead_writer_left_half_written_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (living, left) = (
+        folder.path().join("living.db"),
+        folder.path().join("left.db"),
+    );
+    let writer = rusqlite::Connection::open(&living).unwrap();
+    writer
+        .execute_batch(
+            "PRAGMA journal_mode = DELETE; CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT); \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
+             INSERT INTO t SELECT i, 'old' || hex(randomblob(100)) FROM n; \
+             PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE; UPDATE t SET x = 'new'",
+        )
+        .unwrap();
+    // What the disk holds at this moment is what a killed process would leave.
+    std::fs::copy(&living, &left).unwrap();
+    std::fs::copy(
+        folder.path().join("living.db-journal"),
+        folder.path().join("left.db-journal"),
+    )
+    .unwrap();
+    let url = SecretUrl::new(format!("sqlite:{}", left.display()));
+    let engine = dunlin_engines::open(&url, Settings::default()).unwrap();
+    let mut reader = engine.open(Purpose::Read).await.unwrap();
+    let count = "SELECT count(*) FROM t WHERE x LIKE 'old%'";
+    let rows = reader.query(count, &[]).await.unwrap();
+    assert_eq!(rows[0][0].as_i64(), Some(5000));
+    assert!(
+        reader.execute("DELETE FROM t").await.is_err(),
+        "it still only reads"
+    );
+}

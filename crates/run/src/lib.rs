@@ -19,6 +19,7 @@ pub mod http;
 pub mod inspect;
 pub mod journal_store;
 pub mod lease;
+pub mod notify;
 pub mod observe;
 pub mod outside;
 pub mod plan;

@@ -14,18 +14,7 @@ FROM search_analytics
 GROUP BY query
 HAVING count(*) >= 3 AND avg(successful) >= 0.7;
 
-INSERT INTO settings (key, value) VALUES
-    ('analytics_enabled', 'true'),
-    ('analytics_interval_ms', '3600000'),
-    ('patterns_enabled', 'true');
-
-UPDATE settings SET value = '2' WHERE key = 'mvp_version';
-
 -- dunlin:undo
-
-UPDATE settings SET value = '1' WHERE key = 'mvp_version';
-
-DELETE FROM settings WHERE key IN ('analytics_enabled', 'analytics_interval_ms', 'patterns_enabled');
 
 DELETE FROM usage_patterns WHERE pattern_type = 'repeated_search';
 

@@ -74,3 +74,37 @@ pub const COMPLETIONS: &str =
     "Examples:\n  dunlin completions bash > /etc/bash_completion.d/dunlin";
 pub const MAN: &str = "Examples:\n  dunlin man | man -l -";
 pub const EXPLAIN: &str = "Examples:\n  dunlin explain\n  dunlin explain in-doubt";
+pub const PLAN: &str = "\
+Examples:
+  dunlin plan show upgrade.plan.toml     what it will do, how risky, how it is taken back
+  dunlin plan check upgrade.plan.toml    what is missing, all at once";
+pub const RUN: &str = "\
+Examples:
+  dunlin run upgrade.plan.toml           everything up to the next gate
+  dunlin run upgrade --until core-tables up to and including a phase
+  dunlin run upgrade --from 1 --to 4     the phases of versions 2 to 4";
+pub const APPROVE: &str = "\
+Examples:
+  dunlin approve upgrade core-tables --by \"Ann Lee\" --as dba
+  dunlin approve upgrade core-tables --by Bob --confirm \"team available\"
+  dunlin approve upgrade core-tables --by Bob --reject --note \"not before Monday\"
+  dunlin approve upgrade cleanup --by Ann --accept drop-legacy";
+pub const CONFIRM: &str = "\
+Examples:
+  dunlin confirm upgrade switch-balancer --by Ann
+  dunlin confirm upgrade dashboard-looked-at --by Ann --no";
+pub const PAUSE: &str =
+    "Examples:\n  dunlin pause upgrade\n  dunlin resume upgrade\n  dunlin abort upgrade";
+pub const ROLLBACK: &str = "\
+Examples:
+  dunlin rollback upgrade                all phases, newest first
+  dunlin rollback upgrade --to core-tables
+  dunlin rollback upgrade --emergency    `[emergency] stop`, the last verified backup, `start`";
+pub const RUNS: &str = "\
+Examples:
+  dunlin runs                            what was run on this database, by whom, how it ended
+  dunlin runs 20260105T020000-4f3a1c     one of them, with its phases and steps";
+pub const REPORT: &str = "\
+Examples:
+  dunlin report upgrade -o upgrade.html  one page that needs nothing else
+  dunlin report upgrade -o upgrade.xml   for a CI server";

@@ -198,6 +198,54 @@ pub enum Verb {
     /// Whole-database backups
     #[command(subcommand, after_help = help::BACKUP)]
     Backup(BackupVerb),
+    /// Shows what a plan will do, or checks what must be there before it
+    #[command(subcommand, after_help = help::PLAN)]
+    Plan(PlanVerb),
+    /// Runs a plan, or goes on with it; stops at a gate with 3
+    #[command(after_help = help::RUN)]
+    Run(RunPlan),
+    /// Opens the gate of a phase, or refuses to
+    #[command(after_help = help::APPROVE)]
+    Approve(Approve),
+    /// Says that a manual step is done, or answers a check
+    #[command(after_help = help::CONFIRM)]
+    Confirm(Confirm),
+    /// Asks the runner of a plan to pause before its next step
+    #[command(after_help = help::PAUSE)]
+    Pause {
+        /// The plan's file or name
+        plan: PathBuf,
+    },
+    /// Lets a paused plan go on
+    #[command(after_help = help::PAUSE)]
+    Resume {
+        /// The plan's file or name
+        plan: PathBuf,
+    },
+    /// Stops a plan's runner before its next step, and undoes nothing
+    #[command(after_help = help::PAUSE)]
+    Abort {
+        /// The plan's file or name
+        plan: PathBuf,
+    },
+    /// Takes phases back, newest first
+    #[command(after_help = help::ROLLBACK)]
+    Rollback(Rollback),
+    /// Shows the runs of this database, or one of them
+    #[command(after_help = help::RUNS)]
+    Runs {
+        /// The run's id
+        run: Option<String>,
+    },
+    /// Writes a report of a plan: HTML, Markdown, JSON or JUnit XML, as the file's name says
+    #[command(after_help = help::REPORT)]
+    Report {
+        /// The plan's file or name
+        plan: PathBuf,
+        /// The file to write
+        #[arg(short, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Prints a completion script
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -248,6 +296,98 @@ pub struct Down {
     /// Take back just this one
     #[arg(long, value_name = "V")]
     pub only: Option<String>,
+}
+
+/// `plan …`.
+#[derive(Debug, Subcommand)]
+pub enum PlanVerb {
+    /// What it will do: phases, steps, risk, estimates, the way back
+    Show {
+        /// The plan's file or name
+        plan: PathBuf,
+    },
+    /// Whether everything is there that it needs
+    Check {
+        /// The plan's file or name
+        plan: PathBuf,
+    },
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunPlan {
+    /// The plan's file or name
+    pub plan: PathBuf,
+    /// The last phase to run
+    #[arg(long, value_name = "PHASE")]
+    pub until: Option<String>,
+    /// The version that is there already: phases up to it are passed over
+    #[arg(long, value_name = "N")]
+    pub from: Option<u64>,
+    /// The last version to go to
+    #[arg(long, value_name = "M")]
+    pub to: Option<u64>,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The plan's file or name
+    pub plan: PathBuf,
+    /// Keep this phase, take back all after it
+    #[arg(long, value_name = "PHASE")]
+    pub to: Option<String>,
+    /// Discard what others have written since into what is taken back
+    #[arg(long)]
+    pub discard_later: bool,
+    /// Stop the application, restore the last verified backup whole, start the application
+    #[arg(long, conflicts_with_all = ["to", "discard_later"])]
+    pub emergency: bool,
+}
+
+/// `approve`.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// The plan's file or name
+    pub plan: PathBuf,
+    /// The phase
+    pub phase: String,
+    /// Who approves
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// In which role
+    #[arg(long = "as", value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Points that are confirmed
+    #[arg(long, value_name = "POINT", num_args = 1..)]
+    pub confirm: Vec<String>,
+    /// Steps whose undo is impossible and which are accepted
+    #[arg(long, value_name = "STEP", num_args = 1..)]
+    pub accept: Vec<String>,
+    /// Refuse
+    #[arg(long)]
+    pub reject: bool,
+    /// A note, for the journal
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+/// `confirm`.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// The plan's file or name
+    pub plan: PathBuf,
+    /// The step or check
+    pub what: String,
+    /// Who says so
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// It was not done, or the answer is no
+    #[arg(long)]
+    pub no: bool,
+    /// A note, for the journal
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
 }
 
 /// `repair`.

@@ -2,16 +2,19 @@
 //! error, one JSON object where asked, and the exit code.
 
 mod admin;
+mod ask;
 mod backup;
 mod catalog;
 mod digest;
 mod dry_run;
+mod plan;
+mod records;
 mod run;
 mod selfhelp;
 mod start;
 mod status;
 
-use crate::args::{BackupVerb, Cli, Color, Format, Global, Verb};
+use crate::args::{BackupVerb, Cli, Color, Format, Global, PlanVerb, Verb};
 use crate::render;
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
@@ -129,6 +132,8 @@ fn shows(verb: &Verb) -> bool {
         | Verb::Completions { .. }
         | Verb::Man
         | Verb::Explain { .. }
+        | Verb::Plan(_)
+        | Verb::Runs { .. }
         | Verb::Backup(BackupVerb::List) => true,
         Verb::Up(up) => up.dry_run,
         Verb::Repair(repair) => repair.accept.is_empty() && repair.settle.is_empty(),
@@ -154,6 +159,17 @@ fn name_of(verb: &Verb) -> &'static str {
         Verb::Support { .. } => "support",
         Verb::Digest { .. } => "digest",
         Verb::Backup(_) => "backup",
+        Verb::Plan(PlanVerb::Show { .. }) => "plan show",
+        Verb::Plan(PlanVerb::Check { .. }) => "plan check",
+        Verb::Run(_) => "run",
+        Verb::Approve(_) => "approve",
+        Verb::Confirm(_) => "confirm",
+        Verb::Pause { .. } => "pause",
+        Verb::Resume { .. } => "resume",
+        Verb::Abort { .. } => "abort",
+        Verb::Rollback(_) => "rollback",
+        Verb::Runs { .. } => "runs",
+        Verb::Report { .. } => "report",
         Verb::Completions { .. } => "completions",
         Verb::Man => "man",
         Verb::Explain { .. } => "explain",
@@ -174,6 +190,17 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Unlock { force } => admin::unlock(global, force).await,
         Verb::Reset { to } => admin::reset(global, &to).await,
         Verb::Baseline { version } => admin::baseline(global, &version).await,
+        Verb::Plan(PlanVerb::Show { plan }) => plan::show(global, &plan).await,
+        Verb::Plan(PlanVerb::Check { plan }) => plan::check(global, &plan).await,
+        Verb::Run(run) => plan::run(global, &run).await,
+        Verb::Approve(approve) => plan::approve(global, approve).await,
+        Verb::Confirm(confirm) => plan::confirm(global, confirm).await,
+        Verb::Pause { plan } => plan::order(global, &plan, plan::Order::Pause).await,
+        Verb::Resume { plan } => plan::order(global, &plan, plan::Order::Resume).await,
+        Verb::Abort { plan } => plan::order(global, &plan, plan::Order::Abort).await,
+        Verb::Rollback(rollback) => plan::rollback(global, &rollback).await,
+        Verb::Runs { run } => records::runs(global, run.as_deref()).await,
+        Verb::Report { plan, output } => records::report(global, &plan, &output).await,
         Verb::Completions { shell } => Ok(selfhelp::completions(shell)),
         Verb::Man => selfhelp::man(),
         Verb::Explain { code } => selfhelp::explain(code.as_deref()),

@@ -219,6 +219,13 @@ impl Screen {
             Event::Retrying { attempt, error } => {
                 self.tick(&format!("trying again ({attempt}): {error}"))
             }
+            Event::PhaseBegan { phase, title } if phase == title => {
+                self.say(&format!("phase {phase}"));
+            }
+            Event::PhaseBegan { phase, title } => self.say(&format!("phase {phase}: {title}")),
+            Event::CheckDone { evidence, .. } => {
+                self.tick(&format!("check {} {}", evidence.id, evidence.when));
+            }
             Event::Undoing { what } => self.say(&format!("taking back {what}")),
             Event::Note { message } => self.say(message),
             Event::Progress {

@@ -37,6 +37,10 @@ fn needed(command: &str) -> serde_json::Value {
         "drift" => serde_json::json!({ "differences": [] }),
         "digest" => serde_json::json!({ "reading": null, "tables": [] }),
         "backup" => serde_json::json!({ "items": [] }),
+        "run" | "rollback" => serde_json::json!({ "run": null, "phases": [] }),
+        "plan check" => serde_json::json!({ "checks": [] }),
+        "approve" | "confirm" => serde_json::json!({ "phase": null, "open": false, "missing": [] }),
+        "runs" => serde_json::json!({ "runs": [] }),
         _ => serde_json::json!({}),
     }
 }

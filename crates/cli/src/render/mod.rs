@@ -4,4 +4,5 @@ pub mod events;
 pub mod failure;
 pub mod findings;
 pub mod json;
+pub mod plan;
 pub mod table;

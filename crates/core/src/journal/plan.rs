@@ -10,7 +10,7 @@ use crate::plan::steps::Operations;
 use crate::source::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a journal's unit is of a plan.
 pub fn is_key(unit: &str) -> bool {
@@ -124,6 +124,8 @@ pub struct PhaseHistory {
     pub evidence: Vec<Evidence>,
     /// Why it failed, or what could not be taken back.
     pub error: String,
+    /// It is being taken back: a run that finds it so finishes that first.
+    pub undoing: bool,
     /// The number of the record with which the last attempt ended badly or was taken back: approvals and answers before
     /// it do not count any more.
     pub since: i64,
@@ -214,6 +216,8 @@ pub struct PlanHistory {
     pub phases: BTreeMap<String, PhaseHistory>,
     /// The steps, by key.
     pub steps: BTreeMap<String, UnitState>,
+    /// The steps that were taken back with their phase and have not begun again, by key.
+    pub undone: BTreeSet<String>,
     /// What steps were last lowered to, by key.
     pub lowered: BTreeMap<String, Operations>,
     /// What was said at gates, in order.
@@ -239,6 +243,9 @@ impl PlanHistory {
                 history.plan_record(record);
             } else if let Some(rest) = unit.strip_prefix(&below) {
                 if !rest.contains('/') {
+                    if record.event == Event::Undone {
+                        history.forget_steps(unit, &mut steps);
+                    }
                     history.phase_record(rest, record);
                 } else if record.event == Event::Lowered {
                     history.lowered.insert(unit.clone(), record.detail());
@@ -254,6 +261,19 @@ impl PlanHistory {
             .map(|(version, state)| (version.0, state))
             .collect();
         history
+    }
+
+    /// A phase that was taken back whole has no step that stands, and none whose failure counts for the next attempt.
+    fn forget_steps(&mut self, phase: &str, steps: &mut Vec<Record>) {
+        let own = |record: &Record| {
+            let unit = record.unit.as_deref().unwrap_or_default();
+            unit.strip_prefix(phase)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let units = steps.iter().filter(|record| own(record));
+        self.undone
+            .extend(units.filter_map(|record| record.unit.clone()));
+        steps.retain(|record| !own(record));
     }
 
     fn plan_record(&mut self, record: &Record) {
@@ -296,14 +316,26 @@ impl PlanHistory {
                     ..PhaseHistory::default()
                 };
             }
-            Event::Checked => phase.evidence.append(&mut detail.evidence),
-            Event::Undoing => phase.state = PhaseState::Running,
+            Event::Checked => {
+                phase.evidence.append(&mut detail.evidence);
+                if let Some(more) = detail.baselines.as_object() {
+                    match phase.began.baselines.as_object_mut() {
+                        Some(known) => known.extend(more.clone()),
+                        None => phase.began.baselines = detail.baselines,
+                    }
+                }
+            }
+            Event::Undoing => {
+                phase.state = PhaseState::Running;
+                phase.undoing = true;
+            }
             Event::Done | Event::Failed | Event::Undone => {
                 phase.state = match record.event {
                     Event::Done => PhaseState::Done,
                     Event::Failed => PhaseState::Failed,
                     _ => PhaseState::Undone,
                 };
+                phase.undoing = false;
                 phase.ended_at = Some(record.at.clone());
                 phase.duration_ms = detail.duration_ms.or(phase.duration_ms);
                 phase.evidence.append(&mut detail.evidence);
@@ -324,6 +356,7 @@ impl PlanHistory {
     /// Where a step stands.
     pub fn step(&self, key: &str) -> StepState {
         match self.steps.get(key) {
+            None if self.undone.contains(key) => StepState::Undone,
             None => StepState::Pending,
             Some(UnitState::Applied(_)) => StepState::Done,
             Some(UnitState::Absent { failed: Some(_) }) => StepState::Failed,

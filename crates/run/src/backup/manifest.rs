@@ -172,7 +172,7 @@ impl Manifest {
     }
 
     /// Whether the file is the one that was made: a damaged one is refused.
-    pub(super) fn check_file(&self, folder: &Path) -> Result<(), Failure> {
+    pub(crate) fn check_file(&self, folder: &Path) -> Result<(), Failure> {
         let path = self.path(folder);
         let (found, _) = fingerprint(&path).map_err(|error| disk(&path, &error))?;
         if found == self.blake3 {

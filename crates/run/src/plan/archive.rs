@@ -3,11 +3,64 @@
 use super::Walk;
 use crate::observe;
 use crate::trouble;
-use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::event::Event;
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::UnitState;
+use dunlin_core::plan::steps::Operations;
 use dunlin_core::source::Migration;
 use dunlin_core::source::plan::StepDoc;
 use dunlin_core::sql::ObjectKind;
+
+/// Asks for what others have written since where the undo would meet it: rows that it would take away are refused, rows
+/// that it leaves alone are said.
+pub async fn later(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    operations: &Operations,
+) -> Result<(), Failure> {
+    let mut destroyed = vec![];
+    for later in &operations.later {
+        let rows = match walk.runner.work.query(&later.sql, &[]).await {
+            Ok(rows) => rows,
+            // What it would be asked of is gone already: nothing of anybody is left to be met.
+            Err(error) if error.class == ErrorClass::ObjectMissing => continue,
+            Err(error) => {
+                return Err(trouble::failed(
+                    &error,
+                    "cannot look at what was written since",
+                ));
+            }
+        };
+        if rows.is_empty() {
+            continue;
+        }
+        let met = format!("{} ({})", later.what, super::count(rows.len(), "row"));
+        match later.destroys {
+            true => destroyed.push(met),
+            false => walk.runner.sink.event(&Event::Note {
+                message: format!(
+                    "step `{}`: written by others since, and left as it is: {met}",
+                    doc.id
+                ),
+            }),
+        }
+    }
+    if destroyed.is_empty() || walk.ask.discard_later {
+        return Ok(());
+    }
+    Err(would_destroy(doc, &destroyed))
+}
+
+fn would_destroy(doc: &StepDoc, held: &[String]) -> Failure {
+    let message = format!(
+        "taking step `{}` back would destroy what it did not write: {}",
+        doc.id,
+        held.join(", ")
+    );
+    Failure::new(FailureClass::Failed, "would-destroy", message).hint(
+        "save it first (`dunlin checkpoint create NAME --tables …`), then take back with `--discard-later`",
+    )
+}
 
 /// Refuses an undo that would drop a table which holds more rows than its step has written, or a column which holds
 /// values.
@@ -74,11 +127,5 @@ pub async fn nothing_is_lost(
     if held.is_empty() {
         return Ok(());
     }
-    let message = format!(
-        "taking step `{}` back would drop rows that it did not write: {}",
-        doc.id,
-        held.join(", ")
-    );
-    Err(Failure::new(FailureClass::Failed, "would-destroy", message)
-        .hint("save them first (`dunlin checkpoint create NAME --tables …`), then take back with `--discard-later`"))
+    Err(would_destroy(doc, &held))
 }

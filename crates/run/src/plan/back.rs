@@ -119,6 +119,7 @@ async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), F
     match &operations.undo {
         Inverse::Statements(_) => {
             let migration = as_migration(walk.runner, doc, key, &operations);
+            super::archive::later(walk, doc, &operations).await?;
             super::archive::nothing_is_lost(walk, doc, key, &migration).await?;
             run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await
         }

@@ -2,6 +2,7 @@
 
 use super::Walk;
 use crate::steps::migrate::json;
+use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::plan::{PhaseDetail, phase_key};
 use dunlin_core::journal::{self, Writing};
@@ -29,7 +30,12 @@ pub async fn evaluate(
                 .map(|answer| !answer.no),
             _ => None,
         };
-        found.push(super::observe::evaluate(walk, phase, check, when, answer).await?);
+        let evidence = super::observe::evaluate(walk, phase, check, when, answer).await?;
+        walk.runner.sink.event(&Event::CheckDone {
+            phase: phase.id.clone(),
+            evidence: evidence.clone(),
+        });
+        found.push(evidence);
     }
     Ok(found)
 }
@@ -91,9 +97,18 @@ pub async fn before_step(
     phase: &PhaseDoc,
     step: &StepDoc,
 ) -> Result<(), Failure> {
+    if step.checks.is_empty() {
+        return Ok(());
+    }
     let checks: Vec<_> = step.checks.iter().collect();
     let found = evaluate(walk, phase, &checks, When::Before).await?;
-    settle_step(walk, phase, found, &format!("before step `{}`", step.id))
+    settle_step(walk, phase, found, &format!("before step `{}`", step.id))?;
+    // A step that an interrupted run began has noted it already.
+    let key = dunlin_core::journal::plan::step_key(&walk.ask.doc.name, &phase.id, &step.id);
+    match walk.history.flight(&key) {
+        Some(_) => Ok(()),
+        None => super::observe::note_step(walk, phase, step).await,
+    }
 }
 
 /// Whether the step's checks after it hold.

@@ -4,12 +4,13 @@
 //! `word`. The journal is read at the beginning and after each phase; what is to be done next follows from it alone.
 
 pub mod archive;
+mod ask_http;
 pub mod back;
 pub mod checks;
+pub mod emergency;
 pub mod load;
 pub mod observe;
 pub mod phase;
-pub mod report;
 pub mod save;
 pub mod step;
 pub mod store;
@@ -28,6 +29,7 @@ use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::plan::{PhaseState, PlanHistory};
 use dunlin_core::plan::gate;
 use dunlin_core::plan::lower::Storage;
+use dunlin_core::report;
 use dunlin_core::source::grammar::plan::PlanOnFailure;
 use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec};
 use dunlin_core::source::{Migration, OnFailure, Project};
@@ -82,6 +84,10 @@ pub struct Waiting {
     pub phase: String,
     /// For what, each a sentence.
     pub missing: Vec<String>,
+    /// The steps and checks that a person must confirm.
+    pub confirm: Vec<String>,
+    /// It waits at the gate, or for the review.
+    pub gate: bool,
 }
 
 impl Report {
@@ -101,6 +107,8 @@ pub struct Walk<'r, 'w> {
     pub runner: &'r mut Runner<'w>,
     /// What is asked.
     pub ask: &'r Ask<'r>,
+    /// What checks are evaluated with.
+    pub checks: crate::checks::Context<'w>,
     /// The plan's history, as of the last look.
     pub history: PlanHistory,
     /// Whether this run has written anything of the plan.
@@ -149,6 +157,12 @@ pub async fn run(world: &World, ask: &Ask<'_>, sink: &mut dyn Sink, control: Con
     let mut report = Report::default();
     if let Err(failure) = try_run(world, ask, sink, control, &mut report).await {
         report.failure = Some(world.redact(failure));
+    }
+    if let Some(waiting) = &report.waiting {
+        sink.event(&Event::Waiting {
+            phase: waiting.phase.clone(),
+            missing: waiting.missing.clone(),
+        });
     }
     tell(world, ask, &mut report).await;
     report
@@ -368,9 +382,13 @@ async fn walk<'r, 'w>(
 ) -> Result<Walk<'r, 'w>, Failure> {
     let history = store::read(runner.world, &mut *runner.work, &ask.doc.name).await?;
     unchanged(ask.doc, &history)?;
+    let checks = crate::checks::Context::new(runner.world)
+        .in_folder(&ask.project.root)
+        .masking(&ask.project.sensitive);
     Ok(Walk {
         runner,
         ask,
+        checks,
         history,
         wrote: false,
         is_resuming: false,

@@ -1,37 +1,76 @@
-//! Evaluating one check for the runner: with what was noted when its phase began.
+//! Evaluating checks for the runner: with what was noted when their phase or step began.
 
 use super::Walk;
+use crate::checks::{self, Baselines, Marks};
+use crate::steps::migrate::json;
 use dunlin_core::failure::Failure;
-use dunlin_core::plan::evidence::{CheckOutcome, Evidence};
+use dunlin_core::journal::plan::{PhaseDetail, phase_key};
+use dunlin_core::journal::{Event, Writing};
+use dunlin_core::plan::evidence::Evidence;
 use dunlin_core::source::grammar::checks::When;
-use dunlin_core::source::plan::{CheckDoc, PhaseDoc};
+use dunlin_core::source::plan::{CheckDoc, PhaseDoc, StepDoc};
+use serde_json::Value;
 
 /// Evaluates one check.
 pub async fn evaluate(
     walk: &mut Walk<'_, '_>,
-    _phase: &PhaseDoc,
+    phase: &PhaseDoc,
     check: &CheckDoc,
     when: When,
-    _answer: Option<bool>,
+    answer: Option<bool>,
 ) -> Result<Evidence, Failure> {
-    Ok(Evidence {
-        id: check.id.clone(),
-        when: match when {
-            When::Before => "before".into(),
-            _ => "after".into(),
-        },
-        outcome: CheckOutcome::NotRun,
-        expected: String::new(),
-        observed: String::new(),
-        at: walk.runner.world.clock.stamp(),
-        duration_ms: 0,
-    })
+    let began = walk.history.phase(&phase.id).began;
+    let marks: Marks = read(&began.marks);
+    let baselines: Baselines = read(&began.baselines);
+    let baseline = baselines.0.get(&check.id);
+    Ok(checks::evaluate(&mut walk.checks, check, when, &marks, baseline, answer).await)
 }
 
-/// What is noted when a phase begins: marks, and what its checks compare with.
-pub async fn note(
-    _walk: &mut Walk<'_, '_>,
-    _phase: &PhaseDoc,
-) -> Result<(serde_json::Value, serde_json::Value), Failure> {
-    Ok((serde_json::Value::Null, serde_json::Value::Null))
+/// What is noted when a phase begins: marks, and what the phase's own checks compare with.
+pub async fn note(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<(Value, Value), Failure> {
+    let own = phase.steps.iter().flat_map(|step| &step.checks);
+    let all: Vec<_> = phase.checks.iter().chain(own).collect();
+    let marks = checks::marks(&mut walk.checks, &all).await?;
+    let mut baselines = Baselines::default();
+    for check in &phase.checks {
+        walk.runner.may_go_on()?;
+        let baseline = checks::baseline(&mut walk.checks, check, &marks).await?;
+        if let Some(baseline) = baseline {
+            baselines.0.insert(check.id.clone(), baseline);
+        }
+    }
+    Ok((json(&marks), json(&baselines)))
+}
+
+/// What is noted when a step begins, for its own checks that compare; recorded with the next commit.
+pub async fn note_step(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: &StepDoc,
+) -> Result<(), Failure> {
+    let marks: Marks = read(&walk.history.phase(&phase.id).began.marks);
+    let mut baselines = Baselines::default();
+    for check in &step.checks {
+        let baseline = checks::baseline(&mut walk.checks, check, &marks).await?;
+        if let Some(baseline) = baseline {
+            baselines.0.insert(check.id.clone(), baseline);
+        }
+    }
+    if baselines.0.is_empty() {
+        return Ok(());
+    }
+    let detail = PhaseDetail {
+        baselines: json(&baselines),
+        ..PhaseDetail::default()
+    };
+    let key = phase_key(&walk.ask.doc.name, &phase.id);
+    let record = Writing::unit(Event::Checked, &key, &phase.hash, json(&detail));
+    walk.runner.pending.push(record);
+    walk.flush().await?;
+    walk.reload().await
+}
+
+/// What was recorded; nothing where nothing was.
+fn read<T: Default + serde::de::DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::plan::{
     Order, PhaseDetail, PhaseState, PlanHistory, phase_key, step_key,
 };
-use dunlin_core::journal::{self, Writing};
+use dunlin_core::journal::{self, Direction, Writing};
 use dunlin_core::plan::gate;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::grammar::plan::{PhaseBackup, PlanOnFailure};
@@ -25,7 +25,16 @@ pub async fn all(
     phases: &[&PhaseDoc],
 ) -> Result<Option<Waiting>, Failure> {
     for phase in phases {
-        let was = walk.history.phase(&phase.id);
+        let mut was = walk.history.phase(&phase.id);
+        if was.undoing {
+            // Its runner died while it took the phase back: that is finished first, and the phase begins anew.
+            walk.wrote = true;
+            let taken = back::phase(walk, phase, "taken back after its runner died").await?;
+            if !taken.left.is_empty() {
+                return Err(left_standing(phase, taken.left));
+            }
+            was = walk.history.phase(&phase.id);
+        }
         if was.state == PhaseState::Done {
             if let Some(waiting) = review(walk.ask, phase, &walk.history) {
                 return Ok(Some(waiting));
@@ -56,6 +65,17 @@ pub async fn all(
     Ok(None)
 }
 
+/// A phase that could not be taken back whole cannot begin anew.
+fn left_standing(phase: &PhaseDoc, left: Vec<String>) -> Failure {
+    let message = format!(
+        "phase `{}` was being taken back, and parts of it could not be",
+        phase.id
+    );
+    let mut failure = Failure::new(FailureClass::Failed, "not-taken-back", message);
+    failure.hints.extend(left);
+    failure
+}
+
 /// Whether a phase waits at its gate.
 pub fn gate(ask: &Ask<'_>, phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
     let said = history.approvals(&phase.id, &phase.hash, false);
@@ -81,6 +101,8 @@ fn closed(ask: &Ask<'_>, phase: &PhaseDoc, state: gate::GateState) -> Option<Wai
     Some(Waiting {
         phase: phase.id.clone(),
         missing,
+        confirm: vec![],
+        gate: true,
     })
 }
 
@@ -99,6 +121,9 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
         }
     }
     if let Some(waiting) = gate(walk.ask, phase, &walk.history) {
+        return Ok(Some(waiting));
+    }
+    if let Some(waiting) = outside_of_window(walk, phase) {
         return Ok(Some(waiting));
     }
     let listed: Vec<_> = phase.checks.iter().collect();
@@ -129,11 +154,32 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
         json(&detail),
     ));
     walk.wrote = true;
-    walk.runner.sink.event(&Event::Note {
-        message: format!("phase `{}`: {}", phase.id, phase.title),
+    walk.runner.sink.event(&Event::PhaseBegan {
+        phase: phase.id.clone(),
+        title: phase.title.clone(),
     });
     walk.reload().await?;
     Ok(None)
+}
+
+/// Outside of the window, the plan's or the phase's, nothing new begins.
+fn outside_of_window(walk: &Walk<'_, '_>, phase: &PhaseDoc) -> Option<Waiting> {
+    let now = walk.runner.world.clock.now();
+    let windows = [&walk.ask.doc.window, &phase.window];
+    let closed = windows
+        .into_iter()
+        .flatten()
+        .find(|window| !window.allows(now))?;
+    let opens = match closed.next(now) {
+        Some(at) => format!("it opens at {at:.0}"),
+        None => "it does not open again".to_owned(),
+    };
+    Some(Waiting {
+        phase: phase.id.clone(),
+        missing: vec![format!("the window \"{closed}\": {opens}")],
+        confirm: vec![],
+        gate: false,
+    })
 }
 
 /// Refused before this run's first write; where it has run a phase already, that stands and this is a failure.
@@ -162,6 +208,8 @@ fn questions(
     Waiting {
         phase: phase.id.clone(),
         missing: open.iter().map(question).collect(),
+        confirm: open.iter().map(|check| check.id.clone()).collect(),
+        gate: false,
     }
 }
 
@@ -200,15 +248,23 @@ async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wai
         if let Some(waiting) = orders(walk, phase).await? {
             return Ok(Some(waiting));
         }
+        if let Some(waiting) = outside_of_window(walk, phase) {
+            return Ok(Some(waiting));
+        }
         match one(walk, phase, step, (index + 1, of)).await {
             Ok(Came::Done) => {}
             Ok(Came::Waiting(missing)) => {
                 return Ok(Some(Waiting {
                     phase: phase.id.clone(),
                     missing: vec![missing],
+                    confirm: vec![step.id.clone()],
+                    gate: false,
                 }));
             }
             Err(failure) if !step.critical && may_be_passed_over(walk, &key, &failure).await? => {
+                if !walk.history.steps.contains_key(&key) {
+                    step::failed(walk, step, &key, Direction::Up, &failure, true).await;
+                }
                 walk.runner.sink.event(&Event::Note {
                     message: format!(
                         "warning: step `{}` failed and is not critical: {}",
@@ -308,9 +364,14 @@ async fn orders(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wait
 
 /// Records the phase's end.
 async fn done(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, started: Instant) -> Result<(), Failure> {
+    let duration_ms = millis(started);
+    walk.runner.sink.event(&Event::PhaseDone {
+        phase: phase.id.clone(),
+        duration_ms,
+    });
     let detail = PhaseDetail {
         by: walk.runner.world.who.clone(),
-        duration_ms: Some(millis(started)),
+        duration_ms: Some(duration_ms),
         ..PhaseDetail::default()
     };
     let key = phase_key(&walk.ask.doc.name, &phase.id);
@@ -325,6 +386,13 @@ async fn done(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, started: Instant) -> Re
 
 /// A phase that failed: taken back as the plan says. What was done and undone stands in the failure.
 async fn fail(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, mut failure: Failure) -> Failure {
+    if matches!(
+        failure.class,
+        FailureClass::Refused | FailureClass::Usage | FailureClass::Mismatch
+    ) {
+        // The phase has begun: what a part of it refuses is a failure of the phase.
+        failure.class = FailureClass::Failed;
+    }
     if failure.class != FailureClass::Failed || back::stops_everything(&failure) {
         return failure;
     }

@@ -39,12 +39,39 @@ pub async fn forward(
     let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
     match &step.kind {
         StepSpec::Manual(manual) => return by_hand(walk, phase, step, &key, &manual.what).await,
-        StepSpec::Exec(exec) => command(walk, step, &key, exec).await?,
+        StepSpec::Exec(exec) => command(walk, step, &key, exec, stated(&step.undo)).await?,
+        StepSpec::Http(http) => super::ask_http::send(walk, step, &key, http).await?,
+        StepSpec::Plugin { id, on } => match commands_of(walk, id, *on) {
+            Some((exec, undo)) => command(walk, step, &key, &exec, undo).await?,
+            None => statements(walk, step, &key, (index, of)).await?,
+        },
         StepSpec::Migrate(to) => migrations(walk, step, &key, to.as_ref()).await?,
         StepSpec::Later(kind) => return Err(later(step, kind)),
         _ => statements(walk, step, &key, (index, of)).await?,
     }
     Ok(Came::Done)
+}
+
+/// A plugin that commands switch, as the command to run and the one that takes it back.
+fn commands_of(walk: &Walk<'_, '_>, id: &str, on: bool) -> Option<(ExecStep, Inverse)> {
+    let plugins = &walk.ask.project.file.plugin;
+    let exec = plugins
+        .iter()
+        .find(|plugin| plugin.id == id)?
+        .exec
+        .as_ref()?;
+    let (run, back) = match on {
+        true => (&exec.on, &exec.off),
+        false => (&exec.off, &exec.on),
+    };
+    let step = ExecStep {
+        run: run.clone(),
+        timeout: exec.timeout,
+        probe: None,
+        // Switching on what is on does no harm: that is what a switch is.
+        rerunnable: true,
+    };
+    Some((step, Inverse::Exec(back.0.clone())))
 }
 
 /// A kind that this version cannot run yet.
@@ -275,7 +302,7 @@ async fn by_hand(
 }
 
 /// Records what the undo of a step without statements is.
-fn lowered(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str, undo: Inverse) {
+pub fn lowered(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str, undo: Inverse) {
     let operations = Operations {
         undo,
         ..Operations::default()
@@ -363,6 +390,7 @@ async fn command(
     step: &StepDoc,
     key: &str,
     exec: &ExecStep,
+    undo: Inverse,
 ) -> Result<(), Failure> {
     let began = walk.history.flight(key).is_some();
     if began && settled(walk, step, key, exec).await? {
@@ -370,7 +398,7 @@ async fn command(
         return Ok(());
     }
     if !began {
-        lowered(walk, step, key, stated(&step.undo));
+        lowered(walk, step, key, undo);
         begin(walk, step, key, Direction::Up).await?;
     }
     let timeout = exec.timeout.map_or(outside::TIMEOUT, |timeout| timeout.0);
@@ -400,21 +428,31 @@ async fn settled(
     if exec.rerunnable {
         return Ok(false);
     }
-    let began = walk.history.flight(key).map_or(0, |flight| flight.began_id);
-    let word = walk.history.confirmed.iter().rev();
-    let mut word = word.filter(|(id, said)| *id > began && said.id == step.id);
-    if let Some((_, said)) = word.next() {
-        return Ok(!said.no);
+    if let Some(done) = word_on(walk, step, key) {
+        return Ok(done);
     }
+    Err(in_doubt(walk, step))
+}
+
+/// What a person said of a step in doubt since it began.
+pub fn word_on(walk: &Walk<'_, '_>, step: &StepDoc, key: &str) -> Option<bool> {
+    let began = walk.history.flight(key).map_or(0, |flight| flight.began_id);
+    let mut words = walk.history.confirmed.iter().rev();
+    let word = words.find(|(id, said)| *id > began && said.id == step.id);
+    word.map(|(_, said)| !said.no)
+}
+
+/// A step that began and of which nobody knows whether it took effect.
+pub fn in_doubt(walk: &Walk<'_, '_>, step: &StepDoc) -> Failure {
     let message = format!(
-        "step `{}` began, and whether its command took effect is not known",
+        "step `{}` began, and whether it took effect is not known",
         step.id
     );
     let plan = &walk.ask.shown;
-    Err(Failure::new(FailureClass::InDoubt, "in-doubt", message)
+    Failure::new(FailureClass::InDoubt, "in-doubt", message)
         .at(step.place.clone())
         .hint(format!("look, and say so: `dunlin confirm {plan} {} --by NAME` where it took effect, with `--no` where it did not", step.id))
-        .hint("`probe = \"…\"` or `rerunnable = true` in the step answers this by itself the next time"))
+        .hint("`probe` or `rerunnable = true` in the step answers this by itself the next time")
 }
 
 /// Runs a shell command in the project's folder; gives how long it took.

@@ -18,6 +18,10 @@ fn all() -> anyhow::Result<Vec<Generated>> {
             "schemas/plan.schema.json".to_owned(),
             pretty(&dunlin_core::source::grammar::plan_toml_schema())?,
         ),
+        (
+            "schemas/events.schema.json".to_owned(),
+            pretty(&dunlin_core::event::events_schema())?,
+        ),
         ("docs/reference/commands.md".to_owned(), commands()?),
     ])
 }

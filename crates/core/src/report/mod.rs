@@ -1,11 +1,130 @@
-//! What is told of a plan: its phases and steps as the journal knows them.
+//! What is told of a plan: its phases, steps and checks as the journal knows them, and the documents made of it.
 
-use dunlin_core::journal::UnitState;
-use dunlin_core::journal::plan::{PhaseState, PlanHistory, StepState, step_key};
-use dunlin_core::plan::evidence::{CheckOutcome, Evidence};
-use dunlin_core::source::grammar::checks::When;
-use dunlin_core::source::plan::{CheckDoc, PhaseDoc, PlanDoc};
+pub mod html;
+pub mod junit;
+pub mod markdown;
+
+use crate::journal::plan::{Approval, PhaseState, PlanHistory, StepState, step_key};
+use crate::journal::{Event, Record, UnitState};
+use crate::plan::evidence::{CheckOutcome, Evidence};
+use crate::source::grammar::checks::When;
+use crate::source::grammar::data::Risk;
+use crate::source::plan::{CheckDoc, PhaseDoc, PlanDoc};
 use serde::Serialize;
+use serde_json::Value;
+
+/// Everything that a report says of one plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The plan's name.
+    pub plan: String,
+    /// The database, secrets masked.
+    pub database: String,
+    /// When the report was made, RFC 3339 UTC.
+    pub made_at: String,
+    /// The planned first day.
+    pub starts: Option<String>,
+    /// The phases.
+    pub phases: Vec<PhaseReport>,
+    /// What people said at gates.
+    pub approvals: Vec<ApprovalReport>,
+    /// The runs of this plan, oldest first.
+    pub runs: Vec<RunReport>,
+}
+
+/// What a person said at a gate.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApprovalReport {
+    /// The phase.
+    pub phase: String,
+    /// When.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub said: Approval,
+}
+
+/// A run of the plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// Its id.
+    pub run: String,
+    /// What it did.
+    pub what: String,
+    /// How it ended; `None`: it has no end.
+    pub outcome: Option<String>,
+    /// When it began.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// Who ran it.
+    pub by: String,
+    /// How long it took.
+    pub duration_ms: Option<u64>,
+}
+
+impl Report {
+    /// The report of a plan.
+    pub fn new(
+        doc: &PlanDoc,
+        history: &PlanHistory,
+        runs: &[RunReport],
+        database: String,
+        made_at: String,
+    ) -> Report {
+        let own = |run: &&RunReport| {
+            run.what
+                .split_once(' ')
+                .is_some_and(|(_, plan)| plan == doc.name)
+        };
+        Report {
+            plan: doc.name.clone(),
+            database,
+            made_at,
+            starts: doc.starts.map(|day| day.to_string()),
+            phases: phases(doc, history),
+            approvals: history
+                .said
+                .iter()
+                .map(|said| ApprovalReport {
+                    phase: said.phase.clone(),
+                    at: said.at.clone(),
+                    said: said.approval.clone(),
+                })
+                .collect(),
+            runs: runs.iter().filter(own).cloned().collect(),
+        }
+    }
+}
+
+/// Runs out of the records of their beginnings and ends, oldest first.
+pub fn runs(records: &[Record]) -> Vec<RunReport> {
+    let mut runs: Vec<RunReport> = vec![];
+    for record in records {
+        let detail: Value = serde_json::from_str(&record.detail).unwrap_or_default();
+        let text = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
+        match record.event {
+            Event::Began => runs.push(RunReport {
+                run: record.run.clone(),
+                what: text("what"),
+                outcome: None,
+                started_at: record.at.clone(),
+                ended_at: None,
+                by: text("by"),
+                duration_ms: None,
+            }),
+            Event::Ended => {
+                if let Some(run) = runs.iter_mut().rev().find(|run| run.run == record.run) {
+                    run.outcome = Some(text("outcome"));
+                    run.ended_at = Some(record.at.clone());
+                    run.duration_ms = detail["duration_ms"].as_u64();
+                }
+            }
+            _ => {}
+        }
+    }
+    runs
+}
 
 /// A phase as `run`, `rollback` and reports show it.
 #[derive(Debug, Clone, Serialize)]
@@ -14,6 +133,15 @@ pub struct PhaseReport {
     pub id: String,
     /// Its title.
     pub title: String,
+    /// The planned duration, in working days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_days: Option<f64>,
+    /// The declared risk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<String>,
     /// Where it stands.
     pub state: PhaseState,
     /// When it (last) began.
@@ -122,6 +250,9 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
     PhaseReport {
         id: phase.id.clone(),
         title: phase.title.clone(),
+        planned_days: phase.duration.map(|duration| duration.days()),
+        risk: phase.risk,
+        objectives: phase.objectives.clone(),
         state: was.state,
         steps: steps.collect(),
         checks,

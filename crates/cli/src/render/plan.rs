@@ -1,0 +1,183 @@
+//! Plans for people: what a run came to, and what a plan will do.
+
+use super::table::{count, duration};
+use dunlin::plan::Report;
+use dunlin_core::journal::plan::{PhaseState, PlanHistory, StepState};
+use dunlin_core::plan::evidence::CheckOutcome;
+use dunlin_core::report::PhaseReport;
+use dunlin_core::source::plan::{PlanDoc, UndoSpec};
+
+/// How wide the names of steps and checks are.
+const WIDTH: usize = 28;
+
+/// What a run or rollback came to.
+pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String {
+    let mut text = String::new();
+    for phase in &report.phases {
+        of_phase(&mut text, phase);
+    }
+    let done = report
+        .phases
+        .iter()
+        .filter(|phase| phase.state == PhaseState::Done)
+        .count();
+    if let Some(waiting) = &report.waiting {
+        text.push_str(&format!("\nPhase `{}` waits for\n", waiting.phase));
+        for missing in &waiting.missing {
+            text.push_str(&format!("  - {missing}\n"));
+        }
+        return text;
+    }
+    if report.failure.is_some() {
+        return text;
+    }
+    text.push('\n');
+    text.push_str(&match (verb, report.run.is_some()) {
+        ("rollback", false) => "Nothing to take back\n".to_owned(),
+        ("rollback", true) => format!("Taken back: {}\n", report.undone.join(", ")),
+        (_, false) => format!(
+            "Nothing to do: {} of \"{}\" are done\n",
+            count(done, "phase"),
+            doc.name
+        ),
+        (_, true) if done == doc.phases.len() => {
+            format!("Done: all {} of \"{}\"\n", count(done, "phase"), doc.name)
+        }
+        (_, true) => format!(
+            "Done so far: {done} of {}; `dunlin run {shown}` goes on\n",
+            count(doc.phases.len(), "phase")
+        ),
+    });
+    text
+}
+
+fn of_phase(text: &mut String, phase: &PhaseReport) {
+    let took = phase
+        .duration_ms
+        .map_or_else(String::new, |ms| format!("  {}", duration(ms)));
+    text.push_str(&format!(
+        "{}  {}  {}{took}\n",
+        mark(phase.state),
+        pad(&phase.id, WIDTH),
+        phase.state.name().replace('_', " "),
+    ));
+    if !phase.error.is_empty() {
+        text.push_str(&format!("     {}\n", phase.error));
+    }
+    if phase.state == PhaseState::Pending {
+        return;
+    }
+    for step in &phase.steps {
+        let state = serde_json::to_value(step.state).unwrap_or_default();
+        let state = state.as_str().unwrap_or_default().replace('_', " ");
+        let took = step
+            .duration_ms
+            .map_or_else(String::new, |ms| format!("  {}", duration(ms)));
+        let rows = match step.rows {
+            Some(rows) if rows > 0 => {
+                format!(
+                    "  {}",
+                    count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
+                )
+            }
+            _ => String::new(),
+        };
+        text.push_str(&format!(
+            "   {}  {}  {state}{took}{rows}\n",
+            of_step(step.state),
+            pad(&step.id, WIDTH - 1)
+        ));
+        if let Some(error) = step
+            .error
+            .as_ref()
+            .filter(|_| step.state != StepState::Undone)
+        {
+            text.push_str(&format!("        {error}\n"));
+        }
+    }
+    for check in &phase.checks {
+        let (mark, word) = match check.outcome {
+            CheckOutcome::Passed => ("✓", "holds"),
+            CheckOutcome::Failed => ("✗", "does not hold"),
+            CheckOutcome::Warned => ("!", "does not hold (a warning)"),
+            CheckOutcome::NotRun => continue,
+        };
+        let observed = match check.outcome {
+            CheckOutcome::Passed => String::new(),
+            _ => format!(": expected {}, observed {}", check.expected, check.observed),
+        };
+        text.push_str(&format!(
+            "   {mark}  {}  {word} {}{observed}\n",
+            pad(&check.id, WIDTH - 1),
+            check.when
+        ));
+    }
+}
+
+/// Pads to a width in characters.
+fn pad(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    format!("{text}{}", " ".repeat(width.saturating_sub(length)))
+}
+
+fn mark(state: PhaseState) -> &'static str {
+    match state {
+        PhaseState::Done => "✓",
+        PhaseState::Failed | PhaseState::InDoubt => "✗",
+        PhaseState::Running => "▸",
+        PhaseState::Waiting => "…",
+        PhaseState::Undone => "↶",
+        PhaseState::Pending => "·",
+    }
+}
+
+fn of_step(state: StepState) -> &'static str {
+    match state {
+        StepState::Done => "✓",
+        StepState::Failed | StepState::InDoubt => "✗",
+        StepState::Running => "▸",
+        StepState::Waiting => "…",
+        StepState::Undone => "↶",
+        StepState::Warned => "!",
+        StepState::Pending | StepState::Skipped => "·",
+    }
+}
+
+/// What a plan will do.
+pub fn outline(doc: &PlanDoc, history: Option<&PlanHistory>) -> String {
+    let steps = doc.steps().count();
+    let mut text = format!(
+        "{}: {}, {}\n",
+        doc.name,
+        count(doc.phases.len(), "phase"),
+        count(steps, "step")
+    );
+    for phase in &doc.phases {
+        let state = history.map_or(PhaseState::Pending, |history| {
+            history.phase(&phase.id).state
+        });
+        text.push_str(&format!(
+            "\n{}  {}  {}\n",
+            mark(state),
+            pad(&phase.id, WIDTH),
+            phase.title
+        ));
+        for step in &phase.steps {
+            let undo = match &step.undo {
+                UndoSpec::Derive => "taken back by the inverse of what it does".to_owned(),
+                UndoSpec::Sql(sql) => format!("taken back by {}", sql.file),
+                UndoSpec::Restore => "taken back from a checkpoint".to_owned(),
+                UndoSpec::Exec(_) => "taken back by a command".to_owned(),
+                UndoSpec::Impossible(why) => format!("cannot be taken back: {why}"),
+                UndoSpec::None(why) => format!("nothing to take back: {why}"),
+            };
+            let critical = if step.critical { "" } else { ", not critical" };
+            text.push_str(&format!(
+                "     {}  {}{critical}; {undo}\n",
+                pad(&step.id, WIDTH - 2),
+                step.kind.kind()
+            ));
+        }
+    }
+    text
+}

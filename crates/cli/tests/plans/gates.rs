@@ -1,0 +1,125 @@
+//! Gates, manual steps, questions, orders from outside.
+
+use crate::Desk;
+use dunlin_testkit::for_each_engine;
+
+const PLAN: &str = r#"
+name = "with people"
+
+[[phase]]
+id = "one"
+gate = "approve"
+approvers = ["dba", "lead"]
+go = ["team available"]
+review = true
+
+  [[phase.step]]
+  id = "made"
+  sql = "CREATE TABLE made (id int NOT NULL PRIMARY KEY)"
+
+  [[phase.step]]
+  id = "balancer"
+  manual = { do = "Switch the load balancer", by = "devops" }
+  undo = { none = "the balancer is switched back by hand" }
+
+  [[phase.check]]
+  id = "looked-at"
+  ask = "Does the dashboard show yesterday's orders?"
+
+[[phase]]
+id = "two"
+
+  [[phase.step]]
+  id = "gone"
+  sql = "DROP TABLE made"
+  undo = { impossible = "the rows are gone" }
+"#;
+
+for_each_engine! {
+    /// Every role by another person, points confirmed, a step by hand, a question, a review, an impossible undo
+    /// accepted by name: exit 3 until each was said.
+    async fn nothing_happens_until_people_have_said_so(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write("people.plan.toml", PLAN);
+        let (code, ran) = desk.json("run people");
+        assert_eq!((code, ran["outcome"].as_str().unwrap()), (3, "waiting"), "{ran:#}");
+        assert_eq!(Desk::state(&ran, "one"), "waiting");
+        assert!(ran["data"]["run"].is_null());
+
+        let (code, said) = desk.json("approve people one --by Ann --as dba --confirm");
+        assert_eq!(code, 2, "{said:#}");
+        let said = desk.sandbox.dunlin(["approve", "people", "one", "--by", "Ann", "--as", "dba", "--confirm", "team available", "--format", "json"]).json();
+        assert_eq!(said["data"]["open"], false, "{said:#}");
+        let (code, said) = desk.json("approve people one --by Ann --as lead");
+        assert_eq!((code, &said["data"]["open"]), (0, &false.into()), "one person, two roles: {said:#}");
+        let (code, twice) = desk.json("approve people one --by Ann --as lead");
+        assert_eq!((code, twice["failure"]["code"].as_str()), (4, Some("approved-twice")), "{twice:#}");
+        let (code, nobody) = desk.json("approve people one --by Bob --as janitor");
+        assert_eq!(code, 2, "{nobody:#}");
+        let (code, said) = desk.json("approve people one --by Bob --as lead");
+        assert_eq!((code, &said["data"]["open"]), (0, &true.into()), "{said:#}");
+
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "{ran:#}");
+        assert!(ran["data"]["waiting"]["missing"][0].as_str().unwrap().contains("load balancer"), "{ran:#}");
+        let (code, _) = desk.json("confirm people balancer --by Dee");
+        assert_eq!(code, 0);
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "{ran:#}");
+        assert!(ran["data"]["waiting"]["missing"][0].as_str().unwrap().contains("dashboard"), "{ran:#}");
+        let (code, _) = desk.json("confirm people looked-at --by Eve");
+        assert_eq!(code, 0);
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "the review: {ran:#}");
+        assert_eq!(Desk::state(&ran, "one"), "done");
+        for (by, role) in [("Ann", "dba"), ("Bob", "lead")] {
+            let (code, said) = desk.json(&format!("approve people one --by {by} --as {role}"));
+            assert_eq!(code, 0, "{said:#}");
+        }
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "the impossible undo: {ran:#}");
+        assert!(ran["data"]["waiting"]["missing"][0].as_str().unwrap().contains("gone"), "{ran:#}");
+        let (code, said) = desk.json("approve people two --by Ann --accept gone");
+        assert_eq!((code, &said["data"]["open"]), (0, &true.into()), "{said:#}");
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 0, "{ran:#}");
+    }
+}
+
+for_each_engine! {
+    /// A refusal keeps the gate closed, a `no` fails the phase, and what was approved dies with an edit.
+    async fn refusals_and_edits(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write("people.plan.toml", PLAN);
+        let approve = |by: &str, role: &str| {
+            desk.sandbox.dunlin(["approve", "people", "one", "--by", by, "--as", role, "--confirm", "team available", "--format", "json"]).json()
+        };
+        let _ = approve("Ann", "dba");
+        assert_eq!(approve("Bob", "lead")["data"]["open"], true);
+        let (_, said) = desk.json("approve people one --by Cem --reject --note tonight-is-bad");
+        assert_eq!(said["data"]["open"], false, "{said:#}");
+        assert!(said["data"]["rejected"].as_str().unwrap().contains("Cem"));
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "{ran:#}");
+        // Another text, other approvals.
+        desk.sandbox.write("people.plan.toml", PLAN.replace("id int", "id bigint"));
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "{ran:#}");
+        assert!(ran["data"]["waiting"]["missing"].to_string().contains("the approval of dba"), "{ran:#}");
+        let _ = approve("Ann", "dba");
+        assert_eq!(approve("Bob", "lead")["data"]["open"], true);
+        let (code, _) = desk.json("run people");
+        assert_eq!(code, 3);
+        let before = desk.picture();
+        assert!(before.iter().any(|line| line == "table made"));
+        let (code, _) = desk.json("confirm people balancer --by Dee --no");
+        assert_eq!(code, 0);
+        let (code, ran) = desk.json("run people");
+        assert_eq!((code, ran["failure"]["code"].as_str()), (1, Some("not-confirmed")), "{ran:#}");
+        assert_eq!(Desk::state(&ran, "one"), "undone");
+        assert!(!desk.picture().iter().any(|line| line == "table made"));
+        // The attempt used the approvals up.
+        let (code, ran) = desk.json("run people");
+        assert_eq!(code, 3, "{ran:#}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Hooks: who is told when something failed, waits or is done. After the fact, and never in the way: a hook that fails
+//! is noted and changes nothing.
+
+use crate::http::Request;
+use crate::outside;
+use crate::world::World;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::exit::Outcome;
+use dunlin_core::source::Project;
+use dunlin_core::source::grammar::apps::NotifyOn;
+use std::time::Duration;
+
+/// How long a hook may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Tells whoever `[notify]` names how a command ended.
+pub async fn after(
+    world: &World,
+    project: &Project,
+    outcome: Outcome,
+    summary: &str,
+    sink: &mut dyn Sink,
+) {
+    let Some(notify) = &project.file.notify else {
+        return;
+    };
+    let (class, event) = match outcome {
+        Outcome::Done => (NotifyOn::Done, "done"),
+        Outcome::Waiting => (NotifyOn::Waiting, "waiting"),
+        _ => (NotifyOn::Failed, "failed"),
+    };
+    if !notify.on.contains(&class) {
+        return;
+    }
+    let summary = world.redactor.apply(summary);
+    if let Some(command) = &notify.exec {
+        let line = command
+            .0
+            .replace("{event}", &quoted(event))
+            .replace("{summary}", &quoted(&summary));
+        let ended = outside::run(&line, &project.root, TIMEOUT, &world.redactor).await;
+        let wrong = match ended {
+            Ok(ended) if ended.is_ok() => None,
+            Ok(ended) => Some(ended.said()),
+            Err(error) => Some(error.to_string()),
+        };
+        note(sink, "the command of `[notify]`", wrong);
+    }
+    if let Some(address) = &notify.webhook {
+        let body = serde_json::json!({
+            "event": event,
+            "summary": summary,
+            "database": world.engine.describe(),
+            "at": world.clock.stamp(),
+        });
+        let request = Request {
+            method: "POST".into(),
+            url: address.0.clone(),
+            headers: vec![].into_iter().collect(),
+            json: Some(body),
+            timeout: TIMEOUT,
+            follow: false,
+        };
+        let wrong = match request.send().await {
+            Ok(answer) if (200..300).contains(&answer.status) => None,
+            Ok(answer) => Some(format!("it answered with status {}", answer.status)),
+            Err(error) => Some(error),
+        };
+        note(sink, "the webhook of `[notify]`", wrong);
+    }
+}
+
+fn note(sink: &mut dyn Sink, what: &str, wrong: Option<String>) {
+    if let Some(wrong) = wrong {
+        sink.event(&Event::Note {
+            message: format!("{what} failed, which changes nothing: {wrong}"),
+        });
+    }
+}
+
+/// A text as one word for `sh`: nothing in it is expanded.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_summary_cannot_become_a_command() {
+        assert_eq!(super::quoted("it's $(rm -rf /)"), "'it'\\''s $(rm -rf /)'");
+    }
+}

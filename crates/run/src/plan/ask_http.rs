@@ -1,0 +1,107 @@
+//! A step that is a request: its beginning is committed before it is sent, and what is not known afterwards is asked.
+
+use super::Walk;
+use super::step;
+use crate::http::{Request, TIMEOUT};
+use crate::steps::migrate::millis;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::Direction;
+use dunlin_core::source::grammar::HttpTable;
+use dunlin_core::source::grammar::steps::HttpStep;
+use dunlin_core::source::plan::StepDoc;
+use std::time::Instant;
+
+/// Sends the request of a step, or settles what became of it.
+pub async fn send(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    http: &HttpStep,
+) -> Result<(), Failure> {
+    let began = walk.history.flight(key).is_some();
+    if began && settled(walk, doc, key, http).await? {
+        step::end(walk, doc, key, Direction::Up, 0, None);
+        return Ok(());
+    }
+    if !began {
+        step::lowered(walk, doc, key, step::stated(&doc.undo));
+        step::begin(walk, doc, key, Direction::Up).await?;
+    }
+    let started = Instant::now();
+    let request = Request {
+        method: http.method.as_deref().unwrap_or("GET").to_uppercase(),
+        url: http.url.0.clone(),
+        headers: http
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.0.clone()))
+            .collect(),
+        json: http.json.clone(),
+        timeout: http.timeout.map_or(TIMEOUT, |timeout| timeout.0),
+        follow: false,
+    };
+    // A request that only asks changes nothing, whether it arrived or not.
+    let is_safe = ["GET", "HEAD"].contains(&request.method.as_str());
+    let (wrong, clean) = match request.send().await {
+        Ok(answer) if is_good(answer.status, http.status) => {
+            step::end(walk, doc, key, Direction::Up, millis(started), None);
+            return Ok(());
+        }
+        // It answered that it did not.
+        Ok(answer) => (format!("it answered with status {}", answer.status), true),
+        // Whether the request arrived is not known.
+        Err(error) => (error, http.rerunnable || is_safe),
+    };
+    let message = format!("step `{}`: the request failed: {wrong}", doc.id);
+    let failure = Failure::new(FailureClass::Failed, "request-failed", message);
+    if !clean {
+        return Err(step::in_doubt(walk, doc).hint(failure.message));
+    }
+    step::failed(walk, doc, key, Direction::Up, &failure, true).await;
+    Err(failure.at(doc.place.clone()))
+}
+
+fn is_good(status: u16, expected: Option<u16>) -> bool {
+    match expected {
+        Some(expected) => status == expected,
+        None => (200..300).contains(&status),
+    }
+}
+
+/// A request that was sent and whose end is not known: by its probe, its author's word or a person's, or nobody's.
+async fn settled(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    http: &HttpStep,
+) -> Result<bool, Failure> {
+    if let Some(probe) = &http.probe {
+        return Ok(answers(probe).await);
+    }
+    if http.rerunnable {
+        return Ok(false);
+    }
+    match step::word_on(walk, doc, key) {
+        Some(done) => Ok(done),
+        None => Err(step::in_doubt(walk, doc)),
+    }
+}
+
+async fn answers(probe: &HttpTable) -> bool {
+    let request = Request {
+        method: probe.method.as_deref().unwrap_or("GET").to_uppercase(),
+        url: probe.url.0.clone(),
+        headers: probe
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.0.clone()))
+            .collect(),
+        json: probe.json.clone(),
+        timeout: probe.timeout.map_or(TIMEOUT, |timeout| timeout.0),
+        follow: false,
+    };
+    request
+        .send()
+        .await
+        .is_ok_and(|answer| (200..300).contains(&answer.status))
+}

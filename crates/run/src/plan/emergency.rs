@@ -1,0 +1,197 @@
+//! `rollback --emergency`: the application is stopped, the last verified backup comes back whole, its digests are
+//! compared, the application is started. Each stage is written down outside of the database that is being replaced, and a
+//! stage that fails keeps the next from happening.
+
+use crate::backup;
+use crate::outside;
+use crate::world::World;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::source::Project;
+use serde::Serialize;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// One stage, as it is written down and shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stage {
+    /// `stop`, `restore`, `start`.
+    pub stage: &'static str,
+    /// `done`, `skipped` or `failed`.
+    pub outcome: &'static str,
+    /// What was done, or why it failed.
+    pub said: String,
+    /// When it ended, RFC 3339 UTC.
+    pub at: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// What an emergency came to.
+#[derive(Debug, Default)]
+pub struct Emergency {
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+    /// The backup that came back.
+    pub backup: Option<String>,
+    /// The file in which the stages are written down.
+    pub record: PathBuf,
+    /// Why it stopped.
+    pub failure: Option<Failure>,
+}
+
+/// Runs the stages.
+pub async fn run(world: &World, project: &Project, sink: &mut dyn Sink) -> Emergency {
+    let mut emergency = Emergency::default();
+    if let Err(failure) = stages(world, project, sink, &mut emergency).await {
+        emergency.failure = Some(world.redact(failure));
+    }
+    emergency
+}
+
+async fn stages(
+    world: &World,
+    project: &Project,
+    sink: &mut dyn Sink,
+    emergency: &mut Emergency,
+) -> Result<(), Failure> {
+    let folder = world.config.backup_dir.clone();
+    let chosen = backup::list(&folder)
+        .into_iter()
+        .filter(|manifest| {
+            manifest.database == world.engine.database() && manifest.verified.is_some()
+        })
+        .max_by(|a, b| a.created_at.cmp(&b.created_at));
+    let Some(manifest) = chosen else {
+        let message =
+            "there is no verified backup of this database to bring back; nothing was stopped";
+        return Err(Failure::refused("no-backup", message).hint(format!(
+            "looked in {}; `dunlin backup verify FILE` verifies one",
+            folder.display()
+        )));
+    };
+    manifest.check_file(&folder)?;
+    emergency.backup = Some(manifest.path(&folder).display().to_string());
+    emergency.record = folder.join(format!("emergency-{}.ndjson", world.run_id()));
+    let commands = project.file.emergency.clone().unwrap_or_default();
+    let mut desk = Desk {
+        world,
+        root: &project.root,
+        emergency,
+    };
+    desk.command(
+        "stop",
+        commands.stop.as_ref().map(|command| command.0.as_str()),
+        sink,
+    )
+    .await?;
+    let started = Instant::now();
+    sink.event(&Event::Undoing {
+        what: format!(
+            "everything since {}, by restoring {}",
+            manifest.created_at, manifest.name
+        ),
+    });
+    match backup::restore(world, &manifest, &folder, true, sink).await {
+        Ok(()) => {
+            let said = format!(
+                "restored {} of {}; every digest is as it was: {}",
+                manifest.name, manifest.created_at, manifest.digest
+            );
+            desk.note("restore", "done", said, started)?;
+        }
+        Err(failure) => {
+            let failure = world.redact(failure);
+            desk.note("restore", "failed", failure.message.clone(), started)?;
+            let message = format!(
+                "the backup could not be restored, and the application stays stopped: {}",
+                failure.message
+            );
+            return Err(Failure::new(FailureClass::Failed, "emergency-restore", message)
+                .hint(format!("mend it and run the same command again, or restore by hand: `dunlin backup restore {} --replace`", manifest.path(&folder).display())));
+        }
+    }
+    desk.command(
+        "start",
+        commands.start.as_ref().map(|command| command.0.as_str()),
+        sink,
+    )
+    .await
+}
+
+struct Desk<'a> {
+    world: &'a World,
+    root: &'a Path,
+    emergency: &'a mut Emergency,
+}
+
+impl Desk<'_> {
+    /// Runs a command of `[emergency]`; one that is not there is passed over, and said.
+    async fn command(
+        &mut self,
+        stage: &'static str,
+        command: Option<&str>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
+        let Some(command) = command else {
+            let said = format!("`[emergency] {stage}` names no command");
+            return self.note(stage, "skipped", said, started);
+        };
+        sink.event(&Event::Note {
+            message: format!("emergency: {stage}"),
+        });
+        let ended = outside::run(command, self.root, outside::TIMEOUT, &self.world.redactor).await;
+        let said = match ended {
+            Ok(ended) if ended.is_ok() => return self.note(stage, "done", ended.tail, started),
+            Ok(ended) => ended.said(),
+            Err(error) => error.to_string(),
+        };
+        self.note(stage, "failed", said.clone(), started)?;
+        let what = match stage {
+            "stop" => "the application could not be stopped, so nothing was restored",
+            _ => "the database is restored, and the application could not be started",
+        };
+        Err(Failure::new(
+            FailureClass::Failed,
+            "emergency-command",
+            format!("{what}: {said}"),
+        ))
+    }
+
+    /// Writes a stage down before the next one begins. Where it cannot be written nothing goes on.
+    fn note(
+        &mut self,
+        stage: &'static str,
+        outcome: &'static str,
+        said: String,
+        started: Instant,
+    ) -> Result<(), Failure> {
+        let stage = Stage {
+            stage,
+            outcome,
+            said: self.world.redactor.apply(&said),
+            at: self.world.clock.stamp(),
+            duration_ms: crate::steps::migrate::millis(started),
+        };
+        let line = serde_json::to_string(&stage).unwrap_or_default();
+        self.emergency.stages.push(stage);
+        let path = &self.emergency.record;
+        append(path, &line).map_err(|error| {
+            let message = format!(
+                "what was done cannot be written down in {}: {error}",
+                path.display()
+            );
+            Failure::new(FailureClass::Failed, "emergency-record", message)
+        })
+    }
+}
+
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).append(true).mode(0o600).open(path)?;
+    writeln!(file, "{line}")?;
+    file.sync_all()
+}
