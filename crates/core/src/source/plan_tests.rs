@@ -397,6 +397,7 @@ fn a_plugins_definition_counts() {
 fn placeholders_and_marks_and_variables_each_stay_where_they_belong() {
     let text = r#"
 name = "p"
+requires = ["setting:{prefix}options.a{b}=c"]
 [[phase]]
 id = "a"
 [[phase.check]]
@@ -419,14 +420,15 @@ backfill = { table = "{prefix}t", set = "a = '{\"k\": 1}'" }
     let said = shown(&findings, text);
     assert_eq!(
         codes(&findings),
-        [("variable-not-expanded", Some(13))],
+        [("variable-not-expanded", Some(14))],
         "{said}"
     );
     let doc = doc.unwrap();
     let phase = &doc.phases[0];
-    let said = format!("{:?} {:?}", phase.checks, phase.steps);
+    let said = format!("{:?} {:?} {:?}", doc.requires, phase.checks, phase.steps);
     for part in [
         "FROM wp_orders WHERE id <= {mark:orders} AND y <> '{mark}'",
+        "Setting { table: \"wp_options\", key: \"a{b}\", value: \"c\" }",
         "table: \"wp_contacts\"",
         "INSERT INTO wp_t VALUES ('{{template}}', '${BASE}');",
         "Authorization: t0ken' http://h",
@@ -437,7 +439,7 @@ backfill = { table = "{prefix}t", set = "a = '{\"k\": 1}'" }
     let StepSpec::Sql(sql) = &phase.steps[0].kind else {
         panic!("{said}");
     };
-    assert_eq!((sql.file.as_str(), sql.line), ("plans/big.plan.toml", 14));
+    assert_eq!((sql.file.as_str(), sql.line), ("plans/big.plan.toml", 15));
     assert!(doc.secrets.0.iter().any(|secret| secret == "t0ken"));
     assert!(!format!("{:?}", doc.secrets).contains("t0ken"));
 }

@@ -398,9 +398,11 @@ impl Reading<'_> {
                 continue;
             };
             match Required::parse(text) {
-                Ok(kind) => {
-                    if let Required::Plugin(id) = &kind {
-                        self.known_plugin(&path, id);
+                Ok(mut kind) => {
+                    match &mut kind {
+                        Required::Plugin(id) => self.known_plugin(&path, id),
+                        Required::Setting { table, .. } => self.fill_name(&path, table),
+                        _ => {}
                     }
                     let written = written.get(at).cloned().unwrap_or_default();
                     out.push(Requirement { written, kind });

@@ -116,6 +116,19 @@ impl Reading<'_> {
         let Found { path, table, hash } = found;
         let gate = table.gate.unwrap_or_default();
         for (key, list) in [("approvers", &table.approvers), ("go", &table.go)] {
+            for (at, item) in list.iter().enumerate() {
+                let path = format!("{path}/{key}/{at}");
+                match item.trim().is_empty() {
+                    true => self.error("bad-value", &path, "this is empty".into(), None),
+                    false if list[..at].contains(item) => {
+                        let message = format!("`{}` is there twice", item.escape_debug());
+                        self.error("duplicate-id", &path, message, None);
+                    }
+                    false => {}
+                }
+            }
+        }
+        for (key, list) in [("approvers", &table.approvers), ("go", &table.go)] {
             if gate == Gate::Auto && !list.is_empty() && !self.stands(&format!("{path}/gate")) {
                 let message = format!("`{key}` does nothing: nobody need open this phase");
                 let help = Some("write `gate = \"approve\"` beside it".to_owned());

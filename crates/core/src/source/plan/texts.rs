@@ -5,7 +5,8 @@ use super::parse::Reading;
 use crate::finding::{Finding, Place};
 use crate::limits::SCRIPT_BYTES_MAX;
 use crate::source::config::text_of;
-use crate::source::expand::{ExpandFault, expand};
+use crate::source::expand::{ExpandFault, expand, fill};
+use crate::source::script::placeholder_help;
 use crate::source::shape::pointer;
 use crate::sql::{Fault, LexRules, Piece, PieceKind, fingerprint, split, substitute};
 use serde_json::Value;
@@ -212,6 +213,24 @@ impl<'r> Reading<'r> {
         Some((sql, fingerprint(text, &rules).meaning))
     }
 
+    /// Fills placeholders into a name that stands within another text.
+    pub(super) fn fill_name(&mut self, path: &str, name: &mut String) {
+        match fill(name, &self.config.placeholders) {
+            Ok(filled) => *name = filled,
+            Err(unknown) => {
+                let known: Vec<&str> = self
+                    .config
+                    .placeholders
+                    .keys()
+                    .map(String::as_str)
+                    .collect();
+                let help = placeholder_help(&unknown, &known, &self.config.name);
+                let message = format!("`{{{unknown}}}` is not declared as a placeholder.");
+                self.error("placeholder-unknown", path, message, help);
+            }
+        }
+    }
+
     /// Fills placeholders into every text under a path.
     fn fill_at(&mut self, plan: &mut Value, path: &str) {
         let Some(rules) = self.rules.clone() else {
@@ -284,8 +303,7 @@ impl<'r> Reading<'r> {
                     .keys()
                     .map(String::as_str)
                     .collect();
-                finding.help =
-                    crate::source::script::placeholder_help(name, &known, &self.config.name);
+                finding.help = placeholder_help(name, &known, &self.config.name);
             }
             self.findings.push(finding);
         }
