@@ -1,8 +1,9 @@
 //! What every room must answer about the steps of a plan: how they are rendered, how values come back as they were, and
 //! what takes a statement back. Below the trait stands the SQL that all engines share.
 
+use super::catalog::Part;
 use super::{Caps, Dialect};
-use crate::schema::{Column, Index, Table};
+use crate::schema::{Catalog, Check, Column, ForeignKey, Index, Table};
 use crate::sql::LexMode;
 use crate::sql::change::{ColumnFacts, Ddl};
 use crate::sql::words::Fold;
@@ -32,6 +33,35 @@ pub struct NewIndex {
     pub only: Option<String>,
 }
 
+/// A unique constraint that a step makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+}
+
+/// What a step demands of a table.
+#[derive(Debug, Clone, Default)]
+pub struct Demands<'a> {
+    /// Columns that hold NULLs no more; all of them may now.
+    pub not_null: Vec<&'a Column>,
+    /// Unique constraints.
+    pub unique: Vec<NewKey>,
+    /// Foreign keys, all with names.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Checks, all with names.
+    pub checks: Vec<Check>,
+    /// What goes when all that stands: keys, foreign keys, checks, indexes.
+    pub drops: Vec<Part<'a>>,
+    /// Constraints that go and whose names stand in the table's text alone.
+    pub drop_named: Vec<String>,
+}
+
+/// Statements, and those that take them back.
+pub type ThereAndBack = (Vec<String>, Vec<String>);
+
 /// The steps of a plan in an engine's words.
 pub trait StepDialect: Send + Sync + std::fmt::Debug {
     /// What a DDL statement changes. `None`: it is none.
@@ -60,6 +90,16 @@ pub trait StepDialect: Send + Sync + std::fmt::Debug {
     fn add_known_index(&self, table: &Table, index: &Index) -> Result<Vec<String>, String>;
     /// The statements that drop an index.
     fn drop_index(&self, table: &Table, name: &str) -> Vec<String>;
+    /// Whether a constraint of this name stands in the table's text, where the catalog keeps no name of it.
+    fn has_named(&self, table: &Table, name: &str) -> bool;
+    /// The statements that make a table meet demands, and those that give back the very constraints that were there.
+    fn require(
+        &self,
+        caps: &Caps,
+        catalog: &Catalog,
+        table: &Table,
+        demands: &Demands<'_>,
+    ) -> Result<ThereAndBack, String>;
     /// Whether an index is there and of no use: an interrupted build left it.
     fn is_invalid(&self, index: &Index) -> bool;
     /// A value for a column, as SQL that means the same in every session.
@@ -241,7 +281,7 @@ pub fn select_rows(
     for column in shown {
         list.push_str(&format!(", {}", dialect.steps().shown(column)));
     }
-    let order = order_by(dialect, shown);
+    let order = order_by(dialect, table, shown);
     let sql = format!("SELECT {list} FROM {name} WHERE {condition}{order} LIMIT {ROWS_SHOWN}");
     Query::new(sql, vec![])
 }
@@ -267,7 +307,7 @@ pub fn select_duplicates(
         .iter()
         .map(|column| dialect.steps().shown(column))
         .collect();
-    let order = order_by(dialect, columns);
+    let order = order_by(dialect, table, columns);
     let sql = format!(
         "SELECT (SELECT count(*) FROM (SELECT 1 AS one {groups}) d), count(*), {} {groups}{order} LIMIT {ROWS_SHOWN}",
         shown.join(", ")
@@ -275,12 +315,18 @@ pub fn select_duplicates(
     Query::new(sql, vec![])
 }
 
-fn order_by(dialect: &dyn Dialect, columns: &[&Column]) -> String {
-    if columns.is_empty() {
-        return String::new();
+/// In the columns' own order: a bare name might be that of a column of the answer, which is text.
+fn order_by(dialect: &dyn Dialect, table: &Table, columns: &[&Column]) -> String {
+    let table = table_name(dialect, table);
+    let list: Vec<String> = columns
+        .iter()
+        .map(|column| format!("{table}.{}", dialect.quote(&column.name)))
+        .collect();
+    if list.is_empty() {
+        String::new()
+    } else {
+        format!(" ORDER BY {}", list.join(", "))
     }
-    let list = names(dialect, columns.iter().map(|column| column.name.as_str()));
-    format!(" ORDER BY {list}")
 }
 
 /// A condition: the column is NULL.

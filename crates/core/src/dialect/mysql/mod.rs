@@ -12,6 +12,7 @@ pub mod journal;
 pub mod lex;
 pub mod lock;
 pub mod probe;
+mod require;
 pub mod rows;
 mod shown;
 pub mod steps;

@@ -2,11 +2,11 @@
 
 use super::ddl::{self, quote};
 use super::dml::literal;
-use super::{inverse, lex, types};
+use super::{inverse, lex, require, types};
 use crate::dialect::catalog::Part;
-use crate::dialect::steps::{NewColumn, NewIndex, StepDialect, plain};
+use crate::dialect::steps::{Demands, NewColumn, NewIndex, StepDialect, ThereAndBack, plain};
 use crate::dialect::{Caps, EngineKind};
-use crate::schema::{Column, Index, NeutralType, Table};
+use crate::schema::{Catalog, Column, Index, NeutralType, Table};
 use crate::sql::LexMode;
 use crate::sql::change::Ddl;
 use crate::sql::words::{Fold, Words};
@@ -33,7 +33,7 @@ fn is_innodb(table: &Table) -> bool {
 }
 
 /// Building an index of a usual kind lets others read and write, where the storage engine can.
-fn online(table: &Table) -> &'static str {
+pub(super) fn online(table: &Table) -> &'static str {
     if is_innodb(table) {
         ", ALGORITHM=INPLACE, LOCK=NONE"
     } else {
@@ -137,13 +137,15 @@ impl StepDialect for Steps {
     }
     fn add_index(&self, _caps: &Caps, table: &Table, index: &NewIndex) -> Vec<String> {
         let word = if index.unique { "UNIQUE KEY" } else { "KEY" };
-        vec![format!(
+        let mut statements = require::keep_own_indexes(table, &index.parts);
+        statements.push(format!(
             "ALTER TABLE {} ADD {word} {} ({}){}",
             quote(&table.name),
             quote(&index.name),
             index.parts.join(", "),
             online(table)
-        )]
+        ));
+        statements
     }
     fn add_known_index(&self, table: &Table, index: &Index) -> Result<Vec<String>, String> {
         let mut statements = ddl::create(Part::Index(None, &table.name, index))?;
@@ -159,6 +161,18 @@ impl StepDialect for Steps {
             quote(&table.name),
             quote(name)
         )]
+    }
+    fn has_named(&self, _table: &Table, _name: &str) -> bool {
+        false
+    }
+    fn require(
+        &self,
+        caps: &Caps,
+        catalog: &Catalog,
+        table: &Table,
+        demands: &Demands<'_>,
+    ) -> Result<ThereAndBack, String> {
+        require::statements(caps, catalog, table, demands)
     }
     fn is_invalid(&self, _index: &Index) -> bool {
         false

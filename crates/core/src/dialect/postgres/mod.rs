@@ -13,6 +13,7 @@ pub mod journal;
 pub mod lex;
 pub mod lock;
 pub mod probe;
+mod require;
 pub mod rows;
 pub mod steps;
 #[cfg(test)]

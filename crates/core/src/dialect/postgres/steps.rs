@@ -2,10 +2,10 @@
 
 use super::ddl::{self, qualified, quote};
 use super::dml::literal;
-use super::{inverse, lex, types};
+use super::{inverse, lex, require, types};
 use crate::dialect::Caps;
-use crate::dialect::steps::{NewColumn, NewIndex, StepDialect, plain};
-use crate::schema::{Column, Index, NeutralType, Table};
+use crate::dialect::steps::{Demands, NewColumn, NewIndex, StepDialect, ThereAndBack, plain};
+use crate::schema::{Catalog, Column, Index, NeutralType, Table};
 use crate::sql::change::Ddl;
 use crate::sql::rows;
 use crate::sql::words::{Fold, Words};
@@ -149,6 +149,18 @@ impl StepDialect for Steps {
             concurrently(table),
             qualified(table.schema.as_deref(), name)
         )]
+    }
+    fn has_named(&self, _table: &Table, _name: &str) -> bool {
+        false
+    }
+    fn require(
+        &self,
+        caps: &Caps,
+        catalog: &Catalog,
+        table: &Table,
+        demands: &Demands<'_>,
+    ) -> Result<ThereAndBack, String> {
+        require::statements(caps, catalog, table, demands)
     }
     fn is_invalid(&self, index: &Index) -> bool {
         let attributes = index.attributes.as_deref();

@@ -1,5 +1,6 @@
 //! Names in SQL: quoting, and DDL that Dunlin renders itself.
 
+use super::dml::literal;
 use crate::dialect::catalog::{Part, Rendered};
 use crate::schema::{Column, ForeignKey, Index, Table};
 
@@ -268,6 +269,29 @@ pub fn change(from: Part<'_>, to: Part<'_>) -> Rendered {
 /// The statements that rebuild a table with the rows of the old one, as SQLite's own documentation tells: no cascades
 /// fire, and texts that name the table stay as they are.
 pub fn rebuild(from: &Table, to: &Table, scratch: &str, create: String) -> Option<Vec<String>> {
+    let within = rebuild_within(from, to, scratch, create)?;
+    let before = [
+        "PRAGMA foreign_keys = OFF",
+        "PRAGMA legacy_alter_table = ON",
+        "BEGIN IMMEDIATE",
+    ];
+    let after = [
+        "COMMIT",
+        "PRAGMA legacy_alter_table = OFF",
+        "PRAGMA foreign_keys = ON",
+    ];
+    let owned = |text: &str| text.to_owned();
+    let statements = before.map(owned).into_iter().chain(within);
+    Some(statements.chain(after.map(owned)).collect())
+}
+
+/// What of a rebuild stands within its transaction; foreign keys are off around it.
+pub fn rebuild_within(
+    from: &Table,
+    to: &Table,
+    scratch: &str,
+    create: String,
+) -> Option<Vec<String>> {
     if from.options.contains_key("virtual") || to.options.contains_key("virtual") {
         return None;
     }
@@ -281,18 +305,26 @@ pub fn rebuild(from: &Table, to: &Table, scratch: &str, create: String) -> Optio
         })
         .map(|column| column.name.clone())
         .collect();
-    let mut statements = vec![
-        "PRAGMA foreign_keys = OFF".to_owned(),
-        "PRAGMA legacy_alter_table = ON".to_owned(),
-        "BEGIN IMMEDIATE".to_owned(),
-        create,
-    ];
+    let mut statements = vec![create];
     if !kept.is_empty() {
         let columns = names(&kept);
         statements.push(format!(
             "INSERT INTO {} ({columns}) SELECT {columns} FROM {}",
             quote(scratch),
             quote(&from.name)
+        ));
+    }
+    let counts = |table: &Table| table.columns.iter().any(|column| column.identity.is_some());
+    if counts(from) && counts(to) {
+        // Numbers that were given stay given, also those of rows that are gone.
+        statements.push(format!(
+            "DELETE FROM sqlite_sequence WHERE name = {}",
+            literal(scratch)
+        ));
+        statements.push(format!(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT {}, seq FROM sqlite_sequence WHERE name = {}",
+            literal(scratch),
+            literal(&from.name)
         ));
     }
     statements.push(format!("DROP TABLE {}", quote(&from.name)));
@@ -307,14 +339,5 @@ pub fn rebuild(from: &Table, to: &Table, scratch: &str, create: String) -> Optio
             .filter_map(|index| index.definition.clone()),
     );
     statements.extend(to.triggers.iter().map(|trigger| trigger.definition.clone()));
-    statements.extend(
-        [
-            "COMMIT",
-            "PRAGMA legacy_alter_table = OFF",
-            "PRAGMA foreign_keys = ON",
-        ]
-        .into_iter()
-        .map(str::to_owned),
-    );
     Some(statements)
 }

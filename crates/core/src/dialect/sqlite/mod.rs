@@ -12,6 +12,8 @@ pub mod journal;
 pub mod lex;
 pub mod lock;
 pub mod probe;
+mod rebuild;
+mod require;
 pub mod rows;
 pub mod steps;
 #[cfg(test)]

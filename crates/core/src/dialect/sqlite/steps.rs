@@ -2,10 +2,10 @@
 
 use super::ddl::quote;
 use super::dml::literal;
-use super::{inverse, lex};
+use super::{inverse, lex, rebuild, require};
 use crate::dialect::Caps;
-use crate::dialect::steps::{NewColumn, NewIndex, StepDialect, plain};
-use crate::schema::{Column, Index, NeutralType, Table};
+use crate::dialect::steps::{Demands, NewColumn, NewIndex, StepDialect, ThereAndBack, plain};
+use crate::schema::{Catalog, Column, Index, NeutralType, Table};
 use crate::sql::LexMode;
 use crate::sql::change::Ddl;
 use crate::sql::words::{Fold, Words};
@@ -91,6 +91,19 @@ impl StepDialect for Steps {
     }
     fn drop_index(&self, _table: &Table, name: &str) -> Vec<String> {
         vec![format!("DROP INDEX {}", quote(name))]
+    }
+    fn has_named(&self, table: &Table, name: &str) -> bool {
+        let text = table.definition.as_deref();
+        text.is_some_and(|text| rebuild::has_named(text, name))
+    }
+    fn require(
+        &self,
+        caps: &Caps,
+        catalog: &Catalog,
+        table: &Table,
+        demands: &Demands<'_>,
+    ) -> Result<ThereAndBack, String> {
+        require::statements(caps, catalog, table, demands)
     }
     fn is_invalid(&self, _index: &Index) -> bool {
         false

@@ -128,11 +128,7 @@ fn suspect(read: &Read<'_>, asked: &IndexStep, facts: &Facts<'_>) -> Option<Susp
     Some(Suspect {
         query: render::select_duplicates(facts.dialect, read.table, &columns, condition(asked)),
         grouped: true,
-        what: format!(
-            "of ({}) stand in several rows, and {} is to be unique",
-            names.join(", "),
-            asked.name
-        ),
+        what: format!("{} is to be unique", asked.name),
         columns: names,
         help: "change or remove all but one row of each, then run again".into(),
     })

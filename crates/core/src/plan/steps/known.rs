@@ -121,7 +121,6 @@ impl<'a> Facts<'a> {
     }
 
     /// The columns by which people tell the rows of a table apart; empty where it has no key.
-    #[allow(dead_code)]
     pub(super) fn key_columns(&self, table: &'a Table) -> Vec<&'a Column> {
         let columns = |key: &Vec<&str>| -> Option<Vec<&'a Column>> {
             key.iter().map(|name| table.column(name)).collect()

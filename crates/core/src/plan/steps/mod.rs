@@ -4,6 +4,7 @@
 pub mod add_columns;
 pub mod index;
 pub mod plugin;
+pub mod require;
 pub mod settings;
 pub mod sql;
 
@@ -90,6 +91,7 @@ impl Default for Inverse {
 pub fn asks(step: &StepDoc, facts: &Facts<'_>) -> Vec<Query> {
     match &step.kind {
         StepSpec::Index(index) => index::asks(step, index, facts),
+        StepSpec::Require(require) => require::asks(step, require, facts),
         StepSpec::Settings(settings) => settings::asks(step, settings, facts),
         StepSpec::Plugin { id, on } => plugin::asks(step, id, *on, facts),
         _ => vec![],
@@ -108,6 +110,7 @@ pub fn lower(
         StepSpec::Sql(text) => sql::lower(text, facts, said.is_none())?,
         StepSpec::AddColumns(columns) => add_columns::lower(step, columns, facts)?,
         StepSpec::Index(index) => index::lower(step, index, facts, answers)?,
+        StepSpec::Require(require) => require::lower(step, require, facts, answers)?,
         StepSpec::Settings(settings) => settings::lower(step, settings, facts, answers)?,
         StepSpec::Plugin { id, on } => plugin::lower(step, id, *on, facts, answers)?,
         _ => Operations::default(),

@@ -15,7 +15,7 @@ pub(super) struct Suspect {
     pub grouped: bool,
     /// What the further columns of the answer are called.
     pub columns: Vec<String>,
-    /// What the rows do: `have no user_id`, `share (user_id, phone_number)`.
+    /// What is the matter with the rows: `failing the check …`; of values that collide, why they may not.
     pub what: String,
     /// What to do.
     pub help: String,
@@ -66,13 +66,16 @@ impl Suspect {
         } else {
             format!(": {}", shown.join("; "))
         };
-        let unit = match (self.grouped, count) {
-            (false, 1) => "row",
-            (false, _) => "rows",
-            (true, 1) => "value",
-            (true, _) => "values",
+        let plural = if count == 1 { "" } else { "s" };
+        let message = if self.grouped {
+            format!(
+                "{count} value{plural} of ({}) in several rows of {table}, and {}{list}",
+                self.columns.join(", "),
+                self.what
+            )
+        } else {
+            format!("{count} row{plural} of {table} {}{list}", self.what)
         };
-        let message = format!("{count} {unit} of {table} {}{list}", self.what);
         Some(at_step("rows-violate", step, message).help(self.help.clone()))
     }
 }

@@ -1,0 +1,150 @@
+//! Constraints for tables in use. A column is given its whole definition anew; what else there is goes in by parts, so
+//! that each takes the mildest lock that the server has for it.
+
+use super::ddl::{self, quote};
+use super::steps::{Steps, online};
+use crate::dialect::catalog::Part;
+use crate::dialect::steps::{Demands, NewIndex, StepDialect, ThereAndBack};
+use crate::dialect::{Caps, EngineKind};
+use crate::schema::{Catalog, Column, ForeignKey, Index, Table};
+
+/// The statements that make a table meet demands, and those that take them back.
+pub fn statements(
+    caps: &Caps,
+    _catalog: &Catalog,
+    table: &Table,
+    demands: &Demands<'_>,
+) -> Result<ThereAndBack, String> {
+    let alter = format!("ALTER TABLE {}", quote(&table.name));
+    let (mut up, mut undo) = (vec![], vec![]);
+    if !demands.not_null.is_empty() {
+        let not_null = |column: &&Column| Column {
+            nullable: false,
+            ..(*column).clone()
+        };
+        let strict: Vec<Column> = demands.not_null.iter().map(not_null).collect();
+        up.push(format!("{alter} {}", modify(table, strict.iter())));
+        undo.push(format!(
+            "{alter} {}",
+            modify(table, demands.not_null.iter().copied())
+        ));
+    }
+    for key in &demands.unique {
+        let parts: Vec<String> = key.columns.iter().map(|column| quote(column)).collect();
+        let index = NewIndex {
+            name: key.name.clone(),
+            parts,
+            unique: true,
+            only: None,
+        };
+        up.extend(Steps.add_index(caps, table, &index));
+        undo.extend(Steps.drop_index(table, &key.name));
+    }
+    for (at, key) in demands.foreign_keys.iter().enumerate() {
+        foreign_key(caps, table, demands, at, key, &mut up, &mut undo)?;
+    }
+    let checks = match caps.engine {
+        EngineKind::Mariadb => (10, 2, 1),
+        _ => (8, 0, 16),
+    };
+    for check in &demands.checks {
+        if caps.version < checks {
+            return Err(format!(
+                "{} {} takes no CHECK",
+                caps.engine, caps.version_text
+            ));
+        }
+        up.extend(ddl::create(Part::Check(table, check))?);
+        undo.extend(ddl::drop(Part::Check(table, check))?);
+    }
+    for part in &demands.drops {
+        up.extend(ddl::drop(*part)?);
+        match part {
+            Part::Index(_, _, index) => undo.extend(Steps.add_known_index(table, index)?),
+            part => undo.extend(ddl::create(*part)?),
+        }
+    }
+    undo.reverse();
+    Ok((up, undo))
+}
+
+fn modify<'c>(table: &Table, columns: impl Iterator<Item = &'c Column>) -> String {
+    let each: Vec<String> = columns
+        .map(|column| format!("MODIFY COLUMN {}", ddl::clause(Part::Column(table, column))))
+        .collect();
+    each.join(", ")
+}
+
+/// A foreign key, and the index that it needs: the server would make one of its own and leave it behind.
+fn foreign_key(
+    caps: &Caps,
+    table: &Table,
+    demands: &Demands<'_>,
+    at: usize,
+    key: &ForeignKey,
+    up: &mut Vec<String>,
+    undo: &mut Vec<String>,
+) -> Result<(), String> {
+    let leads = |columns: &[String]| {
+        columns.len() >= key.columns.len() && columns[..key.columns.len()] == key.columns[..]
+    };
+    let covered = table
+        .indexes
+        .iter()
+        .any(|index| leads(&whole_columns(index)))
+        || table.keys.iter().any(|key| leads(&key.columns))
+        || demands.unique.iter().any(|key| leads(&key.columns))
+        || demands.foreign_keys[..at]
+            .iter()
+            .any(|other| leads(&other.columns));
+    let name = key.name.clone().unwrap_or_default();
+    if !covered {
+        let index = NewIndex {
+            name: name.clone(),
+            parts: key.columns.iter().map(|column| quote(column)).collect(),
+            unique: false,
+            only: None,
+        };
+        up.extend(Steps.add_index(caps, table, &index));
+        undo.extend(Steps.drop_index(table, &name));
+    }
+    up.extend(ddl::create(Part::ForeignKey(table, key))?);
+    undo.extend(ddl::drop(Part::ForeignKey(table, key))?);
+    Ok(())
+}
+
+/// The columns of an index up to the first part that is none.
+fn whole_columns(index: &Index) -> Vec<String> {
+    index
+        .parts
+        .iter()
+        .map_while(|part| (!part.expression && part.length.is_none()).then(|| part.what.clone()))
+        .collect()
+}
+
+/// Statements that keep an index which the server made for a foreign key: it takes it away in silence as soon as
+/// another one serves as well, and misses it when that one goes. `parts`: those of the other one, rendered.
+pub fn keep_own_indexes(table: &Table, parts: &[String]) -> Vec<String> {
+    let serves = |key: &&ForeignKey| {
+        let columns = key.columns.iter().map(|column| quote(column));
+        parts.len() >= key.columns.len() && columns.zip(parts).all(|(column, part)| column == *part)
+    };
+    let own = |key: &ForeignKey| {
+        table.indexes.iter().find(|index| {
+            Some(&index.name) == key.name.as_ref()
+                && !index.unique
+                && whole_columns(index) == key.columns
+        })
+    };
+    let anew = |index: &Index| {
+        format!(
+            "ALTER TABLE {} DROP INDEX {}, ADD {}{}",
+            quote(&table.name),
+            quote(&index.name),
+            ddl::clause(Part::Index(None, &table.name, index)),
+            online(table)
+        )
+    };
+    let keys = table.foreign_keys.iter().filter(serves);
+    keys.filter_map(own).map(anew).collect()
+}

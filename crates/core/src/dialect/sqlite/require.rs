@@ -1,0 +1,94 @@
+//! Constraints: a unique one is an index, which needs no more; all others stand in the table's text, and the table is
+//! rebuilt under another.
+
+use super::ddl;
+use super::rebuild::{Edits, edited, rebuild};
+use super::steps::Steps;
+use crate::dialect::Caps;
+use crate::dialect::catalog::Part;
+use crate::dialect::steps::{Demands, NewIndex, StepDialect, ThereAndBack};
+use crate::schema::{Catalog, Index, Table};
+
+/// The statements that make a table meet demands, and those that take them back.
+pub fn statements(
+    caps: &Caps,
+    catalog: &Catalog,
+    table: &Table,
+    demands: &Demands<'_>,
+) -> Result<ThereAndBack, String> {
+    let mut edits = Edits {
+        not_null: demands
+            .not_null
+            .iter()
+            .map(|column| column.name.clone())
+            .collect(),
+        ..Edits::default()
+    };
+    for key in &demands.foreign_keys {
+        let name = key.name.as_deref().unwrap_or_default();
+        let clause = ddl::clause(Part::ForeignKey(table, key));
+        edits
+            .add
+            .push(format!("CONSTRAINT {} {clause}", ddl::quote(name)));
+    }
+    edits.add.extend(
+        demands
+            .checks
+            .iter()
+            .map(|check| ddl::clause(Part::Check(table, check))),
+    );
+    let mut dropped: Vec<&Index> = vec![];
+    for part in &demands.drops {
+        match part {
+            Part::Index(_, _, index) => dropped.push(index),
+            Part::Key(_, key) if !key.primary && key.name.is_none() => {
+                edits.drop_unique.push(key.columns.clone());
+            }
+            Part::Key(_, key) => edits.drop_named.extend(key.name.clone()),
+            Part::ForeignKey(_, key) => edits.drop_named.extend(key.name.clone()),
+            Part::Check(_, check) => edits.drop_named.extend(check.name.clone()),
+            _ => return Err("only constraints and indexes can go".into()),
+        }
+    }
+    edits.drop_named.extend(demands.drop_named.iter().cloned());
+    let mut up = vec![];
+    // The old constraints go with the rebuild; before it the new unique ones stand already.
+    let mut made = vec![];
+    for key in &demands.unique {
+        let parts = key.columns.iter().map(|column| ddl::quote(column));
+        let index = NewIndex {
+            name: key.name.clone(),
+            parts: parts.collect(),
+            unique: true,
+            only: None,
+        };
+        let create = Steps.add_index(caps, table, &index);
+        made.push(Index {
+            name: key.name.clone(),
+            definition: create.first().cloned(),
+            ..Index::default()
+        });
+        up.extend(create);
+    }
+    let mut undo = vec![];
+    for index in &dropped {
+        undo.extend(Steps.add_known_index(table, index)?);
+    }
+    if edits.is_empty() {
+        let made = made.iter().rev();
+        undo.extend(made.flat_map(|index| Steps.drop_index(table, &index.name)));
+    } else {
+        let old = table.definition.as_deref();
+        let old = old.ok_or("the table's text is not known")?;
+        let new = edited(old, &edits)?;
+        let mut with_new = table.clone();
+        with_new.indexes.extend(made);
+        up.extend(rebuild(catalog, &with_new, &new)?);
+        // The table that comes back has the indexes that were there, and no others.
+        undo.extend(rebuild(catalog, table, old)?);
+    }
+    for index in dropped {
+        up.extend(Steps.drop_index(table, &index.name));
+    }
+    Ok((up, undo))
+}
