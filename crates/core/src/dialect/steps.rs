@@ -96,6 +96,7 @@ pub trait StepDialect: Send + Sync + std::fmt::Debug {
     fn require(
         &self,
         caps: &Caps,
+        mode: &LexMode,
         catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,

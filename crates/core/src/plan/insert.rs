@@ -131,6 +131,9 @@ fn rows<'t, 'a>(tokens: &'t [Code<'a>]) -> Result<Vec<Values<'t, 'a>>, String> {
             return Err("its rows cannot be read".into());
         }
         let close = closing(tokens, at);
+        if close >= tokens.len() {
+            return Err("its rows cannot be read".into());
+        }
         rows.push(items(tokens.get(at + 1..close).unwrap_or_default()));
         at = close + 1;
         match tokens.get(at) {

@@ -203,7 +203,7 @@ impl Walk<'_> {
                 self.back(table, &altered, old)
             }
             // It says how, and not what; rows that were looked at stay looked at.
-            Change::Quiet("ALGORITHM" | "VALIDATE") => Ok(vec![]),
+            Change::Quiet("ALGORITHM" | "ONLINE" | "VALIDATE") => Ok(vec![]),
             Change::Empty(table) => Err(format!("the rows of {table} go")),
             change => self.by_itself(ddl, change),
         }

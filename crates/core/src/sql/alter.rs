@@ -212,7 +212,11 @@ impl Clause<'_, '_> {
             }
             "PARTITION" | "REORGANIZE" | "COALESCE" | "REMOVE" | "ORDER" => None,
             "ALGORITHM" | "LOCK" | "NOWAIT" | "WAIT" if keys => {
-                self.push(Change::Quiet("ALGORITHM"))
+                self.cursor.eat_op("=");
+                // Either others go on meanwhile, or the server refuses the statement.
+                let online = (verb.is("LOCK") && self.cursor.is("NONE"))
+                    || (verb.is("ALGORITHM") && self.cursor.is("INSTANT"));
+                self.push(Change::Quiet(if online { "ONLINE" } else { "ALGORITHM" }))
             }
             "CONVERT" | "ROW_FORMAT" | "FORCE" | "COMMENT" | "AUTO_INCREMENT" | "DEFAULT"
             | "CHARACTER" | "CHARSET" | "COLLATE" | "KEY_BLOCK_SIZE" | "STATS_PERSISTENT"

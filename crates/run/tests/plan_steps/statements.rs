@@ -141,6 +141,11 @@ for_each_engine! {
             .round_trip(&add(&["user_id BIGINT", quoted, "tags VARCHAR(20) DEFAULT 'a, (b' NOT NULL -- why", "chatbot_id BIGINT"]))
             .await;
         assert_eq!(done.up.len(), if engine == TestEngine::Sqlite { 4 } else { 1 });
+        if engine.is_mysql_family() {
+            ground.round_trip(&add(&["made TIMESTAMP DEFAULT CURRENT_TIMESTAMP", "v INT AS (owner + 1) VIRTUAL", "first_one INT FIRST"])).await;
+            let checked = ground.round_trip(&add(&["c INT CHECK (c > 0)", "s INT AS (owner + 1) STORED"])).await;
+            assert!(!checked.up[0].contains("INSTANT"), "{checked:#?}");
+        }
         // What is there of the same type is left out of both ways.
         ground.database.run("ALTER TABLE contacts ADD COLUMN user_id BIGINT");
         let done = ground.round_trip(&add(&["user_id BIGINT", "chatbot_id BIGINT"])).await;

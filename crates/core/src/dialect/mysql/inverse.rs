@@ -46,7 +46,7 @@ pub fn of(ddl: &Ddl) -> Option<Vec<String>> {
     for change in ddl.changes.iter().rev() {
         match change {
             Change::Rename(from, _) if moved.is_some_and(|(table, _)| table == from) => {}
-            Change::Quiet("ALGORITHM") => {}
+            Change::Quiet("ALGORITHM" | "ONLINE") => {}
             change => statements.push(one(ddl, change)?),
         }
     }

@@ -96,6 +96,9 @@ pub fn hazards(ddl: &Ddl) -> Vec<Hazard> {
     if ddl.table.as_ref().is_some_and(fresh) || ddl.temporary {
         found.clear();
     }
+    if ddl.changes.contains(&Change::Quiet("ONLINE")) {
+        found.retain(|hazard| !["table-rewrite", "blocking-index"].contains(&hazard.code));
+    }
     found.dedup_by(|a, b| a.code == b.code && a.message == b.message);
     found
 }

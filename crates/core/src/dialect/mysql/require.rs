@@ -6,12 +6,13 @@ use super::steps::{Steps, online};
 use crate::dialect::catalog::Part;
 use crate::dialect::steps::{Demands, NewIndex, StepDialect, ThereAndBack};
 use crate::dialect::{Caps, EngineKind};
-use crate::schema::{Catalog, Column, ForeignKey, Index, Table};
+use crate::schema::{Column, ForeignKey, Index, Table};
+use crate::sql::LexMode;
 
 /// The statements that make a table meet demands, and those that take them back.
 pub fn statements(
     caps: &Caps,
-    _catalog: &Catalog,
+    mode: &LexMode,
     table: &Table,
     demands: &Demands<'_>,
 ) -> Result<ThereAndBack, String> {
@@ -23,10 +24,15 @@ pub fn statements(
             ..(*column).clone()
         };
         let strict: Vec<Column> = demands.not_null.iter().map(not_null).collect();
-        up.push(format!("{alter} {}", modify(table, strict.iter())));
+        // Where NULLs may be turned into something else in silence, the server only copies.
+        let refuses_null = mode.sql_mode.is_empty() || mode.sql_mode.contains("STRICT_");
+        let back = rebuilds_online(caps, table);
+        let how = if refuses_null { back } else { "" };
+        up.push(format!("{alter} {}{how}", modify(table, strict.iter())));
         undo.push(format!(
-            "{alter} {}",
-            modify(table, demands.not_null.iter().copied())
+            "{alter} {}{}",
+            modify(table, demands.not_null.iter().copied()),
+            back
         ));
     }
     for key in &demands.unique {
@@ -66,6 +72,25 @@ pub fn statements(
     }
     undo.reverse();
     Ok((up, undo))
+}
+
+/// What is demanded of a column's new definition, where the table can be rebuilt while others write: computed columns,
+/// and on one of the servers checks, make it a copy.
+fn rebuilds_online(caps: &Caps, table: &Table) -> &'static str {
+    let checked = !table.checks.is_empty()
+        || table.columns.iter().any(|column| {
+            let attributes = column.attributes.as_deref().unwrap_or_default();
+            attributes.contains("CHECK") || column.native == "json"
+        });
+    let computed = table
+        .columns
+        .iter()
+        .any(|column| column.generated.is_some());
+    if computed || (checked && caps.engine == EngineKind::Mariadb) {
+        ""
+    } else {
+        online(table)
+    }
 }
 
 fn modify<'c>(table: &Table, columns: impl Iterator<Item = &'c Column>) -> String {

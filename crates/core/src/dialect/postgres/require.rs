@@ -1,18 +1,12 @@
 //! Constraints for tables in use: each is added without looking at rows, then proved while others go on.
 
 use super::ddl::{self, qualified, quote};
-use crate::dialect::Caps;
 use crate::dialect::catalog::{CatalogDialect, Part};
 use crate::dialect::steps::{Demands, StepDialect, ThereAndBack};
-use crate::schema::{Catalog, Check, ForeignKey, Key, Table};
+use crate::schema::{Check, ForeignKey, Key, Table};
 
 /// The statements that make a table meet demands, and those that take them back.
-pub fn statements(
-    _caps: &Caps,
-    _catalog: &Catalog,
-    table: &Table,
-    demands: &Demands<'_>,
-) -> Result<ThereAndBack, String> {
+pub fn statements(table: &Table, demands: &Demands<'_>) -> Result<ThereAndBack, String> {
     let alter = format!(
         "ALTER TABLE {}",
         qualified(table.schema.as_deref(), &table.name)

@@ -155,12 +155,13 @@ impl StepDialect for Steps {
     }
     fn require(
         &self,
-        caps: &Caps,
-        catalog: &Catalog,
+        _caps: &Caps,
+        _mode: &LexMode,
+        _catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,
     ) -> Result<ThereAndBack, String> {
-        require::statements(caps, catalog, table, demands)
+        require::statements(table, demands)
     }
     fn is_invalid(&self, index: &Index) -> bool {
         let attributes = index.attributes.as_deref();

@@ -148,8 +148,11 @@ fn constraint_end(item: &[Code<'_>], at: usize) -> usize {
 fn bytes_of(parts: &[&[Code<'_>]], number: usize, part: Range<usize>) -> Option<Range<usize>> {
     let item = parts.get(number)?;
     let end = item.get(part.end.checked_sub(1)?)?.end;
+    // With the blanks before it; what is between is a comma, or nothing but blanks and comments.
     let start = if part == (0..item.len()) && number > 0 {
         parts.get(number - 1)?.last()?.end
+    } else if part.start > 0 {
+        item.get(part.start - 1)?.end
     } else {
         item.get(part.start)?.start
     };
@@ -316,22 +319,18 @@ mod tests {
             })
         };
         assert!(
-            named("ua").contains("a TEXT  CHECK (a <> ','), b"),
+            named("ua").contains("a TEXT CHECK (a <> ','), b"),
             "{}",
             named("ua")
         );
-        assert!(
-            named("fb").contains("b INT DEFAULT 1,"),
-            "{}",
-            named("fb").replace("  ", " ")
-        );
+        assert!(named("fb").contains("b INT DEFAULT 1,"), "{}", named("fb"));
         assert!(
             named("CK").contains("UNIQUE (b, c),  CONSTRAINT fc"),
             "{}",
             named("ck")
         );
         assert!(
-            named("fc").contains("CHECK (b > 0)  -- end"),
+            named("fc").contains("CHECK (b > 0) -- end"),
             "{}",
             named("fc")
         );

@@ -16,6 +16,50 @@ pub fn statements(
     table: &Table,
     demands: &Demands<'_>,
 ) -> Result<ThereAndBack, String> {
+    let (edits, dropped) = texts(table, demands)?;
+    let mut up: Vec<String> = vec![];
+    let mut made: Vec<Index> = vec![];
+    for key in &demands.unique {
+        let parts = key.columns.iter().map(|column| ddl::quote(column));
+        let index = NewIndex {
+            name: key.name.clone(),
+            parts: parts.collect(),
+            unique: true,
+            only: None,
+        };
+        let create = Steps.add_index(caps, table, &index);
+        made.push(Index {
+            name: key.name.clone(),
+            definition: create.into_iter().next(),
+            ..Index::default()
+        });
+    }
+    let mut undo = vec![];
+    for index in &dropped {
+        undo.extend(Steps.add_known_index(table, index)?);
+    }
+    if edits.is_empty() {
+        up.extend(made.iter().filter_map(|index| index.definition.clone()));
+        let made = made.iter().rev();
+        undo.extend(made.flat_map(|index| Steps.drop_index(table, &index.name)));
+    } else {
+        let old = table.definition.as_deref();
+        let old = old.ok_or("the table's text is not known")?;
+        let new = edited(old, &edits)?;
+        let mut with_new = table.clone();
+        with_new.indexes.extend(made);
+        up.extend(rebuild(catalog, &with_new, &new)?);
+        // The table that comes back has the indexes that were there, and no others.
+        undo.extend(rebuild(catalog, table, old)?);
+    }
+    for index in dropped {
+        up.extend(Steps.drop_index(table, &index.name));
+    }
+    Ok((up, undo))
+}
+
+/// What changes in the table's text, and the indexes that go.
+fn texts<'a>(table: &Table, demands: &Demands<'a>) -> Result<(Edits, Vec<&'a Index>), String> {
     let mut edits = Edits {
         not_null: demands
             .not_null
@@ -37,7 +81,7 @@ pub fn statements(
             .iter()
             .map(|check| ddl::clause(Part::Check(table, check))),
     );
-    let mut dropped: Vec<&Index> = vec![];
+    let mut dropped: Vec<&'a Index> = vec![];
     for part in &demands.drops {
         match part {
             Part::Index(_, _, index) => dropped.push(index),
@@ -51,44 +95,5 @@ pub fn statements(
         }
     }
     edits.drop_named.extend(demands.drop_named.iter().cloned());
-    let mut up = vec![];
-    // The old constraints go with the rebuild; before it the new unique ones stand already.
-    let mut made = vec![];
-    for key in &demands.unique {
-        let parts = key.columns.iter().map(|column| ddl::quote(column));
-        let index = NewIndex {
-            name: key.name.clone(),
-            parts: parts.collect(),
-            unique: true,
-            only: None,
-        };
-        let create = Steps.add_index(caps, table, &index);
-        made.push(Index {
-            name: key.name.clone(),
-            definition: create.first().cloned(),
-            ..Index::default()
-        });
-        up.extend(create);
-    }
-    let mut undo = vec![];
-    for index in &dropped {
-        undo.extend(Steps.add_known_index(table, index)?);
-    }
-    if edits.is_empty() {
-        let made = made.iter().rev();
-        undo.extend(made.flat_map(|index| Steps.drop_index(table, &index.name)));
-    } else {
-        let old = table.definition.as_deref();
-        let old = old.ok_or("the table's text is not known")?;
-        let new = edited(old, &edits)?;
-        let mut with_new = table.clone();
-        with_new.indexes.extend(made);
-        up.extend(rebuild(catalog, &with_new, &new)?);
-        // The table that comes back has the indexes that were there, and no others.
-        undo.extend(rebuild(catalog, table, old)?);
-    }
-    for index in dropped {
-        up.extend(Steps.drop_index(table, &index.name));
-    }
-    Ok((up, undo))
+    Ok((edits, dropped))
 }

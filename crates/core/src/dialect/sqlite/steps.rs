@@ -99,6 +99,7 @@ impl StepDialect for Steps {
     fn require(
         &self,
         caps: &Caps,
+        _mode: &LexMode,
         catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,

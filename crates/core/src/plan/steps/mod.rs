@@ -9,6 +9,9 @@ pub mod settings;
 pub mod sql;
 
 mod known;
+mod said_key;
+#[cfg(test)]
+mod tests;
 mod violations;
 
 use crate::dialect::{Caps, Dialect};
@@ -16,7 +19,8 @@ use crate::finding::Finding;
 use crate::schema::Catalog;
 use crate::source::grammar::apps::PluginTable;
 use crate::source::plan::{StepDoc, StepSpec, UndoSpec};
-use crate::sql::LexMode;
+use crate::sql::change::Change;
+use crate::sql::{Condition, LexMode, ObjectKind, ObjectRef, StatementClass};
 use crate::value::{Query, Row};
 use serde::{Deserialize, Serialize};
 
@@ -150,15 +154,62 @@ pub struct StepHazard {
 
 /// What the statements do to others, in their order: locks, scans, rewrites, lost data, each with its reason.
 pub fn hazards(statements: &[String], facts: &Facts<'_>) -> Vec<StepHazard> {
-    let of = |(statement, sql): (usize, &String)| {
-        let class = facts.dialect.classify(sql, facts.lex);
-        class.hazards.into_iter().map(move |hazard| StepHazard {
-            statement,
-            code: hazard.code,
-            message: hazard.message,
+    let classify = |sql: &String| facts.dialect.classify(sql, facts.lex);
+    let classes: Vec<StatementClass> = statements.iter().map(classify).collect();
+    let mut found = vec![];
+    for (statement, class) in classes.iter().enumerate() {
+        let (before, after) = (&statements[..statement], &classes[statement..]);
+        for hazard in &class.hazards {
+            let (mut code, mut message) = (hazard.code, hazard.message.clone());
+            if code == "data-loss"
+                && let Some(table) = comes_back(class, after)
+            {
+                code = "table-rewrite";
+                message = format!("every row of {table} is written anew, and writers wait");
+            }
+            if code == "lock-table-scan" && is_proved(&statements[statement], before, facts) {
+                continue;
+            }
+            found.push(StepHazard {
+                statement,
+                code,
+                message,
+            });
+        }
+    }
+    found
+}
+
+/// The table that a statement drops and a later one gives back, as a rebuild does.
+fn comes_back<'a>(class: &'a StatementClass, after: &[StatementClass]) -> Option<&'a ObjectRef> {
+    class.post.iter().find_map(|condition| match condition {
+        Condition::Missing(table) if table.kind == ObjectKind::Table => {
+            let back = Condition::Exists(table.clone());
+            let made = after.iter().any(|later| later.post.contains(&back));
+            made.then_some(table)
+        }
+        _ => None,
+    })
+}
+
+/// Whether the statement demands of columns only what a check that was proved just before it says.
+fn is_proved(sql: &str, before: &[String], facts: &Facts<'_>) -> bool {
+    let ddl = |sql: &str| facts.dialect.steps().ddl(sql, facts.lex);
+    let Some(own) = ddl(sql) else { return false };
+    let proved = before.iter().any(|sql| {
+        ddl(sql).is_some_and(|other| {
+            other.table == own.table && other.changes == [Change::Quiet("VALIDATE")]
         })
+    });
+    let said = |column: &ObjectRef| {
+        let condition = format!("{} IS NOT NULL", facts.dialect.quote(&column.name));
+        before.iter().any(|sql| sql.contains(&condition))
     };
-    statements.iter().enumerate().flat_map(of).collect()
+    proved
+        && own.changes.iter().all(|change| match change {
+            Change::SetNotNull(column) => said(column),
+            _ => false,
+        })
 }
 
 /// The rows that answer a question of [`asks`].

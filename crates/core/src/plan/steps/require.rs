@@ -1,6 +1,7 @@
 //! `require`: constraints that hold from now on, and those that go for them; the rows are looked at first.
 
 use super::known::at_step;
+use super::said_key::{self, SaidKey};
 use super::violations::{Suspect, names};
 use super::{Facts, Inverse, Operations};
 use crate::dialect::catalog::Part;
@@ -199,52 +200,28 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn foreign_key(&mut self, text: &str) {
-        let Some(said) = said_key(text) else {
+        let Some(said) = said_key::read(text) else {
             let message = format!("`{text}` is not a foreign key");
-            return self.fault("bad-value", message, "write `user_id -> users(id)`, and behind it what is to happen: `on delete cascade`");
+            let help = "write `user_id -> users(id)`, and behind it what is to happen: `on delete cascade`";
+            return self.fault("bad-value", message, help);
         };
-        let references = match self.facts.table(self.step, said.table) {
-            Ok(table) => table,
-            Err(fault) => return self.faults.push(fault),
-        };
-        let primary = references.keys.iter().find(|key| key.primary);
-        let others: Vec<&str> = match (&said.others, primary) {
-            (Some(others), _) => others.clone(),
-            (None, Some(primary)) => primary.columns.iter().map(String::as_str).collect(),
-            (None, None) => vec![],
-        };
-        let own = self.columns(self.table, said.columns.iter().copied());
-        let (Some(own), Some(others)) = (own, self.columns(references, others.iter().copied()))
-        else {
+        let Some((own, references, others)) = self.ends(text, &said) else {
             return;
         };
-        let listed = names(&others);
-        let mut keys = self.facts.unique_keys(references).into_iter();
-        if own.len() != others.len() || !keys.any(|key| same_set(&key, &listed)) {
-            let message = format!(
-                "`{text}`: ({}) is no key of {}",
-                listed.join(", "),
-                references.label()
-            );
-            return self.fault(
-                "not-a-key",
-                message,
-                "refer to its primary key, or to columns that are unique there",
-            );
-        }
         let key = ForeignKey {
             name: None,
             columns: names(&own),
             references_schema: references.schema.clone(),
             references: references.name.clone(),
-            references_columns: listed,
+            references_columns: names(&others),
             on_delete: said.on_delete,
             on_update: said.on_update,
             attributes: said.attributes,
         };
+        let primary = references.keys.iter().find(|key| key.primary);
         let is_primary = primary.is_some_and(|primary| primary.columns == key.references_columns);
-        let equal = |there: &&ForeignKey| {
-            let mut there = (*there).clone();
+        let equal = |there: &ForeignKey| {
+            let mut there = there.clone();
             there.name = None;
             // Where it refers to the primary key, a table's text need not say which that is.
             if there.references_columns.is_empty() && is_primary {
@@ -252,7 +229,7 @@ impl<'a> Reader<'a, '_> {
             }
             there == key
         };
-        if self.table.foreign_keys.iter().any(|there| equal(&there)) {
+        if self.table.foreign_keys.iter().any(equal) {
             return self.there(&format!("foreign key {text}"));
         }
         let mut shown = self.facts.key_columns(self.table);
@@ -273,6 +250,47 @@ impl<'a> Reader<'a, '_> {
             .demands
             .foreign_keys
             .push(ForeignKey { name, ..key });
+    }
+
+    /// The columns of a foreign key, the table that it refers to, and the columns there.
+    fn ends(
+        &mut self,
+        text: &str,
+        said: &SaidKey<'_>,
+    ) -> Option<(Vec<&'a Column>, &'a Table, Vec<&'a Column>)> {
+        let references = match self.facts.table(self.step, said.table) {
+            Ok(table) => table,
+            Err(fault) => {
+                self.faults.push(fault);
+                return None;
+            }
+        };
+        let primary = references.keys.iter().find(|key| key.primary);
+        let others: Vec<&str> = match (&said.others, primary) {
+            (Some(others), _) => others.clone(),
+            (None, Some(primary)) => primary.columns.iter().map(String::as_str).collect(),
+            (None, None) => vec![],
+        };
+        let own = self.columns(self.table, said.columns.iter().copied());
+        let found = self.columns(references, others.iter().copied());
+        if others.is_empty() {
+            let message = format!("`{text}`: {} has no primary key", references.label());
+            self.fault("not-a-key", message, "name the columns that it refers to");
+        }
+        let (own, found) = (own?, found?);
+        let listed = names(&found);
+        let mut keys = self.facts.unique_keys(references).into_iter();
+        if own.len() != found.len() || !keys.any(|key| same_set(&key, &listed)) {
+            let message = format!(
+                "`{text}`: ({}) is no key of {}",
+                listed.join(", "),
+                references.label()
+            );
+            let help = "refer to its primary key, or to columns that are unique there";
+            self.fault("not-a-key", message, help);
+            return None;
+        }
+        Some((own, references, found))
     }
 
     fn check(&mut self, text: &str) {
@@ -410,100 +428,6 @@ fn same_set_of(key: &[&str], columns: &[&str]) -> bool {
     key.len() == columns.len() && columns.iter().all(|column| key.contains(column))
 }
 
-/// `columns -> table(columns) [on delete …] [on update …] [deferrable …]`.
-struct SaidKey<'t> {
-    columns: Vec<&'t str>,
-    table: &'t str,
-    others: Option<Vec<&'t str>>,
-    on_delete: Option<String>,
-    on_update: Option<String>,
-    attributes: Option<String>,
-}
-
-fn list(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).collect()
-}
-
-fn said_key(text: &str) -> Option<SaidKey<'_>> {
-    let (left, right) = text.split_once("->")?;
-    let left = left.trim();
-    let left = left
-        .strip_prefix('(')
-        .and_then(|left| left.strip_suffix(')'))
-        .unwrap_or(left);
-    let columns = list(left);
-    let right = right.trim();
-    let (table, others, rest) = match right.split_once('(') {
-        Some((table, behind)) => {
-            let (inner, rest) = behind.split_once(')')?;
-            (table.trim(), Some(list(inner)), rest)
-        }
-        None => {
-            let lower = right.to_ascii_lowercase();
-            let end = [" on ", " deferrable"]
-                .iter()
-                .filter_map(|word| lower.find(word))
-                .min();
-            let (table, rest) = right.split_at(end.unwrap_or(right.len()));
-            (table.trim(), None, rest)
-        }
-    };
-    let mut said = SaidKey {
-        columns,
-        table,
-        others,
-        on_delete: None,
-        on_update: None,
-        attributes: None,
-    };
-    let words: Vec<String> = rest
-        .split_whitespace()
-        .map(str::to_ascii_uppercase)
-        .collect();
-    actions(
-        &mut said,
-        &words.iter().map(String::as_str).collect::<Vec<_>>(),
-    )?;
-    let whole = !said.table.is_empty() && said.columns.iter().all(|column| !column.is_empty());
-    whole.then_some(said)
-}
-
-fn actions(said: &mut SaidKey<'_>, mut words: &[&str]) -> Option<()> {
-    while let Some(first) = words.first() {
-        match (*first, words.get(1).copied()) {
-            ("ON", Some(event @ ("DELETE" | "UPDATE"))) => {
-                let (action, taken) = match words.get(2..)? {
-                    ["CASCADE", ..] => (Some("CASCADE"), 3),
-                    ["RESTRICT", ..] => (Some("RESTRICT"), 3),
-                    ["SET", "NULL", ..] => (Some("SET NULL"), 4),
-                    ["SET", "DEFAULT", ..] => (Some("SET DEFAULT"), 4),
-                    ["NO", "ACTION", ..] => (None, 4),
-                    _ => return None,
-                };
-                let action = action.map(str::to_owned);
-                if event == "DELETE" {
-                    said.on_delete = action;
-                } else {
-                    said.on_update = action;
-                }
-                words = words.get(taken..)?;
-            }
-            ("DEFERRABLE", _) => {
-                let rest = words.get(1..)?;
-                let (text, taken) = match rest {
-                    ["INITIALLY", "DEFERRED", ..] => ("DEFERRABLE INITIALLY DEFERRED", 2),
-                    ["INITIALLY", "IMMEDIATE", ..] => ("DEFERRABLE", 2),
-                    _ => ("DEFERRABLE", 0),
-                };
-                said.attributes = Some(text.to_owned());
-                words = rest.get(taken..)?;
-            }
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
 /// Asks for the rows that would violate what is demanded.
 pub(super) fn asks(step: &StepDoc, asked: &Require, facts: &Facts<'_>) -> Vec<Query> {
     let read = read(step, asked, facts);
@@ -528,7 +452,13 @@ pub(super) fn lower(
         return Err(faults);
     }
     let steps = facts.dialect.steps();
-    let rendered = steps.require(facts.caps, facts.catalog, read.table, &read.demands);
+    let rendered = steps.require(
+        facts.caps,
+        facts.lex,
+        facts.catalog,
+        read.table,
+        &read.demands,
+    );
     let (up, undo) = rendered.map_err(|why| vec![at_step("not-on-this-engine", step, why)])?;
     Ok(Operations {
         up,
