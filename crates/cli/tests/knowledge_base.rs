@@ -180,3 +180,128 @@ fn the_example_shows_what_happens() {
     console::copy_into(&shell, &root().join(FOLDER), FOLDER);
     console::check(&root().join(FOLDER).join("README.md"), &shell, &[]);
 }
+
+/// From MVP 1 to MVP 4 by the plan, back, and forward again; every value as it was.
+#[test]
+fn the_plan_goes_to_mvp_4_and_back() {
+    let sandbox = example();
+    let database = sandbox.path("kb.db");
+    let before = rows(&database);
+    let run = |line: &[&str], code: i32| {
+        let ran = sandbox.dunlin([line, &["--format", "json"]].concat());
+        ran.code(code).json()
+    };
+    let first = run(&["run", "upgrade"], 3);
+    assert_eq!(first["data"]["waiting"]["phase"], "mvp-4", "{first:#}");
+    assert_eq!(count(&database, "search_analytics"), 1_000);
+    let approved = run(
+        &[
+            "approve",
+            "upgrade",
+            "mvp-4",
+            "--by",
+            "Ada",
+            "--confirm",
+            "the team knows",
+        ],
+        0,
+    );
+    assert_eq!(approved["data"]["open"], true);
+    let done = run(&["run", "upgrade"], 0);
+    let phases = done["data"]["phases"].as_array().unwrap();
+    assert!(
+        phases.iter().all(|phase| phase["state"] == "done"),
+        "{done:#}"
+    );
+    let checks = phases
+        .iter()
+        .flat_map(|phase| phase["checks"].as_array().unwrap());
+    assert!(checks.clone().count() >= 8);
+    for check in checks {
+        assert_eq!(check["outcome"], "passed", "{check:#}");
+        assert!(!check["observed"].as_str().unwrap().is_empty(), "{check:#}");
+    }
+    assert!(count(&database, "code_templates WHERE category = 'from_pattern'") > 0);
+    assert_eq!(
+        count(
+            &database,
+            "settings WHERE key = 'mvp_version' AND value = '4'"
+        ),
+        1
+    );
+    let after = rows(&database);
+    let back = run(&["rollback", "upgrade"], 0);
+    assert!(rows(&database) == before, "{back:#}");
+    let _ = run(&["run", "upgrade"], 3);
+    let _ = run(
+        &[
+            "approve",
+            "upgrade",
+            "mvp-4",
+            "--by",
+            "Ada",
+            "--confirm",
+            "the team knows",
+        ],
+        0,
+    );
+    let _ = run(&["run", "upgrade"], 0);
+    // Templates say when they were made.
+    let still = |rows: Vec<String>| -> Vec<String> {
+        let own = |row: &String| !row.starts_with("code_templates:");
+        rows.into_iter().filter(own).collect()
+    };
+    assert_eq!(rows(&database).len(), after.len());
+    assert!(
+        still(rows(&database)) == still(after),
+        "forward, back, forward is forward"
+    );
+    for form in ["html", "md", "json", "xml"] {
+        let _ = run(&["report", "upgrade", "-o", &format!("report.{form}")], 0);
+        let text = sandbox.read(format!("report.{form}"));
+        assert!(text.contains("placeholders-arrived"), "{form}");
+    }
+}
+
+/// A failure injected after each step of each phase: all is as it was before the plan, as `on_failure` says.
+#[test]
+fn a_failure_in_any_step_takes_the_plan_back() {
+    let steps = [
+        "clean-up",
+        "enable-analytics",
+        "enable-patterns",
+        "analytics-tables",
+        "carry-searches-over",
+        "now-mvp-2",
+        "enable-code-analysis",
+        "code-tables",
+        "parser",
+        "enable-templates",
+        "enable-bridge",
+        "template-tables",
+        "templates-from-patterns",
+        "standard-templates",
+        "project-management",
+    ];
+    for step in steps {
+        let sandbox = example();
+        let database = sandbox.path("kb.db");
+        let before = rows(&database);
+        let plan = sandbox.read("upgrade.plan.toml").replace(
+            "gate = \"approve\"\ngo = [\"the team knows\"]\nbackup = \"database\"\n",
+            "",
+        );
+        let at = plan.find(&format!("id = \"{step}\"")).unwrap();
+        let end = plan[at..].find("\n\n").map_or(plan.len(), |end| at + end);
+        let breaks = "\n\n  [[phase.step]]\n  id = \"breaks\"\n  sql = \"INSERT INTO nowhere_at_all (id) VALUES (1)\"\n  undo = { none = \"it does nothing\" }";
+        sandbox.write(
+            "upgrade.plan.toml",
+            format!("{}{breaks}{}", &plan[..end], &plan[end..]),
+        );
+        let ran = sandbox
+            .dunlin(["run", "upgrade", "--format", "json"])
+            .code(1)
+            .json();
+        assert!(rows(&database) == before, "after {step}: {ran:#}");
+    }
+}

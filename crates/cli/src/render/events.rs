@@ -166,6 +166,20 @@ impl Screen {
         }
     }
 
+    /// What a plan's phases do.
+    fn show_phase(&mut self, event: &Event) {
+        match event {
+            Event::PhaseBegan { phase, title } if phase == title => {
+                self.say(&format!("phase {phase}"));
+            }
+            Event::PhaseBegan { phase, title } => self.say(&format!("phase {phase}: {title}")),
+            Event::CheckDone { evidence, .. } => {
+                self.tick(&format!("check {} {}", evidence.id, evidence.when));
+            }
+            _ => {}
+        }
+    }
+
     fn show(&mut self, event: &Event) {
         match event {
             Event::Found { finding } if !self.quiet => {
@@ -219,13 +233,7 @@ impl Screen {
             Event::Retrying { attempt, error } => {
                 self.tick(&format!("trying again ({attempt}): {error}"))
             }
-            Event::PhaseBegan { phase, title } if phase == title => {
-                self.say(&format!("phase {phase}"));
-            }
-            Event::PhaseBegan { phase, title } => self.say(&format!("phase {phase}: {title}")),
-            Event::CheckDone { evidence, .. } => {
-                self.tick(&format!("check {} {}", evidence.id, evidence.when));
-            }
+            Event::PhaseBegan { .. } | Event::CheckDone { .. } => self.show_phase(event),
             Event::Undoing { what } => self.say(&format!("taking back {what}")),
             Event::Note { message } => self.say(message),
             Event::Progress {

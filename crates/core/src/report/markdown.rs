@@ -1,6 +1,6 @@
 //! A plan's report as Markdown.
 
-use super::Report;
+use super::{PhaseReport, Report};
 use crate::plan::evidence::CheckOutcome;
 use std::fmt::Write;
 
@@ -29,54 +29,64 @@ pub fn render(report: &Report) -> String {
         );
     }
     for phase in &report.phases {
-        let _ = write!(text, "\n## {}\n\n", cell(&phase.title));
-        for objective in &phase.objectives {
-            let _ = writeln!(text, "- {}", cell(objective));
-        }
-        if !phase.error.is_empty() {
-            let _ = write!(text, "\n**{}**\n", cell(&phase.error));
-        }
+        of_phase(&mut text, phase);
+    }
+    said(&mut text, report);
+    runs(&mut text, report);
+    text
+}
+
+fn of_phase(text: &mut String, phase: &PhaseReport) {
+    let _ = write!(text, "\n## {}\n\n", cell(&phase.title));
+    for objective in &phase.objectives {
+        let _ = writeln!(text, "- {}", cell(objective));
+    }
+    if !phase.error.is_empty() {
+        let _ = write!(text, "\n**{}**\n", cell(&phase.error));
+    }
+    let _ = write!(
+        text,
+        "\n| step | kind | state | rows | took |\n|---|---|---|--:|--:|\n"
+    );
+    for step in &phase.steps {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            cell(&step.title),
+            step.kind,
+            name(&step.state),
+            step.rows.map_or_else(String::new, |rows| rows.to_string()),
+            took(step.duration_ms)
+        );
+    }
+    if !phase.checks.is_empty() {
+        text.push('\n');
+    }
+    for check in &phase.checks {
+        let mark = match check.outcome {
+            CheckOutcome::Passed => "[x]",
+            _ => "[ ]",
+        };
         let _ = write!(
             text,
-            "\n| step | kind | state | rows | took |\n|---|---|---|--:|--:|\n"
+            "- {mark} {} ({}): {}",
+            cell(&check.id),
+            check.when,
+            name(&check.outcome)
         );
-        for step in &phase.steps {
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {} |",
-                cell(&step.title),
-                step.kind,
-                name(&step.state),
-                step.rows.map_or_else(String::new, |rows| rows.to_string()),
-                took(step.duration_ms)
-            );
-        }
-        if !phase.checks.is_empty() {
-            text.push('\n');
-        }
-        for check in &phase.checks {
-            let mark = match check.outcome {
-                CheckOutcome::Passed => "[x]",
-                _ => "[ ]",
-            };
+        if check.outcome != CheckOutcome::NotRun {
             let _ = write!(
                 text,
-                "- {mark} {} ({}): {}",
-                cell(&check.id),
-                check.when,
-                name(&check.outcome)
+                "; expected {}, observed {}",
+                cell(&check.expected),
+                cell(&check.observed)
             );
-            if check.outcome != CheckOutcome::NotRun {
-                let _ = write!(
-                    text,
-                    "; expected {}, observed {}",
-                    cell(&check.expected),
-                    cell(&check.observed)
-                );
-            }
-            text.push('\n');
         }
+        text.push('\n');
     }
+}
+
+fn said(text: &mut String, report: &Report) {
     if !report.approvals.is_empty() {
         text.push_str("\n## What people said\n\n");
     }
@@ -105,6 +115,9 @@ pub fn render(report: &Report) -> String {
             cell(&note)
         );
     }
+}
+
+fn runs(text: &mut String, report: &Report) {
     text.push_str(
         "\n## Runs\n\n| run | what | outcome | began | took | by |\n|---|---|---|---|--:|---|\n",
     );
@@ -120,7 +133,6 @@ pub fn render(report: &Report) -> String {
             cell(&run.by)
         );
     }
-    text
 }
 
 /// A text that cannot break out of a table's cell or begin markup.

@@ -99,11 +99,11 @@ async fn stages(
                 "restored {} of {}; every digest is as it was: {}",
                 manifest.name, manifest.created_at, manifest.digest
             );
-            desk.note("restore", "done", said, started)?;
+            desk.keep("restore", "done", said, started)?;
         }
         Err(failure) => {
             let failure = world.redact(failure);
-            desk.note("restore", "failed", failure.message.clone(), started)?;
+            desk.keep("restore", "failed", failure.message.clone(), started)?;
             let message = format!(
                 "the backup could not be restored, and the application stays stopped: {}",
                 failure.message
@@ -137,18 +137,18 @@ impl Desk<'_> {
         let started = Instant::now();
         let Some(command) = command else {
             let said = format!("`[emergency] {stage}` names no command");
-            return self.note(stage, "skipped", said, started);
+            return self.keep(stage, "skipped", said, started);
         };
         sink.event(&Event::Note {
             message: format!("emergency: {stage}"),
         });
         let ended = outside::run(command, self.root, outside::TIMEOUT, &self.world.redactor).await;
         let said = match ended {
-            Ok(ended) if ended.is_ok() => return self.note(stage, "done", ended.tail, started),
+            Ok(ended) if ended.is_ok() => return self.keep(stage, "done", ended.tail, started),
             Ok(ended) => ended.said(),
             Err(error) => error.to_string(),
         };
-        self.note(stage, "failed", said.clone(), started)?;
+        self.keep(stage, "failed", said.clone(), started)?;
         let what = match stage {
             "stop" => "the application could not be stopped, so nothing was restored",
             _ => "the database is restored, and the application could not be started",
@@ -161,7 +161,7 @@ impl Desk<'_> {
     }
 
     /// Writes a stage down before the next one begins. Where it cannot be written nothing goes on.
-    fn note(
+    fn keep(
         &mut self,
         stage: &'static str,
         outcome: &'static str,

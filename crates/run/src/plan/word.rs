@@ -8,7 +8,7 @@ use dunlin_core::journal::plan::{
 };
 use dunlin_core::journal::{Event, Writing};
 use dunlin_core::plan::gate::{self, GateState};
-use dunlin_core::source::plan::{CheckSpec, PlanDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
 use dunlin_engines::Purpose;
 
 /// The plan's history, by a session that only reads.
@@ -46,53 +46,8 @@ pub async fn approve(
         let message = format!("phase `{phase}` has begun already: its gate was open");
         return Err(Failure::refused("gate-passed", message));
     }
-    if let Some(role) = &approval.role
-        && !found.approvers.is_empty()
-        && !found.approvers.contains(role)
-    {
-        let message = format!("phase `{phase}` asks for no approval of {role}");
-        return Err(Failure::usage("unknown-role", message)
-            .hint(format!("its approvers: {}", found.approvers.join(", "))));
-    }
-    if approval.role.is_none() && !found.approvers.is_empty() && !approval.reject {
-        let message = "in which role? `--as ROLE` says so";
-        return Err(Failure::usage("unknown-role", message).hint(format!(
-            "approvers of phase `{phase}`: {}",
-            found.approvers.join(", ")
-        )));
-    }
-    for point in &approval.confirm {
-        let known = |own: &&String| own.trim().eq_ignore_ascii_case(point.trim());
-        if !found.go.iter().any(|own| known(&own)) {
-            return Err(Failure::usage(
-                "unknown-point",
-                format!("phase `{phase}` has no point \"{point}\""),
-            )
-            .hint(format!("its points: {}", found.go.join(", "))));
-        }
-    }
-    for step in &approval.accept {
-        let known = found.steps.iter().find(|own| own.id == *step);
-        if !known.is_some_and(|own| matches!(own.undo, UndoSpec::Impossible(_))) {
-            let message = format!("phase `{phase}` has no step `{step}` whose undo is impossible");
-            return Err(Failure::usage("unknown-step", message));
-        }
-    }
-    let said = before.approvals(phase, &found.hash, approval.review);
-    let twice = said.iter().any(|said| {
-        said.approval
-            .by
-            .trim()
-            .eq_ignore_ascii_case(approval.by.trim())
-            && said.approval
-                == Approval {
-                    user: said.approval.user.clone(),
-                    os: said.approval.os.clone(),
-                    by: said.approval.by.clone(),
-                    ..approval.clone()
-                }
-    });
-    if twice {
+    understood(found, &approval)?;
+    if said_already(found, &before, &approval) {
         let message = format!("{} has said so already", approval.by);
         return Err(Failure::refused("approved-twice", message));
     }
@@ -110,6 +65,59 @@ pub async fn approve(
     Ok(match approval.review {
         true => gate::review(found, &said),
         false => gate::before(found, &said),
+    })
+}
+
+/// Whether the words of an approval mean something at this gate.
+fn understood(found: &PhaseDoc, approval: &Approval) -> Result<(), Failure> {
+    let id = &found.id;
+    if let Some(role) = &approval.role
+        && !found.approvers.is_empty()
+        && !found.approvers.contains(role)
+    {
+        let message = format!("phase `{id}` asks for no approval of {role}");
+        return Err(Failure::usage("unknown-role", message)
+            .hint(format!("its approvers: {}", found.approvers.join(", "))));
+    }
+    if approval.role.is_none() && !found.approvers.is_empty() && !approval.reject {
+        let message = "in which role? `--as ROLE` says so";
+        return Err(Failure::usage("unknown-role", message).hint(format!(
+            "approvers of phase `{id}`: {}",
+            found.approvers.join(", ")
+        )));
+    }
+    for point in &approval.confirm {
+        let known = |own: &&String| own.trim().eq_ignore_ascii_case(point.trim());
+        if !found.go.iter().any(|own| known(&own)) {
+            return Err(Failure::usage(
+                "unknown-point",
+                format!("phase `{id}` has no point \"{point}\""),
+            )
+            .hint(format!("its points: {}", found.go.join(", "))));
+        }
+    }
+    for step in &approval.accept {
+        let known = found.steps.iter().find(|own| own.id == *step);
+        if !known.is_some_and(|own| matches!(own.undo, UndoSpec::Impossible(_))) {
+            let message = format!("phase `{id}` has no step `{step}` whose undo is impossible");
+            return Err(Failure::usage("unknown-step", message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the same person has said the same thing before.
+fn said_already(found: &PhaseDoc, before: &PlanHistory, approval: &Approval) -> bool {
+    let said = before.approvals(&found.id, &found.hash, approval.review);
+    said.iter().any(|said| {
+        let own = &said.approval;
+        let as_if = Approval {
+            user: own.user.clone(),
+            os: own.os.clone(),
+            by: own.by.clone(),
+            ..approval.clone()
+        };
+        own.by.trim().eq_ignore_ascii_case(approval.by.trim()) && *own == as_if
     })
 }
 
