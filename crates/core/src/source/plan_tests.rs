@@ -500,6 +500,15 @@ fn what_a_person_confirms_has_one_name() {
 }
 
 #[test]
+fn a_role_may_be_asked_twice_and_a_point_may_not() {
+    let text =
+        "name = \"p\"\n[[phase]]\nid = \"a\"\ngate = \"approve\"\napprovers = [\"dba\", \"dba\"]\n";
+    assert_eq!(sound(text).phases[0].approvers, ["dba", "dba"]);
+    let text = text.replace("approvers", "go");
+    assert_eq!(codes(&read(&text, &[]).1), [("duplicate-id", Some(5))]);
+}
+
+#[test]
 fn where_the_url_names_no_engine_the_plan_is_read_all_the_same() {
     let mut project = project();
     project.databases[0].url = crate::redact::SecretUrl::new("");

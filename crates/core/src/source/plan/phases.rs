@@ -120,7 +120,8 @@ impl Reading<'_> {
                 let path = format!("{path}/{key}/{at}");
                 match item.trim().is_empty() {
                     true => self.error("bad-value", &path, "this is empty".into(), None),
-                    false if list[..at].contains(item) => {
+                    // A role twice asks for two people of it; a point can be confirmed only once.
+                    false if key == "go" && list[..at].contains(item) => {
                         let message = format!("`{}` is there twice", item.escape_debug());
                         self.error("duplicate-id", &path, message, None);
                     }
