@@ -43,6 +43,18 @@ pub struct RunReport {
     pub waiting: bool,
 }
 
+impl RunReport {
+    /// Of a run that had nothing to do.
+    pub fn nothing(run: String) -> Self {
+        RunReport {
+            run,
+            steps: vec![],
+            failure: None,
+            waiting: false,
+        }
+    }
+}
+
 /// A run under way: the lead session under the lease, and what is to be written with the next commit.
 pub struct Runner<'w> {
     /// The world.

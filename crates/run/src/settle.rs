@@ -180,7 +180,8 @@ pub async fn drop_leftovers(
         .flatten()
         .map(|object| (object, false));
     for (object, itself) in made.chain(maintained) {
-        let query = (object.kind == ObjectKind::Index)
+        let built = object.kind == ObjectKind::Index || !itself;
+        let query = built
             .then(|| runner.work.dialect().invalid_index(object))
             .flatten();
         let Some(query) = query else { continue };

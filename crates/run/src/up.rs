@@ -218,12 +218,7 @@ async fn under_lease(
     let empty = plan.is_empty();
     let Some(phase) = plan.phases.into_iter().next().filter(|_| !empty) else {
         lease.release().await;
-        return Ok(RunReport {
-            run,
-            steps: vec![],
-            failure: None,
-            waiting: false,
-        });
+        return Ok(RunReport::nothing(run));
     };
     let cleared = match preflight::check(phase, report.findings.clone()) {
         Ok(cleared) => cleared,

@@ -370,6 +370,77 @@ for_each_engine! {
     }
 }
 
+/// A concurrent rebuild that dies leaves temporary indexes of no use: of a table, of a schema, of the whole database.
+/// They are found, dropped, and the rebuild is run again.
+fn an_interrupted_rebuild_is_mended(what: &str) {
+    let (room, database) = (
+        Sandbox::new(),
+        TestDatabase::on(Server::shared(Kind::Postgres)),
+    );
+    let url = database.url();
+    room.write(
+        "migrations/001_base.sql",
+        "CREATE TABLE big (id integer PRIMARY KEY, a integer, t text);\nCREATE INDEX big_a ON big (a);\n\
+         INSERT INTO big SELECT i, i % 7 FROM generate_series(1, 1000) i;\n",
+    );
+    let what = what.replace("{database}", database.name());
+    let script = format!("REINDEX {what};\nINSERT INTO big VALUES (0, 0);\n");
+    room.write("migrations/002_rebuild.sql", script);
+    up(&room, url, &["--to", "001"]).wait().success();
+    // An unusable index of others with such a name beside nothing is not ours to drop.
+    database.run("CREATE TABLE other (a integer)");
+    database.run("INSERT INTO other VALUES (1), (1)");
+    assert!(
+        database
+            .try_run("CREATE UNIQUE INDEX CONCURRENTLY theirs_ccnew ON other (a)")
+            .is_err()
+    );
+    // Of a schema or a database it is the journal's tables that come first, and wait for the writer's snapshot.
+    let left = "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND c.relname ~ \
+                '_cc(new|old)[0-9]*$' AND c.relname <> 'theirs_ccnew'";
+    let some_left = format!("SELECT count(*) > 0 {left}");
+    let second = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            database.try_run("BEGIN; INSERT INTO big VALUES (-1, 0); SELECT pg_sleep(60)")
+        });
+        let writes = "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND wait_event = 'PgSleep' AND datname = \
+                      current_database()";
+        until(&database, &format!("SELECT count(*) {writes}"), "1");
+        let first = up(&room, url, &[]);
+        until(&database, &some_left, "t");
+        first.signal("KILL");
+        assert_eq!(first.wait().code, None);
+        let second = up(&room, url, &["--events", "second"]);
+        room.await_text("second", "predecessor_ending");
+        room.await_text("second", "lease_taken");
+        assert_eq!(database.scalar(&some_left), "t");
+        database.run(&format!("SELECT pg_terminate_backend(pid) {writes}"));
+        assert!(writer.join().unwrap().is_err());
+        second.wait().success()
+    });
+    let said = "its interrupted build left the unusable index";
+    assert!(second.stderr.contains(said), "{}", second.stderr);
+    assert_eq!(database.scalar(&format!("SELECT count(*) {left}")), "0");
+    let theirs = "SELECT count(*) FROM pg_class WHERE relname = 'theirs_ccnew'";
+    assert_eq!(database.scalar(theirs), "1");
+    assert_eq!(database.scalar("SELECT count(*) FROM big"), "1001");
+}
+
+#[test]
+fn invariant_07_a_concurrent_rebuild_of_a_table_that_dies_is_mended() {
+    an_interrupted_rebuild_is_mended("TABLE CONCURRENTLY big");
+}
+
+#[test]
+fn invariant_07_a_concurrent_rebuild_of_a_schema_that_dies_is_mended() {
+    an_interrupted_rebuild_is_mended("(CONCURRENTLY) SCHEMA public");
+}
+
+#[test]
+fn invariant_07_a_concurrent_rebuild_of_a_database_that_dies_is_mended() {
+    an_interrupted_rebuild_is_mended("DATABASE CONCURRENTLY {database}");
+}
+
 /// A concurrent build that dies leaves an index that is of no use: it is found, dropped and built again.
 fn an_interrupted_build_is_mended(server: &Server, kill_server: bool) {
     let (room, database) = (Sandbox::new(), TestDatabase::on(server));

@@ -124,8 +124,9 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn storage_in(&self, _fingerprint: &str) -> Option<bool> {
         None
     }
-    /// A query for indexes of this name that an interrupted build left behind unusable: schema, name, the statement
-    /// that drops it. `None`: this engine leaves none.
+    /// A query for what an interrupted build left behind unusable: an index of this name and what its rebuild makes for
+    /// a time; of a table, a schema or a database what rebuilds make for a time. Schema, name, the statement that drops
+    /// it. `None`: this engine leaves none.
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query>;
     /// A query for the sizes of all tables of the current database.
     fn table_sizes(&self) -> Query;

@@ -311,6 +311,36 @@ fn copy(words: &Words<'_>, class: &mut StatementClass) {
         .unwrap_or_default();
 }
 
+/// What is rebuilt while others write: what a rebuild that dies leaves behind is found by it.
+fn rebuilt(words: &Words<'_>) -> Option<crate::sql::ObjectRef> {
+    let mut options = words.toks.iter().take(8);
+    if !options.any(|tok| tok.is("CONCURRENTLY")) {
+        return None;
+    }
+    let mut cursor = words.cursor();
+    if !cursor.seek(&["INDEX", "TABLE", "SCHEMA", "DATABASE"]) {
+        return None;
+    }
+    let what = cursor.bump()?;
+    cursor.eat(&["CONCURRENTLY"]);
+    let kind = match what.text.to_ascii_uppercase().as_str() {
+        "INDEX" => ObjectKind::Index,
+        "TABLE" => ObjectKind::Table,
+        "SCHEMA" => ObjectKind::Schema,
+        // Its name may be left out: there is only one that it can be.
+        _ => {
+            let name = cursor.name(fold).map_or_else(String::new, |name| name.name);
+            return Some(crate::sql::ObjectRef {
+                kind: ObjectKind::Database,
+                schema: None,
+                parent: None,
+                name,
+            });
+        }
+    };
+    Some(object(kind, &cursor.name(fold)?))
+}
+
 fn maintenance(words: &Words<'_>, class: &mut StatementClass) {
     class.kind = Kind::Maintenance;
     let one = words.toks.len() == 1;
@@ -328,16 +358,8 @@ fn maintenance(words: &Words<'_>, class: &mut StatementClass) {
     if outside {
         class.tx = TxUse::Outside;
     }
-    // What a concurrent rebuild that dies leaves behind has the index's name in its own.
-    let mut cursor = words.cursor();
-    if outside && class.verb == "REINDEX" && cursor.seek(&["INDEX"]) {
-        cursor.bump();
-        cursor.eat(&["CONCURRENTLY"]);
-        let name = cursor.name(fold);
-        class.touches = name
-            .iter()
-            .map(|name| object(ObjectKind::Index, name))
-            .collect();
+    if outside && class.verb == "REINDEX" {
+        class.touches = rebuilt(words).into_iter().collect();
     }
     class.hazards = lock::of_maintenance(words, &class.verb);
 }

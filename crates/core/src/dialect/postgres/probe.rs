@@ -188,18 +188,50 @@ pub fn condition(condition: &Condition) -> Option<Query> {
     }
 }
 
-/// Indexes that an interrupted build left invalid, by the index's name: the index itself and the temporary ones of
-/// `REINDEX CONCURRENTLY`. Columns: schema, name, the statement that drops it.
-pub fn invalid_index(index: &ObjectRef) -> Option<Query> {
-    Some(Query::new(
-        "SELECT n.nspname::text, c.relname::text, format('DROP INDEX CONCURRENTLY IF EXISTS %I.%I', n.nspname, \
-         c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = \
-         c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' AND (c.relname = $1::text OR (left(c.relname, \
-         length($1::text)) = $1::text AND substr(c.relname, length($1::text) + 1) ~ '^_cc(new|old)[0-9]*$')) AND \
-         CASE WHEN $2::text IS NULL THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2::text END ORDER BY 1, 2",
-        vec![index.name.as_str().into(), index.schema.as_deref().into()],
-    ))
+/// Indexes that an interrupted build left invalid: an index of this name and the temporary ones of its
+/// `REINDEX CONCURRENTLY`; of a table, a schema or a database all temporary ones. Columns: schema, name, the statement
+/// that drops it.
+pub fn invalid_index(object: &ObjectRef) -> Option<Query> {
+    let name = || Value::from(object.name.as_str());
+    let leftovers = |within: &str, name| {
+        let sql = format!("{INVALID} AND {TEMPORARY} AND {within} ORDER BY 1, 2");
+        Some(Query::new(sql, vec![name]))
+    };
+    match object.kind {
+        ObjectKind::Index => Some(Query::new(
+            format!(
+                "{INVALID} AND (c.relname = $1::text OR (left(c.relname, length($1::text)) = $1::text AND \
+                 substr(c.relname, length($1::text) + 1) ~ '^_cc(new|old)[0-9]*$')) AND CASE WHEN $2::text IS NULL \
+                 THEN pg_table_is_visible(c.oid) ELSE n.nspname = $2::text END ORDER BY 1, 2"
+            ),
+            vec![name(), object.schema.as_deref().into()],
+        )),
+        ObjectKind::Table => leftovers(
+            "coalesce(o.oid, t.oid) IN (SELECT relid FROM pg_partition_tree(to_regclass($1::text)) \
+             UNION SELECT to_regclass($1::text))",
+            name_of(object),
+        ),
+        ObjectKind::Schema => leftovers(
+            "coalesce(o.relnamespace, t.relnamespace) = to_regnamespace(quote_ident($1::text))",
+            name(),
+        ),
+        // No other database can be rebuilt from here.
+        ObjectKind::Database => leftovers("$1::text IS NOT NULL", name()),
+        _ => None,
+    }
 }
+
+/// Unusable indexes, with the table that they are of and the one whose large values that table holds.
+const INVALID: &str = "SELECT n.nspname::text, c.relname::text, format('DROP INDEX CONCURRENTLY IF EXISTS %I.%I', \
+    n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = \
+    c.relnamespace JOIN pg_class t ON t.oid = i.indrelid LEFT JOIN pg_class o ON o.reltoastrelid = t.oid \
+    WHERE NOT i.indisvalid AND c.relkind = 'i'";
+
+/// What a concurrent rebuild makes for a time: beside an index whose name (cut where it is long) its own begins with.
+const TEMPORARY: &str = "c.relname ~ '_cc(new|old)[0-9]*$' AND EXISTS (SELECT 1 FROM pg_index s JOIN pg_class b ON \
+    b.oid = s.indexrelid WHERE s.indrelid = i.indrelid AND s.indexrelid <> i.indexrelid AND \
+    left(b.relname, length(regexp_replace(c.relname, '_cc(new|old)[0-9]*$', ''))) = \
+    regexp_replace(c.relname, '_cc(new|old)[0-9]*$', ''))";
 
 /// The catalog text of a relation: everything that a statement could have changed, and nothing that rows change.
 const RELATION: &str = "SELECT c.relkind::text, c.relpersistence::text, pg_get_userbyid(c.relowner)::text, \
