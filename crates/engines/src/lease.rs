@@ -103,6 +103,22 @@ pub async fn lock(
     }
 }
 
+/// Whether a transaction pooler stands between: two sessions of ours are one of the server's.
+pub async fn is_pooled(engine: &dyn Engine, names: &JournalNames) -> Result<bool, DbError> {
+    let Some(sql) = engine.dialect().lease(names) else {
+        return Ok(false);
+    };
+    let mut first = engine.open(Purpose::Read).await?;
+    let mut second = engine.open(Purpose::Read).await?;
+    let ids = (
+        first.query(&sql.own_session, &[]).await,
+        second.query(&sql.own_session, &[]).await,
+    );
+    first.close().await;
+    second.close().await;
+    Ok(ids.0? == ids.1?)
+}
+
 /// Who holds the lease, asked by a session that only reads.
 pub async fn look(
     engine: &dyn Engine,

@@ -218,7 +218,8 @@ impl Runner<'_> {
         if !["lease-lost", "connection-lost"].contains(&failure.code) {
             return;
         }
-        let found = if self.lease.is_taken() || self.is_succeeded().await {
+        let succeeded = async || crate::lease::is_succeeded(self.world, self.pen.token).await;
+        let found = if self.lease.is_taken() || succeeded().await {
             journal_store::fenced()
         } else if !self.lease.is_lost() {
             return;
@@ -233,20 +234,6 @@ impl Runner<'_> {
             failure.message = format!("{}; {}", found.message, failure.message);
             failure.hints = found.hints;
         }
-    }
-
-    /// Whether the fence was raised by somebody else, as a new session sees it.
-    async fn is_succeeded(&mut self) -> bool {
-        let look = async {
-            let mut session = self.world.engine.open(Purpose::Read).await.ok()?;
-            let rows = session.query(&self.world.sql.fence_read, &[]).await.ok()?;
-            rows.first()?.first()?.as_i64()
-        };
-        let found = tokio::time::timeout(Duration::from_secs(5), look).await;
-        found
-            .ok()
-            .flatten()
-            .is_some_and(|token| token > self.pen.token)
     }
 
     /// Ends a run: its end is recorded, and what could not be recorded is not claimed.

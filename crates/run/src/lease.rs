@@ -77,6 +77,41 @@ pub async fn acquire(
         .map_err(|error| refused(&error))?;
     let mut waiting = Waiting::new(wait);
     take(world, &mut *lock, &mut waiting, sink, control).await?;
+    let mut token = NO_TOKEN;
+    let place = Place {
+        purpose,
+        token: &mut token,
+        waiting: &mut waiting,
+    };
+    match settle_in(world, &mut *lock, place, sink, control).await {
+        Ok(work) => Ok((keep(lock, token, work.canceller()), work)),
+        // Stopped here for too long, and woken: somebody else has the place, and has ended our sessions.
+        Err(failure)
+            if failure.code == "connection-lost" && is_taken(world, &mut *lock, token).await =>
+        {
+            Err(journal_store::fenced())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What [`settle_in`] works with.
+struct Place<'a> {
+    purpose: Purpose,
+    token: &'a mut i64,
+    waiting: &'a mut Waiting,
+}
+
+/// Makes the place that has been taken one's own: opens the session that will write, ends what a predecessor left, and
+/// raises the fence. Gives that session.
+async fn settle_in(
+    world: &World,
+    lock: &mut dyn LeaseLock,
+    place: Place<'_>,
+    sink: &mut dyn Sink,
+    control: &mut Control,
+) -> Result<Box<dyn Session>, Failure> {
+    let refused = |error: &DbError| world.redact(trouble::refused(error, "cannot take the lease"));
     let who = format!("{} (process {})", world.who, std::process::id());
     let since = world.clock.stamp();
     match lock.announce(NO_TOKEN, &who, &since).await {
@@ -84,12 +119,13 @@ pub async fn acquire(
         Err(error) if error.class == ErrorClass::ObjectMissing => {}
         outcome => outcome.map_err(|error| refused(&error))?,
     }
-    let mut work = world.open(purpose).await?;
-    succeed(world, &mut *lock, &mut *work, sink, control).await?;
-    end_tools(purpose, &mut *work)
+    let mut work = world.open(place.purpose).await?;
+    succeed(world, lock, &mut *work, sink, control).await?;
+    end_tools(place.purpose, &mut *work)
         .await
         .map_err(|error| refused(&error))?;
-    let token = raise(world, &mut *lock, &mut *work, &mut waiting, sink, control).await?;
+    let token = raise(world, lock, &mut *work, place.waiting, sink, control).await?;
+    *place.token = token;
     let mut announced = lock.announce(token, &who, &since).await;
     if matches!(&announced, Err(error) if error.class == ErrorClass::ObjectMissing) {
         // A restore died while it made or dropped the journal's tables.
@@ -104,7 +140,34 @@ pub async fn acquire(
     adopt(world, &mut *work, sink)
         .await
         .map_err(|error| refused(&error))?;
-    Ok((keep(lock, token, work.canceller()), work))
+    Ok(work)
+}
+
+/// Whether somebody else has the place of a runner whose connection was lost while it settled in.
+async fn is_taken(world: &World, lock: &mut dyn LeaseLock, token: i64) -> bool {
+    if token != NO_TOKEN {
+        return is_succeeded(world, token).await;
+    }
+    // The lock went with its session; whoever holds it now is another.
+    let lost = lock.holder().await.is_err();
+    let look = async {
+        let mut session = world.engine.open(Purpose::Read).await.ok()?;
+        let found = dunlin_engines::lease::look(&*world.engine, &world.names, &mut *session).await;
+        session.close().await;
+        found
+    };
+    lost && look.await.is_some_and(|holder| holder.held)
+}
+
+/// Whether the fence was raised by somebody else, as a new session sees it.
+pub(crate) async fn is_succeeded(world: &World, token: i64) -> bool {
+    let look = async {
+        let mut session = world.engine.open(Purpose::Read).await.ok()?;
+        let rows = session.query(&world.sql.fence_read, &[]).await.ok()?;
+        rows.first()?.first()?.as_i64()
+    };
+    let found = tokio::time::timeout(Duration::from_secs(5), look).await;
+    found.ok().flatten().is_some_and(|now| now > token)
 }
 
 /// Ends the tools that a killed restore left at work: no living runner has any while the lease is ours. Whoever runs

@@ -166,6 +166,7 @@ async fn try_run(
         &mut control,
     )
     .await?;
+    let token = lease.token;
     let outcome = under_lease(
         world, migrations, goal, options, sink, control, report, &shown, work, lease,
     )
@@ -175,6 +176,12 @@ async fn try_run(
             report.steps = run.steps;
             report.run = Some(run.run);
             run.failure.map_or(Ok(()), Err)
+        }
+        // Stopped before it began, and woken when another had its place.
+        Err(failure)
+            if failure.code == "connection-lost" && lease::is_succeeded(world, token).await =>
+        {
+            Err(journal_store::fenced())
         }
         Err(failure) => Err(failure),
     }

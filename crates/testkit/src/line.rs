@@ -1,9 +1,9 @@
-//! A line to a server, for counting round trips.
+//! A line to a server, for counting round trips and for cutting it.
 
 #![allow(clippy::unwrap_used)] // only tests use it: what breaks here breaks the test
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +13,7 @@ pub struct Line {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
     turns: Arc<AtomicUsize>,
+    cut_on: Arc<OnceLock<&'static str>>,
 }
 
 impl Line {
@@ -26,8 +27,10 @@ impl Line {
         let line = Line {
             port: listener.local_addr().unwrap().port(),
             turns: Arc::default(),
+            cut_on: Arc::default(),
         };
         let turns = Arc::clone(&line.turns);
+        let cut_on = Arc::clone(&line.cut_on);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 client.set_nodelay(true).unwrap();
@@ -38,9 +41,15 @@ impl Line {
                 // The first to speak on a new line counts.
                 let server_spoke = Arc::new(AtomicBool::new(true));
                 let (spoke, turns) = (Arc::clone(&server_spoke), Arc::clone(&turns));
+                let cut_on = Arc::clone(&cut_on);
                 tokio::spawn(async move {
                     let mut buffer = vec![0; 1 << 16];
                     while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
+                        let said = String::from_utf8_lossy(&buffer[..n]);
+                        // The server hangs up on us, and the other direction ends with that.
+                        if cut_on.get().is_some_and(|text| said.contains(text)) {
+                            return;
+                        }
                         if spoke.swap(false, Ordering::SeqCst) {
                             turns.fetch_add(1, Ordering::SeqCst);
                         }
@@ -59,6 +68,11 @@ impl Line {
             }
         });
         line
+    }
+
+    /// From now on every connection is cut in which the client says this.
+    pub fn cut_on(&self, text: &'static str) {
+        self.cut_on.set(text).unwrap();
     }
 
     /// The turns since the last time.
