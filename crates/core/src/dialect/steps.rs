@@ -59,8 +59,36 @@ pub struct Demands<'a> {
     pub drop_named: Vec<String>,
 }
 
-/// Statements, and those that take them back.
-pub type ThereAndBack = (Vec<String>, Vec<String>);
+/// A statement, and what takes it back once it has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The statement.
+    pub up: String,
+    /// What takes it back, in order; empty: nothing has to.
+    pub back: Vec<String>,
+}
+
+impl Move {
+    /// A statement and what takes it back.
+    pub fn new(up: impl Into<String>, back: Vec<String>) -> Self {
+        Move {
+            up: up.into(),
+            back,
+        }
+    }
+}
+
+/// Statements of which the last one has the effect that is to be taken back.
+pub fn moves(statements: Vec<String>, back: Vec<String>) -> Vec<Move> {
+    let mut moves: Vec<Move> = statements
+        .into_iter()
+        .map(|up| Move::new(up, vec![]))
+        .collect();
+    if let Some(last) = moves.last_mut() {
+        last.back = back;
+    }
+    moves
+}
 
 /// The steps of a plan in an engine's words.
 pub trait StepDialect: Send + Sync + std::fmt::Debug {
@@ -77,9 +105,7 @@ pub trait StepDialect: Send + Sync + std::fmt::Debug {
     /// Whether a declared type is the one that a column has.
     fn same_type(&self, declared: &str, column: &Column) -> bool;
     /// The statements that add columns.
-    fn add_columns(&self, caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<String>;
-    /// The statements that take added columns away.
-    fn drop_columns(&self, table: &Table, columns: &[String]) -> Vec<String>;
+    fn add_columns(&self, caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<Move>;
     /// Whether the engine has partial indexes.
     fn partial_indexes(&self) -> bool;
     /// Whether an index may be over the first characters of a column.
@@ -100,7 +126,10 @@ pub trait StepDialect: Send + Sync + std::fmt::Debug {
         catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,
-    ) -> Result<ThereAndBack, String>;
+    ) -> Result<Vec<Move>, String>;
+    /// Whether each statement of [`StepDialect::require`] commits by itself, so that none holds its lock while the next
+    /// looks at rows; otherwise they are all done or none is.
+    fn requires_apart(&self) -> bool;
     /// Whether an index is there and of no use: an interrupted build left it.
     fn is_invalid(&self, index: &Index) -> bool;
     /// A value for a column, as SQL that means the same in every session.

@@ -39,8 +39,8 @@ fn touches_only(class: &StatementClass, made: &[&ObjectRef]) -> bool {
     !class.touches.is_empty() && class.touches.iter().all(is_made)
 }
 
-/// The statements that take these back, newest effect first; or what cannot be taken back, one finding each.
-pub fn derive(statements: &[Stated], facts: &Facts<'_>) -> Result<Vec<String>, Vec<Finding>> {
+/// The statements that take each of these back; or what cannot be taken back, one finding each.
+pub fn derive(statements: &[Stated], facts: &Facts<'_>) -> Result<Vec<Vec<String>>, Vec<Finding>> {
     let mut walk = Walk {
         facts,
         made: vec![],
@@ -58,7 +58,7 @@ pub fn derive(statements: &[Stated], facts: &Facts<'_>) -> Result<Vec<String>, V
     if !findings.is_empty() {
         return Err(findings);
     }
-    Ok(walk.inverses.into_iter().rev().flatten().collect())
+    Ok(walk.inverses)
 }
 
 fn no_inverse(stated: &Stated, why: &str) -> Finding {

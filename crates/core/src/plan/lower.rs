@@ -70,7 +70,13 @@ pub fn lower(
     let classes: Vec<_> = script
         .statements
         .iter()
-        .map(|statement| dialect.classify(&statement.sql, mode))
+        .map(|statement| {
+            let mut class = dialect.classify(&statement.sql, mode);
+            if let Some(back) = &statement.back {
+                class.inverse = Some(back.clone());
+            }
+            class
+        })
         .collect();
     let mut lowering = Lowering {
         migration,

@@ -266,6 +266,8 @@ pub struct Statement {
     pub probe: Option<String>,
     /// `-- dunlin: rerunnable = true`.
     pub rerunnable: bool,
+    /// What takes it back, where more is known than the statement tells: a plan's step knew the catalog before it.
+    pub back: Option<Vec<String>>,
 }
 
 /// One direction of a migration.

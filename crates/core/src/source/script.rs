@@ -147,6 +147,7 @@ impl Reader<'_> {
                 copy_data: data.map(|data| Arc::from(&text[data])),
                 probe: None,
                 rerunnable: false,
+                back: None,
             };
             while let Some(directive) =
                 directives.next_if(|directive| directive.span.start < span.start)

@@ -209,7 +209,11 @@ pub fn as_migration(
             step.place.line.unwrap_or(1),
         ),
     };
-    let up = script(runner, &file, text, first, &operations.up);
+    let mut up = script(runner, &file, text, first, &operations.up);
+    // Should it end half way, each statement goes back as it was found when the step began.
+    for (statement, back) in up.statements.iter_mut().zip(&operations.back) {
+        statement.back = Some(back.clone());
+    }
     let undo = match &operations.undo {
         Inverse::Statements(statements) => {
             let (file, text, first) = match &step.undo {
@@ -228,7 +232,11 @@ pub fn as_migration(
         undo,
         irreversible: None,
         requires: vec![],
-        transaction: TransactionMode::Auto,
+        transaction: if operations.apart {
+            TransactionMode::None
+        } else {
+            TransactionMode::Auto
+        },
         backup: false,
         estimate: step.estimate,
         timeout: None,
@@ -266,6 +274,7 @@ fn script(
             copy_data: None,
             probe: None,
             rerunnable: false,
+            back: None,
         }
     });
     Script {

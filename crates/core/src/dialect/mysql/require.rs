@@ -4,7 +4,7 @@
 use super::ddl::{self, quote};
 use super::steps::{Steps, online};
 use crate::dialect::catalog::Part;
-use crate::dialect::steps::{Demands, NewIndex, StepDialect, ThereAndBack};
+use crate::dialect::steps::{Demands, Move, NewIndex, StepDialect, moves};
 use crate::dialect::{Caps, EngineKind};
 use crate::schema::{Column, ForeignKey, Index, Table};
 use crate::sql::LexMode;
@@ -15,9 +15,9 @@ pub fn statements(
     mode: &LexMode,
     table: &Table,
     demands: &Demands<'_>,
-) -> Result<ThereAndBack, String> {
+) -> Result<Vec<Move>, String> {
     let alter = format!("ALTER TABLE {}", quote(&table.name));
-    let (mut up, mut undo) = (vec![], vec![]);
+    let mut all = vec![];
     if !demands.not_null.is_empty() {
         let not_null = |column: &&Column| Column {
             nullable: false,
@@ -26,28 +26,21 @@ pub fn statements(
         let strict: Vec<Column> = demands.not_null.iter().map(not_null).collect();
         // Where NULLs may be turned into something else in silence, the server only copies.
         let refuses_null = mode.sql_mode.is_empty() || mode.sql_mode.contains("STRICT_");
-        let back = rebuilds_online(caps, table);
-        let how = if refuses_null { back } else { "" };
-        up.push(format!("{alter} {}{how}", modify(table, strict.iter())));
-        undo.push(format!(
-            "{alter} {}{}",
-            modify(table, demands.not_null.iter().copied()),
-            back
+        let online = rebuilds_online(caps, table);
+        let how = if refuses_null { online } else { "" };
+        let back = modify(table, demands.not_null.iter().copied());
+        all.push(Move::new(
+            format!("{alter} {}{how}", modify(table, strict.iter())),
+            vec![format!("{alter} {back}{online}")],
         ));
     }
     for key in &demands.unique {
-        let parts: Vec<String> = key.columns.iter().map(|column| quote(column)).collect();
-        let index = NewIndex {
-            name: key.name.clone(),
-            parts,
-            unique: true,
-            only: None,
-        };
-        up.extend(Steps.add_index(caps, table, &index));
-        undo.extend(Steps.drop_index(table, &key.name));
+        let index = new_index(&key.name, &key.columns, true);
+        let up = Steps.add_index(caps, table, &index);
+        all.extend(moves(up, Steps.drop_index(table, &key.name)));
     }
     for (at, key) in demands.foreign_keys.iter().enumerate() {
-        foreign_key(caps, table, demands, at, key, &mut up, &mut undo)?;
+        all.extend(foreign_key(caps, table, demands, at, key)?);
     }
     let checks = match caps.engine {
         EngineKind::Mariadb => (10, 2, 1),
@@ -60,18 +53,26 @@ pub fn statements(
                 caps.engine, caps.version_text
             ));
         }
-        up.extend(ddl::create(Part::Check(table, check))?);
-        undo.extend(ddl::drop(Part::Check(table, check))?);
+        let part = Part::Check(table, check);
+        all.extend(moves(ddl::create(part)?, ddl::drop(part)?));
     }
     for part in &demands.drops {
-        up.extend(ddl::drop(*part)?);
-        match part {
-            Part::Index(_, _, index) => undo.extend(Steps.add_known_index(table, index)?),
-            part => undo.extend(ddl::create(*part)?),
-        }
+        let back = match part {
+            Part::Index(_, _, index) => Steps.add_known_index(table, index)?,
+            part => ddl::create(*part)?,
+        };
+        all.extend(moves(ddl::drop(*part)?, back));
     }
-    undo.reverse();
-    Ok((up, undo))
+    Ok(all)
+}
+
+fn new_index(name: &str, columns: &[String], unique: bool) -> NewIndex {
+    NewIndex {
+        name: name.to_owned(),
+        parts: columns.iter().map(|column| quote(column)).collect(),
+        unique,
+        only: None,
+    }
 }
 
 /// What is demanded of a column's new definition, where the table can be rebuilt while others write: computed columns,
@@ -107,9 +108,7 @@ fn foreign_key(
     demands: &Demands<'_>,
     at: usize,
     key: &ForeignKey,
-    up: &mut Vec<String>,
-    undo: &mut Vec<String>,
-) -> Result<(), String> {
+) -> Result<Vec<Move>, String> {
     let leads = |columns: &[String]| {
         columns.len() >= key.columns.len() && columns[..key.columns.len()] == key.columns[..]
     };
@@ -123,19 +122,14 @@ fn foreign_key(
             .iter()
             .any(|other| leads(&other.columns));
     let name = key.name.clone().unwrap_or_default();
+    let mut all = vec![];
     if !covered {
-        let index = NewIndex {
-            name: name.clone(),
-            parts: key.columns.iter().map(|column| quote(column)).collect(),
-            unique: false,
-            only: None,
-        };
-        up.extend(Steps.add_index(caps, table, &index));
-        undo.extend(Steps.drop_index(table, &name));
+        let up = Steps.add_index(caps, table, &new_index(&name, &key.columns, false));
+        all.extend(moves(up, Steps.drop_index(table, &name)));
     }
-    up.extend(ddl::create(Part::ForeignKey(table, key))?);
-    undo.extend(ddl::drop(Part::ForeignKey(table, key))?);
-    Ok(())
+    let part = Part::ForeignKey(table, key);
+    all.extend(moves(ddl::create(part)?, ddl::drop(part)?));
+    Ok(all)
 }
 
 /// The columns of an index up to the first part that is none.

@@ -4,7 +4,7 @@ use super::ddl::{self, quote};
 use super::dml::literal;
 use super::{inverse, lex, require, types};
 use crate::dialect::catalog::Part;
-use crate::dialect::steps::{Demands, NewColumn, NewIndex, StepDialect, ThereAndBack, plain};
+use crate::dialect::steps::{Demands, Move, NewColumn, NewIndex, StepDialect, plain};
 use crate::dialect::{Caps, EngineKind};
 use crate::schema::{Catalog, Column, Index, NeutralType, Table};
 use crate::sql::LexMode;
@@ -101,32 +101,24 @@ impl StepDialect for Steps {
                 .any(|spelling| spelling.eq_ignore_ascii_case(&column.native))
         })
     }
-    fn add_columns(&self, caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<String> {
-        let each: Vec<String> = columns
+    fn add_columns(&self, caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<Move> {
+        let table_name = quote(&table.name);
+        let add = columns
             .iter()
-            .map(|column| format!("ADD COLUMN {} {}", quote(&column.name), column.definition))
-            .collect();
+            .map(|column| format!("ADD COLUMN {} {}", quote(&column.name), column.definition));
+        let drop = columns
+            .iter()
+            .rev()
+            .map(|column| format!("DROP COLUMN {}", quote(&column.name)));
+        let (add, drop): (Vec<_>, Vec<_>) = (add.collect(), drop.collect());
         let how = if instant(caps, table, columns) {
             ", ALGORITHM=INSTANT"
         } else {
             ""
         };
-        vec![format!(
-            "ALTER TABLE {} {}{how}",
-            quote(&table.name),
-            each.join(", ")
-        )]
-    }
-    fn drop_columns(&self, table: &Table, columns: &[String]) -> Vec<String> {
-        let each: Vec<String> = columns
-            .iter()
-            .rev()
-            .map(|column| format!("DROP COLUMN {}", quote(column)))
-            .collect();
-        vec![format!(
-            "ALTER TABLE {} {}",
-            quote(&table.name),
-            each.join(", ")
+        vec![Move::new(
+            format!("ALTER TABLE {table_name} {}{how}", add.join(", ")),
+            vec![format!("ALTER TABLE {table_name} {}", drop.join(", "))],
         )]
     }
     fn partial_indexes(&self) -> bool {
@@ -172,8 +164,11 @@ impl StepDialect for Steps {
         _catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,
-    ) -> Result<ThereAndBack, String> {
+    ) -> Result<Vec<Move>, String> {
         require::statements(caps, mode, table, demands)
+    }
+    fn requires_apart(&self) -> bool {
+        true
     }
     fn is_invalid(&self, _index: &Index) -> bool {
         false

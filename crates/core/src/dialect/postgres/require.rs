@@ -1,17 +1,16 @@
 //! Constraints for tables in use: each is added without looking at rows, then proved while others go on.
 
 use super::ddl::{self, qualified, quote};
+use super::steps::Steps;
 use crate::dialect::catalog::{CatalogDialect, Part};
-use crate::dialect::steps::{Demands, StepDialect, ThereAndBack};
+use crate::dialect::steps::{Demands, Move, StepDialect, moves};
 use crate::schema::{Check, ForeignKey, Key, Table};
 
 /// The statements that make a table meet demands, and those that take them back.
-pub fn statements(table: &Table, demands: &Demands<'_>) -> Result<ThereAndBack, String> {
-    let alter = format!(
-        "ALTER TABLE {}",
-        qualified(table.schema.as_deref(), &table.name)
-    );
-    let (mut up, mut undo) = (vec![], vec![]);
+pub fn statements(table: &Table, demands: &Demands<'_>) -> Result<Vec<Move>, String> {
+    let name_of_table = qualified(table.schema.as_deref(), &table.name);
+    let alter = format!("ALTER TABLE {name_of_table}");
+    let mut all = vec![];
     for column in &demands.not_null {
         let name = quote(&column.name);
         // A CHECK that is proved spares SET NOT NULL its look at every row under a lock against everyone.
@@ -19,13 +18,18 @@ pub fn statements(table: &Table, demands: &Demands<'_>) -> Result<ThereAndBack, 
             &format!("dunlin_{}_not_null", column.name),
             super::lex::NAME_MAX,
         ));
-        up.extend([
-            format!("{alter} ADD CONSTRAINT {proof} CHECK ({name} IS NOT NULL) NOT VALID"),
-            format!("{alter} VALIDATE CONSTRAINT {proof}"),
-            format!("{alter} ALTER COLUMN {name} SET NOT NULL"),
-            format!("{alter} DROP CONSTRAINT {proof}"),
+        all.extend([
+            Move::new(
+                format!("{alter} ADD CONSTRAINT {proof} CHECK ({name} IS NOT NULL) NOT VALID"),
+                vec![format!("{alter} DROP CONSTRAINT IF EXISTS {proof}")],
+            ),
+            Move::new(format!("{alter} VALIDATE CONSTRAINT {proof}"), vec![]),
+            Move::new(
+                format!("{alter} ALTER COLUMN {name} SET NOT NULL"),
+                vec![format!("{alter} ALTER COLUMN {name} DROP NOT NULL")],
+            ),
+            Move::new(format!("{alter} DROP CONSTRAINT {proof}"), vec![]),
         ]);
-        undo.push(format!("{alter} ALTER COLUMN {name} DROP NOT NULL"));
     }
     for key in &demands.unique {
         let new = Key {
@@ -34,33 +38,47 @@ pub fn statements(table: &Table, demands: &Demands<'_>) -> Result<ThereAndBack, 
             columns: key.columns.clone(),
             clause: None,
         };
-        up.extend(add_key(table, &new)?);
-        undo.push(format!("{alter} DROP CONSTRAINT {}", quote(&key.name)));
+        let name = quote(&key.name);
+        let drop = format!("{alter} DROP CONSTRAINT {name}");
+        let mut steps = moves(add_key(table, &new)?, vec![drop]);
+        if let [index, _] = steps.as_mut_slice() {
+            // It is the constraint's own afterwards, and goes with it.
+            let index_name = qualified(table.schema.as_deref(), &key.name);
+            index.back = vec![format!("DROP INDEX CONCURRENTLY IF EXISTS {index_name}")];
+        }
+        all.extend(steps);
     }
     for key in &demands.foreign_keys {
-        up.extend(add_foreign_key(table, key)?);
-        undo.extend(ddl::drop(Part::ForeignKey(table, key))?);
+        let drop = ddl::drop(Part::ForeignKey(table, key))?;
+        all.extend(taken_back_first(add_foreign_key(table, key)?, drop));
     }
     for check in &demands.checks {
-        up.extend(add_check(table, check)?);
-        undo.extend(ddl::drop(Part::Check(table, check))?);
+        let drop = ddl::drop(Part::Check(table, check))?;
+        all.extend(taken_back_first(add_check(table, check)?, drop));
     }
     for part in &demands.drops {
-        match part {
-            Part::Index(_, _, index) => {
-                up.extend(super::steps::Steps.drop_index(table, &index.name));
-                let back = super::steps::Steps.add_known_index(table, index)?;
-                undo.extend(back.into_iter().rev());
-            }
-            part => {
-                up.extend(super::catalog::Catalogs.drop(*part)?);
-                // Each group of statements is turned round with the rest, so it goes in turned round.
-                undo.extend(add_back(table, *part)?.into_iter().rev());
-            }
-        }
+        let (up, back) = match part {
+            Part::Index(_, _, index) => (
+                Steps.drop_index(table, &index.name),
+                Steps.add_known_index(table, index)?,
+            ),
+            part => (
+                super::catalog::Catalogs.drop(*part)?,
+                add_back(table, *part)?,
+            ),
+        };
+        all.extend(moves(up, back));
     }
-    undo.reverse();
-    Ok((up, undo))
+    Ok(all)
+}
+
+/// Statements of which the first one has the effect: the others only prove it.
+fn taken_back_first(statements: Vec<String>, back: Vec<String>) -> Vec<Move> {
+    let mut moves = moves(statements, vec![]);
+    if let Some(first) = moves.first_mut() {
+        first.back = back;
+    }
+    moves
 }
 
 /// A constraint that was there, as it was, without keeping others waiting.

@@ -4,7 +4,7 @@ use super::ddl::{self, qualified, quote};
 use super::dml::literal;
 use super::{inverse, lex, require, types};
 use crate::dialect::Caps;
-use crate::dialect::steps::{Demands, NewColumn, NewIndex, StepDialect, ThereAndBack, plain};
+use crate::dialect::steps::{Demands, Move, NewColumn, NewIndex, StepDialect, plain};
 use crate::schema::{Catalog, Column, Index, NeutralType, Table};
 use crate::sql::change::Ddl;
 use crate::sql::rows;
@@ -90,27 +90,19 @@ impl StepDialect for Steps {
         };
         parts(declared).is_some_and(|one| parts(&column.native) == Some(one))
     }
-    fn add_columns(&self, _caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<String> {
-        let each: Vec<String> = columns
+    fn add_columns(&self, _caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<Move> {
+        let table_name = table_name(table);
+        let add = columns
             .iter()
-            .map(|column| format!("ADD COLUMN {} {}", quote(&column.name), column.definition))
-            .collect();
-        vec![format!(
-            "ALTER TABLE {} {}",
-            table_name(table),
-            each.join(", ")
-        )]
-    }
-    fn drop_columns(&self, table: &Table, columns: &[String]) -> Vec<String> {
-        let each: Vec<String> = columns
+            .map(|column| format!("ADD COLUMN {} {}", quote(&column.name), column.definition));
+        let drop = columns
             .iter()
             .rev()
-            .map(|column| format!("DROP COLUMN {}", quote(column)))
-            .collect();
-        vec![format!(
-            "ALTER TABLE {} {}",
-            table_name(table),
-            each.join(", ")
+            .map(|column| format!("DROP COLUMN {}", quote(&column.name)));
+        let (add, drop): (Vec<_>, Vec<_>) = (add.collect(), drop.collect());
+        vec![Move::new(
+            format!("ALTER TABLE {table_name} {}", add.join(", ")),
+            vec![format!("ALTER TABLE {table_name} {}", drop.join(", "))],
         )]
     }
     fn partial_indexes(&self) -> bool {
@@ -160,8 +152,11 @@ impl StepDialect for Steps {
         _catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,
-    ) -> Result<ThereAndBack, String> {
+    ) -> Result<Vec<Move>, String> {
         require::statements(table, demands)
+    }
+    fn requires_apart(&self) -> bool {
+        true
     }
     fn is_invalid(&self, index: &Index) -> bool {
         let attributes = index.attributes.as_deref();

@@ -6,7 +6,7 @@ use super::rebuild::{Edits, edited, rebuild};
 use super::steps::Steps;
 use crate::dialect::Caps;
 use crate::dialect::catalog::Part;
-use crate::dialect::steps::{Demands, NewIndex, StepDialect, ThereAndBack};
+use crate::dialect::steps::{Demands, Move, NewIndex, StepDialect, moves};
 use crate::schema::{Catalog, Index, Table};
 
 /// The statements that make a table meet demands, and those that take them back.
@@ -15,9 +15,8 @@ pub fn statements(
     catalog: &Catalog,
     table: &Table,
     demands: &Demands<'_>,
-) -> Result<ThereAndBack, String> {
+) -> Result<Vec<Move>, String> {
     let (edits, dropped) = texts(table, demands)?;
-    let mut up: Vec<String> = vec![];
     let mut made: Vec<Index> = vec![];
     for key in &demands.unique {
         let parts = key.columns.iter().map(|column| ddl::quote(column));
@@ -27,35 +26,33 @@ pub fn statements(
             unique: true,
             only: None,
         };
-        let create = Steps.add_index(caps, table, &index);
         made.push(Index {
             name: key.name.clone(),
-            definition: create.into_iter().next(),
+            definition: Steps.add_index(caps, table, &index).into_iter().next(),
             ..Index::default()
         });
     }
-    let mut undo = vec![];
-    for index in &dropped {
-        undo.extend(Steps.add_known_index(table, index)?);
-    }
+    let mut all = vec![];
     if edits.is_empty() {
-        up.extend(made.iter().filter_map(|index| index.definition.clone()));
-        let made = made.iter().rev();
-        undo.extend(made.flat_map(|index| Steps.drop_index(table, &index.name)));
+        for index in &made {
+            let up = index.definition.iter().cloned().collect();
+            all.extend(moves(up, Steps.drop_index(table, &index.name)));
+        }
     } else {
         let old = table.definition.as_deref();
         let old = old.ok_or("the table's text is not known")?;
         let new = edited(old, &edits)?;
         let mut with_new = table.clone();
         with_new.indexes.extend(made);
-        up.extend(rebuild(catalog, &with_new, &new)?);
         // The table that comes back has the indexes that were there, and no others.
-        undo.extend(rebuild(catalog, table, old)?);
+        let back = rebuild(catalog, table, old)?;
+        all.extend(moves(rebuild(catalog, &with_new, &new)?, back));
     }
     for index in dropped {
-        up.extend(Steps.drop_index(table, &index.name));
+        let back = Steps.add_known_index(table, index)?;
+        all.extend(moves(Steps.drop_index(table, &index.name), back));
     }
-    Ok((up, undo))
+    Ok(all)
 }
 
 /// What changes in the table's text, and the indexes that go.

@@ -4,7 +4,7 @@ use super::ddl::quote;
 use super::dml::literal;
 use super::{inverse, lex, rebuild, require};
 use crate::dialect::Caps;
-use crate::dialect::steps::{Demands, NewColumn, NewIndex, StepDialect, ThereAndBack, plain};
+use crate::dialect::steps::{Demands, Move, NewColumn, NewIndex, StepDialect, plain};
 use crate::schema::{Catalog, Column, Index, NeutralType, Table};
 use crate::sql::LexMode;
 use crate::sql::change::Ddl;
@@ -44,26 +44,17 @@ impl StepDialect for Steps {
         let words: Vec<&str> = declared.split_whitespace().collect();
         words.join(" ").eq_ignore_ascii_case(&column.native)
     }
-    fn add_columns(&self, _caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<String> {
+    fn add_columns(&self, _caps: &Caps, table: &Table, columns: &[NewColumn]) -> Vec<Move> {
         let one = |column: &NewColumn| {
             let (table, name) = (quote(&table.name), quote(&column.name));
-            let text = format!(
+            let up = format!(
                 "ALTER TABLE {table} ADD COLUMN {name} {}",
                 column.definition
             );
-            text.trim_end().to_owned()
+            let back = format!("ALTER TABLE {table} DROP COLUMN {name}");
+            Move::new(up.trim_end(), vec![back])
         };
         columns.iter().map(one).collect()
-    }
-    fn drop_columns(&self, table: &Table, columns: &[String]) -> Vec<String> {
-        let one = |column: &String| {
-            format!(
-                "ALTER TABLE {} DROP COLUMN {}",
-                quote(&table.name),
-                quote(column)
-            )
-        };
-        columns.iter().rev().map(one).collect()
     }
     fn partial_indexes(&self) -> bool {
         true
@@ -103,8 +94,11 @@ impl StepDialect for Steps {
         catalog: &Catalog,
         table: &Table,
         demands: &Demands<'_>,
-    ) -> Result<ThereAndBack, String> {
+    ) -> Result<Vec<Move>, String> {
         require::statements(caps, catalog, table, demands)
+    }
+    fn requires_apart(&self) -> bool {
+        false
     }
     fn is_invalid(&self, _index: &Index) -> bool {
         false

@@ -1,7 +1,7 @@
 //! `add_columns`: columns that are not there yet, in one statement where the engine can.
 
 use super::known::at_step;
-use super::{Facts, Inverse, Operations};
+use super::{Facts, Operations};
 use crate::dialect::steps::NewColumn;
 use crate::finding::Finding;
 use crate::schema::Table;
@@ -117,15 +117,11 @@ pub(super) fn lower(
     if !faults.is_empty() {
         return Err(faults);
     }
-    let mut operations = Operations {
-        findings,
-        ..Operations::default()
-    };
+    let mut operations = Operations::default();
     if !new.is_empty() {
         let steps = facts.dialect.steps();
-        let names: Vec<String> = new.iter().map(|column| column.name.clone()).collect();
-        operations.up = steps.add_columns(facts.caps, table, &new);
-        operations.undo = Inverse::Statements(steps.drop_columns(table, &names));
+        operations = Operations::of(steps.add_columns(facts.caps, table, &new));
     }
+    operations.findings = findings;
     Ok(operations)
 }

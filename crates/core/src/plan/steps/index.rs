@@ -2,7 +2,7 @@
 
 use super::known::at_step;
 use super::violations::{Suspect, names};
-use super::{Facts, Inverse, Operations};
+use super::{Facts, Operations};
 use crate::dialect::steps::{self as render, NewIndex};
 use crate::finding::Finding;
 use crate::schema::text::normal;
@@ -198,12 +198,10 @@ pub(super) fn lower(
 ) -> Result<Operations, Vec<Finding>> {
     let read = read(step, asked, facts)?;
     let (dialect, steps) = (facts.dialect, facts.dialect.steps());
-    let mut operations = Operations::default();
+    let mut before = vec![];
     match there(&read, asked, facts) {
         There::No => {}
-        There::Invalid => operations
-            .up
-            .extend(steps.drop_index(read.table, &asked.name)),
+        There::Invalid => before = steps.drop_index(read.table, &asked.name),
         There::Same => {
             let message = format!(
                 "step `{}`: the index {} of {} is there already; the step neither builds it nor takes it away",
@@ -211,10 +209,11 @@ pub(super) fn lower(
                 asked.name,
                 read.table.label()
             );
-            operations
-                .findings
-                .push(Finding::info("already-there", step.place.clone(), message));
-            return Ok(operations);
+            let findings = vec![Finding::info("already-there", step.place.clone(), message)];
+            return Ok(Operations {
+                findings,
+                ..Operations::default()
+            });
         }
         There::Other(clause) => {
             let message = format!(
@@ -249,9 +248,7 @@ pub(super) fn lower(
         unique: asked.unique,
         only: condition(asked).map(str::to_owned),
     };
-    operations
-        .up
-        .extend(steps.add_index(facts.caps, read.table, &new));
-    operations.undo = Inverse::Statements(steps.drop_index(read.table, &asked.name));
-    Ok(operations)
+    before.extend(steps.add_index(facts.caps, read.table, &new));
+    let back = steps.drop_index(read.table, &asked.name);
+    Ok(Operations::of(render::moves(before, back)))
 }

@@ -14,6 +14,7 @@ mod said_key;
 mod tests;
 mod violations;
 
+use crate::dialect::steps::Move;
 use crate::dialect::{Caps, Dialect};
 use crate::finding::Finding;
 use crate::schema::Catalog;
@@ -45,8 +46,12 @@ pub struct Facts<'a> {
 pub struct Operations {
     /// What it does, in order. Empty: nothing is to be done (any more).
     pub up: Vec<String>,
+    /// What takes each statement of `up` back, should the step end half way; where the inverse was derived.
+    pub back: Vec<Vec<String>>,
     /// How it is taken back.
     pub undo: Inverse,
+    /// Each statement commits by itself, in both directions: what one locks is free before the next.
+    pub apart: bool,
     /// Where others may write later what the undo would meet.
     pub later: Vec<Later>,
     /// What is to be said before it runs; a finding of severity error refuses the step.
@@ -86,6 +91,19 @@ pub enum Inverse {
 impl Default for Inverse {
     fn default() -> Self {
         Inverse::Statements(vec![])
+    }
+}
+
+impl Operations {
+    /// Statements, each with what takes it back.
+    pub fn of(moves: Vec<Move>) -> Self {
+        let (up, back): (Vec<_>, Vec<_>) = moves.into_iter().map(|one| (one.up, one.back)).unzip();
+        Operations {
+            undo: Inverse::Statements(back.iter().rev().flatten().cloned().collect()),
+            up,
+            back,
+            ..Operations::default()
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::known::at_step;
 use super::said_key::{self, SaidKey};
 use super::violations::{Suspect, names};
-use super::{Facts, Inverse, Operations};
+use super::{Facts, Operations};
 use crate::dialect::catalog::Part;
 use crate::dialect::steps::{self as render, Demands, NewKey};
 use crate::finding::Finding;
@@ -459,11 +459,10 @@ pub(super) fn lower(
         read.table,
         &read.demands,
     );
-    let (up, undo) = rendered.map_err(|why| vec![at_step("not-on-this-engine", step, why)])?;
+    let moves = rendered.map_err(|why| vec![at_step("not-on-this-engine", step, why)])?;
     Ok(Operations {
-        up,
-        undo: Inverse::Statements(undo),
+        apart: steps.requires_apart(),
         findings: read.notes,
-        ..Operations::default()
+        ..Operations::of(moves)
     })
 }

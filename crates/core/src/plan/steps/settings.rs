@@ -1,8 +1,8 @@
 //! `settings`: rows of a settings table, written where they are missing or other, and given back exactly.
 
 use super::known::at_step;
-use super::{Facts, Inverse, Later, Operations};
-use crate::dialect::steps::{self as render, Pair};
+use super::{Facts, Later, Operations};
+use crate::dialect::steps::{self as render, Move, Pair};
 use crate::finding::Finding;
 use crate::schema::{Column, Table};
 use crate::source::grammar::steps::Settings;
@@ -164,13 +164,22 @@ pub(super) fn lower(
     answers: &[Vec<Row>],
 ) -> Result<Operations, Vec<Finding>> {
     let read = read(step, asked, facts)?;
-    let mut operations = Operations::default();
-    let mut undo: Vec<String> = vec![];
-    let mut faults = vec![];
+    let (mut moves, mut met, mut faults) = (vec![], vec![], vec![]);
     for (at, row) in read.rows.iter().enumerate() {
         match super::answer(step, answers, at)? {
-            [] => added(&read, row, facts, &mut operations, &mut undo),
-            [there] => changed(&read, row, there, facts, &mut operations, &mut undo),
+            [] => {
+                moves.push(added(&read, row, facts));
+                if !row.values.is_empty() {
+                    let written: Vec<&Pair<'_>> = row.values.iter().collect();
+                    met.push(later(&read, row, &written, facts, true));
+                }
+            }
+            [there] => {
+                if let Some((one, later)) = changed(&read, row, there, facts) {
+                    moves.push(one);
+                    met.push(later);
+                }
+            }
             several => {
                 let message = format!(
                     "{} rows of {} have {}",
@@ -187,9 +196,10 @@ pub(super) fn lower(
     if !faults.is_empty() {
         return Err(faults);
     }
-    undo.reverse();
-    operations.undo = Inverse::Statements(undo);
-    Ok(operations)
+    Ok(Operations {
+        later: met,
+        ..Operations::of(moves)
+    })
 }
 
 fn later(
@@ -220,24 +230,12 @@ fn later(
     }
 }
 
-fn added(
-    read: &Read<'_>,
-    row: &Wanted<'_>,
-    facts: &Facts<'_>,
-    operations: &mut Operations,
-    undo: &mut Vec<String>,
-) {
+fn added(read: &Read<'_>, row: &Wanted<'_>, facts: &Facts<'_>) -> Move {
     let whole: Vec<Pair<'_>> = row.key.iter().chain(&row.values).cloned().collect();
-    operations
-        .up
-        .push(render::insert(facts.dialect, read.table, &whole));
-    undo.push(render::delete(facts.dialect, read.table, &row.key));
-    if !row.values.is_empty() {
-        let written: Vec<&Pair<'_>> = row.values.iter().collect();
-        operations
-            .later
-            .push(later(read, row, &written, facts, true));
-    }
+    Move::new(
+        render::insert(facts.dialect, read.table, &whole),
+        vec![render::delete(facts.dialect, read.table, &row.key)],
+    )
 }
 
 fn changed(
@@ -245,9 +243,7 @@ fn changed(
     row: &Wanted<'_>,
     there: &Row,
     facts: &Facts<'_>,
-    operations: &mut Operations,
-    undo: &mut Vec<String>,
-) {
+) -> Option<(Move, Later)> {
     let steps = facts.dialect.steps();
     let kept = |column: &Column, at: usize| {
         steps.read_kept(column, there.get(at).and_then(crate::value::Value::as_str))
@@ -262,32 +258,21 @@ fn changed(
         }
     }
     if written.is_empty() {
-        return;
+        return None;
     }
     let from = row.values.len() * 2;
     let others = moved(read, row).enumerate();
     back.extend(others.map(|(at, column)| (column, kept(column, from + at))));
     let set: Vec<Pair<'_>> = written.iter().map(|pair| (*pair).clone()).collect();
-    operations.up.push(render::update(
-        facts.dialect,
-        read.table,
-        &set,
-        &row.key,
-        &[],
-    ));
     // What somebody wrote since stays.
     let holds: Vec<String> = written
         .iter()
         .map(|(column, value)| steps.holds(facts.caps, column, value))
         .collect();
-    undo.push(render::update(
-        facts.dialect,
-        read.table,
-        &back,
-        &row.key,
-        &holds,
-    ));
-    operations
-        .later
-        .push(later(read, row, &written, facts, false));
+    let (dialect, table) = (facts.dialect, read.table);
+    let one = Move::new(
+        render::update(dialect, table, &set, &row.key, &[]),
+        vec![render::update(dialect, table, &back, &row.key, &holds)],
+    );
+    Some((one, later(read, row, &written, facts, false)))
 }

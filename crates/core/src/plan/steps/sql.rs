@@ -1,7 +1,8 @@
 //! `sql`: the author's statements, and what takes them back where that can be derived.
 
 use super::known::place_in;
-use super::{Facts, Inverse, Operations};
+use super::{Facts, Operations};
+use crate::dialect::steps::Move;
 use crate::finding::Finding;
 use crate::plan::inverse::{self, Stated};
 use crate::source::plan::SqlText;
@@ -59,14 +60,17 @@ pub(super) fn lower(
     derive: bool,
 ) -> Result<Operations, Vec<Finding>> {
     let statements = statements(text, facts)?;
-    let undo = if derive {
-        Inverse::Statements(inverse::derive(&statements, facts)?)
-    } else {
-        Inverse::default()
-    };
-    Ok(Operations {
-        up: statements.into_iter().map(|stated| stated.sql).collect(),
-        undo,
-        ..Operations::default()
-    })
+    if !derive {
+        return Ok(Operations {
+            up: statements.into_iter().map(|stated| stated.sql).collect(),
+            ..Operations::default()
+        });
+    }
+    let back = inverse::derive(&statements, facts)?;
+    let moves = statements.into_iter().zip(back);
+    Ok(Operations::of(
+        moves
+            .map(|(stated, back)| Move::new(stated.sql, back))
+            .collect(),
+    ))
 }

@@ -297,7 +297,7 @@ fn keys_of_an_insert_are_literals_or_nothing() {
             "DELETE FROM \"contacts\" WHERE \"phone\" IN ('1'::text, U&'\\0041')",
         ),
     ] {
-        assert_eq!(derive(sql).unwrap(), [expected], "{sql}");
+        assert_eq!(derive(sql).unwrap(), [[expected]], "{sql}");
     }
     for sql in [
         "INSERT INTO contacts (id) VALUES (1) ON CONFLICT DO NOTHING",
