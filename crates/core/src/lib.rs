@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, draws a random number or knows a driver (invariant 1). Whatever needs the
 //! world is handed in as data: bytes of files, [`facts::Facts`] of a server, records of a journal.
 
+pub mod backfill;
 pub mod copy;
 pub mod dialect;
 pub mod event;

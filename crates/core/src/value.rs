@@ -62,6 +62,35 @@ impl Value {
         }
     }
 
+    /// The value as text, for engines whose statements cast: exact for every kind.
+    #[must_use]
+    pub fn into_text(self) -> Value {
+        Value::Text(match self {
+            Value::Null => return Value::Null,
+            Value::Bool(b) => b.to_string(),
+            Value::Int(n) => n.to_string(),
+            Value::UInt(n) => n.to_string(),
+            // Rust prints the shortest text that reads back as the same double.
+            Value::Float(f) if f.is_nan() => "NaN".into(),
+            Value::Float(f) if f.is_infinite() => {
+                if f > 0.0 {
+                    "Infinity".into()
+                } else {
+                    "-Infinity".into()
+                }
+            }
+            Value::Float(f) => format!("{f:e}"),
+            Value::Text(text) => text,
+            Value::Bytes(bytes) => {
+                let mut text = String::from("\\x");
+                for byte in bytes {
+                    text.push_str(&format!("{byte:02x}"));
+                }
+                text
+            }
+        })
+    }
+
     /// Whether this is SQL NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

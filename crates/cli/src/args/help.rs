@@ -70,6 +70,12 @@ Examples:
   dunlin backup list
   dunlin backup verify                   the newest, restored into scratch and compared
   dunlin backup restore backups/app-….dunlin";
+pub const CHECKPOINT: &str = "\
+Examples:
+  dunlin checkpoint create before-owner --tables contacts,messages
+  dunlin checkpoint list
+  dunlin checkpoint restore before-owner     the newest of that name; what it replaces is saved first
+  dunlin checkpoint drop 20260105T020000-4be1a3";
 pub const COMPLETIONS: &str =
     "Examples:\n  dunlin completions bash > /etc/bash_completion.d/dunlin";
 pub const MAN: &str = "Examples:\n  dunlin man | man -l -";

@@ -246,6 +246,9 @@ pub enum Verb {
         #[arg(short, value_name = "FILE")]
         output: PathBuf,
     },
+    /// The rows of chosen tables, saved and brought back
+    #[command(subcommand, after_help = help::CHECKPOINT)]
+    Checkpoint(CheckpointVerb),
     /// Prints a completion script
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -449,6 +452,31 @@ pub enum BackupVerb {
         /// How many stay (default: `backup_keep`)
         #[arg(long, value_name = "N")]
         keep: Option<u32>,
+    },
+}
+
+/// `checkpoint …`.
+#[derive(Debug, Subcommand)]
+pub enum CheckpointVerb {
+    /// Saves tables and the configuration
+    Create {
+        /// Its name; several may have the same
+        name: String,
+        /// The tables (default: all that are ours)
+        #[arg(long, value_name = "LIST", value_delimiter = ',')]
+        tables: Vec<String>,
+    },
+    /// Lists them
+    List,
+    /// Brings the rows of one back, and saves what it replaces first
+    Restore {
+        /// Its id, or a name: the newest that has it
+        name: String,
+    },
+    /// Removes one
+    Drop {
+        /// Its id, or a name: the newest that has it
+        name: String,
     },
 }
 

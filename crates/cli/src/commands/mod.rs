@@ -5,6 +5,7 @@ mod admin;
 mod ask;
 mod backup;
 mod catalog;
+mod checkpoint;
 mod digest;
 mod dry_run;
 mod plan;
@@ -14,7 +15,7 @@ mod selfhelp;
 mod start;
 mod status;
 
-use crate::args::{BackupVerb, Cli, Color, Format, Global, PlanVerb, Verb};
+use crate::args::{BackupVerb, CheckpointVerb, Cli, Color, Format, Global, PlanVerb, Verb};
 use crate::render;
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
@@ -134,7 +135,8 @@ fn shows(verb: &Verb) -> bool {
         | Verb::Explain { .. }
         | Verb::Plan(_)
         | Verb::Runs { .. }
-        | Verb::Backup(BackupVerb::List) => true,
+        | Verb::Backup(BackupVerb::List)
+        | Verb::Checkpoint(CheckpointVerb::List) => true,
         Verb::Up(up) => up.dry_run,
         Verb::Repair(repair) => repair.accept.is_empty() && repair.settle.is_empty(),
         Verb::Schema { output, .. } => output.is_none(),
@@ -170,6 +172,7 @@ fn name_of(verb: &Verb) -> &'static str {
         Verb::Rollback(_) => "rollback",
         Verb::Runs { .. } => "runs",
         Verb::Report { .. } => "report",
+        Verb::Checkpoint(_) => "checkpoint",
         Verb::Completions { .. } => "completions",
         Verb::Man => "man",
         Verb::Explain { .. } => "explain",
@@ -213,6 +216,7 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Drift { rebuild } => catalog::drift(global, rebuild).await,
         Verb::Digest { db, tables, like } => digest::digest(global, db, tables, like).await,
         Verb::Backup(verb) => backup::backup(global, verb).await,
+        Verb::Checkpoint(verb) => checkpoint::checkpoint(global, verb).await,
     }
 }
 

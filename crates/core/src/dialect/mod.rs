@@ -3,6 +3,7 @@
 //! A dialect is pure: it renders SQL, tells what a statement is and what a native error means. It never talks to a server.
 
 pub mod catalog;
+pub mod change;
 pub mod checks;
 pub mod mysql;
 pub mod postgres;
@@ -160,6 +161,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn database_facts(&self) -> Query;
     /// How bulk rows are read.
     fn rows(&self) -> &'static dyn RowsDialect;
+    /// How rows are put back and changed in bulk.
+    fn change(&self) -> &'static dyn change::ChangeDialect;
     /// How catalogs are read, and their parts rendered.
     fn catalog(&self) -> &'static dyn catalog::CatalogDialect;
     /// How a plan's steps are rendered, and what takes them back.
@@ -187,9 +190,9 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     fn snapshot_end(&self) -> &'static str;
     /// Exports the snapshot of the open transaction, so that a tool reads the same state: a query for its name.
     fn snapshot_export(&self) -> Option<&'static str>;
-    /// The statement that puts one row back, every value bound in the order of the columns; and whether values are bound
-    /// as text, which the statement casts.
-    fn insert(&self, table: &Bound) -> (String, bool);
+    /// The statement that puts so many rows back, every value bound in the order of the columns, row by row; and whether
+    /// values are bound as text, which the statement casts.
+    fn insert(&self, table: &Bound, rows: usize) -> (String, bool);
     /// What a session needs before rows are put back exactly as they were (beside what a dump begins with).
     fn load_begin(&self) -> &'static [&'static str];
     /// A query for the names of the databases of this server, for the scratch ones that a killed run left; `None` where
@@ -324,8 +327,21 @@ pub struct JournalSql {
     pub identity: String,
     /// Writes a clone's own identity over that of its original: identity.
     pub fence_identity: String,
+    /// The images of what backfills changed.
+    pub undo: UndoSql,
     /// The names of the journal's own tables (never ours to drop, never drift).
     pub tables: Vec<String>,
+}
+
+/// The table of undo images: one for each batch of a backfill, written with the batch's record.
+#[derive(Debug, Clone, Default)]
+pub struct UndoSql {
+    /// Makes it; safe to repeat. It comes with the first backfill.
+    pub create: String,
+    /// Appends an image: run, unit, batch, image.
+    pub append: String,
+    /// Reads an image: unit, batch.
+    pub read: String,
 }
 
 impl JournalSql {

@@ -182,6 +182,7 @@ const OURS: &[(&str, &[&str])] = &[
     ),
     ("fence", &["id", "token", "format", "identity"]),
     ("lease", &["id", "token", "holder", "since", "beat_at"]),
+    ("undo", &["unit", "batch", "run", "image"]),
 ];
 
 /// The names of the journal's own tables.

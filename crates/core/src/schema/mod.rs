@@ -5,6 +5,7 @@
 //! name and the spelling of display widths are left out or evened.
 
 pub mod diff;
+pub mod key;
 pub mod rename;
 pub mod render;
 pub mod scope;

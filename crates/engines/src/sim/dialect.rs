@@ -102,6 +102,9 @@ impl Dialect for SimDialect {
     fn rows(&self) -> &'static dyn RowsDialect {
         Sqlite.rows()
     }
+    fn change(&self) -> &'static dyn dunlin_core::dialect::change::ChangeDialect {
+        Sqlite.change()
+    }
     fn catalog(&self) -> &'static dyn dunlin_core::dialect::catalog::CatalogDialect {
         Sqlite.catalog()
     }

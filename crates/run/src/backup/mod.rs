@@ -5,6 +5,7 @@
 //! own rows, see [`rows`]) and `NAME.json`, the manifest. The manifest is written last, under its name at once: a backup
 //! without one is not complete, and is not listed.
 
+pub(crate) mod archive;
 mod automatic;
 pub mod manifest;
 mod objects;
@@ -73,7 +74,7 @@ impl Drop for Temporary {
 }
 
 /// Removes the unfinished files of killed runs of this host: they may hold a whole database, or a password.
-fn sweep_files(world: &World, folder: &Path) {
+pub(crate) fn sweep_files(world: &World, folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -10,30 +10,27 @@
 //! A cell is a tag (0 NULL, 1 bool, 2 i64, 3 u64, 4 f64, 5 f32, 6 text, 7 bytes) and its value, numbers little-endian,
 //! texts and bytes with a u32 length. Columns stand in the order of the reading that the catalog gives.
 
+use super::archive::{Putter, Reader, Writer, cell_of, cell_out, damaged, open, put};
+use super::disk;
 use super::manifest::Stored;
 use super::objects::Objects;
-use super::{LEVEL, disk, private_file};
 use crate::digest::{self, TableDigest};
 use crate::trouble;
 use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::copy::{RowHasher, Typing};
 use dunlin_core::dialect::Dialect;
 use dunlin_core::event::{Event, Sink};
-use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::schema::{Catalog, Fix, diff, render};
 use dunlin_core::value::Value;
-use dunlin_engines::{Cell, DbError, Session};
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use dunlin_engines::{DbError, Session};
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// Rows that are put back in one commit.
 const COMMIT_ROWS: u64 = 10_000;
-const MAGIC: &[u8; 14] = b"DUNLIN-ROWS 1\n";
-/// Longest text that is believed when reading: one cell of 2 GiB; more is a damaged file.
-const LENGTH_MAX: u32 = 1 << 31;
 
-fn bound_tables(
+pub(crate) fn bound_tables(
     catalog: &Catalog,
     shapes: &[dunlin_core::copy::reading::TableShape],
 ) -> Vec<Bound> {
@@ -78,8 +75,7 @@ pub(super) async fn write(
     // Who restores this and dies must not leave a journal that speaks of rows that are not there yet.
     tables.sort_by_key(|table| last.contains(&table.table));
     let io = |error: std::io::Error| disk(path, &error);
-    let mut out = zstd::Encoder::new(private_file(path).map_err(io)?, LEVEL).map_err(io)?;
-    out.write_all(MAGIC).map_err(io)?;
+    let mut out = Writer::new(path).map_err(io)?;
     put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
     if let Some(objects) = objects {
         for (tag, list) in [(b'B', &objects.before), (b'A', &objects.after)] {
@@ -117,8 +113,7 @@ pub(super) async fn write(
             });
         }
     }
-    out.write_all(b"E").map_err(io)?;
-    out.finish().and_then(|file| file.sync_all()).map_err(io)?;
+    out.finish().map_err(io)?;
     let (_, whole) = Reading::derive(&shapes);
     let width = |label: &str| {
         let found = whole.iter().find(|table| table.label() == label);
@@ -142,7 +137,7 @@ pub(super) fn reread(
     typing: Typing,
 ) -> Result<Vec<String>, Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
-    let mut reader = open(path)?;
+    let mut reader = open(path, u64::MAX)?;
     reader.text().map_err(io)?;
     let mut hashers: Vec<RowHasher> = stored
         .iter()
@@ -195,145 +190,6 @@ pub(super) fn reread(
     Ok(differ)
 }
 
-fn cell_of(value: &Value) -> Cell<'_> {
-    match value {
-        Value::Null => Cell::Null,
-        Value::Bool(b) => Cell::Bool(*b),
-        Value::Int(n) => Cell::Int(*n),
-        Value::UInt(n) => Cell::UInt(*n),
-        Value::Float(f) => Cell::Float(*f),
-        Value::Text(text) => Cell::Text(text),
-        Value::Bytes(bytes) => Cell::Bytes(bytes),
-    }
-}
-
-/// Opens such a file; what follows is the catalog's text.
-fn open(path: &Path) -> Result<Reader<impl Read>, Failure> {
-    let io = |error: std::io::Error| damaged(path, &error);
-    let decoder = zstd::Decoder::new(File::open(path).map_err(io)?).map_err(io)?;
-    let mut reader = Reader(BufReader::with_capacity(1 << 18, decoder));
-    if reader.array::<14>().map_err(io)? != *MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
-        return Err(damaged(
-            path,
-            &std::io::Error::other("it does not begin as a backup does"),
-        ));
-    }
-    Ok(reader)
-}
-
-fn put(out: &mut impl Write, tag: u8, bytes: &[u8]) -> std::io::Result<()> {
-    let length = u32::try_from(bytes.len())
-        .map_err(|_| std::io::Error::other("a value of more than 4 GiB"))?;
-    out.write_all(&[tag])?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(bytes)
-}
-
-fn cell_out(out: &mut impl Write, cell: Cell<'_>) -> std::io::Result<()> {
-    match cell {
-        Cell::Null => out.write_all(&[0]),
-        Cell::Bool(b) => out.write_all(&[1, u8::from(b)]),
-        Cell::Int(n) => out
-            .write_all(&[2])
-            .and_then(|()| out.write_all(&n.to_le_bytes())),
-        Cell::UInt(n) => out
-            .write_all(&[3])
-            .and_then(|()| out.write_all(&n.to_le_bytes())),
-        Cell::Float(f) => out
-            .write_all(&[4])
-            .and_then(|()| out.write_all(&f.to_le_bytes())),
-        Cell::Float32(f) => out
-            .write_all(&[5])
-            .and_then(|()| out.write_all(&f.to_le_bytes())),
-        Cell::Text(text) => put(out, 6, text.as_bytes()),
-        // Text that is no UTF-8 travels as the bytes that it is.
-        Cell::Bytes(bytes) | Cell::BadText(bytes) => put(out, 7, bytes),
-    }
-}
-
-struct Reader<R: Read>(R);
-
-impl<R: Read> Reader<R> {
-    fn array<const N: usize>(&mut self) -> std::io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.0.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn bytes(&mut self) -> std::io::Result<Vec<u8>> {
-        let length = u32::from_le_bytes(self.array()?);
-        if length > LENGTH_MAX {
-            return Err(std::io::Error::other("a length that no backup has"));
-        }
-        let mut bytes = vec![];
-        (&mut self.0)
-            .take(u64::from(length))
-            .read_to_end(&mut bytes)?;
-        if bytes.len() as u64 != u64::from(length) {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(bytes)
-    }
-
-    fn text(&mut self) -> std::io::Result<String> {
-        String::from_utf8(self.bytes()?).map_err(|_| std::io::Error::other("text that is no UTF-8"))
-    }
-
-    fn cell(&mut self) -> std::io::Result<Value> {
-        Ok(match self.array::<1>()?[0] {
-            0 => Value::Null,
-            1 => Value::Bool(self.array::<1>()?[0] != 0),
-            2 => Value::Int(i64::from_le_bytes(self.array()?)),
-            3 => Value::UInt(u64::from_le_bytes(self.array()?)),
-            4 => Value::Float(f64::from_le_bytes(self.array()?)),
-            5 => Value::Float(f64::from(f32::from_le_bytes(self.array()?))),
-            6 => Value::Text(self.text()?),
-            7 => Value::Bytes(self.bytes()?),
-            _ => return Err(std::io::Error::other("a cell of no known kind")),
-        })
-    }
-}
-
-impl<R: Read> Reader<R> {
-    /// A row of so many cells; as texts where the insert casts them.
-    fn row(&mut self, width: usize, texts: bool) -> std::io::Result<Vec<Value>> {
-        let mut values = Vec::with_capacity(width);
-        for _ in 0..width {
-            let value = self.cell()?;
-            values.push(if texts { as_text(value) } else { value });
-        }
-        Ok(values)
-    }
-}
-
-/// A value as text, for engines whose insert casts: exact for every kind.
-fn as_text(value: Value) -> Value {
-    Value::Text(match value {
-        Value::Null => return Value::Null,
-        Value::Bool(b) => b.to_string(),
-        Value::Int(n) => n.to_string(),
-        Value::UInt(n) => n.to_string(),
-        // Rust prints the shortest text that reads back as the same double.
-        Value::Float(f) if f.is_nan() => "NaN".into(),
-        Value::Float(f) if f.is_infinite() => {
-            if f > 0.0 {
-                "Infinity".into()
-            } else {
-                "-Infinity".into()
-            }
-        }
-        Value::Float(f) => format!("{f:e}"),
-        Value::Text(text) => text,
-        Value::Bytes(bytes) => {
-            let mut text = String::from("\\x");
-            for byte in bytes {
-                text.push_str(&format!("{byte:02x}"));
-            }
-            text
-        }
-    })
-}
-
 /// Brings such a backup into an empty database: tables, rows, then what would have been in the way of rows, and the rows
 /// of the tables `last` when all else is there.
 pub(super) async fn load(
@@ -343,7 +199,7 @@ pub(super) async fn load(
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
-    let mut reader = open(path)?;
+    let mut reader = open(path, u64::MAX)?;
     let json = reader.text().map_err(io)?;
     let catalog =
         Catalog::from_json(&json).map_err(|sentence| Failure::refused("backup-file", sentence))?;
@@ -466,7 +322,7 @@ async fn load_rows<R: Read>(
         .map_err(|error| wrong(&error))?;
     let tables = bound_tables(catalog, &shapes);
     let dialect = session.dialect();
-    let mut current: Option<(String, usize, String, bool)> = None;
+    let mut current: Option<(Putter, String)> = None;
     let mut done = 0_u64;
     session.begin().await.map_err(|error| wrong(&error))?;
     let mut tag = first;
@@ -480,28 +336,28 @@ async fn load_rows<R: Read>(
                         &std::io::Error::other(format!("rows of an unknown table {label}")),
                     ));
                 };
+                if let Some((putter, _)) = &mut current {
+                    putter.flush(session).await.map_err(|error| wrong(&error))?;
+                }
                 if rest.before.contains(&table.table) {
                     session.commit().await.map_err(|error| wrong(&error))?;
                     rest.make(session).await?;
                     session.begin().await.map_err(|error| wrong(&error))?;
                 }
-                let (sql, texts) = dialect.rows().insert(table);
-                current = Some((sql, table.columns.len(), label, texts));
+                current = Some((Putter::new(dialect, table), label));
             }
             b'R' => {
-                let Some((sql, width, label, texts)) = &current else {
+                let Some((putter, label)) = &mut current else {
                     return Err(damaged(
                         path,
                         &std::io::Error::other("a row before its table"),
                     ));
                 };
-                let values = reader.row(*width, *texts).map_err(io)?;
-                session
-                    .execute_with(sql, &values)
-                    .await
-                    .map_err(|error| wrong(&error))?;
+                putter.take(reader).map_err(io)?;
+                putter.send(session).await.map_err(|error| wrong(&error))?;
                 done += 1;
                 if done.is_multiple_of(COMMIT_ROWS) {
+                    putter.flush(session).await.map_err(|error| wrong(&error))?;
                     session.commit().await.map_err(|error| wrong(&error))?;
                     session.begin().await.map_err(|error| wrong(&error))?;
                     progress(sink, label, done);
@@ -517,28 +373,22 @@ async fn load_rows<R: Read>(
         }
         tag = reader.array::<1>().map_err(io)?;
     }
+    if let Some((putter, _)) = &mut current {
+        putter.flush(session).await.map_err(|error| wrong(&error))?;
+    }
     session.commit().await.map_err(|error| wrong(&error))
-}
-
-fn damaged(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        FailureClass::Mismatch,
-        "backup-damaged",
-        format!("`{}` cannot be read: {error}", path.display()),
-    )
-    .hint("use another backup; this file is damaged")
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use dunlin_core::copy::Cell;
     use dunlin_core::schema::NeutralType;
 
     /// A file with these rows of one table (int, text), and what its manifest would say of `expected`.
     fn file(path: &Path, rows: &[(i64, &str)]) {
-        let mut out = zstd::Encoder::new(private_file(path).unwrap(), LEVEL).unwrap();
-        out.write_all(MAGIC).unwrap();
+        let mut out = Writer::new(path).unwrap();
         put(&mut out, b'C', b"{}").unwrap();
         put(&mut out, b'T', b"Notes").unwrap();
         for (id, text) in rows {
@@ -546,7 +396,6 @@ mod tests {
             cell_out(&mut out, Cell::Int(*id)).unwrap();
             cell_out(&mut out, Cell::Text(text)).unwrap();
         }
-        out.write_all(b"E").unwrap();
         out.finish().unwrap();
     }
 

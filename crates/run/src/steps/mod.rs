@@ -1,5 +1,6 @@
 //! Step runners: one file per kind of step.
 
+pub mod backfill;
 pub mod block;
 pub mod migrate;
 pub mod promised;

@@ -2,9 +2,22 @@
 //! a journal that is not transactional would be worth nothing.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
 const OPTIONS: &str = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
+
+/// The table of undo images.
+fn undo(names: &JournalNames) -> UndoSql {
+    let undo = quote(&format!("{}undo", names.prefix));
+    UndoSql {
+        create: format!(
+            "CREATE TABLE IF NOT EXISTS {undo} (unit varchar(200) NOT NULL, batch bigint NOT NULL, run varchar(64) NOT NULL, \
+                 image longblob NOT NULL, PRIMARY KEY (unit, batch)) {OPTIONS}"
+        ),
+        append: format!("INSERT INTO {undo} (run, unit, batch, image) VALUES (?, ?, ?, ?)"),
+        read: format!("SELECT image FROM {undo} WHERE unit = ? AND batch = ?"),
+    }
+}
 
 /// The journal's SQL.
 pub fn sql(names: &JournalNames) -> JournalSql {
@@ -15,6 +28,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
     // 0 of a token that was not found, and NOT NULL alone would let a fenced runner write.
     let restoring = format!("{}restoring", names.prefix);
     JournalSql {
+        undo: undo(names),
         restoring: Mark {
             create: format!(
                 "CREATE TABLE IF NOT EXISTS {} (id int NOT NULL PRIMARY KEY) {OPTIONS}",
@@ -70,7 +84,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         ),
         identity: "SELECT CONCAT(DATABASE(), '/', @@hostname, '/', @@port, '/', @@datadir)".into(),
         fence_identity: format!("UPDATE {fence} SET identity = ? WHERE id = 1"),
-        tables: ["journal", "fence", "lease"]
+        tables: ["journal", "fence", "lease", "undo"]
             .iter()
             .map(|name| format!("{}{name}", names.prefix))
             .collect(),

@@ -2,6 +2,7 @@
 
 pub mod caps;
 pub mod catalog;
+pub mod change;
 pub mod checks;
 pub mod ddl;
 pub mod dml;
@@ -108,6 +109,9 @@ impl Dialect for Mysql {
     }
     fn rows(&self) -> &'static dyn RowsDialect {
         &rows::Rows
+    }
+    fn change(&self) -> &'static dyn super::change::ChangeDialect {
+        &change::Changes
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs

@@ -1,7 +1,7 @@
 //! The journal's and the lease's SQL on PostgreSQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
 fn table(names: &JournalNames, name: &str) -> String {
     let schema = names.schema.as_deref().unwrap_or("public");
@@ -10,6 +10,21 @@ fn table(names: &JournalNames, name: &str) -> String {
         quote(schema),
         quote(&format!("{}{name}", names.prefix))
     )
+}
+
+/// The table of undo images.
+fn undo(names: &JournalNames) -> UndoSql {
+    let undo = table(names, "undo");
+    UndoSql {
+        create: format!(
+            "CREATE TABLE IF NOT EXISTS {undo} (unit text NOT NULL, batch bigint NOT NULL, run text NOT NULL, image bytea NOT \
+                 NULL, PRIMARY KEY (unit, batch))"
+        ),
+        append: format!(
+            "INSERT INTO {undo} (run, unit, batch, image) VALUES ($1::text, $2::text, $3::bigint, $4::bytea)"
+        ),
+        read: format!("SELECT image FROM {undo} WHERE unit = $1::text AND batch = $2::bigint"),
+    }
 }
 
 /// The journal's SQL.
@@ -21,6 +36,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
     );
     let columns = "id, run, at, event, unit, stmt, hash, detail";
     JournalSql {
+        undo: undo(names),
         restoring: Mark {
             name: format!("{}restoring", names.prefix),
             create: format!(
@@ -77,7 +93,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
                    current_database()) || '/' || (SELECT system_identifier::text FROM pg_control_system())"
             .into(),
         fence_identity: format!("UPDATE {fence} SET identity = $1::text WHERE id = 1"),
-        tables: ["journal", "fence", "lease"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
+        tables: ["journal", "fence", "lease", "undo"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::value::Query;
 pub struct Rows;
 
 /// The schema that names without one mean here.
-const DEFAULT_SCHEMA: &str = "public";
+pub(super) const DEFAULT_SCHEMA: &str = "public";
 
 impl RowsDialect for Rows {
     fn typing(&self) -> Typing {
@@ -85,21 +85,28 @@ impl RowsDialect for Rows {
         Some("SELECT pg_export_snapshot()")
     }
 
-    fn insert(&self, table: &Bound) -> (String, bool) {
+    fn insert(&self, table: &Bound, rows: usize) -> (String, bool) {
         let columns: Vec<String> = table
             .columns
             .iter()
             .map(|column| quote(&column.shape.name))
             .collect();
-        let values: Vec<String> = table
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| format!("${}::text::{}", at + 1, column.shape.native))
-            .collect();
+        let width = columns.len();
+        let row = |row: usize| {
+            let values: Vec<String> = table
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| {
+                    format!("${}::text::{}", row * width + at + 1, column.shape.native)
+                })
+                .collect();
+            format!("({})", values.join(", "))
+        };
+        let values: Vec<String> = (0..rows).map(row).collect();
         let schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
         let sql = format!(
-            "INSERT INTO {}.{} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+            "INSERT INTO {}.{} ({}) OVERRIDING SYSTEM VALUE VALUES {}",
             quote(schema),
             quote(&table.table),
             columns.join(", "),
@@ -154,7 +161,7 @@ fn neutral(native: &str) -> NeutralType {
 }
 
 /// The column in the SELECT list. The padding of `character(n)` means nothing to the server, and the cast takes it off.
-fn expression(column: &ColumnShape) -> String {
+pub(super) fn expression(column: &ColumnShape) -> String {
     let name = quote(&column.name);
     let direct = match neutral(&column.native) {
         NeutralType::Opaque(_) | NeutralType::Bits => false,

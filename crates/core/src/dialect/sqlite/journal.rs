@@ -1,14 +1,23 @@
 //! The journal's SQL on SQLite. The lease is a file beside the database, so there is no lease SQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
 /// The journal's SQL.
 pub fn sql(names: &JournalNames) -> JournalSql {
     let table = |name: &str| format!("main.{}", quote(&format!("{}{name}", names.prefix)));
     let (journal, fence) = (table("journal"), table("fence"));
     let columns = "id, run, at, event, unit, stmt, hash, detail";
+    let undo = table("undo");
     JournalSql {
+        undo: UndoSql {
+            create: format!(
+                "CREATE TABLE IF NOT EXISTS {undo} (unit TEXT NOT NULL, batch INTEGER NOT NULL, run TEXT NOT NULL, \
+                 image BLOB NOT NULL, PRIMARY KEY (unit, batch))"
+            ),
+            append: format!("INSERT INTO {undo} (run, unit, batch, image) VALUES (?, ?, ?, ?)"),
+            read: format!("SELECT image FROM {undo} WHERE unit = ? AND batch = ?"),
+        },
         restoring: Mark {
             name: format!("{}restoring", names.prefix),
             create: format!(
@@ -59,7 +68,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         // A copied file is a clone of nobody's lease: the lock is a file beside it, so identity needs no more.
         identity: "SELECT 'file'".into(),
         fence_identity: format!("UPDATE {fence} SET identity = ? WHERE id = 1"),
-        tables: ["journal", "fence"]
+        tables: ["journal", "fence", "undo"]
             .iter()
             .map(|name| format!("{}{name}", names.prefix))
             .collect(),

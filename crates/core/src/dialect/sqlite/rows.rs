@@ -54,15 +54,16 @@ impl RowsDialect for Rows {
         None
     }
 
-    fn insert(&self, table: &Bound) -> (String, bool) {
+    fn insert(&self, table: &Bound, rows: usize) -> (String, bool) {
         let columns: Vec<String> = table
             .columns
             .iter()
             .map(|column| quote(&column.shape.name))
             .collect();
-        let marks = vec!["?"; columns.len()].join(", ");
+        let marks = format!("({})", vec!["?"; columns.len()].join(", "));
+        let marks = vec![marks; rows].join(", ");
         let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({marks})",
+            "INSERT INTO {} ({}) VALUES {marks}",
             quote(&table.table),
             columns.join(", ")
         );

@@ -1,0 +1,334 @@
+//! What every room must answer about changing rows in bulk: putting the rows of a checkpoint back, and filling columns in
+//! batches. What is the same everywhere stands here; a room says how its names, values and locks are written.
+
+use crate::copy::reading::{Bound, ColumnShape};
+use crate::schema::{ForeignKey, Table};
+use crate::value::{Query, Value};
+
+/// Columns that new rows get their values by, as a backfill gives them to old ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Filling<'a> {
+    /// The name of the trigger.
+    pub name: &'a str,
+    /// The table with all its columns.
+    pub table: &'a Bound,
+    /// Its key, as places in the table's columns.
+    pub key: &'a [usize],
+    /// Columns and expressions, as places in the table's columns.
+    pub assigned: &'a [(usize, String)],
+    /// Which rows.
+    pub only: Option<&'a str>,
+}
+
+/// Changing rows in bulk.
+pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
+    /// An identifier, quoted.
+    fn quote(&self, identifier: &str) -> String;
+    /// A table's name with its schema, quoted.
+    fn table(&self, schema: Option<&str>, name: &str) -> String;
+    /// The word before a table's name that keeps tables which inherit from it out.
+    fn only(&self, _table: &Bound) -> &'static str {
+        ""
+    }
+    /// The mark of parameter `n` (from 1) as a value of a column.
+    fn value(&self, _n: usize, _column: &ColumnShape) -> String {
+        "?".into()
+    }
+    /// Whether values are bound as text, which [`ChangeDialect::value`] casts.
+    fn as_text(&self) -> bool {
+        false
+    }
+    /// A column in a SELECT list, in the form in which sessions hand it over exactly.
+    fn read(&self, column: &ColumnShape) -> String {
+        self.quote(&column.name)
+    }
+    /// What stands at the end of a SELECT that locks its rows.
+    fn for_update(&self) -> &'static str;
+    /// What stands before and after the rows of a list of keys of several columns.
+    fn rows_in(&self) -> (&'static str, &'static str) {
+        ("(", ")")
+    }
+    /// Whether `(a, b) > (1, 2)` finds its way by an index.
+    fn compares_rows(&self) -> bool {
+        true
+    }
+    /// Statements for a session before the transaction in which rows are put back: foreign keys are not looked at,
+    /// where the engine has a switch for that, and nothing numbers rows by itself.
+    fn quiet(&self) -> &'static [&'static str];
+    /// Statements that take [`ChangeDialect::quiet`] back.
+    fn loud(&self) -> &'static [&'static str];
+    /// Statements at the beginning of a transaction in which rows are read and put back exactly.
+    fn pins(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Statements around reading within somebody else's session, and what puts the session back.
+    fn reading(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (&[], &[])
+    }
+    /// Foreign keys must be dropped for the time of the transaction, and made again in it: there is no switch.
+    fn drops_keys(&self) -> bool {
+        false
+    }
+    /// Statements that check what was put off to the end of the transaction.
+    fn settled(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// A statement that keeps other writers from tables up to the end of the transaction; `None`: the transaction or the
+    /// reading itself does.
+    fn lock(&self, _tables: &[Bound]) -> Option<String> {
+        None
+    }
+    /// A query for the counters that number a table's rows: name, the last number given out.
+    fn counters(&self, schema: Option<&str>, table: &str) -> Option<Query>;
+    /// Statements that raise a counter to a number.
+    fn raise(&self, schema: Option<&str>, table: &str, counter: &str, value: i64) -> Vec<Query>;
+    /// Whether [`ChangeDialect::raise`] commits by itself.
+    fn raise_commits(&self) -> bool {
+        false
+    }
+    /// Statements that make a trigger which fills columns of rows that come; safe to repeat. The error is a sentence.
+    fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String>;
+    /// Statements that drop it; safe to repeat.
+    fn unfill(&self, schema: Option<&str>, table: &str, name: &str) -> Vec<String>;
+
+    /// A value in the form in which it is bound.
+    fn bind(&self, value: &Value) -> Value {
+        if self.as_text() {
+            value.clone().into_text()
+        } else {
+            value.clone()
+        }
+    }
+
+    /// The table as statements name it.
+    fn target(&self, table: &Bound) -> String {
+        self.table(table.schema.as_deref(), &table.table)
+    }
+
+    /// All rows of a table, locked up to the end of the transaction where the engine locks rows.
+    fn select_locked(&self, table: &Bound) -> String {
+        let columns: Vec<usize> = (0..table.columns.len()).collect();
+        let list = self.list(table, &columns);
+        format!(
+            "SELECT {list} FROM {}{}{}",
+            self.only(table),
+            self.target(table),
+            self.for_update()
+        )
+    }
+
+    /// Columns of a SELECT list.
+    fn list(&self, table: &Bound, columns: &[usize]) -> String {
+        if columns.is_empty() {
+            return "NULL".into();
+        }
+        let column = |at: &usize| self.read(&table.columns[*at].shape);
+        columns.iter().map(column).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The statement that removes all rows.
+    fn clear(&self, table: &Bound) -> String {
+        format!("DELETE FROM {}{}", self.only(table), self.target(table))
+    }
+
+    /// How many rows of a table refer to rows that are not there. `parent`: the columns referred to.
+    fn orphans(&self, table: &Table, key: &ForeignKey, parent: &[String]) -> String {
+        let pairs: Vec<String> = key
+            .columns
+            .iter()
+            .zip(parent)
+            .map(|(child, parent)| format!("p.{} = c.{}", self.quote(parent), self.quote(child)))
+            .collect();
+        let there: Vec<String> = key
+            .columns
+            .iter()
+            .map(|child| format!("c.{} IS NOT NULL", self.quote(child)))
+            .collect();
+        format!(
+            "SELECT count(*) FROM {} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+            self.table(table.schema.as_deref(), &table.name),
+            there.join(" AND "),
+            self.table(key.references_schema.as_deref(), &key.references),
+            pairs.join(" AND ")
+        )
+    }
+
+    /// The keys of the next rows in the order of the key, after a key where one is given.
+    fn page(
+        &self,
+        table: &Bound,
+        key: &[usize],
+        after: Option<&[Value]>,
+        only: Option<&str>,
+        limit: usize,
+    ) -> Query {
+        let names: Vec<String> = key
+            .iter()
+            .map(|at| self.quote(&table.columns[*at].shape.name))
+            .collect();
+        let (mut conditions, mut params) = (vec![], vec![]);
+        if let Some(after) = after {
+            conditions.push(self.beyond(table, key, after, &mut params));
+        }
+        conditions.extend(only.map(|only| format!("({only}\n)")));
+        let filter = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
+        let sql = format!(
+            "SELECT {} FROM {}{}{filter} ORDER BY {} LIMIT {limit}",
+            self.list(table, key),
+            self.only(table),
+            self.target(table),
+            names.join(", ")
+        );
+        Query::new(sql, params)
+    }
+
+    /// Keys beyond a key.
+    fn beyond(
+        &self,
+        table: &Bound,
+        key: &[usize],
+        after: &[Value],
+        params: &mut Vec<Value>,
+    ) -> String {
+        let mut mark = |at: usize, place: usize| {
+            params.push(self.bind(&after[at]));
+            self.value(params.len(), &table.columns[place].shape)
+        };
+        let name = |place: usize| self.quote(&table.columns[place].shape.name);
+        if key.len() == 1 || self.compares_rows() {
+            let names: Vec<String> = key.iter().map(|place| name(*place)).collect();
+            let marks: Vec<String> = key
+                .iter()
+                .enumerate()
+                .map(|(at, place)| mark(at, *place))
+                .collect();
+            return format!("({}) > ({})", names.join(", "), marks.join(", "));
+        }
+        let mut steps = vec![];
+        for last in 0..key.len() {
+            let mut step = vec![];
+            for (at, place) in key.iter().enumerate().take(last) {
+                step.push(format!("{} = {}", name(*place), mark(at, *place)));
+            }
+            step.push(format!("{} > {}", name(key[last]), mark(last, key[last])));
+            steps.push(format!("({})", step.join(" AND ")));
+        }
+        format!("({})", steps.join(" OR "))
+    }
+
+    /// That a row's key is one of these.
+    fn among(
+        &self,
+        table: &Bound,
+        key: &[usize],
+        keys: &[Vec<Value>],
+        params: &mut Vec<Value>,
+    ) -> String {
+        let names: Vec<String> = key
+            .iter()
+            .map(|at| self.quote(&table.columns[*at].shape.name))
+            .collect();
+        let mut rows = vec![];
+        for values in keys {
+            let marks: Vec<String> = key
+                .iter()
+                .zip(values)
+                .map(|(place, value)| {
+                    params.push(self.bind(value));
+                    self.value(params.len(), &table.columns[*place].shape)
+                })
+                .collect();
+            rows.push(if marks.len() == 1 {
+                marks.join("")
+            } else {
+                format!("({})", marks.join(", "))
+            });
+        }
+        if key.len() == 1 {
+            return format!("{} IN ({})", names[0], rows.join(", "));
+        }
+        let (open, close) = self.rows_in();
+        format!("({}) IN {open}{}{close}", names.join(", "), rows.join(", "))
+    }
+
+    /// Columns of the rows with these keys, locked where asked.
+    fn keyed(
+        &self,
+        table: &Bound,
+        key: &[usize],
+        columns: &[usize],
+        keys: &[Vec<Value>],
+        only: Option<&str>,
+        lock: bool,
+    ) -> Query {
+        let mut params = vec![];
+        let among = self.among(table, key, keys, &mut params);
+        let and = only.map_or(String::new(), |only| format!(" AND ({only}\n)"));
+        let sql = format!(
+            "SELECT {} FROM {}{} WHERE {among}{and}{}",
+            self.list(table, columns),
+            self.only(table),
+            self.target(table),
+            if lock { self.for_update() } else { "" }
+        );
+        Query::new(sql, params)
+    }
+
+    /// Changes the rows with these keys by assignments that a person wrote.
+    fn update(&self, table: &Bound, key: &[usize], set: &str, keys: &[Vec<Value>]) -> Query {
+        let mut params = vec![];
+        let among = self.among(table, key, keys, &mut params);
+        let sql = format!(
+            "UPDATE {}{} SET {set}\n WHERE {among}",
+            self.only(table),
+            self.target(table)
+        );
+        Query::new(sql, params)
+    }
+
+    /// Gives the rows with these keys values.
+    fn put(
+        &self,
+        table: &Bound,
+        key: &[usize],
+        columns: &[usize],
+        values: &[Value],
+        keys: &[Vec<Value>],
+    ) -> Query {
+        let mut params = vec![];
+        let mut set = vec![];
+        for (place, value) in columns.iter().zip(values) {
+            params.push(self.bind(value));
+            let shape = &table.columns[*place].shape;
+            set.push(format!(
+                "{} = {}",
+                self.quote(&shape.name),
+                self.value(params.len(), shape)
+            ));
+        }
+        let among = self.among(table, key, keys, &mut params);
+        let sql = format!(
+            "UPDATE {}{} SET {} WHERE {among}",
+            self.only(table),
+            self.target(table),
+            set.join(", ")
+        );
+        Query::new(sql, params)
+    }
+
+    /// Removes the rows with these keys.
+    fn remove(&self, table: &Bound, key: &[usize], keys: &[Vec<Value>]) -> Query {
+        let mut params = vec![];
+        let among = self.among(table, key, keys, &mut params);
+        let sql = format!(
+            "DELETE FROM {}{} WHERE {among}",
+            self.only(table),
+            self.target(table)
+        );
+        Query::new(sql, params)
+    }
+}

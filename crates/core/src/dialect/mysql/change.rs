@@ -1,0 +1,111 @@
+//! Changing rows in bulk, on MySQL and MariaDB. Triggers cannot be switched off and DDL commits by itself.
+
+use super::ddl::quote;
+use crate::dialect::change::{ChangeDialect, Filling};
+use crate::value::Query;
+
+/// How rows are changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes;
+
+impl ChangeDialect for Changes {
+    fn quote(&self, identifier: &str) -> String {
+        quote(identifier)
+    }
+
+    fn table(&self, _schema: Option<&str>, name: &str) -> String {
+        quote(name)
+    }
+
+    fn for_update(&self) -> &'static str {
+        " FOR UPDATE"
+    }
+
+    fn compares_rows(&self) -> bool {
+        false
+    }
+
+    fn quiet(&self) -> &'static [&'static str] {
+        &[
+            "SET @dunlin_mode = @@SESSION.sql_mode, @dunlin_keys = @@SESSION.foreign_key_checks, @dunlin_zone = \
+             @@SESSION.time_zone",
+            "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', SESSION foreign_key_checks = 0, SESSION time_zone = '+00:00'",
+            // Of the next transaction: a row that is read for update cannot come a second time.
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        ]
+    }
+
+    fn loud(&self) -> &'static [&'static str] {
+        &[
+            "SET SESSION sql_mode = @dunlin_mode, SESSION foreign_key_checks = @dunlin_keys, SESSION time_zone = @dunlin_zone",
+        ]
+    }
+
+    fn reading(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (
+            &[
+                "SET @dunlin_zone = @@SESSION.time_zone",
+                "SET SESSION time_zone = '+00:00'",
+            ],
+            &["SET SESSION time_zone = @dunlin_zone"],
+        )
+    }
+
+    fn counters(&self, _schema: Option<&str>, table: &str) -> Option<Query> {
+        Some(Query::new(
+            "SELECT 'AUTO_INCREMENT', AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND \
+             TABLE_NAME = ? AND AUTO_INCREMENT IS NOT NULL",
+            vec![table.into()],
+        ))
+    }
+
+    fn raise(&self, _schema: Option<&str>, table: &str, _counter: &str, value: i64) -> Vec<Query> {
+        vec![Query::new(
+            format!("ALTER TABLE {} AUTO_INCREMENT = {value}", quote(table)),
+            vec![],
+        )]
+    }
+
+    fn raise_commits(&self) -> bool {
+        true
+    }
+
+    fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String> {
+        let table = &filling.table;
+        let row: Vec<String> = table
+            .columns
+            .iter()
+            .filter(|column| !column.shape.generated)
+            .map(|column| format!("NEW.{0} AS {0}", quote(&column.shape.name)))
+            .collect();
+        let row = format!(
+            "FROM (SELECT {}) AS {}",
+            row.join(", "),
+            quote(&table.table)
+        );
+        let set: Vec<String> = filling
+            .assigned
+            .iter()
+            .map(|(at, expression)| {
+                let column = quote(&table.columns[*at].shape.name);
+                format!("IF NEW.{column} IS NULL THEN SET NEW.{column} = (SELECT {expression}\n {row}); END IF;")
+            })
+            .collect();
+        let mut body = set.join(" ");
+        if let Some(only) = filling.only {
+            body = format!("IF (SELECT ({only}\n) {row}) THEN {body} END IF;");
+        }
+        Ok(vec![
+            format!("DROP TRIGGER IF EXISTS {}", quote(filling.name)),
+            format!(
+                "CREATE TRIGGER {} BEFORE INSERT ON {} FOR EACH ROW BEGIN {body} END",
+                quote(filling.name),
+                quote(&table.table)
+            ),
+        ])
+    }
+
+    fn unfill(&self, _schema: Option<&str>, _table: &str, name: &str) -> Vec<String> {
+        vec![format!("DROP TRIGGER IF EXISTS {}", quote(name))]
+    }
+}

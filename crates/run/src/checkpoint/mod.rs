@@ -1,0 +1,100 @@
+//! Checkpoints: the rows of chosen tables and the configuration, from one snapshot, in one file; brought back by name, or
+//! merged by key as the undo of a step.
+//!
+//! A checkpoint is one file of `backup_dir/checkpoints`, readable by its owner only, that gets its name when it is whole
+//! and has been read again (see [`file`]). Each has an id; names may repeat, and a name means the newest of them.
+
+pub mod file;
+mod quiet;
+mod restore;
+mod write;
+
+pub use file::Checkpoint;
+pub use restore::{Restored, restore};
+pub use write::{create, create_in};
+
+use crate::backup::disk;
+use crate::world::World;
+use dunlin_core::failure::Failure;
+use std::path::PathBuf;
+
+/// `[configuration]` of `dunlin.toml`: what is saved and brought back besides tables.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// The folder that paths are meant from.
+    pub root: PathBuf,
+    /// Files.
+    pub files: Vec<String>,
+    /// Tables.
+    pub tables: Vec<String>,
+}
+
+/// What a checkpoint is to hold.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    /// Tables by name, with their schema where it is not the default one; empty: all that are ours.
+    pub tables: Vec<String>,
+    /// The configuration; its tables come along.
+    pub configuration: Configuration,
+}
+
+/// The folder of a world's checkpoints.
+pub fn folder(world: &World) -> PathBuf {
+    world.config.backup_dir.join("checkpoints")
+}
+
+/// What the files of checkpoints end with.
+const ENDING: &str = "checkpoint";
+
+/// The checkpoints of this database, newest first, and what is wrong with files that cannot be read.
+pub fn list(world: &World) -> (Vec<Checkpoint>, Vec<Failure>) {
+    let (mut found, mut wrong) = (vec![], vec![]);
+    let entries = std::fs::read_dir(folder(world))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for entry in entries {
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if hidden || path.extension().is_none_or(|extension| extension != ENDING) {
+            continue;
+        }
+        match Checkpoint::read(&path) {
+            Ok(checkpoint) if checkpoint.database == world.engine.database() => {
+                found.push(checkpoint);
+            }
+            Ok(_) => {}
+            Err(failure) => wrong.push(failure),
+        }
+    }
+    found.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
+    (found, wrong)
+}
+
+/// The checkpoint of an id, or the newest of a name.
+pub fn find(world: &World, asked: &str) -> Result<Checkpoint, Failure> {
+    let (found, mut wrong) = list(world);
+    let by_id = found.iter().find(|checkpoint| checkpoint.id == asked);
+    let by_name = || found.iter().find(|checkpoint| checkpoint.name == asked);
+    if let Some(checkpoint) = by_id.or_else(by_name) {
+        return Ok(checkpoint.clone());
+    }
+    // A damaged file of this name says more than "there is none".
+    let safe = write::safe(asked);
+    let damaged = wrong.iter().position(|failure| {
+        failure.message.contains(&format!("{safe}.")) || failure.message.contains(asked)
+    });
+    if let Some(at) = damaged {
+        return Err(wrong.swap_remove(at));
+    }
+    let message = format!(
+        "there is no checkpoint `{asked}` of {}",
+        world.engine.database()
+    );
+    Err(Failure::refused("no-checkpoint", message).hint("`dunlin checkpoint list` shows them"))
+}
+
+/// Removes a checkpoint's file.
+pub fn drop(checkpoint: &Checkpoint) -> Result<(), Failure> {
+    std::fs::remove_file(&checkpoint.path).map_err(|error| disk(&checkpoint.path, &error))
+}

@@ -1,0 +1,297 @@
+//! The frame in which rows are put back: no trigger fires, no foreign key acts, nobody else writes; and when it ends,
+//! everything is as it was, and no row refers to one that is not there.
+
+use crate::journal_store::Pen;
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::copy::reading::Bound;
+use dunlin_core::dialect::Dialect;
+use dunlin_core::dialect::catalog::Part;
+use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::journal::{self, Record, Writing};
+use dunlin_core::schema::{Catalog, ForeignKey, Table};
+use dunlin_core::value::Value;
+use dunlin_engines::{DbError, Session};
+
+/// What the journal calls triggers that were dropped for the time of a restore.
+const DROPPED: &str = "triggers dropped";
+/// And those that are back.
+const BACK: &str = "triggers back";
+
+/// Statements that take something away, and bring it back.
+#[derive(Debug, Default)]
+struct Pair {
+    drop: Vec<String>,
+    make: Vec<String>,
+}
+
+/// A foreign key of one of the tables, or to one of them.
+#[derive(Debug)]
+struct Watched {
+    sql: String,
+    child: String,
+    parent: String,
+    before: i64,
+}
+
+/// The frame.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    triggers: Vec<Pair>,
+    keys: Vec<Pair>,
+    watched: Vec<Watched>,
+    /// Triggers cannot be dropped within the transaction.
+    commits: bool,
+}
+
+fn refused(error: &DbError) -> Failure {
+    trouble::refused(error, "the rows could not be put back")
+}
+
+impl Quiet {
+    /// What is in the way of rows of these tables. `there`: the catalog of everything.
+    pub(super) fn plan(
+        dialect: &'static dyn Dialect,
+        commits: bool,
+        there: &Catalog,
+        tables: &[&Table],
+    ) -> Result<Quiet, Failure> {
+        let mut quiet = Quiet {
+            triggers: vec![],
+            keys: vec![],
+            watched: vec![],
+            commits,
+        };
+        for table in tables {
+            for trigger in &table.triggers {
+                let part = Part::Trigger(table.schema.as_deref(), &table.name, trigger);
+                quiet.triggers.push(pair(dialect, part)?);
+            }
+        }
+        let among = |schema: Option<&str>, name: &str| {
+            let mut tables = tables.iter();
+            tables.any(|table| table.name == name && table.schema.as_deref() == schema)
+        };
+        for table in &there.tables {
+            for key in &table.foreign_keys {
+                let schema = key.references_schema.as_deref();
+                if !among(table.schema.as_deref(), &table.name) && !among(schema, &key.references) {
+                    continue;
+                }
+                if dialect.change().drops_keys() {
+                    quiet
+                        .keys
+                        .push(pair(dialect, Part::ForeignKey(table, key))?);
+                }
+                quiet.watched.extend(watch(dialect, there, table, key));
+            }
+        }
+        Ok(quiet)
+    }
+
+    /// Before the transaction: triggers go where their going commits, and the journal knows how they come back.
+    pub(super) async fn before(
+        &self,
+        world: &World,
+        session: &mut dyn Session,
+        pen: &Pen,
+    ) -> Result<(), Failure> {
+        if self.commits && !self.triggers.is_empty() {
+            let made: Vec<&String> = self.triggers.iter().flat_map(|pair| &pair.make).collect();
+            let detail = serde_json::json!({ "what": DROPPED, "triggers": made });
+            let record = Writing::run(journal::Event::Settled, detail);
+            pen.append(world, session, &[record])
+                .await
+                .map_err(|error| refused(&error))?;
+            for sql in self.triggers.iter().flat_map(|pair| &pair.drop) {
+                session
+                    .execute(sql)
+                    .await
+                    .map_err(|error| refused(&error))?;
+            }
+        }
+        for sql in session.dialect().change().quiet() {
+            session
+                .execute(sql)
+                .await
+                .map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Begins the transaction and keeps other writers out.
+    pub(super) async fn begin(
+        &self,
+        session: &mut dyn Session,
+        tables: &[Bound],
+    ) -> Result<(), Failure> {
+        let change = session.dialect().change();
+        session.begin().await.map_err(|error| refused(&error))?;
+        let lock = change.lock(tables);
+        for sql in change.pins().iter().copied().chain(lock.as_deref()) {
+            session
+                .execute(sql)
+                .await
+                .map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Within the transaction: what is in the way goes.
+    pub(super) async fn open(&mut self, session: &mut dyn Session) -> Result<(), Failure> {
+        for watched in &mut self.watched {
+            watched.before = count(session, &watched.sql).await?;
+        }
+        let triggers = self.triggers.iter().filter(|_| !self.commits);
+        for sql in triggers.chain(&self.keys).flat_map(|pair| &pair.drop) {
+            session
+                .execute(sql)
+                .await
+                .map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Within the transaction: it comes back, unless a row would refer to one that is gone.
+    pub(super) async fn close(&self, session: &mut dyn Session) -> Result<(), Failure> {
+        for watched in &self.watched {
+            let now = count(session, &watched.sql).await?;
+            if now > watched.before {
+                let message = format!(
+                    "{} rows of {} refer to rows of {} that the checkpoint does not hold",
+                    now - watched.before,
+                    watched.child,
+                    watched.parent
+                );
+                return Err(Failure::refused("checkpoint-referred", message).hint(format!(
+                    "nothing has been changed; take the rows of {} away first, or make checkpoints that hold both tables",
+                    watched.child
+                )));
+            }
+        }
+        let settled = session.dialect().change().settled();
+        let triggers = self.triggers.iter().filter(|_| !self.commits);
+        let made = self.keys.iter().chain(triggers).flat_map(|pair| &pair.make);
+        for sql in settled.iter().copied().chain(made.map(String::as_str)) {
+            session
+                .execute(sql)
+                .await
+                .map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+
+    /// After the transaction, however it ended.
+    pub(super) async fn after(
+        &self,
+        world: &World,
+        session: &mut dyn Session,
+        pen: &Pen,
+    ) -> Result<(), Failure> {
+        for sql in session.dialect().change().loud() {
+            session
+                .execute(sql)
+                .await
+                .map_err(|error| refused(&error))?;
+        }
+        if self.commits && !self.triggers.is_empty() {
+            let made = self.triggers.iter().flat_map(|pair| &pair.make);
+            bring_triggers_back(world, session, pen, made.map(String::as_str)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn pair(dialect: &dyn Dialect, part: Part<'_>) -> Result<Pair, Failure> {
+    let catalog = dialect.catalog();
+    let rendered = catalog
+        .drop(part)
+        .and_then(|drop| catalog.create(part).map(|make| Pair { drop, make }));
+    rendered.map_err(|why| {
+        Failure::refused(
+            "checkpoint-shape",
+            format!("{}: {why}", catalog.clause(part)),
+        )
+    })
+}
+
+fn watch(
+    dialect: &dyn Dialect,
+    there: &Catalog,
+    table: &Table,
+    key: &ForeignKey,
+) -> Option<Watched> {
+    let parent = there.table(key.references_schema.as_deref(), &key.references)?;
+    let columns = if key.references_columns.is_empty() {
+        parent.keys.iter().find(|key| key.primary)?.columns.clone()
+    } else {
+        key.references_columns.clone()
+    };
+    Some(Watched {
+        sql: dialect.change().orphans(table, key, &columns),
+        child: table.label(),
+        parent: parent.label(),
+        before: 0,
+    })
+}
+
+async fn count(session: &mut dyn Session, sql: &str) -> Result<i64, Failure> {
+    let rows = session.query(sql, &[]).await;
+    let rows = rows.map_err(|error| refused(&error))?;
+    let number = rows.first().and_then(|row| row.first());
+    Ok(number.and_then(Value::as_i64).unwrap_or(0))
+}
+
+async fn bring_triggers_back(
+    world: &World,
+    session: &mut dyn Session,
+    pen: &Pen,
+    made: impl Iterator<Item = &str>,
+) -> Result<(), Failure> {
+    let wrong = |error: &DbError| {
+        trouble::failed(
+            error,
+            "the triggers of the restored tables could not be made again",
+        )
+        .hint("`dunlin checkpoint restore` makes them before anything else when it runs again")
+    };
+    for sql in made {
+        match session.execute(sql).await {
+            Err(error) if error.class != ErrorClass::ObjectExists => return Err(wrong(&error)),
+            _ => {}
+        }
+    }
+    let record = Writing::run(journal::Event::Settled, serde_json::json!({ "what": BACK }));
+    pen.append(world, session, &[record])
+        .await
+        .map_err(|error| wrong(&error))
+}
+
+/// Makes the triggers again that a restore which died had dropped.
+pub(super) async fn mend(
+    world: &World,
+    session: &mut dyn Session,
+    pen: &Pen,
+) -> Result<(), Failure> {
+    let rows = session.query(&world.sql.read, &[]).await;
+    let rows = rows.map_err(|error| trouble::refused(&error, "cannot read the journal"))?;
+    let mut dropped: Vec<String> = vec![];
+    for record in rows.iter().filter_map(Record::read) {
+        if record.event != journal::Event::Settled || record.unit.is_some() {
+            continue;
+        }
+        let detail: serde_json::Value = record.detail();
+        match detail["what"].as_str() {
+            Some(DROPPED) => {
+                let list = detail["triggers"].as_array().into_iter().flatten();
+                dropped.extend(list.filter_map(|sql| sql.as_str().map(str::to_owned)));
+            }
+            Some(BACK) => dropped.clear(),
+            _ => {}
+        }
+    }
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    bring_triggers_back(world, session, pen, dropped.iter().map(String::as_str)).await
+}

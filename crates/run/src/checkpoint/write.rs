@@ -1,0 +1,288 @@
+//! Making a checkpoint: rows are read once, hashed and written while they come.
+
+use super::file::{Checkpoint, FORMAT, Saved, SavedFile};
+use super::{Chosen, Configuration, ENDING, folder};
+use crate::backup::archive::{Writer, cell_out, put};
+use crate::backup::rows::bound_tables;
+use crate::backup::{Temporary, disk, sweep_files};
+use crate::digest::{self, table_digest};
+use crate::world::World;
+use crate::{inspect, observe, scratch, trouble};
+use dunlin_core::copy::RowHasher;
+use dunlin_core::copy::reading::Bound;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::schema::{Catalog, Table};
+use dunlin_core::value::Value;
+use dunlin_engines::{DbError, Purpose, Session};
+use std::io::Write;
+use std::time::Instant;
+
+/// How often progress is told, in rows.
+const PROGRESS_ROWS: u64 = 50_000;
+
+/// The largest file of a configuration: such files are read by people.
+const FILE_MAX: u64 = 16 << 20;
+
+fn wrong(error: &DbError) -> Failure {
+    trouble::refused(error, "the checkpoint could not be made")
+}
+
+/// A name as part of a file's name.
+pub(super) fn safe(name: &str) -> String {
+    name.chars()
+        .take(60)
+        .map(|c| {
+            if c.is_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+/// Makes a checkpoint from a snapshot of its own. Nothing that looks like one is left where it fails.
+pub async fn create(
+    world: &World,
+    name: &str,
+    chosen: &Chosen,
+    sink: &mut dyn Sink,
+) -> Result<Checkpoint, Failure> {
+    let mut session = world.open(Purpose::Read).await?;
+    let begun = digest::begin_snapshot(&mut *session).await;
+    let made = match begun {
+        Err(error) => Err(wrong(&error)),
+        Ok(()) => create_in(world, &mut *session, name, chosen, false, sink).await,
+    };
+    let _ = digest::end_snapshot(&mut *session).await;
+    session.close().await;
+    made.map_err(|failure| world.redact(failure))
+}
+
+/// Makes a checkpoint of what the session's open transaction sees. `locked`: rows that are read stay as they are up to
+/// its end, wherever the engine locks rows.
+pub async fn create_in(
+    world: &World,
+    session: &mut dyn Session,
+    name: &str,
+    chosen: &Chosen,
+    locked: bool,
+    sink: &mut dyn Sink,
+) -> Result<Checkpoint, Failure> {
+    let started = Instant::now();
+    if name.trim().is_empty() {
+        return Err(Failure::usage("bad-name", "a checkpoint needs a name"));
+    }
+    let folder = folder(world);
+    std::fs::create_dir_all(&folder).map_err(|error| disk(&folder, &error))?;
+    sweep_files(world, &folder);
+    let catalog = tables(world, session, chosen).await?;
+    let id = world.run_id();
+    let mark = scratch::mark(world);
+    let part = Temporary(folder.join(format!(".{id}.{mark}.part")));
+    let mut checkpoint = Checkpoint {
+        format: FORMAT,
+        name: name.to_owned(),
+        database: world.engine.database(),
+        engine: session.caps().engine.to_string(),
+        server_version: session.caps().version_text.clone(),
+        dunlin: env!("CARGO_PKG_VERSION").into(),
+        created_at: world.clock.stamp(),
+        path: folder.join(format!("{}.{id}.{ENDING}", safe(name))),
+        id,
+        ..Checkpoint::default()
+    };
+    let mut file = {
+        let io = |error: std::io::Error| disk(&part.0, &error);
+        let mut out = Writer::new(&part.0).map_err(io)?;
+        put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
+        checkpoint.files = files(&mut out, &chosen.configuration)?;
+        rows(session, &catalog, &mut out, &mut checkpoint, locked, sink).await?;
+        out.finish().map_err(io)?.file
+    };
+    checkpoint.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    checkpoint.seal(&mut file, &part.0, &world.clock.stamp())?;
+    std::fs::rename(&part.0, &checkpoint.path).map_err(|error| disk(&checkpoint.path, &error))?;
+    Ok(checkpoint)
+}
+
+/// The catalog of the chosen tables.
+async fn tables(
+    world: &World,
+    session: &mut dyn Session,
+    chosen: &Chosen,
+) -> Result<Catalog, Failure> {
+    let whole = observe::whole(session)
+        .await
+        .map_err(|error| wrong(&error))?;
+    let mut catalog = Catalog {
+        format: whole.format,
+        engine: whole.engine.clone(),
+        ..Catalog::default()
+    };
+    let named = |table: &Table, name: &String| name.eq_ignore_ascii_case(&table.label());
+    let asked = chosen.tables.iter().chain(&chosen.configuration.tables);
+    let missing: Vec<&str> = asked
+        .filter(|name| !whole.tables.iter().any(|table| named(table, name)))
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() {
+        let message = format!("there is no table {}", missing.join(", "));
+        return Err(Failure::refused("object-missing", message).hint(
+            "`dunlin schema` shows what there is; a table of another schema is named with it",
+        ));
+    }
+    let ours = inspect::scope(world);
+    let of_configuration = |table: &Table| {
+        chosen
+            .configuration
+            .tables
+            .iter()
+            .any(|name| named(table, name))
+    };
+    let wanted = |table: &Table| {
+        of_configuration(table)
+            || if chosen.tables.is_empty() {
+                ours.owns(table.schema.as_deref(), &table.name)
+            } else {
+                chosen.tables.iter().any(|name| named(table, name))
+            }
+    };
+    catalog.tables = whole.tables.into_iter().filter(wanted).collect();
+    Ok(catalog)
+}
+
+/// Writes the configuration's files. One that is not there is noted as that: bringing the configuration back removes it.
+fn files(out: &mut Writer, configuration: &Configuration) -> Result<Vec<SavedFile>, Failure> {
+    let mut saved = vec![];
+    for name in &configuration.files {
+        let path = configuration.root.join(name);
+        let content = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unreadable(&path, &error)),
+            Ok(found) if found.len() > FILE_MAX => {
+                let error = std::io::Error::other("larger than 16 MiB, so no configuration");
+                return Err(unreadable(&path, &error));
+            }
+            Ok(_) => Some(std::fs::read(&path).map_err(|error| unreadable(&path, &error))?),
+        };
+        if let Some(content) = &content {
+            let work = put(out, b'F', name.as_bytes()).and_then(|()| put(out, b'f', content));
+            work.map_err(|error| disk(&path, &error))?;
+        }
+        saved.push(SavedFile {
+            path: name.clone(),
+            missing: content.is_none(),
+        });
+    }
+    Ok(saved)
+}
+
+fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::refused("file-unreadable", format!("`{}`: {error}", path.display()))
+        .hint("it stands in `[configuration] files`")
+}
+
+async fn rows(
+    session: &mut dyn Session,
+    catalog: &Catalog,
+    out: &mut Writer,
+    checkpoint: &mut Checkpoint,
+    locked: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let shapes = digest::shapes(session)
+        .await
+        .map_err(|error| wrong(&error))?;
+    for table in &bound_tables(catalog, &shapes) {
+        let counters = counters(session, table)
+            .await
+            .map_err(|error| wrong(&error))?;
+        let known = catalog.table(table.schema.as_deref(), &table.table);
+        checkpoint.saved.push(Saved {
+            schema: table.schema.clone(),
+            name: table.table.clone(),
+            columns: names(table),
+            types: table.types(),
+            key: known
+                .and_then(dunlin_core::schema::key::of)
+                .unwrap_or_default(),
+            counters,
+        });
+        let hasher = one(session, table, out, &checkpoint.path, locked, sink).await?;
+        checkpoint.tables.push(table_digest(table, &hasher));
+    }
+    Ok(())
+}
+
+/// The names of a bound table's columns.
+pub(super) fn names(table: &Bound) -> Vec<String> {
+    let columns = table.columns.iter();
+    columns.map(|column| column.shape.name.clone()).collect()
+}
+
+async fn one(
+    session: &mut dyn Session,
+    table: &Bound,
+    out: &mut Writer,
+    path: &std::path::Path,
+    locked: bool,
+    sink: &mut dyn Sink,
+) -> Result<RowHasher, Failure> {
+    let io = |error: std::io::Error| disk(path, &error);
+    put(out, b'T', table.label().as_bytes()).map_err(io)?;
+    let dialect = session.dialect();
+    let mut hasher = RowHasher::new(table.types(), dialect.rows().typing());
+    let sql = if locked {
+        dialect.change().select_locked(table)
+    } else {
+        dialect.rows().select(table)
+    };
+    let mut source = session.stream(&sql).await.map_err(|error| wrong(&error))?;
+    let (mut done, mut told) = (0_u64, 0);
+    while let Some(batch) = source.next().await.map_err(|error| wrong(&error))? {
+        for at in 0..batch.len() {
+            out.write_all(b"R").map_err(io)?;
+            for cell in batch.row(at) {
+                cell_out(out, cell).map_err(io)?;
+            }
+            hasher.row(batch.row(at));
+        }
+        done += batch.len() as u64;
+        if done / PROGRESS_ROWS > told {
+            told = done / PROGRESS_ROWS;
+            sink.event(&Event::Progress {
+                what: format!("checkpoint of {}", table.label()),
+                done,
+                total: None,
+                unit: "rows".into(),
+            });
+        }
+    }
+    Ok(hasher)
+}
+
+/// The counters of a table, as they are now.
+pub(super) async fn counters(
+    session: &mut dyn Session,
+    table: &Bound,
+) -> Result<Vec<(String, i64)>, DbError> {
+    let dialect = session.dialect();
+    let Some(query) = dialect
+        .change()
+        .counters(table.schema.as_deref(), &table.table)
+    else {
+        return Ok(vec![]);
+    };
+    let rows = match session.query(&query.sql, &query.params).await {
+        // No table of this file numbers its rows by a counter.
+        Err(error) if error.class == ErrorClass::ObjectMissing => vec![],
+        rows => rows?,
+    };
+    let counter = |row: &Vec<Value>| {
+        let name = row.first()?.as_str()?.to_owned();
+        Some((name, row.get(1)?.as_i64()?))
+    };
+    Ok(rows.iter().filter_map(counter).collect())
+}
