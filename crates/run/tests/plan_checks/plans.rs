@@ -8,16 +8,16 @@ use std::time::Duration;
 fn rows(kind: TestEngine) -> &'static str {
     kind.pick(
         "CREATE TABLE messages (id INTEGER PRIMARY KEY, contact int, body varchar(20)); \
-         WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 100000) \
+         WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 300000) \
          INSERT INTO messages SELECT n, n % 5000, 'hello' FROM s; \
          CREATE INDEX idx_contact ON messages (contact); ANALYZE",
         "CREATE TABLE messages (id int PRIMARY KEY, contact int, body varchar(20)); \
-         INSERT INTO messages SELECT n, n % 5000, 'hello' FROM generate_series(1, 100000) n; \
+         INSERT INTO messages SELECT n, n % 5000, 'hello' FROM generate_series(1, 300000) n; \
          CREATE INDEX idx_contact ON messages (contact); ANALYZE messages",
         "CREATE TABLE digits (d int); INSERT INTO digits VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9); \
          CREATE TABLE messages (id int PRIMARY KEY, contact int, body varchar(20)) ENGINE=InnoDB; \
          INSERT INTO messages SELECT n, n % 5000, 'hello' FROM (SELECT a.d + 10 * b.d + 100 * c.d + 1000 * e.d + \
-         10000 * f.d AS n FROM digits a, digits b, digits c, digits e, digits f) s; \
+         10000 * f.d + 100000 * g.d AS n FROM digits a, digits b, digits c, digits e, digits f, digits g WHERE g.d < 3) s; \
          CREATE INDEX idx_contact ON messages (contact); ANALYZE TABLE messages",
     )
 }
@@ -72,9 +72,10 @@ for_each_engine! {
         fails(&two, "one statement");
     }
 
+    /// Fifty times as slow, where five times are allowed: a busy host neither hides the one nor makes up the other.
     async fn a_query_has_become_slower_once_its_index_is_gone(kind: TestEngine) {
         let room = Room::with(kind, rows(kind)).await;
-        let begun = room.begin(speed(Some(2.0), None)).await.unwrap();
+        let begun = room.begin(speed(Some(5.0), None)).await.unwrap();
         let found = room.end(&begun).await;
         holds(&found);
         for part in ["before: p50", "now: p50", "reference"] {

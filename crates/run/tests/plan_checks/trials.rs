@@ -88,6 +88,8 @@ for_each_engine! {
         let fine = "INSERT INTO chats (user_id, mood, messages, more) VALUES (1, 'good', '[{\"role\":\"user\"}]', '{}')";
         holds(&room.now(accepts(fine)).await);
         fails(&room.now(refuses(fine, Because::Json)).await, "it was accepted");
+        let with = "WITH x AS (SELECT 1 AS n) INSERT INTO strict SELECT n FROM x";
+        holds(&room.now(accepts(kind.pick(with, with, "INSERT INTO strict WITH x AS (SELECT 1 AS n) SELECT n FROM x"))).await);
         fails(&room.now(refuses("INSERT INTO nowhere VALUES (1)", Because::Unique)).await, "nowhere");
         assert_eq!(room.digest().await, before, "something stayed behind");
     }
