@@ -146,6 +146,7 @@ async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), F
             }
         }
         Inverse::Migrations(versions) => migrations_back(walk, doc, key, versions).await,
+        Inverse::Images => super::fill::back(walk, doc, key).await,
         Inverse::Restore => Err(Failure::new(
             FailureClass::Failed,
             "no-checkpoint",
@@ -162,6 +163,9 @@ async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Res
     };
     if let Inverse::Migrations(versions) = &operations.undo {
         return migrations_back(walk, doc, key, versions).await;
+    }
+    if operations.undo == Inverse::Images {
+        return super::fill::back(walk, doc, key).await;
     }
     if operations.up.is_empty() {
         let message = "it began, and whether it took effect is not known";

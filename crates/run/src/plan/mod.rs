@@ -8,6 +8,7 @@ mod ask_http;
 pub mod back;
 pub mod checks;
 pub mod emergency;
+mod fill;
 pub mod load;
 pub mod observe;
 pub mod phase;

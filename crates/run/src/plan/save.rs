@@ -1,17 +1,131 @@
-//! What is saved before a phase: a checkpoint of the tables that it touches.
+//! What is saved: before a phase the tables that it touches, and in a step the tables that it names.
 
 use super::Walk;
-use dunlin_core::failure::Failure;
-use dunlin_core::source::plan::PhaseDoc;
+use super::step;
+use crate::checkpoint::{self, Chosen, Configuration};
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::Direction;
+use dunlin_core::plan::steps::Inverse;
+use dunlin_core::source::Project;
+use dunlin_core::source::grammar::steps::CheckpointStep;
+use dunlin_core::source::plan::{PhaseDoc, StepDoc, StepSpec};
+use std::collections::BTreeSet;
 
-/// Makes a checkpoint of the tables that the phase touches. Gives its id.
+/// `[configuration]` of the project.
+pub fn configuration(project: &Project) -> Configuration {
+    let written = project.file.configuration.clone().unwrap_or_default();
+    Configuration {
+        root: project.root.clone(),
+        files: written.files.into_iter().map(|file| file.0).collect(),
+        tables: written.tables,
+    }
+}
+
+/// Makes a checkpoint of the tables that the phase touches and that are there. Gives its id; `None`: it touches none.
 pub async fn checkpoint(
-    _walk: &mut Walk<'_, '_>,
+    walk: &mut Walk<'_, '_>,
     phase: &PhaseDoc,
 ) -> Result<Option<String>, Failure> {
-    let message = format!(
-        "phase `{}`: checkpoints before a phase come with a later version",
-        phase.id
+    let tables = touched(walk, phase).await?;
+    let configuration = configuration(walk.ask.project);
+    if tables.is_empty() && configuration.files.is_empty() && configuration.tables.is_empty() {
+        return Ok(None);
+    }
+    let name = format!("before-{}", phase.id);
+    let made = make(walk, &name, tables, configuration).await;
+    let made = made.map_err(|mut failure| {
+        failure.class = FailureClass::Refused;
+        failure.message = format!(
+            "phase `{}` did not begin, for the checkpoint before it failed: {}",
+            phase.id, failure.message
+        );
+        failure
+    })?;
+    Ok(Some(made))
+}
+
+/// A step that saves tables.
+pub async fn step(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    spec: &CheckpointStep,
+) -> Result<(), Failure> {
+    if walk.history.flight(key).is_none() {
+        // A checkpoint changes nothing that could be taken back; the file stays.
+        let undo = Inverse::Nothing("a checkpoint changes nothing".into());
+        step::lowered(walk, doc, key, undo);
+        step::begin(walk, doc, key, Direction::Up).await?;
+    }
+    let configuration = configuration(walk.ask.project);
+    match make(walk, &spec.name, spec.tables.clone(), configuration).await {
+        Ok(_) => {
+            step::end(walk, doc, key, Direction::Up, 0, None);
+            walk.flush().await
+        }
+        Err(mut failure) => {
+            failure.class = FailureClass::Failed;
+            step::failed(walk, doc, key, Direction::Up, &failure, true).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn make(
+    walk: &mut Walk<'_, '_>,
+    name: &str,
+    tables: Vec<String>,
+    configuration: Configuration,
+) -> Result<String, Failure> {
+    walk.flush().await?;
+    let chosen = Chosen {
+        tables,
+        configuration,
+    };
+    let world = walk.runner.world;
+    let made = checkpoint::create(world, name, &chosen, walk.runner.sink).await?;
+    walk.runner.sink.event(&Event::Note {
+        message: format!("checkpoint {} ({})", made.name, made.path.display()),
+    });
+    Ok(made.id.clone())
+}
+
+/// The tables that a phase's steps touch, as far as their text tells, and that are there.
+async fn touched(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Vec<String>, Failure> {
+    let (dialect, lex) = (
+        walk.runner.work.dialect(),
+        walk.runner.work.lex_mode().clone(),
     );
-    Err(Failure::refused("comes-later", message).at(phase.place.clone()))
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for doc in &phase.steps {
+        match &doc.kind {
+            StepSpec::AddColumns(add) => drop(named.insert(add.table.to_lowercase())),
+            StepSpec::Backfill(fill) => drop(named.insert(fill.table.to_lowercase())),
+            StepSpec::Require(require) => drop(named.insert(require.table.to_lowercase())),
+            StepSpec::Settings(settings) => drop(named.insert(settings.table.to_lowercase())),
+            StepSpec::Sql(sql) => {
+                let rules = dialect.lex_rules(&lex);
+                let (pieces, _) = dunlin_core::sql::split(&sql.text, &rules);
+                for piece in pieces {
+                    if let dunlin_core::sql::PieceKind::Statement(span) = piece.kind {
+                        let class = dialect.classify(&sql.text[span], &lex);
+                        let names = class.touches.into_iter();
+                        named.extend(
+                            names.map(|object| object.parent.unwrap_or(object.name).to_lowercase()),
+                        );
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let looking = |error| crate::trouble::refused(&error, "cannot look at what is there");
+    let catalog = crate::observe::whole(&mut *walk.runner.work)
+        .await
+        .map_err(looking)?;
+    let there = catalog.tables.iter().filter(|table| {
+        named.contains(&table.name.to_lowercase()) || named.contains(&table.label().to_lowercase())
+    });
+    Ok(there.map(|table| table.label()).collect())
 }

@@ -40,6 +40,8 @@ pub async fn forward(
     match &step.kind {
         StepSpec::Manual(manual) => return by_hand(walk, phase, step, &key, &manual.what).await,
         StepSpec::Exec(exec) => command(walk, step, &key, exec, stated(&step.undo)).await?,
+        StepSpec::Backfill(spec) => super::fill::forward(walk, step, &key, spec).await?,
+        StepSpec::Checkpoint(spec) => super::save::step(walk, step, &key, spec).await?,
         StepSpec::Http(http) => super::ask_http::send(walk, step, &key, http).await?,
         StepSpec::Plugin { id, on } => match commands_of(walk, id, *on) {
             Some((exec, undo)) => command(walk, step, &key, &exec, undo).await?,

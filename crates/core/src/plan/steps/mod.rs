@@ -78,6 +78,8 @@ pub enum Inverse {
     Statements(Vec<String>),
     /// By taking back these migrations, newest first.
     Migrations(Vec<String>),
+    /// From the images of its batches.
+    Images,
     /// From the checkpoint made before it, merged by key.
     Restore,
     /// By a command.

@@ -130,7 +130,10 @@ impl Reading<'_> {
             }
         }
         for (key, list) in [("approvers", &table.approvers), ("go", &table.go)] {
-            if gate == Gate::Auto && !list.is_empty() && !self.stands(&format!("{path}/gate")) {
+            // Whoever reviews the phase afterwards is named there, too.
+            let reviews = key == "approvers" && table.review;
+            let idle = gate == Gate::Auto && !list.is_empty() && !reviews;
+            if idle && !self.stands(&format!("{path}/gate")) {
                 let message = format!("`{key}` does nothing: nobody need open this phase");
                 let help = Some("write `gate = \"approve\"` beside it".to_owned());
                 self.say(

@@ -1,0 +1,66 @@
+//! A step that fills rows in batches, and its way back from the images of what the batches changed.
+
+use super::Walk;
+use super::step;
+use crate::steps::backfill;
+use crate::steps::migrate::millis;
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::Direction;
+use dunlin_core::plan::steps::Inverse;
+use dunlin_core::source::grammar::steps::Backfill;
+use dunlin_core::source::plan::{SqlText, StepDoc, StepSpec, UndoSpec};
+use std::time::Instant;
+
+/// Runs the batches, or goes on after the last one that is recorded.
+pub async fn forward(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    spec: &Backfill,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    if walk.history.flight(key).is_none() {
+        let undo = match &doc.undo {
+            UndoSpec::Derive | UndoSpec::Restore => Inverse::Images,
+            UndoSpec::Sql(SqlText { text, .. }) => Inverse::Statements(vec![text.clone()]),
+            said => step::stated(said),
+        };
+        step::lowered(walk, doc, key, undo);
+        step::begin(walk, doc, key, Direction::Up).await?;
+    }
+    match backfill::run(walk.runner, key, spec).await {
+        Ok(rows) => {
+            step::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
+            walk.flush().await
+        }
+        Err(failure) => {
+            // Batches that are done stand, each with its image: the undo takes them back.
+            if failure.class == FailureClass::Failed {
+                step::failed(walk, doc, key, Direction::Up, &failure, false).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Takes the batches back; rows that others have changed since are left alone and said.
+pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), Failure> {
+    let StepSpec::Backfill(spec) = &doc.kind else {
+        let message = "the step was a backfill when it ran, and is none any more";
+        return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
+    };
+    let undone = backfill::undo(walk.runner, key, spec).await?;
+    if undone.left > 0 {
+        walk.runner.sink.event(&Event::Note {
+            message: format!(
+                "step `{}`: changed by others since, and left as they are: {} ({})",
+                doc.id,
+                super::count(usize::try_from(undone.left).unwrap_or(usize::MAX), "row"),
+                undone.keys.join(", ")
+            ),
+        });
+    }
+    step::end(walk, doc, key, Direction::Down, 0, None);
+    walk.flush().await
+}
