@@ -13,8 +13,11 @@ const WIDTH: usize = 28;
 /// What a run or rollback came to.
 pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String {
     let mut text = String::new();
-    for phase in &report.phases {
-        of_phase(&mut text, phase);
+    let nothing = report.run.is_none() && report.waiting.is_none() && report.failure.is_none();
+    for phase in report.phases.iter().filter(|_| !nothing) {
+        // What an earlier run did was shown by that one.
+        let earlier = verb == "run" && Some(&phase.run) != report.run.as_ref();
+        of_phase(&mut text, phase, earlier && phase.state == PhaseState::Done);
     }
     let done = report
         .phases
@@ -26,12 +29,20 @@ pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String
         for missing in &waiting.missing {
             text.push_str(&format!("  - {missing}\n"));
         }
+        if waiting.gate {
+            let phase = &waiting.phase;
+            text.push_str(&format!(
+                "`dunlin approve {shown} {phase} --by NAME` opens it\n"
+            ));
+        }
         return text;
     }
     if report.failure.is_some() {
         return text;
     }
-    text.push('\n');
+    if !nothing {
+        text.push('\n');
+    }
     text.push_str(&match (verb, report.run.is_some()) {
         ("rollback", false) => "Nothing to take back\n".to_owned(),
         ("rollback", true) => format!("Taken back: {}\n", report.undone.join(", ")),
@@ -51,7 +62,7 @@ pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String
     text
 }
 
-fn of_phase(text: &mut String, phase: &PhaseReport) {
+fn of_phase(text: &mut String, phase: &PhaseReport, briefly: bool) {
     let took = phase
         .duration_ms
         .map_or_else(String::new, |ms| format!("  {}", duration(ms)));
@@ -64,7 +75,7 @@ fn of_phase(text: &mut String, phase: &PhaseReport) {
     if !phase.error.is_empty() {
         text.push_str(&format!("     {}\n", phase.error));
     }
-    if phase.state == PhaseState::Pending {
+    if briefly || matches!(phase.state, PhaseState::Pending | PhaseState::Waiting) {
         return;
     }
     for step in &phase.steps {

@@ -144,6 +144,9 @@ pub struct PhaseReport {
     pub objectives: Vec<String>,
     /// Where it stands.
     pub state: PhaseState,
+    /// The run in which it (last) began.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub run: String,
     /// When it (last) began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub began_at: Option<String>,
@@ -256,6 +259,7 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
         state: was.state,
         steps: steps.collect(),
         checks,
+        run: was.run,
         began_at: was.began_at,
         ended_at: was.ended_at,
         duration_ms: was.duration_ms,

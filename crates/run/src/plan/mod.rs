@@ -283,11 +283,11 @@ fn possible(phases: &[&PhaseDoc], history: &PlanHistory) -> Result<(), Failure> 
 }
 
 /// The first phase that is not done, with its gate; no lease is needed to find that it is closed.
-fn next_gate(ask: &Ask<'_>, phases: &[&PhaseDoc], history: &PlanHistory) -> Option<Waiting> {
+fn next_gate(phases: &[&PhaseDoc], history: &PlanHistory) -> Option<Waiting> {
     for phase in phases {
         let was = history.phase(&phase.id);
         if was.state == PhaseState::Done {
-            if let Some(waiting) = phase::review(ask, phase, history) {
+            if let Some(waiting) = phase::review(phase, history) {
                 return Some(waiting);
             }
             continue;
@@ -295,7 +295,7 @@ fn next_gate(ask: &Ask<'_>, phases: &[&PhaseDoc], history: &PlanHistory) -> Opti
         if was.state.stands() {
             return None;
         }
-        return phase::gate(ask, phase, history);
+        return phase::gate(phase, history);
     }
     None
 }
@@ -315,7 +315,7 @@ async fn try_run(
     unchanged(ask.doc, &history)?;
     possible(&phases, &history)?;
     let is_done = |phase: &&PhaseDoc| history.phase(&phase.id).state == PhaseState::Done;
-    report.waiting = next_gate(ask, &phases, &history);
+    report.waiting = next_gate(&phases, &history);
     if report.waiting.is_some() || phases.iter().all(is_done) {
         return Ok(());
     }

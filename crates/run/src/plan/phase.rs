@@ -36,7 +36,7 @@ pub async fn all(
             was = walk.history.phase(&phase.id);
         }
         if was.state == PhaseState::Done {
-            if let Some(waiting) = review(walk.ask, phase, &walk.history) {
+            if let Some(waiting) = review(phase, &walk.history) {
                 return Ok(Some(waiting));
             }
             continue;
@@ -58,7 +58,7 @@ pub async fn all(
             Ok(None) => done(walk, phase, started).await?,
             Err(failure) => return Err(fail(walk, phase, failure).await),
         }
-        if let Some(waiting) = review(walk.ask, phase, &walk.history) {
+        if let Some(waiting) = review(phase, &walk.history) {
             return Ok(Some(waiting));
         }
     }
@@ -77,27 +77,23 @@ fn left_standing(phase: &PhaseDoc, left: Vec<String>) -> Failure {
 }
 
 /// Whether a phase waits at its gate.
-pub fn gate(ask: &Ask<'_>, phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
+pub fn gate(phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
     let said = history.approvals(&phase.id, &phase.hash, false);
-    closed(ask, phase, gate::before(phase, &said))
+    closed(phase, gate::before(phase, &said))
 }
 
 /// Whether a phase that is done waits for its review.
-pub fn review(ask: &Ask<'_>, phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
+pub fn review(phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
     let said = history.approvals(&phase.id, &phase.hash, true);
-    closed(ask, phase, gate::review(phase, &said))
+    closed(phase, gate::review(phase, &said))
 }
 
-fn closed(ask: &Ask<'_>, phase: &PhaseDoc, state: gate::GateState) -> Option<Waiting> {
+fn closed(phase: &PhaseDoc, state: gate::GateState) -> Option<Waiting> {
     if state.open {
         return None;
     }
     let mut missing = state.missing;
     missing.extend(state.rejected);
-    missing.push(format!(
-        "open it with `dunlin approve {} {} --by NAME`",
-        ask.shown, phase.id
-    ));
     Some(Waiting {
         phase: phase.id.clone(),
         missing,
@@ -120,7 +116,7 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
             ));
         }
     }
-    if let Some(waiting) = gate(walk.ask, phase, &walk.history) {
+    if let Some(waiting) = gate(phase, &walk.history) {
         return Ok(Some(waiting));
     }
     if let Some(waiting) = outside_of_window(walk, phase) {
