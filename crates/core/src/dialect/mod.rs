@@ -317,6 +317,8 @@ pub struct JournalSql {
     /// One row of it, with `{1}` to `{9}` for run, at, event, scope, unit, stmt, hash, detail, token. Fails on NOT NULL
     /// where the token is not the fence's: that is what fences a stale holder off.
     pub append_row: String,
+    /// A further row, with the token as it is: all rows are written or none, so the first one asks for all of them.
+    pub append_more: String,
     /// Reads the fence: → token, format, identity.
     pub fence_read: String,
     /// Raises the fence: new token, old token.
@@ -353,7 +355,12 @@ impl JournalSql {
         let mut sql = self.append_head.clone();
         for row in 0..rows {
             sql.push_str(if row == 0 { " " } else { ", " });
-            let mut text = self.append_row.clone();
+            let row_text = if row == 0 {
+                &self.append_row
+            } else {
+                &self.append_more
+            };
+            let mut text = row_text.clone();
             for column in 1..=Self::APPEND_WIDTH {
                 text = text.replace(
                     &format!("{{{column}}}"),

@@ -50,8 +50,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
                 "CREATE TABLE IF NOT EXISTS {journal} (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, \
                  run varchar(64) NOT NULL, at varchar(40) NOT NULL, event varchar(40) NOT NULL, \
                  scope varchar(10) NOT NULL, unit varchar(200) NULL, stmt int NULL, hash varchar(200) NULL, \
-                 detail longtext NOT NULL, token bigint NOT NULL, KEY {} (unit, scope), CHECK (token > 0)) {OPTIONS}",
-                quote(&format!("{}journal_unit", names.prefix))
+                 detail longtext NOT NULL, token bigint NOT NULL, CHECK (token > 0)) {OPTIONS}"
             ),
         ],
         read: format!(
@@ -77,6 +76,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
             "({{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{6}}, {{7}}, {{8}}, \
              (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}} LOCK IN SHARE MODE))"
         ),
+        append_more: "({1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9})".into(),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),
         fence_init: format!(

@@ -81,6 +81,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
             "({{1}}::text, {{2}}::text, {{3}}::text, {{4}}::text, {{5}}::text, {{6}}::integer, {{7}}::text, {{8}}::text, \
              (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}}::bigint FOR SHARE))"
         ),
+        append_more: "({1}::text, {2}::text, {3}::text, {4}::text, {5}::text, {6}::integer, {7}::text, {8}::text, {9}::bigint)".into(),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = $1::bigint WHERE id = 1 AND token = $2::bigint"),
         fence_init: format!(

@@ -60,6 +60,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
             "({{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{6}}, {{7}}, {{8}}, \
              (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}}))"
         ),
+        append_more: "({1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9})".into(),
         fence_read: format!("SELECT token, format, identity FROM {fence} WHERE id = 1"),
         fence_raise: format!("UPDATE {fence} SET token = ? WHERE id = 1 AND token = ?"),
         fence_init: format!(
