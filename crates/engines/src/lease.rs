@@ -13,7 +13,7 @@ use dunlin_core::value::Value;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Who holds the lease, as the lease itself says.
@@ -50,7 +50,7 @@ pub fn ttl() -> Duration {
 }
 
 /// Says whether the lock is still ours.
-pub type Witness = Box<dyn Fn() -> bool + Send + Sync>;
+pub type Witness = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What a try to take the work lock gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -452,7 +452,7 @@ impl LeaseLock for FileLock {
         // The file stays open as long as it is ours, so nothing else gets its number.
         let ours = self.file.as_ref()?.metadata().ok()?;
         let path = self.path.clone();
-        Some(Box::new(move || {
+        Some(Arc::new(move || {
             std::fs::metadata(&path).is_ok_and(|there| same_file(&ours, &there))
         }))
     }

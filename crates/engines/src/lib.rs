@@ -25,7 +25,7 @@ use dunlin_core::dialect::{Caps, Dialect};
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::value::{Row, Value};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 pub use tls::system_roots;
 
 /// An error of a driver or server, already classed and free of secrets.
@@ -87,15 +87,99 @@ pub struct Settings {
     pub base_dir: Option<std::path::PathBuf>,
 }
 
-/// Where two things that were sent together stopped.
+/// Where things that were sent together stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Halted {
+    /// The statement before the record failed: neither is there when the transaction has been rolled back.
+    #[error("{0}")]
+    Statement(DbError),
     /// The record was not written, and what was to follow did not happen.
     #[error("{0}")]
     Record(DbError),
     /// The record was written (within the transaction, where one is open), and what followed failed.
     #[error("{0}")]
     After(DbError),
+}
+
+impl Halted {
+    /// The error, wherever it stopped.
+    pub fn into_error(self) -> DbError {
+        let (Halted::Statement(error) | Halted::Record(error) | Halted::After(error)) = self;
+        error
+    }
+}
+
+/// Where the time that a statement took is to stand in its record: in a text, between two halves of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took {
+    /// The parameter that is that text.
+    pub param: usize,
+    /// The byte at which the number belongs.
+    pub at: usize,
+    /// Milliseconds to be added to those of the statement.
+    pub plus: u64,
+}
+
+impl Took {
+    fn fill_in(self, params: &mut [Value], began: Instant) {
+        if let Some(Value::Text(text)) = params.get_mut(self.param)
+            && text.is_char_boundary(self.at)
+        {
+            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            text.insert_str(self.at, &ms.saturating_add(self.plus).to_string());
+        }
+    }
+}
+
+/// A transaction of one statement and the record of it.
+#[derive(Clone, Copy)]
+pub struct Whole<'w> {
+    /// The statement: one, and none that begins or ends a transaction.
+    pub sql: &'w str,
+    /// The record's statement.
+    pub record: &'w str,
+    /// Its values.
+    pub params: &'w [Value],
+    /// Where the milliseconds since BEGIN are to stand in them.
+    pub took: Option<Took>,
+    /// Whether it may still be committed, where the record itself does not find that out.
+    pub may_commit: Option<&'w lease::Witness>,
+}
+
+impl Whole<'_> {
+    /// The record's values, with the time filled in.
+    fn params_after(&self, began: Instant) -> Vec<Value> {
+        let mut params = self.params.to_vec();
+        if let Some(took) = self.took {
+            took.fill_in(&mut params, began);
+        }
+        params
+    }
+
+    fn is_ours(&self) -> bool {
+        self.may_commit.is_none_or(|ours| ours())
+    }
+}
+
+/// The error of a commit that was not to be: the lease is another's.
+fn not_ours() -> DbError {
+    DbError::new(ErrorClass::NotNull, "the lease was lost")
+}
+
+/// A [`Whole`] in its parts.
+async fn step_by_step(
+    session: &mut (impl Session + ?Sized),
+    whole: &Whole<'_>,
+) -> Result<u64, Halted> {
+    let began = Instant::now();
+    let rows = session.begin_with(whole.sql).await;
+    let rows = rows.map_err(Halted::Statement)?;
+    if !whole.is_ours() {
+        return Err(Halted::Record(not_ours()));
+    }
+    let params = whole.params_after(began);
+    session.record_and_commit(whole.record, &params).await?;
+    Ok(rows)
 }
 
 /// An address that opens sessions.
@@ -179,6 +263,12 @@ pub trait Session: Send {
         let recorded = self.execute_with(sql, params).await;
         recorded.map_err(Halted::Record)?;
         self.commit().await.map_err(Halted::After)
+    }
+    /// A whole transaction: BEGIN, a statement, its record, COMMIT; gives the rows that the statement changed. Stops where
+    /// one of them fails, and leaves the transaction to be rolled back. One trip where the server takes all four as one
+    /// text: then a connection that is lost on the way is [`Halted::After`], for nobody knows how far it came.
+    async fn whole(&mut self, whole: Whole<'_>) -> Result<u64, Halted> {
+        step_by_step(self, &whole).await
     }
     /// Writes a record, commits it, and then runs a statement that commits by itself: outside of a transaction only. A
     /// record that fails keeps the statement from running. One trip where the server itself sees to that.

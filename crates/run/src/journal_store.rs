@@ -7,7 +7,8 @@ use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::{self, History, InFlight, OpenBlock, Record, Writing};
 use dunlin_core::limits;
 use dunlin_core::value::{Row, Value};
-use dunlin_engines::{DbError, Halted, Session};
+use dunlin_engines::lease::Witness;
+use dunlin_engines::{DbError, Halted, Session, Took, Whole};
 
 /// Reads, and reads again where the server ended the query to resolve a deadlock (another runner may be making the
 /// journal's tables at this very moment): a read outside of a transaction may be repeated.
@@ -43,7 +44,7 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
         Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
         Ok(rows) => rows,
     };
-    let records: Vec<Record> = rows.iter().filter_map(Record::read).collect();
+    let records: Vec<Record> = rows.into_iter().filter_map(Record::take).collect();
     let history = History::fold(&records);
     if history.format > journal::FORMAT {
         let message = format!(
@@ -183,6 +184,28 @@ impl Pen {
         session.record_then(&sql, &params, then).await
     }
 
+    /// Runs a statement, appends records and commits, all in one transaction. The time that the statement took is added
+    /// to what the last record says.
+    pub async fn append_after(
+        &self,
+        world: &World,
+        session: &mut dyn Session,
+        sql: &str,
+        records: &[Writing],
+        may_commit: &Witness,
+    ) -> Result<u64, Halted> {
+        let (record, mut params) = self.statement(world, session, records);
+        let took = cut_out_time(&mut params);
+        let whole = Whole {
+            sql,
+            record: &record,
+            params: &params,
+            took,
+            may_commit: Some(may_commit),
+        };
+        session.whole(whole).await
+    }
+
     fn statement(
         &self,
         world: &World,
@@ -199,8 +222,23 @@ impl Pen {
     }
 }
 
+/// Takes the time out of the last record's detail, and says where the whole time belongs.
+fn cut_out_time(params: &mut [Value]) -> Option<Took> {
+    // Within a string of the JSON the quotes would have backslashes before them.
+    const KEY: &str = "\"duration_ms\":";
+    let param = params.len().checked_sub(2)?;
+    let Value::Text(detail) = &mut params[param] else {
+        return None;
+    };
+    let at = detail.find(KEY)? + KEY.len();
+    let digits = detail[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let plus = detail[at..at + digits].parse().ok()?;
+    detail.replace_range(at..at + digits, "");
+    Some(Took { param, at, plus })
+}
+
 /// Bound parameters are limited (32,766 on one engine, 65,535 on others): so many rows of 9 stay below.
-const CHUNK: usize = 500;
+pub const CHUNK: usize = 500;
 
 /// The record without secrets in what is prose: the beginnings of statements, reasons, errors. The rest is compared with
 /// later and stays to the letter.
@@ -253,4 +291,27 @@ pub async fn tail(world: &World, count: usize) -> Result<Vec<String>, Failure> {
         )
     };
     Ok(newest.map(line).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_cut_out_where_the_key_stands_and_nowhere_else() {
+        let detail = r#"{"name":"\"duration_ms\":5","duration_ms":12,"by":"a"}"#;
+        let mut params = vec![Value::from("x"), detail.into(), 7_i64.into()];
+        let took = cut_out_time(&mut params).expect("a time");
+        assert_eq!((took.param, took.plus), (1, 12));
+        let Value::Text(text) = &mut params[1] else {
+            panic!("a text")
+        };
+        assert_eq!(
+            text,
+            r#"{"name":"\"duration_ms\":5","duration_ms":,"by":"a"}"#
+        );
+        text.insert_str(took.at, "12");
+        assert_eq!(text, detail);
+        assert_eq!(cut_out_time(&mut [Value::from("{}"), 7_i64.into()]), None);
+    }
 }

@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 pub struct Lease {
     /// The fencing token.
     pub token: i64,
-    lost: watch::Receiver<bool>,
     witness: Option<Witness>,
+    ours: Witness,
     stop: watch::Sender<bool>,
     beat: JoinHandle<()>,
     cancel: Arc<Mutex<Box<dyn Cancel>>>,
@@ -30,7 +30,12 @@ pub struct Lease {
 impl Lease {
     /// Whether another runner has taken it, or the connection that held it is gone.
     pub fn is_lost(&self) -> bool {
-        *self.lost.borrow() || self.is_taken()
+        !(self.ours)()
+    }
+
+    /// Says at any moment, and on any thread, whether the lease is still held.
+    pub fn ours(&self) -> Witness {
+        Arc::clone(&self.ours)
     }
 
     /// Whether another runner has certainly taken it: its file is no longer ours. Elsewhere the fence tells.
@@ -448,6 +453,9 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
     let cancel = Arc::new(Mutex::new(cancel));
     let over = Arc::clone(&cancel);
     let witness = lock.witness();
+    let seen = witness.clone();
+    let ours: Witness =
+        Arc::new(move || !*lost.borrow() && seen.as_ref().is_none_or(|still_ours| still_ours()));
     let beat = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(limits::LEASE_BEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -467,8 +475,8 @@ fn keep(mut lock: Box<dyn LeaseLock>, token: i64, cancel: Box<dyn Cancel>) -> Le
     });
     Lease {
         token,
-        lost,
         witness,
+        ours,
         stop,
         beat,
         cancel,

@@ -55,6 +55,17 @@ for_each_engine! {
             let halted = lost.append_then(&world, &mut *session, &records, make).await;
             assert!(matches!(&halted, Err(Halted::Record(error)) if journal_store::is_fenced(error)), "{halted:?}");
         }
+        session.execute("CREATE TABLE filled_without_a_token (id INT)").await.unwrap();
+        let ours: dunlin_engines::lease::Witness = std::sync::Arc::new(|| true);
+        // From its second use on a record may be a prepared statement.
+        for many in [1, 1, 1, 3, 3] {
+            let records = vec![record.clone(); many];
+            let fill = "INSERT INTO filled_without_a_token VALUES (1)";
+            let halted = lost.append_after(&world, &mut *session, fill, &records, &ours).await;
+            assert!(matches!(&halted, Err(Halted::Record(error)) if journal_store::is_fenced(error)), "{halted:?}");
+            session.rollback().await.unwrap();
+        }
+        assert_eq!(database.scalar("SELECT count(*) FROM filled_without_a_token"), "0");
         assert!(!database.has_table("made_without_a_token"));
         assert_eq!(database.scalar("SELECT count(*) FROM dunlin_journal"), "0");
         write(&mut *session, old + 2, 3).await.unwrap();

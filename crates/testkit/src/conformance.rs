@@ -3,12 +3,15 @@
 //! Each function makes what it needs in the database of the engine it is given and drops it again, so they may run one
 //! after the other on one database; two of them at once need two databases.
 
+mod whole;
+
 use anyhow::{Result, bail, ensure};
 use dunlin_core::dialect::EngineKind;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::value::Value;
 use dunlin_engines::{Cell, DbError, Engine, Halted, Purpose, Session};
 use std::time::{Duration, Instant};
+pub use whole::whole;
 
 /// Names that only a tool which quotes everything survives.
 pub const ODD_NAMES: &[&str] = &[
@@ -54,6 +57,7 @@ pub async fn all(engine: &dyn Engine) -> Result<()> {
     values(engine).await.context("values")?;
     transactions(engine).await.context("transactions")?;
     one_trip(engine).await.context("one_trip")?;
+    whole(engine).await.context("whole")?;
     error_classes(engine).await.context("error_classes")?;
     cancel(engine).await.context("cancel")?;
     streaming(engine).await.context("streaming")?;

@@ -167,6 +167,30 @@ impl Record {
         })
     }
 
+    /// As [`Record::read`], of a row that nobody needs afterwards: its texts are taken over.
+    pub fn take(mut row: Row) -> Option<Self> {
+        let mut text = |at: usize| match row
+            .get_mut(at)
+            .map(|value| std::mem::replace(value, Value::Null))
+        {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Bytes(bytes)) => String::from_utf8(bytes).ok(),
+            _ => None,
+        };
+        let (run, at, event) = (text(1)?, text(2)?, text(3)?);
+        let (unit, hash, detail) = (text(4), text(6), text(7));
+        Some(Record {
+            id: row.first()?.as_i64()?,
+            run,
+            at,
+            event: Event::parse(&event)?,
+            unit,
+            stmt: row.get(5).and_then(Value::as_i64),
+            hash,
+            detail: detail.unwrap_or_default(),
+        })
+    }
+
     /// The detail, read as a type; an unreadable one gives the default.
     pub fn detail<T: Default + for<'de> Deserialize<'de>>(&self) -> T {
         serde_json::from_str(&self.detail).unwrap_or_default()

@@ -7,6 +7,7 @@ use crate::dialect::{Caps, Dialect, Guard};
 use crate::finding::{Finding, Place};
 use crate::source::{Migration, Script, TransactionMode};
 use crate::sql::{Kind, LexMode, ObjectKind, ObjectRef, SessionState, StatementClass, TxUse};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -83,7 +84,7 @@ pub fn lower(
         script,
         caps,
         classes: &classes,
-        storage: storage.clone(),
+        storage: Cow::Borrowed(storage),
         findings: vec![],
     };
     let modes = lowering.modes();
@@ -143,7 +144,8 @@ struct Lowering<'a> {
     script: &'a Script,
     caps: &'a Caps,
     classes: &'a [StatementClass],
-    storage: Storage,
+    /// A run's storage may know thousands of tables: it is copied where a script adds to it, and only there.
+    storage: Cow<'a, Storage>,
     findings: Vec<Finding>,
 }
 
@@ -226,6 +228,7 @@ impl Lowering<'_> {
                 .filter(|object| object.kind == ObjectKind::Table)
             {
                 self.storage
+                    .to_mut()
                     .transactional
                     .insert(table.name.to_lowercase(), false);
             }

@@ -1,5 +1,7 @@
 //! One PostgreSQL connection.
 
+mod whole;
+
 use super::bulk;
 use super::cancel::{Canceller, Route};
 use super::errors::COPY_WITHOUT_DATA;
@@ -7,7 +9,7 @@ pub(super) use super::errors::db_error;
 use super::text::{Step, reads, words};
 use super::values::{Bound, Raw, read, type_of, value};
 use crate::gate::Gate;
-use crate::{Cancel, Cell, DbError, Halted, RowSource, Session};
+use crate::{Cancel, Cell, DbError, Halted, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::postgres::Postgres;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -53,6 +55,8 @@ pub struct PostgresSession {
     end: Arc<OnceLock<String>>,
     gate: Arc<Gate>,
     statements: HashMap<String, Vec<Kept>>,
+    /// Statements of records that were used before, and whether each is prepared on the server.
+    records: Vec<(String, bool)>,
     in_transaction: bool,
     /// A statement of the open transaction failed: the server will turn COMMIT into ROLLBACK without an error.
     aborted: bool,
@@ -136,6 +140,7 @@ impl PostgresSession {
             end: start.end,
             gate: Gate::new(),
             statements: HashMap::new(),
+            records: vec![],
             in_transaction: false,
             aborted: false,
             local_pins: start.local_pins,
@@ -551,6 +556,13 @@ impl Session for PostgresSession {
             return self.commit().await.map_err(Halted::After);
         }
         self.record_with_commit(sql, params).await
+    }
+
+    async fn whole(&mut self, whole: Whole<'_>) -> Result<u64, Halted> {
+        match self.on_one_trip(&whole).await {
+            Some(outcome) => outcome,
+            None => step_by_step(self, &whole).await,
+        }
     }
 
     async fn commit(&mut self) -> Result<(), DbError> {

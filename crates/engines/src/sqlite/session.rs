@@ -1,7 +1,8 @@
 //! A SQLite connection on a thread of its own. The session sends closures and waits for their answers, so the async
 //! side never blocks; dropping the session ends the thread.
 
-use crate::{Cancel, DbError, Halted, RowSource, Session};
+use crate::lease::Witness;
+use crate::{Cancel, DbError, Halted, RowSource, Session, Took, Whole, not_ours};
 use async_trait::async_trait;
 use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
 use dunlin_core::failure::ErrorClass;
@@ -11,6 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, InterruptHandle};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -184,18 +186,51 @@ fn write(connection: &Connection, sql: &str, params: &[Value]) -> Result<usize, 
 }
 
 fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
-    // A connection that can only read has no write intent to declare.
-    let read_only: bool = connection.is_readonly("main").unwrap_or(false)
-        || connection
-            .prepare_cached("PRAGMA query_only")?
-            .query_row([], |row| row.get(0))
-            .unwrap_or(false);
-    let sql = if read_only {
-        "BEGIN"
-    } else {
-        "BEGIN IMMEDIATE"
-    };
-    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    let begin = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
+    match begin("BEGIN IMMEDIATE") {
+        // A connection that can only read has no write intent to declare.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) => {
+            begin("BEGIN")
+        }
+        outcome => outcome,
+    }
+}
+
+/// A record's values, as they go to the connection's thread.
+struct Record {
+    sql: String,
+    params: Vec<Value>,
+    took: Option<Took>,
+}
+
+/// A whole transaction on the connection's thread. What fails is told; the transaction is left to be rolled back.
+fn whole(
+    connection: &Connection,
+    sql: &str,
+    mut record: Record,
+    may_commit: Option<Witness>,
+) -> Result<u64, Halted> {
+    let began = Instant::now();
+    let statement = |error: rusqlite::Error| Halted::Statement(db_error(&error));
+    begin(connection).map_err(statement)?;
+    let rows = run(connection, sql, &[]).map_err(statement)?;
+    if may_commit.is_some_and(|ours| !ours()) {
+        return Err(Halted::Record(not_ours()));
+    }
+    if let Some(took) = record.took {
+        took.fill_in(&mut record.params, began);
+    }
+    record_and_commit(connection, &record.sql, &record.params)?;
+    Ok(rows)
+}
+
+fn record_and_commit(connection: &Connection, sql: &str, params: &[Value]) -> Result<(), Halted> {
+    write(connection, sql, params).map_err(|error| Halted::Record(db_error(&error)))?;
+    let committed = connection
+        .prepare_cached("COMMIT")
+        .and_then(|mut commit| commit.execute([]));
+    let committed = committed.map(|_| ());
+    committed.map_err(|error| Halted::After(db_error(&error)))
 }
 
 #[async_trait]
@@ -257,13 +292,19 @@ impl Session for SqliteSession {
     }
     async fn record_and_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
         let (sql, params) = (sql.to_owned(), params.to_vec());
-        let outcome = self.with(move |connection| {
-            if let Err(error) = write(connection, &sql, &params) {
-                return Ok(Err(Halted::Record(db_error(&error))));
-            }
-            let committed = connection.execute_batch("COMMIT");
-            Ok(committed.map_err(|error| Halted::After(db_error(&error))))
-        });
+        let outcome = self.with(move |connection| Ok(record_and_commit(connection, &sql, &params)));
+        // The thread is gone in the middle: what became of it is for the journal to tell.
+        outcome.await.map_err(Halted::After)?
+    }
+    async fn whole(&mut self, asked: Whole<'_>) -> Result<u64, Halted> {
+        let sql = asked.sql.to_owned();
+        let record = Record {
+            sql: asked.record.to_owned(),
+            params: asked.params.to_vec(),
+            took: asked.took,
+        };
+        let may_commit = asked.may_commit.cloned();
+        let outcome = self.with(move |connection| Ok(whole(connection, &sql, record, may_commit)));
         // The thread is gone in the middle: what became of it is for the journal to tell.
         outcome.await.map_err(Halted::After)?
     }

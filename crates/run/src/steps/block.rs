@@ -117,6 +117,62 @@ enum Trouble {
     Failure(Box<Failure>),
 }
 
+/// What it means where a transaction's parts stopped that were sent together.
+fn trouble_of(runner: &Runner<'_>, block: &Block, halted: Halted) -> Trouble {
+    match halted {
+        Halted::Statement(error) => Trouble::Statement(block.statements.start, error),
+        Halted::Record(error) => Trouble::Failure(Box::new(
+            runner.trouble(&error, "the journal could not be written"),
+        )),
+        Halted::After(error) if error.class == ErrorClass::ConnectionLost => Trouble::Commit(error),
+        Halted::After(error) => Trouble::Statement(block.statements.end - 1, error),
+    }
+}
+
+/// Whether a block is one plain statement and the whole of its unit, with nothing to be looked at between its parts: BEGIN,
+/// statement, record and COMMIT may go together.
+fn goes_whole(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
+    let at = block.statements.start;
+    let class = &unit.lowered.classes[at];
+    block.statements.len() == 1
+        && matches!(class.kind, Kind::Ddl | Kind::Dml)
+        && !class.if_not_exists
+        && unit.script.statements[at].copy_data.is_none()
+        && unit.migration.creates.is_empty()
+        && block
+            .guard
+            .as_ref()
+            .is_none_or(|guard| guard.watches.is_empty())
+        && runner.pending.len() < journal_store::CHUNK
+}
+
+/// As [`try_together`] does it, on one trip where the protocol has such.
+async fn try_whole(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+    end: Writing,
+) -> Result<(), Trouble> {
+    let at = block.statements.start;
+    let guard = block.guard.clone().unwrap_or_default();
+    let switches = switch_on(runner, &guard)
+        .await
+        .map_err(|error| Trouble::Statement(at, error))?;
+    let mut records = runner.pending.clone();
+    records.push(end);
+    let sent = execute_with(runner, unit, at, With::Whole(&records)).await;
+    let outcome = sent.map_err(|halted| trouble_of(runner, block, halted));
+    match &outcome {
+        Ok(_) => runner.pending.clear(),
+        Err(_) => roll_back(runner, true).await,
+    }
+    for statement in switches {
+        // A lost connection takes its switches with it; any other failure here shows at the next statement.
+        let _ = runner.work.execute(&statement).await;
+    }
+    outcome.map(|_| ())
+}
+
 async fn try_together(
     runner: &mut Runner<'_>,
     unit: &Unit<'_>,
@@ -124,6 +180,12 @@ async fn try_together(
     end: Option<Writing>,
     own_transaction: bool,
 ) -> Result<(), Trouble> {
+    let end = match end {
+        Some(end) if own_transaction && goes_whole(runner, unit, block) => {
+            return try_whole(runner, unit, block, end).await;
+        }
+        end => end,
+    };
     let first = block.statements.start;
     let ours = |failure: Failure| Trouble::Failure(Box::new(failure));
     let guard = block.guard.clone().unwrap_or_default();
@@ -159,9 +221,7 @@ async fn try_together(
                 With::Nothing
             };
             let sent = execute_with(runner, unit, at, with).await;
-            rows += sent.map_err(|(Halted::Record(error) | Halted::After(error))| {
-                Trouble::Statement(at, error)
-            })?;
+            rows += sent.map_err(|halted| Trouble::Statement(at, halted.into_error()))?;
             shapes::after(runner, unit, at, shape).await.map_err(ours)?;
         }
         let after = watch(runner, &guard, false)
@@ -176,15 +236,7 @@ async fn try_together(
         records.push(record);
         write_end(runner, &records, own_transaction)
             .await
-            .map_err(|halted| match halted {
-                Halted::Record(error) => {
-                    ours(runner.trouble(&error, "the journal could not be written"))
-                }
-                Halted::After(error) if error.class == ErrorClass::ConnectionLost => {
-                    Trouble::Commit(error)
-                }
-                Halted::After(error) => Trouble::Statement(block.statements.end - 1, error),
-            })?;
+            .map_err(|halted| trouble_of(runner, block, halted))?;
         runner.pending.clear();
         Ok(())
     }
@@ -486,7 +538,7 @@ async fn try_alone(
             Err(Halted::Record(error)) => {
                 return Err(runner.trouble(&error, "the journal could not be written"));
             }
-            Err(Halted::After(error)) => error,
+            Err(Halted::Statement(error) | Halted::After(error)) => error,
         };
         if error.class == ErrorClass::ConnectionLost || runner.lease.is_lost() {
             // What became of it is unknown: the record of its beginning stays open, and the next run settles it.

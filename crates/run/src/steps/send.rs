@@ -20,14 +20,14 @@ pub(super) enum With<'r> {
     Begin,
     /// These records, committed before it.
     Records(&'r [Writing]),
+    /// The beginning of the transaction, these records and COMMIT.
+    Whole(&'r [Writing]),
 }
 
 /// Sends one statement, with its events, its time limit, and an ear for Ctrl-C.
 pub async fn execute(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> Result<u64, DbError> {
     let sent = execute_with(runner, unit, at, With::Nothing).await;
-    sent.map_err(|halted| match halted {
-        Halted::Record(error) | Halted::After(error) => error,
-    })
+    sent.map_err(Halted::into_error)
 }
 
 /// As [`execute`], with what goes with it. Says where the two stopped.
@@ -54,6 +54,7 @@ pub(super) async fn execute_with(
         .unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
     let mut control = runner.control.clone();
     let (pen, world) = (runner.pen.clone(), runner.world);
+    let ours = runner.lease.ours();
     let work = &mut runner.work;
     let mut running = Box::pin(async {
         let sql = &statement.sql;
@@ -63,6 +64,10 @@ pub(super) async fn execute_with(
             (None, With::Begin) => work.begin_with(sql).await.map_err(Halted::After),
             (None, With::Records(records)) => {
                 pen.append_then(world, &mut **work, records, sql).await
+            }
+            (None, With::Whole(records)) => {
+                pen.append_after(world, &mut **work, sql, records, &ours)
+                    .await
             }
         }
     });
@@ -105,7 +110,7 @@ pub(super) async fn execute_with(
 
 /// A cancel of our own, for the time was up, told as that.
 fn as_timeout(mut halted: Halted, limit: Duration) -> Halted {
-    let (Halted::Record(error) | Halted::After(error)) = &mut halted;
+    let (Halted::Statement(error) | Halted::Record(error) | Halted::After(error)) = &mut halted;
     if error.class == ErrorClass::Cancelled {
         error.class = ErrorClass::StatementTimeout;
         error.message = format!("cancelled after {} s, as `timeout` says", limit.as_secs());
