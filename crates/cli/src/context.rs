@@ -2,6 +2,8 @@
 
 use crate::args::Global;
 use crate::commands::Answer;
+use dunlin::folder::Parsed;
+use dunlin::up::Ahead;
 use dunlin::world::{Clock, Ids, World};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, any_error};
@@ -12,6 +14,7 @@ use dunlin_core::source::{DatabaseConfig, Migration, Project};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinError;
 
 /// The name of the project file.
 const FILE: &str = "dunlin.toml";
@@ -29,7 +32,7 @@ pub struct Context {
     /// The project.
     pub project: Project,
     /// The database.
-    pub world: World,
+    pub world: Arc<World>,
     /// Its scripts, in order.
     pub migrations: Vec<Arc<Migration>>,
     /// What was found while reading.
@@ -118,9 +121,41 @@ impl Opened {
 
     /// The world and its scripts. Faults of the folder stop here, all at once.
     pub fn context(self, global: &Global, create: bool) -> Result<Context, Answer> {
-        let world = self.world(global, create)?;
-        let (migrations, found) =
-            dunlin::folder::read(&world.config, &shown).map_err(Answer::from)?;
+        let world = Arc::new(self.world(global, create)?);
+        let read = dunlin::folder::read(&world.config, &shown);
+        self.with_scripts(world, read)
+    }
+
+    /// The same, and the database looked at while the scripts are read. With faulty scripts nobody waits for it.
+    pub async fn context_and_ahead(self, global: &Global) -> Result<(Context, Ahead), Answer> {
+        let world = Arc::new(self.world(global, false)?);
+        let config = world.config.clone();
+        let mut reading =
+            tokio::task::spawn_blocking(move || dunlin::folder::read(&config, &shown));
+        let asked = Arc::clone(&world);
+        let mut look = Box::pin(Ahead::look(&asked));
+        let mut seen = None;
+        let read = loop {
+            tokio::select! {
+                biased;
+                read = &mut reading => break read,
+                ahead = &mut look, if seen.is_none() => seen = Some(ahead),
+            }
+        };
+        let context = self.with_scripts(world, unbroken(read))?;
+        let ahead = match seen {
+            Some(ahead) => ahead,
+            None => look.await,
+        };
+        Ok((context, ahead))
+    }
+
+    fn with_scripts(
+        self,
+        world: Arc<World>,
+        read: Result<Parsed, Failure>,
+    ) -> Result<Context, Answer> {
+        let (migrations, found) = read.map_err(Answer::from)?;
         let mut findings = self.findings;
         findings.extend(found);
         if any_error(&findings) {
@@ -132,6 +167,14 @@ impl Opened {
             migrations,
             findings,
         })
+    }
+}
+
+/// What a task gave; its panic goes on here.
+pub fn unbroken<T>(ended: Result<T, JoinError>) -> T {
+    match ended {
+        Ok(ended) => ended,
+        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
     }
 }
 

@@ -5,28 +5,45 @@ mod commands;
 mod context;
 mod render;
 
+use args::Verb;
 use clap::Parser;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return args::usage(&error),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    // Who may have nothing to do finds that out on this thread alone, and asks for others when there is work.
+    let runtime = match cli.verb {
+        Verb::Up(_) | Verb::Down(_) => Builder::new_current_thread().enable_all().build(),
+        _ => threads(),
+    };
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(commands::run(cli));
-            // A blocked thread (a prompt, a stuck connection) must not keep a finished command alive.
-            runtime.shutdown_background();
-            ExitCode::from(code)
+            // A blocked thread (a prompt, a stuck connection) must not keep a finished command alive, and what there is
+            // left to take apart is the system's to take.
+            std::process::exit(code.into())
         }
         Err(error) => {
             eprintln!("error: the system gives no threads: {error}");
             ExitCode::from(4)
         }
     }
+}
+
+fn threads() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+/// The threads for work, from when they are first asked for; none where the system gives none.
+fn workers() -> Option<&'static Runtime> {
+    static WORKERS: OnceLock<Option<Runtime>> = OnceLock::new();
+    WORKERS.get_or_init(|| threads().ok()).as_ref()
 }

@@ -98,6 +98,38 @@ impl Report {
     }
 }
 
+/// What was seen of the database while the scripts were still being read: who has nothing to do waits for one of the two
+/// and not for both. Only read; nobody is waited for.
+pub struct Ahead {
+    reader: Result<Box<dyn Session>, Failure>,
+    history: Option<History>,
+    shown: Option<(Plan, Vec<Finding>)>,
+}
+
+impl Ahead {
+    /// Connects and reads the journal.
+    pub async fn look(world: &World) -> Self {
+        let mut reader = world.open(Purpose::Read).await;
+        let history = match &mut reader {
+            // What goes wrong here is met again, and told, when the scripts are there.
+            Ok(reader) => journal_store::read(world, &mut **reader).await.ok(),
+            Err(_) => None,
+        };
+        Ahead {
+            reader,
+            history,
+            shown: None,
+        }
+    }
+
+    /// Plans on what was seen; whether there is certainly nothing to do.
+    pub fn is_idle(&mut self, migrations: &[Arc<Migration>], goal: &Goal) -> bool {
+        let planned = |history: &History| goal.plan(migrations, history).ok();
+        self.shown = self.history.as_ref().and_then(planned);
+        self.shown.as_ref().is_some_and(|(plan, _)| plan.is_empty())
+    }
+}
+
 /// Runs `up` or `down`.
 pub async fn run(
     world: &World,
@@ -107,16 +139,44 @@ pub async fn run(
     sink: &mut dyn Sink,
     control: Control,
 ) -> Report {
+    let ahead = Ahead {
+        reader: world.open(Purpose::Read).await,
+        history: None,
+        shown: None,
+    };
+    run_after(ahead, world, migrations, goal, options, sink, control).await
+}
+
+/// Runs `up` or `down` on what was seen ahead of it.
+pub async fn run_after(
+    ahead: Ahead,
+    world: &World,
+    migrations: &[Arc<Migration>],
+    goal: &Goal,
+    options: &Options,
+    sink: &mut dyn Sink,
+    control: Control,
+) -> Report {
     let mut report = Report::default();
-    if let Err(failure) =
-        try_run(world, migrations, goal, options, sink, control, &mut report).await
-    {
+    let outcome = try_run(
+        ahead,
+        world,
+        migrations,
+        goal,
+        options,
+        sink,
+        control,
+        &mut report,
+    );
+    if let Err(failure) = outcome.await {
         report.failure = Some(world.redact(failure));
     }
     report
 }
 
+#[allow(clippy::too_many_arguments)]
 async fn try_run(
+    ahead: Ahead,
     world: &World,
     migrations: &[Arc<Migration>],
     goal: &Goal,
@@ -125,16 +185,16 @@ async fn try_run(
     mut control: Control,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let mut reader = world.open(Purpose::Read).await?;
-    let history = lease::read_journal(
-        world,
-        &mut *reader,
-        options.wait_for_lease,
-        sink,
-        &mut control,
-    )
-    .await?;
-    let (shown, findings) = goal.plan(migrations, &history)?;
+    let mut reader = ahead.reader?;
+    let wait = options.wait_for_lease;
+    let history = match ahead.history {
+        Some(history) => history,
+        None => lease::read_journal(world, &mut *reader, wait, sink, &mut control).await?,
+    };
+    let (shown, findings) = match ahead.shown {
+        Some(shown) => shown,
+        None => goal.plan(migrations, &history)?,
+    };
     report.findings = findings;
     if history.units.is_empty() && !shown.is_empty() {
         let mut others = foreign::histories(world, &mut *reader).await?;

@@ -10,6 +10,7 @@ use dunlin_core::failure::Failure;
 use dunlin_core::schema::render;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Writes a file beside its place and renames it: a full disk leaves no half of it.
 pub fn save(path: &Path, text: &str) -> Result<(), Answer> {
@@ -62,7 +63,7 @@ pub async fn drift(global: &Global, rebuild: bool) -> Result<Answer, Answer> {
         let found = inspect::drift_rebuild(&context.world, &context.migrations).await;
         (context.world, found, context.findings)
     } else {
-        let world = context::open(global)?.world(global, false)?;
+        let world = Arc::new(context::open(global)?.world(global, false)?);
         let found = inspect::drift(&world).await;
         (world, found, vec![])
     };

@@ -2,11 +2,11 @@
 
 use super::Answer;
 use crate::args::{Down, Format, Global, Up};
-use crate::context::{self, Context};
+use crate::context::{self, Context, unbroken};
 use crate::render::events::Screen;
 use crate::render::table::{self, count, duration};
 use dunlin::control::{self, Control};
-use dunlin::up::{Goal, Options, Report};
+use dunlin::up::{Ahead, Goal, Options, Report};
 use dunlin_core::failure::Failure;
 use dunlin_core::plan::select::{DownGoal, UpGoal};
 use dunlin_core::source::Version;
@@ -17,7 +17,13 @@ pub async fn up(global: &Global, up: &Up) -> Result<Answer, Answer> {
     let opened = context::open(global)?;
     // A dry run touches nothing: it does not make the database either.
     let create = up.create && !up.dry_run;
-    let context = opened.context(global, create)?;
+    // What is made first cannot be looked at before, and a dry run has its own way of looking.
+    let (context, ahead) = if up.create || up.dry_run {
+        (opened.context(global, create)?, None)
+    } else {
+        let (context, ahead) = opened.context_and_ahead(global).await?;
+        (context, Some(ahead))
+    };
     if create {
         let made = context.world.engine.create_database().await;
         made.map_err(|error| {
@@ -38,12 +44,12 @@ pub async fn up(global: &Global, up: &Up) -> Result<Answer, Answer> {
         one_transaction: up.one_transaction,
         no_backup: up.no_backup,
     };
-    run(global, context, goal, options).await
+    run(global, context, ahead, goal, options).await
 }
 
 /// `down`.
 pub async fn down(global: &Global, down: &Down) -> Result<Answer, Answer> {
-    let context = context::open(global)?.context(global, false)?;
+    let (context, ahead) = context::open(global)?.context_and_ahead(global).await?;
     let goal = Goal::Down(match (&down.to, &down.only, down.steps) {
         (Some(to), _, _) => DownGoal::To(Version(to.clone())),
         (_, Some(only), _) => DownGoal::Only(Version(only.clone())),
@@ -52,6 +58,7 @@ pub async fn down(global: &Global, down: &Down) -> Result<Answer, Answer> {
     run(
         global,
         context,
+        Some(ahead),
         goal,
         Options {
             wait_for_lease: !global.no_wait,
@@ -64,31 +71,48 @@ pub async fn down(global: &Global, down: &Down) -> Result<Answer, Answer> {
 async fn run(
     global: &Global,
     context: Context,
+    ahead: Option<Ahead>,
     goal: Goal,
     options: Options,
 ) -> Result<Answer, Answer> {
     let mut screen = screen(global, &context)?;
     let control = listen();
     let started = Instant::now();
-    // On the runtime's own threads, where the connection's driver runs too: they need not wake each other up for each
-    // word that is spoken with the server.
-    let task = tokio::spawn(async move {
+    let mut ahead = match ahead {
+        Some(ahead) => ahead,
+        None => Ahead::look(&context.world).await,
+    };
+    let idle = ahead.is_idle(&context.migrations, &goal);
+    let running = async move {
         let (world, migrations) = (&context.world, &context.migrations);
-        let report =
-            dunlin::up::run(world, migrations, &goal, &options, &mut screen, control).await;
+        let report = dunlin::up::run_after(
+            ahead,
+            world,
+            migrations,
+            &goal,
+            &options,
+            &mut screen,
+            control,
+        )
+        .await;
         (report, context, goal, screen)
-    });
-    let (report, context, goal, mut screen) = match task.await {
-        Ok(ended) => ended,
-        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+    };
+    // Work goes on the threads of a runtime, where the connections' drivers run too: they need not wake each other up for
+    // each word that is spoken with the server, and whatever one of them is busy with, the lease beats on the other.
+    let (report, context, goal, mut screen) = match (idle, crate::workers()) {
+        (false, Some(workers)) => unbroken(workers.spawn(running).await),
+        _ => running.await,
     };
     screen.finish();
     if report.failure.is_none() && !report.steps.is_empty() {
         super::status::update_manifest(&context).await?;
     }
     let mut answer = answer(&context, &goal, report, started);
-    answer.findings.splice(0..0, context.findings);
+    answer.findings.extend_from_slice(&context.findings);
+    answer.findings.rotate_right(context.findings.len());
     answer.told = screen.told().to_vec();
+    // The process is about to end: taking a thousand scripts apart before is time that nobody has asked for.
+    std::mem::forget(context);
     Ok(answer)
 }
 

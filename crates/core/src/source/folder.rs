@@ -204,8 +204,8 @@ type ReadScript = (Option<(Migration, Requires)>, Vec<Finding>);
 fn read_all(reader: &Reader<'_>, pairs: &[(&Found<'_>, Option<Found<'_>>)]) -> Vec<ReadScript> {
     /// Enough work for a thread to be worth its start: about a millisecond.
     const EACH: usize = 64;
-    /// More would only help where a folder is larger than any that is known.
-    const THREADS_MAX: usize = 8;
+    /// More would only help where a folder is larger than any that is known, and each start costs.
+    const THREADS_MAX: usize = 4;
     let one = |(up, undo): &(&Found<'_>, Option<Found<'_>>)| {
         let mut findings = vec![];
         let read = migration(reader, up, undo.as_ref(), &mut findings);
@@ -217,15 +217,18 @@ fn read_all(reader: &Reader<'_>, pairs: &[(&Found<'_>, Option<Found<'_>>)]) -> V
     }
     let share = pairs.len().div_ceil(threads);
     std::thread::scope(|scope| {
-        let parts: Vec<_> = pairs
+        let (own, others) = pairs.split_at(share.min(pairs.len()));
+        let parts: Vec<_> = others
             .chunks(share)
             .map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>()))
             .collect();
-        let joined = parts.into_iter().map(|part| part.join());
-        // A thread that panicked would have panicked here too, without threads.
-        joined
-            .flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        let mut read: Vec<_> = own.iter().map(one).collect();
+        for part in parts {
+            // A thread that panicked would have panicked here too, without threads.
+            let part = part.join();
+            read.extend(part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        read
     })
 }
 

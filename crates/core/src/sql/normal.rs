@@ -12,7 +12,7 @@ pub const FINGERPRINT_VERSION: u32 = 1;
 /// same bytes. Letters keep their case. A line end counts as LF wherever it stands; within hints, directives and client
 /// commands a run of white space counts as one space.
 pub fn fingerprint(text: &str, rules: &LexRules) -> Fingerprint {
-    let mut meaning = Meaning::default();
+    let mut meaning = Meaning::of(text.len());
     for token in Lexer::new(text, rules) {
         let content = token.text(text);
         match token.kind {
@@ -34,14 +34,21 @@ pub fn fingerprint(text: &str, rules: &LexRules) -> Fingerprint {
 /// How many bytes are gathered before they are hashed: many tokens, and nothing beside a large script.
 const GATHERED: usize = 64 * 1024;
 
-/// Hashes tokens. A token is a few bytes and a hash is fast on many, so they are gathered first.
-#[derive(Default)]
+/// Hashes tokens. A token is a few bytes and a hash is fast on many, so they are gathered first; most scripts are gathered
+/// whole, and need no hasher that goes on.
 struct Meaning {
-    hasher: blake3::Hasher,
+    hasher: Option<Box<blake3::Hasher>>,
     gathered: Vec<u8>,
 }
 
 impl Meaning {
+    fn of(bytes: usize) -> Self {
+        Meaning {
+            hasher: None,
+            gathered: Vec::with_capacity(bytes.saturating_mul(3).min(GATHERED + 256)),
+        }
+    }
+
     fn put(&mut self, content: &str) {
         let bytes = content.as_bytes();
         if !bytes.contains(&b'\r') {
@@ -55,13 +62,16 @@ impl Meaning {
             self.gathered.extend_from_slice(plain.as_bytes());
         }
         if self.gathered.len() >= GATHERED {
-            self.hasher.update(&self.gathered);
+            self.hasher.get_or_insert_default().update(&self.gathered);
             self.gathered.clear();
         }
     }
 
-    fn finish(mut self) -> String {
-        self.hasher.update(&self.gathered);
-        self.hasher.finalize().to_hex().to_string()
+    fn finish(self) -> String {
+        let hash = match self.hasher {
+            None => blake3::hash(&self.gathered),
+            Some(mut hasher) => hasher.update(&self.gathered).finalize(),
+        };
+        hash.to_hex().to_string()
     }
 }
