@@ -231,7 +231,7 @@ impl Restoring<'_> {
         let ended = self.pen.append_and_commit(self.world, work, &records).await;
         ended.map_err(|halted| match halted {
             Halted::Record(error) if journal_store::is_fenced(&error) => journal_store::fenced(),
-            Halted::Record(error) => refused(&error),
+            Halted::Statement(error) | Halted::Record(error) => refused(&error),
             Halted::After(error) => trouble::failed(&error, "the restore could not be committed"),
         })?;
         Ok(rows)

@@ -155,7 +155,7 @@ async fn try_whole(
 ) -> Result<(), Trouble> {
     let at = block.statements.start;
     let guard = block.guard.clone().unwrap_or_default();
-    let switches = switch_on(runner, &guard)
+    let switches = switch_on(&mut *runner.work, &guard)
         .await
         .map_err(|error| Trouble::Statement(at, error))?;
     let mut records = runner.pending.clone();

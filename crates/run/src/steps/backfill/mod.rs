@@ -562,6 +562,6 @@ async fn commit(
         .await;
     ended.map_err(|halted| match halted {
         Halted::Record(error) if journal_store::is_fenced(&error) => journal_store::fenced().into(),
-        Halted::Record(error) | Halted::After(error) => Wrong::Said(error),
+        halted => Wrong::Said(halted.into_error()),
     })
 }
