@@ -10,7 +10,7 @@ use crate::dialect::catalog::Part;
 use crate::finding::{Finding, Place};
 use crate::schema::{Column, Table, View};
 use crate::sql::change::{Change, Ddl};
-use crate::sql::{Kind, ObjectKind, ObjectRef, StatementClass};
+use crate::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
 
 /// A statement and where it stands.
 #[derive(Debug, Clone)]
@@ -37,6 +37,21 @@ fn touches_only(class: &StatementClass, made: &[&ObjectRef]) -> bool {
             .any(|table| table.name == object.name && table.schema == object.schema)
     };
     !class.touches.is_empty() && class.touches.iter().all(is_made)
+}
+
+/// The table that a statement drops and one after it gives back, as a rebuild does: its rows are in the new one.
+pub fn comes_back<'a>(
+    class: &'a StatementClass,
+    after: &[StatementClass],
+) -> Option<&'a ObjectRef> {
+    class.post.iter().find_map(|condition| match condition {
+        Condition::Missing(table) if table.kind == ObjectKind::Table => {
+            let back = Condition::Exists(table.clone());
+            let made = after.iter().any(|later| later.post.contains(&back));
+            made.then_some(table)
+        }
+        _ => None,
+    })
 }
 
 /// The statements that take each of these back; or what cannot be taken back, one finding each.

@@ -6,10 +6,11 @@ use crate::trouble;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::UnitState;
+use dunlin_core::plan::inverse::comes_back;
 use dunlin_core::plan::steps::Operations;
-use dunlin_core::source::Migration;
 use dunlin_core::source::plan::StepDoc;
-use dunlin_core::sql::ObjectKind;
+use dunlin_core::source::{Migration, Statement};
+use dunlin_core::sql::{Condition, ObjectKind};
 
 /// Asks for what others have written since where the undo would meet it: rows that it would take away are refused, rows
 /// that it leaves alone are said.
@@ -81,15 +82,18 @@ pub async fn nothing_is_lost(
         walk.runner.work.dialect(),
         walk.runner.work.lex_mode().clone(),
     );
+    let classify = |statement: &Statement| dialect.classify(&statement.sql, &lex);
+    let classes: Vec<_> = undo.statements.iter().map(classify).collect();
     let mut dropped = vec![];
-    for statement in &undo.statements {
-        let class = dialect.classify(&statement.sql, &lex);
-        if class.verb.starts_with("DROP") {
-            let tables = class.touches.into_iter();
-            dropped.extend(
-                tables.filter(|object| object.kind == ObjectKind::Table && object.parent.is_none()),
-            );
-        }
+    for (at, class) in classes.iter().enumerate() {
+        // A rebuild drops the table when all its rows stand in the new one.
+        let back = comes_back(class, &classes[at..]);
+        dropped.extend(class.post.iter().filter_map(|condition| match condition {
+            Condition::Missing(table) if table.kind == ObjectKind::Table => {
+                (back != Some(table)).then_some(table)
+            }
+            _ => None,
+        }));
     }
     if dropped.is_empty() {
         return Ok(());

@@ -14,6 +14,7 @@ mod said_key;
 mod tests;
 mod violations;
 
+use super::inverse::comes_back;
 use crate::dialect::steps::Move;
 use crate::dialect::{Caps, Dialect};
 use crate::finding::Finding;
@@ -21,7 +22,7 @@ use crate::schema::Catalog;
 use crate::source::grammar::apps::PluginTable;
 use crate::source::plan::{StepDoc, StepSpec, UndoSpec};
 use crate::sql::change::Change;
-use crate::sql::{Condition, LexMode, ObjectKind, ObjectRef, StatementClass};
+use crate::sql::{LexMode, ObjectRef, StatementClass};
 use crate::value::{Query, Row};
 use serde::{Deserialize, Serialize};
 
@@ -198,18 +199,6 @@ pub fn hazards(statements: &[String], facts: &Facts<'_>) -> Vec<StepHazard> {
         }
     }
     found
-}
-
-/// The table that a statement drops and a later one gives back, as a rebuild does.
-fn comes_back<'a>(class: &'a StatementClass, after: &[StatementClass]) -> Option<&'a ObjectRef> {
-    class.post.iter().find_map(|condition| match condition {
-        Condition::Missing(table) if table.kind == ObjectKind::Table => {
-            let back = Condition::Exists(table.clone());
-            let made = after.iter().any(|later| later.post.contains(&back));
-            made.then_some(table)
-        }
-        _ => None,
-    })
 }
 
 /// Whether the statement demands of columns only what a check that was proved just before it says.
