@@ -97,7 +97,6 @@ pub(super) async fn execute_with(
         false => halted,
     })?;
     undo::count(runner, unit, at, rows);
-    runner.rows = runner.rows.saturating_add(rows);
     runner.sink.event(&Event::StatementDone {
         version: version.clone(),
         statement: at + 1,

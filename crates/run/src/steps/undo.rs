@@ -179,6 +179,7 @@ fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
 
 /// Counts what a statement put into a table.
 pub fn count(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64) {
+    runner.rows = runner.rows.saturating_add(rows);
     let class = &unit.lowered.classes[at];
     if !matches!(class.kind, Kind::Dml | Kind::CopyIn) {
         return;
