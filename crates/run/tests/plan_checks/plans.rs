@@ -46,7 +46,7 @@ fn speed(factor: Option<f64>, within: Option<Duration>) -> CheckSpec {
         slower_by_at_most: factor,
         within: within.map(DurationText),
         percentile: Some(50),
-        runs: Some(15),
+        runs: Some(7),
     })
 }
 
