@@ -209,15 +209,7 @@ async fn try_run(
     reader.close().await;
     report.findings.append(&mut found);
     select::verdict(&report.findings)?;
-    // Before anything is touched: a run that dies has told what it could not promise.
-    for finding in &report.findings {
-        if finding.severity >= Severity::Warning {
-            sink.event(&Event::Found {
-                finding: finding.clone(),
-            });
-        }
-    }
-
+    tell(&report.findings, sink);
     let (lease, work) = lease::acquire(
         world,
         Purpose::Script,
@@ -244,6 +236,17 @@ async fn try_run(
             Err(journal_store::fenced())
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Before anything is touched: a run that dies has told what it could not promise.
+fn tell(findings: &[Finding], sink: &mut dyn Sink) {
+    for finding in findings {
+        if finding.severity >= Severity::Warning {
+            sink.event(&Event::Found {
+                finding: finding.clone(),
+            });
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Running one block: a transaction with its record, or one statement with its beginning recorded before it.
 
 use super::migrate::{Unit, json, millis};
-use super::promised;
 use super::send::{With, execute, execute_with};
+use super::{promised, whole};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -108,69 +108,13 @@ pub async fn together(
 }
 
 /// How a transaction fails.
-enum Trouble {
+pub(super) enum Trouble {
     /// A statement of it.
     Statement(usize, DbError),
     /// The commit: what became of it is unknown.
     Commit(DbError),
     /// Something of ours.
     Failure(Box<Failure>),
-}
-
-/// What it means where a transaction's parts stopped that were sent together.
-fn trouble_of(runner: &Runner<'_>, block: &Block, halted: Halted) -> Trouble {
-    match halted {
-        Halted::Statement(error) => Trouble::Statement(block.statements.start, error),
-        Halted::Record(error) => Trouble::Failure(Box::new(
-            runner.trouble(&error, "the journal could not be written"),
-        )),
-        Halted::After(error) if error.class == ErrorClass::ConnectionLost => Trouble::Commit(error),
-        Halted::After(error) => Trouble::Statement(block.statements.end - 1, error),
-    }
-}
-
-/// Whether a block is one plain statement and the whole of its unit, with nothing to be looked at between its parts: BEGIN,
-/// statement, record and COMMIT may go together.
-fn goes_whole(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
-    let at = block.statements.start;
-    let class = &unit.lowered.classes[at];
-    block.statements.len() == 1
-        && matches!(class.kind, Kind::Ddl | Kind::Dml)
-        && !class.if_not_exists
-        && unit.script.statements[at].copy_data.is_none()
-        && unit.migration.creates.is_empty()
-        && block
-            .guard
-            .as_ref()
-            .is_none_or(|guard| guard.watches.is_empty())
-        && runner.pending.len() < journal_store::CHUNK
-}
-
-/// As [`try_together`] does it, on one trip where the protocol has such.
-async fn try_whole(
-    runner: &mut Runner<'_>,
-    unit: &Unit<'_>,
-    block: &Block,
-    end: Writing,
-) -> Result<(), Trouble> {
-    let at = block.statements.start;
-    let guard = block.guard.clone().unwrap_or_default();
-    let switches = switch_on(&mut *runner.work, &guard)
-        .await
-        .map_err(|error| Trouble::Statement(at, error))?;
-    let mut records = runner.pending.clone();
-    records.push(end);
-    let sent = execute_with(runner, unit, at, With::Whole(&records)).await;
-    let outcome = sent.map_err(|halted| trouble_of(runner, block, halted));
-    match &outcome {
-        Ok(_) => runner.pending.clear(),
-        Err(_) => roll_back(runner, true).await,
-    }
-    for statement in switches {
-        // A lost connection takes its switches with it; any other failure here shows at the next statement.
-        let _ = runner.work.execute(&statement).await;
-    }
-    outcome.map(|_| ())
 }
 
 async fn try_together(
@@ -181,8 +125,8 @@ async fn try_together(
     own_transaction: bool,
 ) -> Result<(), Trouble> {
     let end = match end {
-        Some(end) if own_transaction && goes_whole(runner, unit, block) => {
-            return try_whole(runner, unit, block, end).await;
+        Some(end) if own_transaction && whole::fits(runner, unit, block) => {
+            return whole::try_whole(runner, unit, block, end).await;
         }
         end => end,
     };
@@ -236,7 +180,7 @@ async fn try_together(
         records.push(record);
         write_end(runner, &records, own_transaction)
             .await
-            .map_err(|halted| trouble_of(runner, block, halted))?;
+            .map_err(|halted| whole::trouble_of(runner, block, halted))?;
         runner.pending.clear();
         Ok(())
     }
@@ -312,7 +256,7 @@ async fn write_end(
     written.map_err(Halted::Record)
 }
 
-async fn roll_back(runner: &mut Runner<'_>, own_transaction: bool) {
+pub(super) async fn roll_back(runner: &mut Runner<'_>, own_transaction: bool) {
     if own_transaction && runner.work.in_transaction() {
         // Where even this fails the connection is gone, and the server rolls back by itself.
         let _ = runner.work.rollback().await;

@@ -7,3 +7,4 @@ pub mod promised;
 pub mod send;
 pub mod storage;
 pub mod undo;
+mod whole;

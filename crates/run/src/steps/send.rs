@@ -4,12 +4,16 @@ use super::migrate::{Unit, millis};
 use super::{storage, undo};
 use crate::control::Stop;
 use crate::executor::Runner;
+use crate::journal_store::Pen;
+use crate::world::World;
 use dunlin_core::event::Event;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Writing;
 use dunlin_core::limits;
 use dunlin_core::plan::lower::head_of;
-use dunlin_engines::{Cancel, DbError, Halted};
+use dunlin_core::source::Statement;
+use dunlin_engines::lease::Witness;
+use dunlin_engines::{Cancel, DbError, Halted, Session};
 use std::time::{Duration, Instant};
 
 /// What goes to the server with a statement, on the same trip where the protocol has such.
@@ -55,22 +59,8 @@ pub(super) async fn execute_with(
     let mut control = runner.control.clone();
     let (pen, world) = (runner.pen.clone(), runner.world);
     let ours = runner.lease.ours();
-    let work = &mut runner.work;
-    let mut running = Box::pin(async {
-        let sql = &statement.sql;
-        match (&statement.copy_data, with) {
-            (Some(data), _) => work.copy_in(sql, data).await.map_err(Halted::After),
-            (None, With::Nothing) => work.execute(sql).await.map_err(Halted::After),
-            (None, With::Begin) => work.begin_with(sql).await.map_err(Halted::After),
-            (None, With::Records(records)) => {
-                pen.append_then(world, &mut **work, records, sql).await
-            }
-            (None, With::Whole(records)) => {
-                pen.append_after(world, &mut **work, sql, records, &ours)
-                    .await
-            }
-        }
-    });
+    let work = &mut *runner.work;
+    let mut running = Box::pin(transmit(world, &pen, work, statement, with, &ours));
     let mut timed_out = false;
     let mut end = Box::pin(tokio::time::sleep(limit));
     let outcome = loop {
@@ -105,6 +95,24 @@ pub(super) async fn execute_with(
     });
     storage::note(runner, &unit.lowered.classes[at]);
     Ok(rows)
+}
+
+async fn transmit(
+    world: &World,
+    pen: &Pen,
+    work: &mut dyn Session,
+    statement: &Statement,
+    with: With<'_>,
+    ours: &Witness,
+) -> Result<u64, Halted> {
+    let sql = &statement.sql;
+    match (&statement.copy_data, with) {
+        (Some(data), _) => work.copy_in(sql, data).await.map_err(Halted::After),
+        (None, With::Nothing) => work.execute(sql).await.map_err(Halted::After),
+        (None, With::Begin) => work.begin_with(sql).await.map_err(Halted::After),
+        (None, With::Records(records)) => pen.append_then(world, work, records, sql).await,
+        (None, With::Whole(records)) => pen.append_after(world, work, sql, records, ours).await,
+    }
 }
 
 /// A cancel of our own, for the time was up, told as that.

@@ -3,11 +3,12 @@
 use super::ddl::quote;
 use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
+const COLUMNS: &str = "id, run, at, event, unit, stmt, hash, detail";
+
 /// The journal's SQL.
 pub fn sql(names: &JournalNames) -> JournalSql {
     let table = |name: &str| format!("main.{}", quote(&format!("{}{name}", names.prefix)));
     let (journal, fence) = (table("journal"), table("fence"));
-    let columns = "id, run, at, event, unit, stmt, hash, detail";
     let undo = table("undo");
     JournalSql {
         undo: UndoSql {
@@ -40,13 +41,13 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read: format!(
             "SELECT 0 AS id, '' AS run, '' AS at, 'fence' AS event, NULL AS unit, format AS stmt, \
              CAST(token AS TEXT) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
-             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
+             UNION ALL SELECT {COLUMNS} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
         read_unit: format!(
-            "SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
+            "SELECT {COLUMNS} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
         ),
-        read_plans: format!("SELECT {columns} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
-        read_runs: format!("SELECT {columns} FROM {journal} WHERE scope = 'run' ORDER BY id"),
+        read_plans: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
+        read_runs: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'run' ORDER BY id"),
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),

@@ -1,0 +1,68 @@
+//! A block that is one plain statement and the whole of its migration: BEGIN, statement, record and COMMIT go together.
+
+use super::block::{Trouble, roll_back, switch_on};
+use super::migrate::Unit;
+use super::send::{With, execute_with};
+use crate::executor::Runner;
+use crate::journal_store;
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::journal::Writing;
+use dunlin_core::plan::lower::Block;
+use dunlin_core::sql::Kind;
+use dunlin_engines::Halted;
+
+/// What it means where a transaction's parts stopped that were sent together.
+pub(super) fn trouble_of(runner: &Runner<'_>, block: &Block, halted: Halted) -> Trouble {
+    match halted {
+        Halted::Statement(error) => Trouble::Statement(block.statements.start, error),
+        Halted::Record(error) => Trouble::Failure(Box::new(
+            runner.trouble(&error, "the journal could not be written"),
+        )),
+        Halted::After(error) if error.class == ErrorClass::ConnectionLost => Trouble::Commit(error),
+        Halted::After(error) => Trouble::Statement(block.statements.end - 1, error),
+    }
+}
+
+/// Whether a block is one plain statement and the whole of its unit, with nothing to be looked at between its parts: BEGIN,
+/// statement, record and COMMIT may go together.
+pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
+    let at = block.statements.start;
+    let class = &unit.lowered.classes[at];
+    block.statements.len() == 1
+        && matches!(class.kind, Kind::Ddl | Kind::Dml)
+        && !class.if_not_exists
+        && unit.script.statements[at].copy_data.is_none()
+        && unit.migration.creates.is_empty()
+        && block
+            .guard
+            .as_ref()
+            .is_none_or(|guard| guard.watches.is_empty())
+        && runner.pending.len() < journal_store::CHUNK
+}
+
+/// As `try_together` does it, on one trip where the protocol has such.
+pub(super) async fn try_whole(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+    end: Writing,
+) -> Result<(), Trouble> {
+    let at = block.statements.start;
+    let guard = block.guard.clone().unwrap_or_default();
+    let switches = switch_on(&mut *runner.work, &guard)
+        .await
+        .map_err(|error| Trouble::Statement(at, error))?;
+    let mut records = runner.pending.clone();
+    records.push(end);
+    let sent = execute_with(runner, unit, at, With::Whole(&records)).await;
+    let outcome = sent.map_err(|halted| trouble_of(runner, block, halted));
+    match &outcome {
+        Ok(_) => runner.pending.clear(),
+        Err(_) => roll_back(runner, true).await,
+    }
+    for statement in switches {
+        // A lost connection takes its switches with it; any other failure here shows at the next statement.
+        let _ = runner.work.execute(&statement).await;
+    }
+    outcome.map(|_| ())
+}
