@@ -90,4 +90,38 @@ for_each_engine! {
         let ran = sandbox.dunlin(["up", "--format", "json"]).code(1).json();
         assert_eq!(ran["failure"]["code"], "other-shape", "{ran}");
     }
+
+    async fn views(kind: TestEngine) {
+        let view = if kind.is_postgres() { "MATERIALIZED VIEW" } else { "VIEW" };
+        let script = format!("CREATE {view} IF NOT EXISTS v AS SELECT id, a FROM notes WHERE a > 3");
+        for other in [
+            "v AS SELECT id, a FROM notes WHERE a > 4",
+            "v AS SELECT id, b FROM notes WHERE a > 3",
+            "v (id, c) AS SELECT id, a FROM notes WHERE a > 3",
+        ] {
+            stops(kind, &script, &format!("CREATE {view} {other}"), "view v");
+        }
+        if kind != TestEngine::Server(Kind::Mysql) {
+            stops(kind, &script, "CREATE TABLE v (id int)", "something else");
+        }
+    }
+
+    async fn triggers(kind: TestEngine) {
+        if kind.is_postgres() {
+            return; // It has no such statement.
+        }
+        let body = |word: &str| kind.pick(
+            &format!("BEGIN UPDATE other SET a = '{word}'; END"),
+            "",
+            &format!("BEGIN SET @x = '{word}'; UPDATE other SET a = 5; END"),
+        ).to_owned();
+        let script = format!("CREATE TRIGGER IF NOT EXISTS g AFTER INSERT ON notes FOR EACH ROW {}", body("X"));
+        for (at, word) in [("AFTER INSERT ON notes", "x"), ("AFTER DELETE ON notes", "X"), ("AFTER INSERT ON other", "X")] {
+            if at.ends_with("other") && kind == TestEngine::Server(Kind::Mysql) {
+                continue; // It refuses that by itself.
+            }
+            let before = format!("CREATE TRIGGER g {at} FOR EACH ROW {}", body(word));
+            stops(kind, &script, &before, "trigger");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::settle::holds;
 use crate::steps::migrate::Unit;
 use crate::trouble;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
-use dunlin_core::schema::{self, Catalog, Difference, Table, rename, render, shape};
+use dunlin_core::schema::{self, Catalog, Difference, Table, View, rename, render, shape, text};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef};
 use dunlin_engines::DbError;
 
@@ -54,7 +54,7 @@ pub async fn after(
         return Ok(());
     }
     let made = |condition: &Condition| match condition {
-        Condition::Exists(object) => Some(object.clone()),
+        Condition::Exists(object) | Condition::Body(object, _) => Some(object.clone()),
         _ => None,
     };
     let objects: Vec<ObjectRef> = class.post.iter().filter_map(made).collect();
@@ -109,8 +109,90 @@ async fn compare(
         ObjectKind::Index | ObjectKind::Column if alike => {
             compare_parts(runner, sql, objects, &scratch).await
         }
+        ObjectKind::View | ObjectKind::MaterializedView => {
+            compare_views(runner, sql, &objects[0], &scratch).await
+        }
+        ObjectKind::Trigger => compare_triggers(runner, sql, &objects[0]).await,
         _ => Ok(vec![]),
     }
+}
+
+/// Makes the statement's view under a scratch name, which harms nobody, and compares how the server spells the two.
+async fn compare_views(
+    runner: &mut Runner<'_>,
+    sql: &str,
+    view: &ObjectRef,
+    scratch: &str,
+) -> Result<Vec<String>, DbError> {
+    let dialect = runner.work.dialect();
+    let mode = runner.work.lex_mode().clone();
+    let Some(create) = rename::rename_create(dialect, &mode, sql, scratch) else {
+        return Ok(vec![]);
+    };
+    let catalog = tried(runner, &[create]).await?;
+    let schema = view.schema.as_deref();
+    let of = |name: &str| {
+        let named = |view: &&View| view.name.eq_ignore_ascii_case(name);
+        let mut found = catalog.views.iter().filter(named);
+        let within = |view: &&View| schema.is_none() || view.schema.as_deref() == schema;
+        found.clone().find(within).or_else(|| found.next())
+    };
+    let Some(expected) = of(scratch) else {
+        return Ok(vec![]);
+    };
+    let Some(actual) = of(&view.name) else {
+        return Ok(vec![format!(
+            "it is no view: something else is called {}",
+            view.name
+        )]);
+    };
+    let text = |view: &View| {
+        let renamed = rename::rename_create(dialect, &mode, &view.definition, scratch);
+        text::normal(&renamed.unwrap_or_default(), dialect)
+    };
+    if text(expected) == text(actual) && expected.materialized == actual.materialized {
+        return Ok(vec![]);
+    }
+    Ok(vec![format!(
+        "{view}: {} expected, {} found",
+        body(&text(expected)),
+        body(&text(actual))
+    )])
+}
+
+/// What stands behind the name of a view that has been given the scratch one.
+fn body(text: &str) -> &str {
+    let at = text.find(" AS ").or_else(|| text.find(" as "));
+    at.map_or(text, |at| text[at + 4..].trim())
+}
+
+/// Compares the text of a trigger with the one that the server keeps: engines that know `IF NOT EXISTS` here keep it as
+/// it was written. Nothing is made to try it: it would fire.
+async fn compare_triggers(
+    runner: &mut Runner<'_>,
+    sql: &str,
+    trigger: &ObjectRef,
+) -> Result<Vec<String>, DbError> {
+    let dialect = runner.work.dialect();
+    let mode = runner.work.lex_mode().clone();
+    let catalog = crate::observe::whole(&mut *runner.work).await?;
+    let of_tables = catalog.tables.iter().flat_map(|table| &table.triggers);
+    let of_views = catalog.views.iter().flat_map(|view| &view.triggers);
+    let found = of_tables
+        .chain(of_views)
+        .find(|found| found.name.eq_ignore_ascii_case(&trigger.name));
+    let expected = rename::trigger_text(dialect, &mode, sql);
+    let actual = found.and_then(|found| rename::trigger_text(dialect, &mode, &found.definition));
+    // A temporary one is not in the catalog; nobody else has made it.
+    let (Some(expected), Some(actual)) = (expected, actual) else {
+        return Ok(vec![]);
+    };
+    if expected == actual {
+        return Ok(vec![]);
+    }
+    Ok(vec![format!(
+        "{trigger}: `{expected}` expected, `{actual}` found"
+    )])
 }
 
 /// Makes the statement's table under a scratch name and compares it with the one that is there.

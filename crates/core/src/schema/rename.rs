@@ -97,6 +97,49 @@ pub fn on_table(
     Some(replace(sql, edits))
 }
 
+/// What a CREATE TRIGGER says behind its name, as one line that does not depend on quotes, on the case of words, on the
+/// schema of its table, or on its place among other triggers. `None` where the statement is not understood.
+pub fn trigger_text(dialect: &dyn Dialect, mode: &LexMode, sql: &str) -> Option<String> {
+    let tokens = code(sql, &dialect.lex_rules(mode));
+    let kind = tokens
+        .iter()
+        .take(16)
+        .position(|token| token.is("TRIGGER"))?;
+    let mut at = kind + 1;
+    if tokens.get(at)?.is("IF") {
+        at += 3;
+    }
+    while tokens.get(at + 1).is_some_and(|token| token.text == ".") {
+        at += 2;
+    }
+    let rest = tokens.get(at + 1..)?;
+    let on = rest.iter().position(|token| token.is("ON"))?;
+    let qualified = rest.get(on + 2).is_some_and(|token| token.text == ".");
+    let row = rest.iter().position(|token| token.is("ROW"));
+    let placed = |at: usize| {
+        let follows = |row: usize| {
+            rest.get(row + 1)
+                .is_some_and(|token| token.is("FOLLOWS") || token.is("PRECEDES"))
+        };
+        row.is_some_and(|row| follows(row) && (row + 1..=row + 2).contains(&at))
+    };
+    let schema = |at: usize| qualified && (on + 1..=on + 2).contains(&at);
+    let said = rest
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !schema(*at) && !placed(*at));
+    let mut words: Vec<String> = said
+        .map(|(_, token)| match token.kind {
+            TokenKind::Word | TokenKind::Quoted => token.name().to_lowercase(),
+            _ => token.text.to_owned(),
+        })
+        .collect();
+    while words.last().is_some_and(|word| word == ";") {
+        words.pop();
+    }
+    Some(words.join(" "))
+}
+
 fn is_name(token: &Code<'_>) -> bool {
     matches!(
         token.kind,
@@ -198,6 +241,31 @@ mod tests {
         );
         assert_eq!(rename_create(&Postgres, &mode, "DROP TABLE t", "n"), None);
         assert_eq!(rename_create(&Postgres, &mode, "", "n"), None);
+    }
+
+    #[test]
+    fn triggers_are_compared_by_what_stands_behind_their_name() {
+        let text = |sql| trigger_text(&Mysql, &LexMode::default(), sql).unwrap();
+        let one = text(
+            "CREATE TRIGGER IF NOT EXISTS g BEFORE INSERT ON d.t FOR EACH ROW SET NEW.a = 'X';",
+        );
+        for same in [
+            "CREATE DEFINER=`r`@`%` TRIGGER `h` before insert ON `t` FOR EACH ROW SET new.`a` = 'X'",
+            "CREATE OR REPLACE TRIGGER d.g BEFORE INSERT ON t FOR EACH ROW FOLLOWS x SET NEW.a = /* so */ 'X'",
+        ] {
+            assert_eq!(text(same), one, "{same}");
+        }
+        for other in [
+            "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 'x'",
+            "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW SET NEW.a = 'X'",
+            "CREATE TRIGGER g BEFORE INSERT ON u FOR EACH ROW SET NEW.a = 'X'",
+        ] {
+            assert_ne!(text(other), one, "{other}");
+        }
+        assert_eq!(
+            trigger_text(&Mysql, &LexMode::default(), "CREATE TRIGGER g"),
+            None
+        );
     }
 
     #[test]

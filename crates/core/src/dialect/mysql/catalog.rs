@@ -186,7 +186,7 @@ impl CatalogDialect for Catalogs {
         }
         catalog.views = views
             .iter()
-            .map(|row| view(row, &database, &names))
+            .map(|row| view(row, columns, &database, &names))
             .collect();
         catalog.routines = routines
             .iter()

@@ -8,7 +8,7 @@ use crate::schema::{Event, Routine, View};
 use crate::value::Row;
 use std::collections::BTreeSet;
 
-pub(super) fn view(row: &Row, database: &str, names: &BTreeSet<String>) -> View {
+pub(super) fn view(row: &Row, columns: &[Row], database: &str, names: &BTreeSet<String>) -> View {
     let name = text(row, 0);
     let query = without_database(&text(row, 1), database, names);
     let algorithm = match text(row, 4).as_str() {
@@ -28,8 +28,9 @@ pub(super) fn view(row: &Row, database: &str, names: &BTreeSet<String>) -> View 
         String::new()
     } else {
         format!(
-            "CREATE {algorithm}{security}VIEW {} AS {query}{option}",
-            ddl::quote(&name)
+            "CREATE {algorithm}{security}VIEW {}{} AS {query}{option}",
+            ddl::quote(&name),
+            listed(&name, columns, &query)
         )
     };
     View {
@@ -37,6 +38,27 @@ pub(super) fn view(row: &Row, database: &str, names: &BTreeSet<String>) -> View 
         definition,
         ..View::default()
     }
+}
+
+/// The list of a view's columns, where the server does not say their names in the query that it shows.
+fn listed(view: &str, columns: &[Row], query: &str) -> String {
+    let of_view = |row: &&Row| row.first().and_then(|name| name.as_str()) == Some(view);
+    let names: Vec<String> = columns
+        .iter()
+        .filter(of_view)
+        .map(|row| ddl::quote(&text(row, 1)))
+        .collect();
+    let mut rest = query;
+    let said = names.iter().all(|name| {
+        let alias = format!("AS {name}");
+        let at = rest.find(&alias);
+        rest = at.map_or("", |at| &rest[at + alias.len()..]);
+        at.is_some()
+    });
+    if said {
+        return String::new();
+    }
+    format!(" ({})", names.join(","))
 }
 
 /// A view's query as the server shows it, without the database's own name before tables: a copy under another name
