@@ -8,9 +8,11 @@ use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::UnitState;
 use dunlin_core::plan::inverse::comes_back;
 use dunlin_core::plan::steps::Operations;
+use dunlin_core::schema::Catalog;
 use dunlin_core::source::plan::StepDoc;
 use dunlin_core::source::{Migration, Statement};
-use dunlin_core::sql::{Condition, ObjectKind};
+use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass, Unwritten};
+use dunlin_engines::DbError;
 
 /// Asks for what others have written since where the undo would meet it: rows that it would take away are refused, rows
 /// that it leaves alone are said.
@@ -95,17 +97,27 @@ pub async fn nothing_is_lost(
             _ => None,
         }));
     }
-    if dropped.is_empty() {
-        return Ok(());
-    }
     let own = match walk.history.steps.get(key) {
         Some(UnitState::Applied(applied)) => applied.rows.unwrap_or(0),
         _ => 0,
     };
+    // A step that has written rows itself may have filled the columns that its undo drops.
+    let columns: Vec<&ObjectRef> = match own {
+        0 => classes.iter().flat_map(dropped_columns).collect(),
+        _ => vec![],
+    };
+    if dropped.is_empty() && columns.is_empty() {
+        return Ok(());
+    }
     let catalog = observe::whole(&mut *walk.runner.work)
         .await
         .map_err(looking)?;
     let mut held = vec![];
+    for column in columns {
+        if is_written(walk, &catalog, column).await.map_err(looking)? {
+            held.push(format!("values of {column}"));
+        }
+    }
     for table in dropped {
         let there = catalog.tables.iter().find(|found| {
             found.name.eq_ignore_ascii_case(&table.name)
@@ -132,4 +144,42 @@ pub async fn nothing_is_lost(
         return Ok(());
     }
     Err(would_destroy(doc, &held))
+}
+
+/// The columns that a statement drops.
+fn dropped_columns(class: &StatementClass) -> impl Iterator<Item = &ObjectRef> {
+    class.post.iter().filter_map(|condition| match condition {
+        Condition::Missing(object) if object.kind == ObjectKind::Column => Some(object),
+        _ => None,
+    })
+}
+
+/// Whether a column holds anything but what it held when it was added: NULL, or its default. One that is gone, or that
+/// is computed, holds nothing of its own; of one that cannot be asked it is taken for granted.
+async fn is_written(
+    walk: &mut Walk<'_, '_>,
+    catalog: &Catalog,
+    column: &ObjectRef,
+) -> Result<bool, DbError> {
+    let parent = column.parent.as_deref().unwrap_or_default();
+    let tables = catalog.tables.iter();
+    let mut tables = tables.filter(|table| table.name.eq_ignore_ascii_case(parent));
+    let found = tables.find_map(|table| {
+        let mut columns = table.columns.iter();
+        columns.find(|found| found.name.eq_ignore_ascii_case(&column.name))
+    });
+    let Some(found) = found.filter(|found| found.generated.is_none()) else {
+        return Ok(false);
+    };
+    let condition = Condition::Unwritten(Unwritten {
+        column: column.clone(),
+        default: found.default.clone(),
+        nullable: found.nullable,
+    });
+    let Some(query) = walk.runner.work.dialect().probe(&condition) else {
+        return Ok(true);
+    };
+    let rows = walk.runner.work.query(&query.sql, &query.params).await?;
+    let answer = rows.first().and_then(|row| row.first());
+    Ok(!answer.and_then(|value| value.as_bool()).unwrap_or(false))
 }

@@ -385,7 +385,8 @@ async fn walk<'r, 'w>(
     unchanged(ask.doc, &history)?;
     let checks = crate::checks::Context::new(runner.world)
         .in_folder(&ask.project.root)
-        .masking(&ask.project.sensitive);
+        .masking(&ask.project.sensitive)
+        .hiding(&ask.doc.secrets.0);
     Ok(Walk {
         runner,
         ask,
