@@ -42,3 +42,13 @@ pub const PLAN_NAME_BYTES_MAX: usize = 60;
 
 /// The largest plan that is read, in bytes. 8 MiB: a hundred thousand lines; its long SQL belongs into files.
 pub const PLAN_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// From how many rows on a table is large: what reads or writes it whole while others wait is then a high risk. A million:
+/// at the 300,000 rows a second of a rewrite that is three seconds of waiting, more than a request's patience.
+pub const LARGE_TABLE_ROWS: u64 = 1_000_000;
+
+/// From how many bytes on a table is large, however few its rows: 1 GB, some seconds of a disk's time.
+pub const LARGE_TABLE_BYTES: u64 = 1_000_000_000;
+
+/// Above how many bytes a database is a medium risk by its size alone: 1 GB.
+pub const BIG_DATABASE_BYTES: u64 = 1_000_000_000;

@@ -7,7 +7,37 @@ use dunlin_core::dialect::catalog::Part;
 use dunlin_core::facts::TableSize;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::schema::{Catalog, Scope};
+use dunlin_core::value::{Query, Row};
 use dunlin_engines::{DbError, Session};
+use std::time::Duration;
+
+/// How long a statement that was told to end may take to do so.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Asks a question that may take so long and no longer: then it is cancelled, and the session is drained.
+pub async fn bounded(
+    session: &mut dyn Session,
+    query: &Query,
+    limit: Duration,
+) -> Result<Vec<Row>, DbError> {
+    let cancel = session.canceller();
+    let mut asking = session.query(&query.sql, &query.params);
+    if let Ok(answer) = tokio::time::timeout(limit, &mut asking).await {
+        return answer;
+    }
+    let message = format!(
+        "it took longer than {:.1} s and was ended",
+        limit.as_secs_f64()
+    );
+    let late = DbError::new(ErrorClass::StatementTimeout, message);
+    // Where it cannot be cancelled it is waited for below, and given up then.
+    let _ = cancel.cancel().await;
+    match tokio::time::timeout(DRAIN, asking).await {
+        // It came to its end between the two.
+        Ok(Ok(rows)) => Ok(rows),
+        Ok(Err(_)) | Err(_) => Err(late),
+    }
+}
 
 /// The catalog of what is ours, in a fixed number of queries.
 pub async fn catalog(session: &mut dyn Session, scope: &Scope) -> Result<Catalog, DbError> {

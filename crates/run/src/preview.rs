@@ -7,10 +7,11 @@ use crate::world::World;
 use dunlin_core::facts::TableSize;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::Finding;
+use dunlin_core::plan::estimate::{Work, work_of};
 use dunlin_core::plan::lower::{Lowered, Storage, lower};
 use dunlin_core::plan::{Step, select};
 use dunlin_core::source::{Migration, Script};
-use dunlin_core::sql::{Condition, Kind, ObjectKind, StatementClass};
+use dunlin_core::sql::StatementClass;
 use dunlin_engines::Purpose;
 use std::sync::Arc;
 
@@ -60,39 +61,6 @@ impl Preview {
     /// How long a statement may take, and what the figure was made from.
     pub fn estimate(&self, class: &StatementClass) -> (Option<u64>, &'static str) {
         estimate(class, &self.sizes)
-    }
-}
-
-/// What a statement has to do to the rows that are there.
-enum Work {
-    /// Nothing, and why.
-    None(&'static str),
-    /// It reads them all, or those of an index.
-    Scan,
-    /// It may write them all anew.
-    Rewrite,
-    /// Nobody can tell.
-    Unknown(&'static str),
-}
-
-fn work_of(class: &StatementClass) -> Work {
-    let has = |code: &str| class.hazards.iter().any(|hazard| hazard.code == code);
-    let makes_index = class
-        .post
-        .iter()
-        .any(|done| matches!(done, Condition::Exists(object) if object.kind == ObjectKind::Index));
-    match class.kind {
-        Kind::Session | Kind::Transaction | Kind::Rights => Work::None("changes no rows"),
-        Kind::CopyIn => Work::None("adds only the rows that it lists"),
-        Kind::Dml if class.verb == "INSERT" && class.reads.is_empty() => {
-            Work::None("adds only the rows that it lists")
-        }
-        Kind::Dml => Work::Rewrite,
-        Kind::Query | Kind::Maintenance => Work::Scan,
-        Kind::Call | Kind::Unknown => Work::Unknown("what it runs is not known"),
-        Kind::Ddl if has("table-rewrite") || has("rebuild-loses-rows") => Work::Rewrite,
-        Kind::Ddl if has("lock-table-scan") || makes_index => Work::Scan,
-        Kind::Ddl => Work::None("changes the catalog only"),
     }
 }
 

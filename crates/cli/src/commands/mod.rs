@@ -9,6 +9,7 @@ mod checkpoint;
 mod digest;
 mod dry_run;
 mod plan;
+mod plan_look;
 mod records;
 mod run;
 mod selfhelp;
@@ -193,8 +194,8 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Unlock { force } => admin::unlock(global, force).await,
         Verb::Reset { to } => admin::reset(global, &to).await,
         Verb::Baseline { version } => admin::baseline(global, &version).await,
-        Verb::Plan(PlanVerb::Show { plan }) => plan::show(global, &plan).await,
-        Verb::Plan(PlanVerb::Check { plan }) => plan::check(global, &plan).await,
+        Verb::Plan(PlanVerb::Show { plan }) => plan_look::show(global, &plan).await,
+        Verb::Plan(PlanVerb::Check { plan }) => plan_look::check(global, &plan).await,
         Verb::Run(run) => plan::run(global, &run).await,
         Verb::Approve(approve) => plan::approve(global, approve).await,
         Verb::Confirm(confirm) => plan::confirm(global, confirm).await,

@@ -1,4 +1,4 @@
-//! `plan`, `run`, `rollback`, and what people say beside a run: `approve`, `confirm`, `pause`, `resume`, `abort`.
+//! `run`, `rollback`, and what people say beside a run: `approve`, `confirm`, `pause`, `resume`, `abort`.
 
 use super::Answer;
 use super::run::{listen, screen};
@@ -7,7 +7,6 @@ use crate::context::{self, Context};
 use crate::render::events::Screen;
 use crate::render::plan as render;
 use dunlin::plan::{self as plans, Ask, Report};
-use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::any_error;
 use dunlin_core::journal::Event;
@@ -61,7 +60,7 @@ pub(super) fn open(global: &Global, plan: &Path) -> Result<Opened, Answer> {
 }
 
 /// A plan by its path, or by the name of its file beside `dunlin.toml`.
-fn find(root: &Path, plan: &Path) -> Result<PathBuf, Answer> {
+pub(super) fn find(root: &Path, plan: &Path) -> Result<PathBuf, Answer> {
     let named = PathBuf::from(format!("{}.plan.toml", plan.display()));
     let known = [
         plan.to_path_buf(),
@@ -80,7 +79,7 @@ fn find(root: &Path, plan: &Path) -> Result<PathBuf, Answer> {
         .into())
 }
 
-fn ask<'a>(global: &Global, opened: &'a Opened) -> Ask<'a> {
+pub(super) fn ask<'a>(global: &Global, opened: &'a Opened) -> Ask<'a> {
     Ask {
         project: &opened.context.project,
         doc: &opened.doc,
@@ -266,26 +265,4 @@ pub async fn order(global: &Global, plan: &Path, order: Order) -> Result<Answer,
     done.map_err(|failure| world.redact(failure))?;
     let text = format!("Recorded for the plan \"{}\": {said}\n", opened.doc.name);
     Ok(Answer::done(text, json!({ "plan": opened.doc.name })))
-}
-
-/// `plan show`.
-pub async fn show(global: &Global, plan: &Path) -> Result<Answer, Answer> {
-    let opened = open(global, plan)?;
-    let world = &opened.context.world;
-    let history = plans::word::history(world, &opened.doc).await;
-    let text = render::outline(&opened.doc, history.as_ref().ok());
-    let mut answer = Answer::done(text, json!({}));
-    answer.findings = opened.context.findings;
-    answer.ended = Some(Outcome::Done);
-    Ok(answer)
-}
-
-/// `plan check`.
-pub async fn check(global: &Global, plan: &Path) -> Result<Answer, Answer> {
-    let opened = open(global, plan)?;
-    let message = format!(
-        "the plan \"{}\" was read; its preflight comes next",
-        opened.doc.name
-    );
-    Ok(Failure::refused("comes-later", message).into())
 }

@@ -38,6 +38,10 @@ fn needed(command: &str) -> serde_json::Value {
         "digest" => serde_json::json!({ "reading": null, "tables": [] }),
         "backup" => serde_json::json!({ "items": [] }),
         "run" | "rollback" => serde_json::json!({ "run": null, "phases": [] }),
+        "plan show" => serde_json::json!({
+            "risk": null, "recommendations": [], "estimate_ms": null, "undo_estimate_ms": null, "phases": [],
+            "requirements": [], "rollback_plan": [], "current_state": null,
+        }),
         "plan check" => serde_json::json!({ "checks": [] }),
         "approve" | "confirm" => serde_json::json!({ "phase": null, "open": false, "missing": [] }),
         "runs" => serde_json::json!({ "runs": [] }),

@@ -5,4 +5,5 @@ pub mod failure;
 pub mod findings;
 pub mod json;
 pub mod plan;
+pub mod plan_show;
 pub mod table;

@@ -1,11 +1,11 @@
-//! Plans for people: what a run came to, and what a plan will do.
+//! Plans for people: what a run came to.
 
 use super::table::{count, duration};
 use dunlin::plan::Report;
-use dunlin_core::journal::plan::{PhaseState, PlanHistory, StepState};
+use dunlin_core::journal::plan::{PhaseState, StepState};
 use dunlin_core::plan::evidence::CheckOutcome;
 use dunlin_core::report::PhaseReport;
-use dunlin_core::source::plan::{PlanDoc, UndoSpec};
+use dunlin_core::source::plan::PlanDoc;
 
 /// How wide the names of steps and checks are.
 const WIDTH: usize = 28;
@@ -152,43 +152,4 @@ fn of_step(state: StepState) -> &'static str {
         StepState::Warned => "!",
         StepState::Pending | StepState::Skipped => "·",
     }
-}
-
-/// What a plan will do.
-pub fn outline(doc: &PlanDoc, history: Option<&PlanHistory>) -> String {
-    let steps = doc.steps().count();
-    let mut text = format!(
-        "{}: {}, {}\n",
-        doc.name,
-        count(doc.phases.len(), "phase"),
-        count(steps, "step")
-    );
-    for phase in &doc.phases {
-        let state = history.map_or(PhaseState::Pending, |history| {
-            history.phase(&phase.id).state
-        });
-        text.push_str(&format!(
-            "\n{}  {}  {}\n",
-            mark(state),
-            pad(&phase.id, WIDTH),
-            phase.title
-        ));
-        for step in &phase.steps {
-            let undo = match &step.undo {
-                UndoSpec::Derive => "taken back by the inverse of what it does".to_owned(),
-                UndoSpec::Sql(sql) => format!("taken back by {}", sql.file),
-                UndoSpec::Restore => "taken back from a checkpoint".to_owned(),
-                UndoSpec::Exec(_) => "taken back by a command".to_owned(),
-                UndoSpec::Impossible(why) => format!("cannot be taken back: {why}"),
-                UndoSpec::None(why) => format!("nothing to take back: {why}"),
-            };
-            let critical = if step.critical { "" } else { ", not critical" };
-            text.push_str(&format!(
-                "     {}  {}{critical}; {undo}\n",
-                pad(&step.id, WIDTH - 2),
-                step.kind.kind()
-            ));
-        }
-    }
-    text
 }

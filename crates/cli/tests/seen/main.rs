@@ -9,6 +9,7 @@ mod foreign;
 mod help;
 mod names;
 mod output;
+mod plans;
 mod promises;
 
 use dunlin_testkit::TestEngine;

@@ -7,6 +7,7 @@ pub mod change;
 pub mod checks;
 pub mod mysql;
 pub mod postgres;
+pub mod preflight;
 pub mod sqlite;
 pub mod steps;
 
@@ -144,6 +145,34 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
         };
         Query::new(format!("SELECT count(*) FROM {table}"), vec![])
     }
+    /// A query that reads and compares the first `rows` rows of a table on the server and sends one number: what
+    /// calibrates estimates.
+    fn sample(&self, schema: Option<&str>, table: &str, rows: u64) -> Query {
+        let table = match schema {
+            Some(schema) => format!("{}.{}", self.quote(schema), self.quote(table)),
+            None => self.quote(table),
+        };
+        // Every value is looked at: a mere count would pass over what the rows hold.
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT DISTINCT * FROM (SELECT * FROM {table} LIMIT {rows}) AS batch) AS sample"
+        );
+        Query::new(sql, vec![])
+    }
+    /// A query for the value of a row: the column `value` where the column `key` is this.
+    fn setting(&self, table: &str, key: &str, value: &str, is: &str) -> Query {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {} = {}",
+            self.quote(value),
+            table
+                .split('.')
+                .map(|part| self.quote(part))
+                .collect::<Vec<_>>()
+                .join("."),
+            self.quote(key),
+            self.param(1)
+        );
+        Query::new(sql, vec![is.into()])
+    }
     /// The SQL of the journal.
     fn journal(&self, names: &JournalNames) -> JournalSql;
     /// Why one of these texts (statements of a script; routines, triggers and views that they may set off) may reach
@@ -163,6 +192,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn rows(&self) -> &'static dyn RowsDialect;
     /// How rows are put back and changed in bulk.
     fn change(&self) -> &'static dyn change::ChangeDialect;
+    /// What a server is asked before a plan begins.
+    fn preflight(&self) -> &'static dyn preflight::PreflightDialect;
     /// How catalogs are read, and their parts rendered.
     fn catalog(&self) -> &'static dyn catalog::CatalogDialect;
     /// How a plan's steps are rendered, and what takes them back.

@@ -95,6 +95,9 @@ pub struct PhaseDetail {
     /// Of `Checked`, and of an end: what checks found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// Of `Began`: how long it was expected to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_ms: Option<u64>,
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,

@@ -153,6 +153,9 @@ pub struct PhaseReport {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// How long it was expected to take when it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted_ms: Option<u64>,
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
@@ -262,6 +265,7 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
         run: was.run,
         began_at: was.began_at,
         ended_at: was.ended_at,
+        predicted_ms: was.began.predicted_ms,
         duration_ms: was.duration_ms,
         error: was.error,
     }

@@ -105,6 +105,9 @@ impl Dialect for SimDialect {
     fn change(&self) -> &'static dyn dunlin_core::dialect::change::ChangeDialect {
         Sqlite.change()
     }
+    fn preflight(&self) -> &'static dyn dunlin_core::dialect::preflight::PreflightDialect {
+        Sqlite.preflight()
+    }
     fn catalog(&self) -> &'static dyn dunlin_core::dialect::catalog::CatalogDialect {
         Sqlite.catalog()
     }

@@ -1,7 +1,7 @@
 //! One phase: its gate, what is noted before it, its steps, its checks, its end; and what happens where it fails.
 
 use super::step::{self, Came};
-use super::{Ask, Waiting, Walk, back, checks, observe};
+use super::{Ask, Waiting, Walk, back, checks, observe, preflight};
 use crate::backup;
 use crate::steps::migrate::{json, millis};
 use dunlin_core::event::Event;
@@ -122,6 +122,9 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
     if let Some(waiting) = outside_of_window(walk, phase) {
         return Ok(Some(waiting));
     }
+    let ready = preflight::for_run(walk.runner.world, walk.ask, phase).await;
+    let ready = ready.map_err(|failure| refused(walk, failure))?;
+    walk.note_findings(&ready.findings);
     let listed: Vec<_> = phase.checks.iter().collect();
     let found = checks::evaluate(walk, phase, &listed, When::Before).await?;
     let open = checks::unanswered(&found, &listed);
@@ -140,6 +143,7 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
         baselines,
         saved,
         evidence: found,
+        predicted_ms: ready.predicted_ms,
         ..PhaseDetail::default()
     };
     let key = phase_key(&walk.ask.doc.name, &phase.id);

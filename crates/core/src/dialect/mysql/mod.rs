@@ -12,6 +12,7 @@ pub mod inverse;
 pub mod journal;
 pub mod lex;
 pub mod lock;
+mod preflight;
 pub mod probe;
 mod require;
 pub mod rows;
@@ -112,6 +113,9 @@ impl Dialect for Mysql {
     }
     fn change(&self) -> &'static dyn super::change::ChangeDialect {
         &change::Changes
+    }
+    fn preflight(&self) -> &'static dyn super::preflight::PreflightDialect {
+        &preflight::Preflight
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs

@@ -13,6 +13,7 @@ pub mod inverse;
 pub mod journal;
 pub mod lex;
 pub mod lock;
+mod preflight;
 pub mod probe;
 mod require;
 pub mod rows;
@@ -107,6 +108,18 @@ impl Dialect for Postgres {
     }
     fn change(&self) -> &'static dyn super::change::ChangeDialect {
         &change::Changes
+    }
+    fn sample(&self, schema: Option<&str>, table: &str, rows: u64) -> Query {
+        let schema = self.quote(schema.unwrap_or("public"));
+        let table = self.quote(table);
+        // As text, for not every type can be compared.
+        let sql = format!(
+            "SELECT count(DISTINCT batch::text) FROM (SELECT * FROM {schema}.{table} LIMIT {rows}) AS batch"
+        );
+        Query::new(sql, vec![])
+    }
+    fn preflight(&self) -> &'static dyn super::preflight::PreflightDialect {
+        &preflight::Preflight
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs
