@@ -91,6 +91,14 @@ impl Value {
         })
     }
 
+    /// The value as people see it.
+    pub fn shown(&self) -> String {
+        match self.clone().into_text() {
+            Value::Text(text) => text,
+            _ => "NULL".into(),
+        }
+    }
+
     /// Whether this is SQL NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -115,10 +115,16 @@ pub(crate) fn cell_of(value: &Value) -> Cell<'_> {
 
 /// Opens such a stream of so many bytes; what follows is the catalog's text.
 pub(crate) fn open(path: &Path, bytes: u64) -> Result<Reader<impl Read + use<>>, Failure> {
+    open_boxed(path, bytes)
+}
+
+/// As [`open`], where the type must have a name.
+pub(crate) fn open_boxed(path: &Path, bytes: u64) -> Result<Reader<Box<dyn Read + Send>>, Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
     let file = File::open(path).map_err(io)?.take(bytes);
     let decoder = zstd::Decoder::new(file).map_err(io)?;
-    let mut reader = Reader(BufReader::with_capacity(1 << 18, decoder));
+    let inner: Box<dyn Read + Send> = Box::new(BufReader::with_capacity(1 << 18, decoder));
+    let mut reader = Reader(inner);
     if reader.array::<14>().map_err(io)? != *MAGIC || reader.array::<1>().map_err(io)? != *b"C" {
         return Err(damaged(
             path,
@@ -263,6 +269,14 @@ impl Putter {
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// Takes a row.
+    pub(crate) fn row(&mut self, row: &[Value]) {
+        for value in row {
+            self.push(value.clone());
+        }
+        self.rows += 1;
     }
 
     fn push(&mut self, value: Value) {

@@ -348,10 +348,7 @@ async fn load_rows<R: Read>(
             }
             b'R' => {
                 let Some((putter, label)) = &mut current else {
-                    return Err(damaged(
-                        path,
-                        &std::io::Error::other("a row before its table"),
-                    ));
+                    return Err(io(std::io::Error::other("a row before its table")));
                 };
                 putter.take(reader).map_err(io)?;
                 putter.send(session).await.map_err(|error| wrong(&error))?;

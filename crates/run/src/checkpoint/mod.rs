@@ -5,11 +5,13 @@
 //! and has been read again (see [`file`]). Each has an id; names may repeat, and a name means the newest of them.
 
 pub mod file;
+mod merge;
 mod quiet;
 mod restore;
 mod write;
 
 pub use file::Checkpoint;
+pub use merge::{Merged, merge, note_after};
 pub use restore::{Restored, restore};
 pub use write::{create, create_in};
 
@@ -96,5 +98,7 @@ pub fn find(world: &World, asked: &str) -> Result<Checkpoint, Failure> {
 
 /// Removes a checkpoint's file.
 pub fn drop(checkpoint: &Checkpoint) -> Result<(), Failure> {
+    // What was written down for a merge is worth nothing without it; most have none.
+    let _ = std::fs::remove_file(merge::path_after(checkpoint));
     std::fs::remove_file(&checkpoint.path).map_err(|error| disk(&checkpoint.path, &error))
 }

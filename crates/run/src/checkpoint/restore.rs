@@ -37,19 +37,19 @@ pub struct Restored {
     pub files: Vec<String>,
 }
 
-fn refused(error: &DbError) -> Failure {
+pub(super) fn refused(error: &DbError) -> Failure {
     trouble::refused(error, "the rows could not be put back")
 }
 
 /// A checkpoint's file, read up to its first row.
-struct Content<R: Read> {
-    catalog: Catalog,
+pub(super) struct Content<R: Read> {
+    pub(super) catalog: Catalog,
     files: Vec<(String, Vec<u8>)>,
-    reader: Reader<R>,
-    tag: u8,
+    pub(super) reader: Reader<R>,
+    pub(super) tag: u8,
 }
 
-fn open(checkpoint: &Checkpoint) -> Result<Content<impl Read + use<>>, Failure> {
+pub(super) fn open(checkpoint: &Checkpoint) -> Result<Content<impl Read + use<>>, Failure> {
     let io = |error: std::io::Error| damaged(&checkpoint.path, &error);
     let mut reader = archive::open(&checkpoint.path, checkpoint.stream)?;
     let catalog = Catalog::from_json(&reader.text().map_err(io)?)
@@ -409,7 +409,7 @@ fn differences(saved: &Saved, old: &Table, new: &Table) -> Vec<String> {
 }
 
 /// Tables of a catalog, in the order of the targets.
-fn tables(there: &Catalog, targets: &[Bound]) -> Vec<Table> {
+pub(super) fn tables(there: &Catalog, targets: &[Bound]) -> Vec<Table> {
     let found = targets
         .iter()
         .filter_map(|target| there.table(target.schema.as_deref(), &target.table));

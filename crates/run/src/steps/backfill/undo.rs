@@ -153,20 +153,13 @@ fn sort(image: &Image, now: &BTreeMap<String, Vec<Value>>) -> (Undone, Groups) {
             if done.keys.len() < KEYS_SHOWN {
                 let parts = image.key.iter().zip(&row.key);
                 let shown: Vec<String> = parts
-                    .map(|(name, value)| format!("{name} = {}", shown(value)))
+                    .map(|(name, value)| format!("{name} = {}", value.shown()))
                     .collect();
                 done.keys.push(shown.join(", "));
             }
         }
     }
     (done, groups)
-}
-
-fn shown(value: &Value) -> String {
-    match value.clone().into_text() {
-        Value::Text(text) => text,
-        _ => "NULL".into(),
-    }
 }
 
 async fn put(
