@@ -10,6 +10,17 @@ use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "examples/04-knowledge-base";
 
+/// Opens the gate of the last phase.
+const APPROVE: [&str; 7] = [
+    "approve",
+    "upgrade",
+    "mvp-4",
+    "--by",
+    "Ada",
+    "--confirm",
+    "the team knows",
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -194,18 +205,7 @@ fn the_plan_goes_to_mvp_4_and_back() {
     let first = run(&["run", "upgrade"], 3);
     assert_eq!(first["data"]["waiting"]["phase"], "mvp-4", "{first:#}");
     assert_eq!(count(&database, "search_analytics"), 1_000);
-    let approved = run(
-        &[
-            "approve",
-            "upgrade",
-            "mvp-4",
-            "--by",
-            "Ada",
-            "--confirm",
-            "the team knows",
-        ],
-        0,
-    );
+    let approved = run(&APPROVE, 0);
     assert_eq!(approved["data"]["open"], true);
     let done = run(&["run", "upgrade"], 0);
     let phases = done["data"]["phases"].as_array().unwrap();
@@ -233,18 +233,7 @@ fn the_plan_goes_to_mvp_4_and_back() {
     let back = run(&["rollback", "upgrade"], 0);
     assert!(rows(&database) == before, "{back:#}");
     let _ = run(&["run", "upgrade"], 3);
-    let _ = run(
-        &[
-            "approve",
-            "upgrade",
-            "mvp-4",
-            "--by",
-            "Ada",
-            "--confirm",
-            "the team knows",
-        ],
-        0,
-    );
+    let _ = run(&APPROVE, 0);
     let _ = run(&["run", "upgrade"], 0);
     // Templates say when they were made.
     let still = |rows: Vec<String>| -> Vec<String> {

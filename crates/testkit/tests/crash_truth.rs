@@ -413,7 +413,11 @@ fn an_interrupted_rebuild_is_mended(what: &str) {
         let second = up(&room, url, &["--events", "second"]);
         room.await_text("second", "predecessor_ending");
         room.await_text("second", "lease_taken");
-        assert_eq!(database.scalar(&some_left), "t");
+        // What was left of the table waits for the writer before it can be dropped; what was left of the journal's own
+        // tables may be gone by now.
+        if what.starts_with("TABLE") {
+            assert_eq!(database.scalar(&some_left), "t");
+        }
         database.run(&format!("SELECT pg_terminate_backend(pid) {writes}"));
         assert!(writer.join().unwrap().is_err());
         second.wait().success()

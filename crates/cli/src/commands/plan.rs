@@ -151,7 +151,7 @@ async fn tell(opened: &Opened, report: &Report, verb: &str, screen: &mut Screen)
 /// `rollback --emergency`.
 async fn emergency(opened: &Opened, screen: &mut Screen) -> Answer {
     let world = &opened.context.world;
-    let done = plans::emergency::run(world, &opened.context.project, screen).await;
+    let done = plans::emergency::run(world, &opened.context.project, &opened.doc, screen).await;
     screen.finish();
     let mut text = String::new();
     for stage in &done.stages {

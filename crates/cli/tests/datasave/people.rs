@@ -70,7 +70,9 @@ fn an_emergency_brings_the_backup_back(kind: Kind) {
     .unwrap();
     assert_eq!(record.lines().count(), 3, "{record}");
 
-    // And the plan begins anew: what was approved before the backup was made is approved still.
+    // And the plan begins anew: an approval serves one attempt, though the backup holds it.
+    let _ = builder.waits("schema", "the approval of dba");
+    builder.approve_schema();
     let _ = builder.waits("front-end", "Deploy the front end");
     assert!(builder.database.has_table("ai_conversations"));
 }

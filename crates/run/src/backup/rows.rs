@@ -316,6 +316,7 @@ async fn load_rows<R: Read>(
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
+    let strange = |what: String| damaged(path, &std::io::Error::other(what));
     let wrong = |error: &DbError| trouble::failed(error, "the restore stopped at a row");
     let shapes = digest::shapes(session)
         .await
@@ -331,10 +332,7 @@ async fn load_rows<R: Read>(
             b'T' => {
                 let label = reader.text().map_err(io)?;
                 let Some(table) = tables.iter().find(|table| table.label() == label) else {
-                    return Err(damaged(
-                        path,
-                        &std::io::Error::other(format!("rows of an unknown table {label}")),
-                    ));
+                    return Err(strange(format!("rows of an unknown table {label}")));
                 };
                 if let Some((putter, _)) = &mut current {
                     putter.flush(session).await.map_err(|error| wrong(&error))?;
@@ -348,7 +346,7 @@ async fn load_rows<R: Read>(
             }
             b'R' => {
                 let Some((putter, label)) = &mut current else {
-                    return Err(io(std::io::Error::other("a row before its table")));
+                    return Err(strange("a row before its table".into()));
                 };
                 putter.take(reader).map_err(io)?;
                 putter.send(session).await.map_err(|error| wrong(&error))?;
@@ -361,12 +359,7 @@ async fn load_rows<R: Read>(
                 }
             }
             b'E' => break,
-            _ => {
-                return Err(damaged(
-                    path,
-                    &std::io::Error::other("a record of no known kind"),
-                ));
-            }
+            _ => return Err(strange("a record of no known kind".into())),
         }
         tag = reader.array::<1>().map_err(io)?;
     }

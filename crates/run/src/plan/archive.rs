@@ -86,17 +86,7 @@ pub async fn nothing_is_lost(
     );
     let classify = |statement: &Statement| dialect.classify(&statement.sql, &lex);
     let classes: Vec<_> = undo.statements.iter().map(classify).collect();
-    let mut dropped = vec![];
-    for (at, class) in classes.iter().enumerate() {
-        // A rebuild drops the table when all its rows stand in the new one.
-        let back = comes_back(class, &classes[at..]);
-        dropped.extend(class.post.iter().filter_map(|condition| match condition {
-            Condition::Missing(table) if table.kind == ObjectKind::Table => {
-                (back != Some(table)).then_some(table)
-            }
-            _ => None,
-        }));
-    }
+    let dropped = dropped_tables(&classes);
     let own = match walk.history.steps.get(key) {
         Some(UnitState::Applied(applied)) => applied.rows.unwrap_or(0),
         _ => 0,
@@ -144,6 +134,22 @@ pub async fn nothing_is_lost(
         return Ok(());
     }
     Err(would_destroy(doc, &held))
+}
+
+/// The tables that statements drop for good.
+fn dropped_tables(classes: &[StatementClass]) -> Vec<&ObjectRef> {
+    let mut dropped = vec![];
+    for (at, class) in classes.iter().enumerate() {
+        // A rebuild drops the table when all its rows stand in the new one.
+        let back = comes_back(class, &classes[at..]);
+        dropped.extend(class.post.iter().filter_map(|condition| match condition {
+            Condition::Missing(table) if table.kind == ObjectKind::Table => {
+                (back != Some(table)).then_some(table)
+            }
+            _ => None,
+        }));
+    }
+    dropped
 }
 
 /// The columns that a statement drops.

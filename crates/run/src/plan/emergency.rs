@@ -2,12 +2,16 @@
 //! compared, the application is started. Each stage is written down outside of the database that is being replaced, and a
 //! stage that fails keeps the next from happening.
 
-use crate::backup;
+use crate::backup::{self, manifest::Manifest};
 use crate::outside;
+use crate::steps::migrate::json;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::plan::{PhaseDetail, phase_key};
+use dunlin_core::journal::{self, Writing};
 use dunlin_core::source::Project;
+use dunlin_core::source::plan::PlanDoc;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,35 +46,46 @@ pub struct Emergency {
 }
 
 /// Runs the stages.
-pub async fn run(world: &World, project: &Project, sink: &mut dyn Sink) -> Emergency {
+pub async fn run(
+    world: &World,
+    project: &Project,
+    doc: &PlanDoc,
+    sink: &mut dyn Sink,
+) -> Emergency {
     let mut emergency = Emergency::default();
-    if let Err(failure) = stages(world, project, sink, &mut emergency).await {
+    if let Err(failure) = stages(world, project, doc, sink, &mut emergency).await {
         emergency.failure = Some(world.redact(failure));
     }
     emergency
 }
 
+/// The newest backup of this database that was verified.
+fn newest_verified(world: &World, folder: &Path) -> Result<Manifest, Failure> {
+    let own = |manifest: &Manifest| {
+        manifest.database == world.engine.database() && manifest.verified.is_some()
+    };
+    let verified = backup::list(folder).into_iter().filter(own);
+    verified
+        .max_by(|a, b| a.created_at.cmp(&b.created_at))
+        .ok_or_else(|| {
+            let message =
+                "there is no verified backup of this database to bring back; nothing was stopped";
+            Failure::refused("no-backup", message).hint(format!(
+                "looked in {}; `dunlin backup verify FILE` verifies one",
+                folder.display()
+            ))
+        })
+}
+
 async fn stages(
     world: &World,
     project: &Project,
+    doc: &PlanDoc,
     sink: &mut dyn Sink,
     emergency: &mut Emergency,
 ) -> Result<(), Failure> {
     let folder = world.config.backup_dir.clone();
-    let chosen = backup::list(&folder)
-        .into_iter()
-        .filter(|manifest| {
-            manifest.database == world.engine.database() && manifest.verified.is_some()
-        })
-        .max_by(|a, b| a.created_at.cmp(&b.created_at));
-    let Some(manifest) = chosen else {
-        let message =
-            "there is no verified backup of this database to bring back; nothing was stopped";
-        return Err(Failure::refused("no-backup", message).hint(format!(
-            "looked in {}; `dunlin backup verify FILE` verifies one",
-            folder.display()
-        )));
-    };
+    let manifest = newest_verified(world, &folder)?;
     manifest.check_file(&folder)?;
     emergency.backup = Some(manifest.path(&folder).display().to_string());
     emergency.record = folder.join(format!("emergency-{}.ndjson", world.run_id()));
@@ -100,6 +115,7 @@ async fn stages(
                 manifest.name, manifest.created_at, manifest.digest
             );
             desk.keep("restore", "done", said, started)?;
+            void_approvals(world, doc).await?;
         }
         Err(failure) => {
             let failure = world.redact(failure);
@@ -118,6 +134,31 @@ async fn stages(
         sink,
     )
     .await
+}
+
+/// The journal came back with the backup, and with it what people said before the attempt that ended so: an approval
+/// serves one attempt, so these count no more.
+async fn void_approvals(world: &World, doc: &PlanDoc) -> Result<(), Failure> {
+    let history = super::word::history(world, doc).await?;
+    let spent = doc.phases.iter().filter(|phase| {
+        !history.phase(&phase.id).state.stands()
+            && !history.approvals(&phase.id, &phase.hash, false).is_empty()
+    });
+    let records: Vec<Writing> = spent
+        .map(|phase| {
+            let detail = PhaseDetail {
+                by: world.who.clone(),
+                error: "taken back by `rollback --emergency`".into(),
+                ..PhaseDetail::default()
+            };
+            let key = phase_key(&doc.name, &phase.id);
+            Writing::unit(journal::Event::Undone, &key, &phase.hash, json(&detail))
+        })
+        .collect();
+    match records.is_empty() {
+        true => Ok(()),
+        false => super::store::say(world, &records).await,
+    }
 }
 
 struct Desk<'a> {

@@ -38,7 +38,7 @@ use dunlin_core::plan::gate;
 use dunlin_core::plan::lower::Storage;
 use dunlin_core::report;
 use dunlin_core::source::grammar::plan::PlanOnFailure;
-use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec};
+use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
 use dunlin_core::source::{Migration, OnFailure, Project};
 use dunlin_engines::Purpose;
 use std::sync::Arc;
@@ -271,6 +271,13 @@ fn possible(phases: &[&PhaseDoc], history: &PlanHistory) -> Result<(), Failure> 
         for step in &phase.steps {
             if let StepSpec::Later(kind) = step.kind {
                 return Err(step::later(step, kind));
+            }
+            if step.undo == UndoSpec::Restore && !matches!(step.kind, StepSpec::Backfill(_)) {
+                let message = format!(
+                    "step `{}`: `undo = \"restore\"` comes with a later version",
+                    step.id
+                );
+                return Err(Failure::refused("comes-later", message).at(step.place.clone()));
             }
         }
         let own = phase.steps.iter().flat_map(|step| &step.checks);

@@ -141,8 +141,13 @@ async fn a_service_answers_as_expected_or_not() {
         ..service.check("/api")
     };
     holds(&room.now(CheckSpec::Http(asked)).await);
+}
 
-    // Slow, and too slow altogether; and nobody there.
+/// Slow, and too slow altogether; nobody there; a service that speaks no TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_slow_or_not_there() {
+    let room = Room::new(TestEngine::Sqlite);
+    let service = Service::start();
     *service.says.lock().unwrap() = (200, "{}".into(), Duration::from_millis(300));
     let within = |ms| HttpCheck {
         within: Some(DurationText(Duration::from_millis(ms))),
@@ -158,7 +163,6 @@ async fn a_service_answers_as_expected_or_not() {
         ..service.check("/")
     };
     fails(&room.now(CheckSpec::Http(nobody)).await, "no answer");
-    // A service that speaks no TLS.
     let plain = HttpCheck {
         url: EnvText(service.url.replace("http:", "https:")),
         ..service.check("/")
