@@ -330,6 +330,9 @@ pub struct RunPlan {
     /// The last version to go to
     #[arg(long, value_name = "M")]
     pub to: Option<u64>,
+    /// Go on where what a rollback has archived cannot come home; it stays in its checkpoint
+    #[arg(long)]
+    pub leave_archived: bool,
 }
 
 /// `rollback`.
@@ -340,7 +343,7 @@ pub struct Rollback {
     /// Keep this phase, take back all after it
     #[arg(long, value_name = "PHASE")]
     pub to: Option<String>,
-    /// Discard what others have written since into what is taken back
+    /// Take back also what others have written since; it is archived first and comes home when the phase runs again
     #[arg(long)]
     pub discard_later: bool,
     /// Stop the application, restore the last verified backup whole, start the application

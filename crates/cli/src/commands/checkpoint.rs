@@ -20,6 +20,7 @@ pub async fn checkpoint(global: &Global, verb: CheckpointVerb) -> Result<Answer,
             let chosen = Chosen {
                 tables,
                 configuration,
+                ..Chosen::default()
             };
             create(global, &world, &name, &chosen).await
         }

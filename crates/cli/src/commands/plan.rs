@@ -90,6 +90,7 @@ pub(super) fn ask<'a>(global: &Global, opened: &'a Opened) -> Ask<'a> {
         to: None,
         wait_for_lease: !global.no_wait,
         discard_later: false,
+        leave_archived: false,
     }
 }
 
@@ -101,6 +102,7 @@ pub async fn run(global: &Global, typed: &RunPlan) -> Result<Answer, Answer> {
         until: typed.until.clone(),
         from: typed.from,
         to: typed.to,
+        leave_archived: typed.leave_archived,
         ..ask(global, &opened)
     };
     let mut report = plans::run(&opened.context.world, &ask, &mut screen, listen()).await;
@@ -185,6 +187,12 @@ fn answer(
     }
     if verb == "rollback" {
         data["undone"] = json!(report.undone);
+    }
+    if !report.archived.is_empty() {
+        data["archived"] = json!(report.archived);
+    }
+    if !report.home.is_empty() {
+        data["home"] = json!(report.home);
     }
     let mut findings = opened.context.findings.clone();
     let ended = Some(report.outcome());

@@ -6,7 +6,8 @@ use crate::context;
 use crate::render::table::{self, duration};
 use dunlin::plan::store;
 use dunlin_core::failure::Failure;
-use dunlin_core::journal::Record;
+use dunlin_core::journal::archive::{Archived, Home};
+use dunlin_core::journal::{Event, Record};
 use dunlin_core::report::{self, Report, html, junit, markdown};
 use dunlin_engines::Purpose;
 use serde_json::{Value, json};
@@ -56,6 +57,9 @@ pub async fn runs(global: &Global, only: Option<&str>) -> Result<Answer, Answer>
             let part = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
             let line = format!("  {}  {:<10} {}", part("at"), part("event"), part("what"));
             text.push_str(line.trim_end());
+            if let Some(said) = event["said"].as_str() {
+                text.push_str(&format!(": {said}"));
+            }
             text.push('\n');
         }
         data["events"] = json!(events);
@@ -66,12 +70,21 @@ pub async fn runs(global: &Global, only: Option<&str>) -> Result<Answer, Answer>
 /// What a run did, record by record.
 fn event(record: &Record) -> Value {
     let what = record.unit.as_deref().unwrap_or_default();
-    json!({
+    let said = match record.event {
+        Event::Archived => Some(record.detail::<Archived>().shown()),
+        Event::Home => Some(record.detail::<Home>().shown()),
+        _ => None,
+    };
+    let mut told = json!({
         "at": record.at,
         "event": record.event.name(),
         "what": what.trim_start_matches('@'),
         "detail": serde_json::from_str::<Value>(&record.detail).unwrap_or_default(),
-    })
+    });
+    if let Some(said) = said {
+        told["said"] = said.into();
+    }
+    told
 }
 
 /// `report`.

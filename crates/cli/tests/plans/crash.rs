@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const KILLS: u32 = 6;
 
 /// Runs a command line again and again, killing it after `delay` the first time, until it ends well.
-fn until_done(desk: &Desk, line: &str, delay: Duration) -> u32 {
+pub fn until_done(desk: &Desk, line: &str, delay: Duration) -> u32 {
     let running = desk.sandbox.spawn(line.split_whitespace());
     std::thread::sleep(delay);
     running.signal("KILL");

@@ -20,6 +20,21 @@ pub struct Filling<'a> {
     pub only: Option<&'a str>,
 }
 
+/// One value for one column of several rows.
+#[derive(Debug, Clone, Copy)]
+pub struct PutOne<'a> {
+    /// The column, as its place in the table's columns.
+    pub column: usize,
+    /// The value.
+    pub value: &'a Value,
+    /// The rows' keys.
+    pub keys: &'a [Vec<Value>],
+    /// Which of them.
+    pub only: Option<&'a str>,
+    /// Columns that keep what they hold.
+    pub still: &'a [String],
+}
+
 /// Changing rows in bulk.
 pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     /// An identifier, quoted.
@@ -313,6 +328,50 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
         let among = self.among(table, key, keys, &mut params);
         let sql = format!(
             "UPDATE {}{} SET {} WHERE {among}",
+            self.only(table),
+            self.target(table),
+            set.join(", ")
+        );
+        Query::new(sql, params)
+    }
+
+    /// That a column of a row holds what a new row gets, and nobody has written it. `default`: a constant, as SQL.
+    fn as_made(&self, column: &str, default: Option<&str>) -> String;
+
+    /// How many rows hold something else in a column than what a new row gets.
+    fn written(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        column: &str,
+        default: Option<&str>,
+    ) -> Query {
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE NOT ({})",
+            self.table(schema, table),
+            self.as_made(column, default)
+        );
+        Query::new(sql, vec![])
+    }
+
+    /// Gives one column of the rows with these keys a value, where `only` holds. `still`: columns that an update would
+    /// change by itself.
+    fn put_one(&self, table: &Bound, key: &[usize], put: &PutOne<'_>) -> Query {
+        let shape = &table.columns[put.column].shape;
+        let mut params = vec![self.bind(put.value)];
+        let mut set = vec![format!(
+            "{} = {}",
+            self.quote(&shape.name),
+            self.value(1, shape)
+        )];
+        let still = put.still.iter().map(|name| self.quote(name));
+        set.extend(still.map(|name| format!("{name} = {name}")));
+        let among = self.among(table, key, put.keys, &mut params);
+        let and = put
+            .only
+            .map_or(String::new(), |only| format!(" AND {only}"));
+        let sql = format!(
+            "UPDATE {}{} SET {} WHERE {among}{and}",
             self.only(table),
             self.target(table),
             set.join(", ")

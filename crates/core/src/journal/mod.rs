@@ -12,6 +12,7 @@
 //! Crash rules: where effect and record can share a commit, a unit has one record, `done`. Everywhere else `began` is
 //! committed before the effect; a `began` without an end is in doubt until a probe or a person settles it.
 
+pub mod archive;
 pub mod fold;
 pub mod foreign;
 pub mod plan;

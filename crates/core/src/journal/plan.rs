@@ -2,6 +2,7 @@
 //!
 //! A plan's records stand under keys that no migration's version can be: `@PLAN`, `@PLAN/PHASE`, `@PLAN/PHASE/STEP`.
 
+use super::archive::Archives;
 use super::fold::UnitState;
 use super::record::{Event, Record};
 use super::{History, InFlight};
@@ -223,6 +224,8 @@ pub struct PlanHistory {
     pub undone: BTreeSet<String>,
     /// What steps were last lowered to, by key.
     pub lowered: BTreeMap<String, Operations>,
+    /// What undos have saved before they destroyed it.
+    pub archives: Archives,
     /// What was said at gates, in order.
     pub said: Vec<Said>,
     /// What was confirmed, in order, with the record's number.
@@ -252,7 +255,7 @@ impl PlanHistory {
                     history.phase_record(rest, record);
                 } else if record.event == Event::Lowered {
                     history.lowered.insert(unit.clone(), record.detail());
-                } else {
+                } else if !history.archives.take(unit, record) {
                     steps.push(record.clone());
                 }
             }

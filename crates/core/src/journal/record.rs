@@ -44,10 +44,14 @@ pub enum Event {
     Resumed,
     /// Of a plan: a person asks its runner to stop.
     Aborted,
+    /// Of a plan's step: what its undo is about to destroy is saved.
+    Archived,
+    /// Of a plan's step: what was saved then is back, as far as it could come.
+    Home,
 }
 
 impl Event {
-    const ALL: [(Event, &'static str); 19] = [
+    const ALL: [(Event, &'static str); 21] = [
         (Event::Fence, "fence"),
         (Event::Began, "began"),
         (Event::Done, "done"),
@@ -67,6 +71,8 @@ impl Event {
         (Event::Paused, "paused"),
         (Event::Resumed, "resumed"),
         (Event::Aborted, "aborted"),
+        (Event::Archived, "archived"),
+        (Event::Home, "home"),
     ];
 
     /// As the journal spells it.

@@ -160,6 +160,11 @@ fn of_phase(page: &mut String, phase: &PhaseReport) {
                 escape(error)
             )
         });
+        let archived = step.archived.iter().map(|said| {
+            let said = escape(said);
+            format!("<span class=\"evidence\" dir=\"auto\">{said}</span>")
+        });
+        let error = archived.fold(error, |text, said| text + &said);
         let _ = writeln!(
             page,
             "<tr><td dir=\"auto\">{}{error}</td><td>{}</td><td class=\"state {tone}\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",

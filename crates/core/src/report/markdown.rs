@@ -59,6 +59,11 @@ fn of_phase(text: &mut String, phase: &PhaseReport) {
             took(step.duration_ms)
         );
     }
+    for step in phase.steps.iter().filter(|step| !step.archived.is_empty()) {
+        for archived in &step.archived {
+            let _ = write!(text, "\n{}: {}\n", cell(&step.title), cell(archived));
+        }
+    }
     if !phase.checks.is_empty() {
         text.push('\n');
     }

@@ -4,6 +4,7 @@ pub mod html;
 pub mod junit;
 pub mod markdown;
 
+use crate::journal::archive::{Archive, Home};
 use crate::journal::plan::{Approval, PhaseState, PlanHistory, StepState, step_key};
 use crate::journal::{Event, Record, UnitState};
 use crate::plan::evidence::{CheckOutcome, Evidence};
@@ -186,6 +187,9 @@ pub struct StepReport {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What was archived when it was taken back, and what came home of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub archived: Vec<String>,
 }
 
 /// A check.
@@ -244,6 +248,7 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
             duration_ms,
             rows,
             error,
+            archived: archived(history, &key),
         }
     });
     let own = phase.steps.iter().flat_map(|step| &step.checks);
@@ -269,6 +274,19 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
         duration_ms: was.duration_ms,
         error: was.error,
     }
+}
+
+/// One sentence for each archive of a step, oldest first.
+fn archived(history: &PlanHistory, key: &str) -> Vec<String> {
+    let sentence = |archive: &Archive| {
+        let what = archive.archived.shown();
+        let home = archive.home.as_ref().map(Home::shown);
+        let home = home.unwrap_or_else(|| "comes home when the phase runs forward again".into());
+        format!("archived before it went ({}): {what}; {home}", archive.at)
+    };
+    let mut all: Vec<String> = history.archives.of(key).map(sentence).collect();
+    all.reverse();
+    all
 }
 
 fn of_check(check: &CheckDoc, evidence: &[Evidence]) -> Vec<CheckReport> {

@@ -16,8 +16,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The format of the files.
-pub const FORMAT: u32 = 1;
+/// The newest format of the files: 2 is that of a checkpoint which holds some columns only. Others are of format 1, for
+/// whoever read those.
+pub const FORMAT: u32 = 2;
 const END: &[u8; 20] = b"DUNLIN-CHECKPOINT 1\n";
 const HASH: usize = 32;
 /// What stands behind the manifest.
@@ -40,6 +41,9 @@ pub struct Saved {
     /// The columns of its key; empty: it has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
+    /// The file holds its key and some columns only: no row can be made of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// Its counters: name, the last number given out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<(String, i64)>,
@@ -65,7 +69,7 @@ pub struct SavedFile {
 /// What is known of a checkpoint.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// [`FORMAT`].
+    /// Up to [`FORMAT`].
     pub format: u32,
     /// Its id: no other has it.
     pub id: String,
@@ -177,6 +181,21 @@ impl Checkpoint {
         work().map_err(io)?;
         self.bytes = self.stream + tail.len() as u64;
         Ok(())
+    }
+
+    /// Refuses what holds some columns only, where whole rows are needed.
+    pub(super) fn whole(&self) -> Result<(), Failure> {
+        let Some(saved) = self.saved.iter().find(|saved| saved.partial) else {
+            return Ok(());
+        };
+        let message = format!(
+            "checkpoint {} holds values of some columns of {} only ({}), and no whole rows",
+            self.id,
+            saved.label(),
+            saved.columns.join(", ")
+        );
+        Err(Failure::refused("checkpoint-shape", message)
+            .hint("it was made by an undo: the values come home when the phase runs forward again"))
     }
 
     /// Whether the file is the one that was made: one of which a byte has changed is refused.

@@ -14,30 +14,26 @@
 //! more reading of it.
 
 use super::file::{Checkpoint, Saved};
-use super::quiet::{self, Quiet};
-use super::restore::{self, refused, targets};
+use super::frame::{self, Change, found};
+use super::hashes::{Hashes, KEYS_SHOWN, cells, each_now, each_row, key_of, shown_key};
+use super::restore::refused;
 use crate::backup::archive::{self, Putter, Reader, Writer, cell_of, cell_out, damaged, put};
 use crate::backup::{Temporary, disk};
 use crate::executor::Runner;
-use crate::journal_store;
+use crate::scratch;
 use crate::world::World;
-use crate::{digest, observe, scratch, trouble};
+use async_trait::async_trait;
+use dunlin_core::copy::Cell;
 use dunlin_core::copy::digest::bucket;
 use dunlin_core::copy::reading::Bound;
-use dunlin_core::copy::{Cell, RowHasher, Typing};
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::Writing;
-use dunlin_core::schema::{Catalog, NeutralType, Table};
 use dunlin_core::value::Value;
-use dunlin_engines::{Halted, Session};
+use dunlin_engines::Session;
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Rows of one bucket: a hash of the key and one of the row, some 50 bytes each, are 20 MB.
-const BUCKET_ROWS: u64 = 400_000;
-/// How many keys of rows that were left alone are shown.
-const KEYS_SHOWN: usize = 20;
 /// Keys in one statement.
 const CHUNK: usize = 500;
 
@@ -53,117 +49,6 @@ pub struct Merged {
 /// Where the differences lie.
 pub(super) fn path_after(checkpoint: &Checkpoint) -> PathBuf {
     checkpoint.path.with_extension("after")
-}
-
-/// Hashes of rows and of their keys.
-struct Hashes {
-    row: RowHasher,
-    key: RowHasher,
-    /// Places of the key's columns.
-    places: Vec<usize>,
-    count: u32,
-}
-
-impl Hashes {
-    fn new(saved: &Saved, typing: Typing, rows: u64) -> Result<Hashes, Failure> {
-        let place = |name: &String| saved.columns.iter().position(|column| column == name);
-        let places: Option<Vec<usize>> = saved.key.iter().map(place).collect();
-        let places = places.filter(|places| !places.is_empty()).ok_or_else(|| {
-            let message = format!(
-                "{} has no key by which a row of the checkpoint is found again",
-                saved.label()
-            );
-            Failure::refused("no-unique-key", message)
-                .hint("`dunlin checkpoint restore` by name needs none: it replaces every row")
-        })?;
-        let types: Vec<NeutralType> = places.iter().map(|at| saved.types[*at].clone()).collect();
-        Ok(Hashes {
-            row: RowHasher::new(saved.types.clone(), typing),
-            key: RowHasher::new(types, typing),
-            places,
-            count: u32::try_from(rows / BUCKET_ROWS + 1).unwrap_or(u32::MAX),
-        })
-    }
-
-    /// Of a row: its key's hash and its own.
-    fn of<'a>(&mut self, row: &[Cell<'a>]) -> (u128, u128) {
-        let key = self.key.row(self.places.iter().map(|at| row[*at]));
-        (key, self.row.row(row.iter().copied()))
-    }
-
-    fn of_values(&mut self, row: &[Value]) -> (u128, u128) {
-        let cells: Vec<Cell<'_>> = row.iter().map(cell_of).collect();
-        self.of(&cells)
-    }
-}
-
-/// Gives every row of one table of a checkpoint's file to `take`.
-fn each_row(
-    checkpoint: &Checkpoint,
-    label: &str,
-    mut take: impl FnMut(Vec<Value>) -> std::io::Result<()>,
-) -> Result<(), Failure> {
-    let io = |error: std::io::Error| damaged(&checkpoint.path, &error);
-    let mut content = restore::open(checkpoint)?;
-    let (mut tag, mut current) = (content.tag, None);
-    loop {
-        match (tag, current) {
-            (b'T', _) => {
-                let found = content.reader.text().map_err(io)?;
-                current = checkpoint.saved.iter().find(|saved| saved.label() == found);
-            }
-            (b'R', Some(saved)) => {
-                let row = cells(&mut content.reader, saved.columns.len()).map_err(io)?;
-                if saved.label() == label {
-                    take(row).map_err(|error| disk(&checkpoint.path, &error))?;
-                }
-            }
-            (b'E', _) => return Ok(()),
-            _ => return Err(io(std::io::Error::other("a record of no known kind"))),
-        }
-        tag = content.reader.array::<1>().map_err(io)?[0];
-    }
-}
-
-fn cells(reader: &mut Reader<impl Read>, width: usize) -> std::io::Result<Vec<Value>> {
-    (0..width).map(|_| reader.cell()).collect()
-}
-
-/// Gives every row that the session sees now to `take`, as the checkpoint holds it.
-async fn each_now(
-    session: &mut dyn Session,
-    target: &Bound,
-    mut take: impl FnMut(&[Cell<'_>]) -> std::io::Result<()>,
-    path: &Path,
-) -> Result<(), Failure> {
-    let sql = session.dialect().change().select_locked(target);
-    let mut source = session
-        .stream(&sql)
-        .await
-        .map_err(|error| refused(&error))?;
-    while let Some(batch) = source.next().await.map_err(|error| refused(&error))? {
-        for at in 0..batch.len() {
-            let row: Vec<Cell<'_>> = batch.row(at).collect();
-            take(&row).map_err(|error| disk(path, &error))?;
-        }
-    }
-    Ok(())
-}
-
-/// The tables of a checkpoint as they are now, and the catalog of everything.
-async fn found(
-    session: &mut dyn Session,
-    checkpoint: &Checkpoint,
-) -> Result<(Vec<Bound>, Catalog), Failure> {
-    let there = observe::whole(session)
-        .await
-        .map_err(|error| refused(&error))?;
-    let shapes = digest::shapes(session)
-        .await
-        .map_err(|error| refused(&error))?;
-    let then = restore::open(checkpoint)?.catalog;
-    let targets = targets(&checkpoint.saved, &then, &there, &shapes)?;
-    Ok((targets, there))
 }
 
 /// Writes down what a step has left: the rows that are not as the checkpoint holds them. Called when the step is done,
@@ -365,12 +250,6 @@ impl<'c, R: Read> Rows<'c, R> {
     }
 }
 
-fn key_of(saved: &Saved, row: &[Value]) -> Vec<Value> {
-    let place = |name: &String| saved.columns.iter().position(|column| column == name);
-    let places = saved.key.iter().filter_map(place);
-    places.filter_map(|at| row.get(at).cloned()).collect()
-}
-
 /// Brings the rows back that a step has changed and nobody since, in one transaction together with `records`.
 ///
 /// # Errors
@@ -394,67 +273,33 @@ pub async fn merge(
         )));
     }
     archive::check(&after, u64::MAX)?;
-    let flushed = runner.flush().await;
-    flushed.map_err(|error| runner.trouble(&error, "the journal could not be written"))?;
-    let (world, pen) = (runner.world, runner.pen.clone());
-    let work = &mut *runner.work;
-    quiet::mend(world, work, &pen).await?;
-    let (targets, there) = found(work, checkpoint).await?;
-    let commits = !work.caps().transactional_ddl;
-    let mut own = restore::tables(&there, &targets);
-    if commits {
-        let mut catalog = Catalog {
-            tables: own,
-            ..Catalog::default()
-        };
-        let exact = observe::exact(work, &mut catalog).await;
-        exact.map_err(|error| refused(&error))?;
-        own = catalog.tables;
-    }
-    let own: Vec<&Table> = own.iter().collect();
-    let mut quiet = Quiet::plan(work.dialect(), commits, &there, &own)?;
-    let begun = quiet.before(world, work, &pen).await;
-    let outcome = match begun {
-        Ok(()) => within(runner, checkpoint, &targets, &mut quiet, records).await,
-        Err(failure) => Err(failure),
+    let mut merging = Merging {
+        checkpoint,
+        records,
+        merged: Merged::default(),
     };
-    if outcome.is_err() {
-        let _ = runner.work.rollback().await;
-    }
-    let ended = quiet.after(world, &mut *runner.work, &pen).await;
-    let merged = outcome?;
-    ended?;
-    Ok(merged)
+    frame::run(runner, checkpoint, &mut merging).await?;
+    Ok(merging.merged)
 }
 
-async fn within(
-    runner: &mut Runner<'_>,
-    checkpoint: &Checkpoint,
-    targets: &[Bound],
-    quiet: &mut Quiet,
-    records: &[Writing],
-) -> Result<Merged, Failure> {
-    let work = &mut *runner.work;
-    quiet.begin(work, targets).await?;
-    quiet.open(work).await?;
-    let mut merged = Merged::default();
-    for (saved, target) in checkpoint.saved.iter().zip(targets) {
-        merge_table(work, checkpoint, saved, target, &mut merged).await?;
+struct Merging<'m> {
+    checkpoint: &'m Checkpoint,
+    records: &'m [Writing],
+    merged: Merged,
+}
+
+#[async_trait]
+impl Change for Merging<'_> {
+    async fn change(&mut self, work: &mut dyn Session, targets: &[Bound]) -> Result<(), Failure> {
+        for (saved, target) in self.checkpoint.saved.iter().zip(targets) {
+            merge_table(work, self.checkpoint, saved, target, &mut self.merged).await?;
+        }
+        Ok(())
     }
-    quiet.close(work).await?;
-    if records.is_empty() {
-        let done = work.commit().await;
-        done.map_err(|error| trouble::failed(&error, "the merge could not be committed"))?;
-        return Ok(merged);
+
+    fn records(&self) -> Vec<Writing> {
+        self.records.to_vec()
     }
-    let pen = runner.pen.clone();
-    let ended = pen.append_and_commit(runner.world, work, records).await;
-    ended.map_err(|halted| match halted {
-        Halted::Record(error) if journal_store::is_fenced(&error) => journal_store::fenced(),
-        Halted::Record(error) | Halted::Statement(error) => refused(&error),
-        Halted::After(error) => trouble::failed(&error, "the merge could not be committed"),
-    })?;
-    Ok(merged)
 }
 
 async fn merge_table(
@@ -554,9 +399,7 @@ async fn decide(
         }
         left.insert(key);
         if shown.len() < KEYS_SHOWN {
-            let parts = saved.key.iter().zip(&row.key);
-            let parts = parts.map(|(name, value)| format!("{name} = {}", value.shown()));
-            shown.push(parts.collect::<Vec<_>>().join(", "));
+            shown.push(shown_key(saved, &row.key));
         }
     })?;
     Ok(goes)

@@ -1,16 +1,20 @@
-//! Checkpoints: the rows of chosen tables and the configuration, from one snapshot, in one file; brought back by name, or
-//! merged by key as the undo of a step.
+//! Checkpoints: the rows of chosen tables and the configuration, from one snapshot, in one file; brought back by name,
+//! merged by key as the undo of a step, or brought home where an undo has destroyed what is in it.
 //!
 //! A checkpoint is one file of `backup_dir/checkpoints`, readable by its owner only, that gets its name when it is whole
 //! and has been read again (see [`file`]). Each has an id; names may repeat, and a name means the newest of them.
 
 pub mod file;
+mod frame;
+mod hashes;
+mod home;
 mod merge;
 mod quiet;
 mod restore;
 mod write;
 
 pub use file::Checkpoint;
+pub use home::{bring_home, still};
 pub use merge::{Merged, merge, note_after};
 pub use restore::{Restored, restore};
 pub use write::{create, create_in};
@@ -36,6 +40,8 @@ pub struct Configuration {
 pub struct Chosen {
     /// Tables by name, with their schema where it is not the default one; empty: all that are ours.
     pub tables: Vec<String>,
+    /// Of tables named here only these columns, and the key beside them.
+    pub columns: Vec<(String, Vec<String>)>,
     /// The configuration; its tables come along.
     pub configuration: Configuration,
 }

@@ -49,9 +49,9 @@ pub(super) struct Content<R: Read> {
     pub(super) tag: u8,
 }
 
-pub(super) fn open(checkpoint: &Checkpoint) -> Result<Content<impl Read + use<>>, Failure> {
+pub(super) fn open(checkpoint: &Checkpoint) -> Result<Content<Box<dyn Read + Send>>, Failure> {
     let io = |error: std::io::Error| damaged(&checkpoint.path, &error);
-    let mut reader = archive::open(&checkpoint.path, checkpoint.stream)?;
+    let mut reader = archive::open_boxed(&checkpoint.path, checkpoint.stream)?;
     let catalog = Catalog::from_json(&reader.text().map_err(io)?)
         .map_err(|sentence| Failure::refused("backup-file", sentence))?;
     let mut files = vec![];
@@ -81,6 +81,7 @@ pub async fn restore(
     mut control: Control,
 ) -> Result<Restored, Failure> {
     checkpoint.check()?;
+    checkpoint.whole()?;
     if world.config.protected {
         return Err(admin::protected("checkpoint restore"));
     }
@@ -162,7 +163,7 @@ impl Restoring<'_> {
         let after = quiet.after(self.world, &mut *self.work, &self.pen).await;
         let restored = outcome?;
         after?;
-        self.raise(&targets, true).await?;
+        raise(&mut *self.work, &targets, &self.checkpoint.saved, true).await?;
         Ok(restored)
     }
 
@@ -177,6 +178,7 @@ impl Restoring<'_> {
         quiet.begin(&mut *self.work, targets).await?;
         let chosen = Chosen {
             tables: targets.iter().map(Bound::label).collect(),
+            columns: vec![],
             configuration: Configuration {
                 tables: vec![],
                 ..self.configuration.clone()
@@ -215,8 +217,7 @@ impl Restoring<'_> {
             work.execute(&sql).await.map_err(|error| refused(&error))?;
         }
         let rows = put(work, content, targets, &self.checkpoint.path, sink).await?;
-        self.raise(targets, false).await?;
-        let work = &mut *self.work;
+        raise(work, targets, &self.checkpoint.saved, false).await?;
         quiet.close(work).await?;
         self.compare(targets, sink).await?;
         let work = &mut *self.work;
@@ -255,33 +256,39 @@ impl Restoring<'_> {
         }
         Ok(())
     }
+}
 
-    /// Counters never go back: a number that was given out is not given out again.
-    async fn raise(&mut self, targets: &[Bound], committed: bool) -> Result<(), Failure> {
-        let change = self.work.dialect().change();
-        if change.raise_commits() != committed {
-            return Ok(());
+/// Counters never go back: a number that was given out is not given out again. `committed`: after the transaction; does
+/// nothing where the engine raises them at the other of the two moments.
+pub(super) async fn raise(
+    work: &mut dyn Session,
+    targets: &[Bound],
+    all: &[Saved],
+    committed: bool,
+) -> Result<(), Failure> {
+    let change = work.dialect().change();
+    if change.raise_commits() != committed {
+        return Ok(());
+    }
+    for (table, saved) in targets.iter().zip(all) {
+        if saved.counters.is_empty() {
+            continue;
         }
-        for (table, saved) in targets.iter().zip(&self.checkpoint.saved) {
-            if saved.counters.is_empty() {
+        let now = counters(work, table).await;
+        let now = now.map_err(|error| refused(&error))?;
+        for (counter, value) in &saved.counters {
+            let behind = now.iter().find(|(name, _)| name == counter);
+            if behind.is_some_and(|(_, now)| now >= value) {
                 continue;
             }
-            let now = counters(&mut *self.work, table).await;
-            let now = now.map_err(|error| refused(&error))?;
-            for (counter, value) in &saved.counters {
-                let behind = now.iter().find(|(name, _)| name == counter);
-                if behind.is_some_and(|(_, now)| now >= value) {
-                    continue;
-                }
-                let schema = table.schema.as_deref();
-                for query in change.raise(schema, &table.table, counter, *value) {
-                    let raised = self.work.execute_with(&query.sql, &query.params).await;
-                    raised.map_err(|error| refused(&error))?;
-                }
+            let schema = table.schema.as_deref();
+            for query in change.raise(schema, &table.table, counter, *value) {
+                let raised = work.execute_with(&query.sql, &query.params).await;
+                raised.map_err(|error| refused(&error))?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 async fn put(
@@ -402,7 +409,11 @@ fn differences(saved: &Saved, old: &Table, new: &Table) -> Vec<String> {
         }
     }
     let came = new.columns.iter().filter(|column| {
-        old.column(&column.name).is_none() && !column.nullable && column.generated.is_none()
+        // Where no rows are put in, a column more is in nobody's way.
+        !saved.partial
+            && old.column(&column.name).is_none()
+            && !column.nullable
+            && column.generated.is_none()
     });
     found.extend(came.map(|column| format!("{label}.{} came and cannot be NULL", column.name)));
     found

@@ -1,6 +1,6 @@
 //! Making a checkpoint: rows are read once, hashed and written while they come.
 
-use super::file::{Checkpoint, FORMAT, Saved, SavedFile};
+use super::file::{Checkpoint, Saved, SavedFile};
 use super::{Chosen, Configuration, ENDING, folder};
 use crate::backup::archive::{Writer, cell_out, put};
 use crate::backup::rows::bound_tables;
@@ -12,7 +12,7 @@ use dunlin_core::copy::RowHasher;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
-use dunlin_core::schema::{Catalog, Table};
+use dunlin_core::schema::{Catalog, Table, key};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
 use std::io::Write;
@@ -82,7 +82,10 @@ pub async fn create_in(
     let mark = scratch::mark(world);
     let part = Temporary(folder.join(format!(".{id}.{mark}.part")));
     let mut checkpoint = Checkpoint {
-        format: FORMAT,
+        format: match chosen.columns.is_empty() {
+            true => 1,
+            false => 2,
+        },
         name: name.to_owned(),
         database: world.engine.database(),
         engine: session.caps().engine.to_string(),
@@ -98,7 +101,17 @@ pub async fn create_in(
         let mut out = Writer::new(&part.0).map_err(io)?;
         put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
         checkpoint.files = files(&mut out, &chosen.configuration)?;
-        rows(session, &catalog, &mut out, &mut checkpoint, locked, sink).await?;
+        let narrow = &chosen.columns;
+        rows(
+            session,
+            &catalog,
+            narrow,
+            &mut out,
+            &mut checkpoint,
+            locked,
+            sink,
+        )
+        .await?;
         out.finish().map_err(io)?.file
     };
     checkpoint.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -122,7 +135,9 @@ async fn tables(
         ..Catalog::default()
     };
     let named = |table: &Table, name: &String| name.eq_ignore_ascii_case(&table.label());
-    let asked = chosen.tables.iter().chain(&chosen.configuration.tables);
+    let parts = chosen.columns.iter().map(|(table, _)| table);
+    let asked = chosen.tables.iter().chain(parts.clone());
+    let asked = asked.chain(&chosen.configuration.tables);
     let missing: Vec<&str> = asked
         .filter(|name| !whole.tables.iter().any(|table| named(table, name)))
         .map(String::as_str)
@@ -143,7 +158,8 @@ async fn tables(
     };
     let wanted = |table: &Table| {
         of_configuration(table)
-            || if chosen.tables.is_empty() {
+            || parts.clone().any(|name| named(table, name))
+            || if chosen.tables.is_empty() && chosen.columns.is_empty() {
                 ours.owns(table.schema.as_deref(), &table.name)
             } else {
                 chosen.tables.iter().any(|name| named(table, name))
@@ -187,6 +203,7 @@ fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
 async fn rows(
     session: &mut dyn Session,
     catalog: &Catalog,
+    narrow: &[(String, Vec<String>)],
     out: &mut Writer,
     checkpoint: &mut Checkpoint,
     locked: bool,
@@ -195,19 +212,31 @@ async fn rows(
     let shapes = digest::shapes(session)
         .await
         .map_err(|error| wrong(&error))?;
-    for table in &bound_tables(catalog, &shapes) {
-        let counters = counters(session, table)
-            .await
-            .map_err(|error| wrong(&error))?;
+    for mut table in bound_tables(catalog, &shapes) {
         let known = catalog.table(table.schema.as_deref(), &table.table);
+        let key = known.and_then(key::of).unwrap_or_default();
+        let asked = narrow
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&table.label()));
+        if let Some((_, columns)) = asked {
+            let held = |name: &String| key.contains(name) || columns.contains(name);
+            table.columns.retain(|column| held(&column.shape.name));
+        }
+        let table = &table;
+        let counters = match asked {
+            // No row is made of these, so that nothing is counted either.
+            Some(_) => vec![],
+            None => counters(session, table)
+                .await
+                .map_err(|error| wrong(&error))?,
+        };
         checkpoint.saved.push(Saved {
             schema: table.schema.clone(),
             name: table.table.clone(),
             columns: names(table),
             types: table.types(),
-            key: known
-                .and_then(dunlin_core::schema::key::of)
-                .unwrap_or_default(),
+            key,
+            partial: asked.is_some(),
             counters,
         });
         let hasher = one(session, table, out, &checkpoint.path, locked, sink).await?;

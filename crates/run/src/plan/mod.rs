@@ -10,6 +10,7 @@ pub mod checks;
 pub mod emergency;
 pub mod estimate;
 mod fill;
+pub mod home;
 pub mod load;
 pub mod look;
 pub mod observe;
@@ -33,6 +34,7 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::{Finding, Severity};
+use dunlin_core::journal::archive::{Archived, Home};
 use dunlin_core::journal::plan::{PhaseState, PlanHistory};
 use dunlin_core::plan::gate;
 use dunlin_core::plan::lower::Storage;
@@ -63,8 +65,10 @@ pub struct Ask<'a> {
     pub to: Option<u64>,
     /// Wait for another runner instead of leaving with "locked".
     pub wait_for_lease: bool,
-    /// A rollback may discard what others have written since.
+    /// A rollback may take away what others have written since; it is archived first.
     pub discard_later: bool,
+    /// A run goes on where what was archived cannot come home.
+    pub leave_archived: bool,
 }
 
 /// How a run or a rollback ended.
@@ -80,6 +84,10 @@ pub struct Report {
     pub waiting: Option<Waiting>,
     /// What a rollback took back, newest first.
     pub undone: Vec<String>,
+    /// What was archived before it went.
+    pub archived: Vec<Archived>,
+    /// What came home of earlier archives.
+    pub home: Vec<Home>,
     /// Why it stopped, where it did not come to its end.
     pub failure: Option<Failure>,
 }
@@ -124,6 +132,10 @@ pub struct Walk<'r, 'w> {
     pub is_resuming: bool,
     /// What was found on the way.
     pub findings: Vec<Finding>,
+    /// What was archived before it went.
+    pub archived: Vec<Archived>,
+    /// What came home of earlier archives.
+    pub home: Vec<Home>,
     /// When the journal was last asked for orders from outside.
     pub asked_at: Instant,
 }
@@ -381,6 +393,8 @@ async fn under_lease(
         Err(failure) => run.failure = Some(walk.runner.world.redact(failure)),
     }
     report.findings.append(&mut walk.findings);
+    report.archived.append(&mut walk.archived);
+    report.home.append(&mut walk.home);
     let wrote = walk.wrote;
     if wrote {
         report.run = Some(run.run.clone());
@@ -408,6 +422,8 @@ async fn walk<'r, 'w>(
         wrote: false,
         is_resuming: false,
         findings: vec![],
+        archived: vec![],
+        home: vec![],
         asked_at: Instant::now(),
     })
 }
@@ -521,8 +537,10 @@ async fn taken_back(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut walk = walk(runner, ask).await?;
-    let taken = back::plan(&mut walk, ask.until.as_deref(), "taken back by a person").await?;
+    let taken = back::plan(&mut walk, ask.until.as_deref(), "taken back by a person").await;
     report.findings.append(&mut walk.findings);
+    report.archived.append(&mut walk.archived);
+    let taken = taken?;
     report.undone = taken.undone;
     if taken.left.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! One phase: its gate, what is noted before it, its steps, its checks, its end; and what happens where it fails.
 
 use super::step::{self, Came};
-use super::{Ask, Waiting, Walk, back, checks, observe, preflight};
+use super::{Ask, Waiting, Walk, back, checks, home, observe, preflight};
 use crate::backup;
 use crate::steps::migrate::{json, millis};
 use dunlin_core::event::Event;
@@ -242,6 +242,8 @@ async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wai
     for (index, step) in phase.steps.iter().enumerate() {
         let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
         if step::is_passed(walk, step, &key) {
+            // Its runner may have died before what was archived came home.
+            home_after(walk, step, &key).await?;
             continue;
         }
         walk.runner.may_go_on()?;
@@ -303,9 +305,18 @@ async fn one(
     checks::before_step(walk, phase, step).await?;
     let came = step::forward(walk, phase, step, place).await?;
     if matches!(came, Came::Done) {
+        let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
+        home::bring(walk, step, &key).await?;
         checks::after_step(walk, phase, step).await?;
     }
     Ok(came)
+}
+
+async fn home_after(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str) -> Result<(), Failure> {
+    match walk.history.steps.get(key) {
+        Some(journal::UnitState::Applied(_)) => home::bring(walk, step, key).await,
+        _ => Ok(()),
+    }
 }
 
 /// Whether a step that failed left nothing behind, so that its failure may be a mere warning.
@@ -314,7 +325,8 @@ async fn may_be_passed_over(
     key: &str,
     failure: &Failure,
 ) -> Result<bool, Failure> {
-    if failure.class != FailureClass::Failed || back::stops_everything(failure) {
+    let own = failure.class == FailureClass::Failed && failure.code != home::WAITS;
+    if !own || back::stops_everything(failure) {
         return Ok(false);
     }
     walk.reload().await?;

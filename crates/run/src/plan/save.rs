@@ -82,6 +82,7 @@ async fn make(
     let chosen = Chosen {
         tables,
         configuration,
+        ..Chosen::default()
     };
     let world = walk.runner.world;
     let made = checkpoint::create(world, name, &chosen, walk.runner.sink).await?;

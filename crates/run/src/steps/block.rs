@@ -217,10 +217,13 @@ fn record_of(
     took: u64,
 ) -> Writing {
     match end {
-        // Made before the statements ran; what they took is known only now.
+        // Made before the statements ran; what they took and changed is known only now.
         Some(mut record) => {
             let before = record.detail["duration_ms"].as_u64().unwrap_or(0);
             record.detail["duration_ms"] = (before + took).into();
+            if let Some(before) = record.detail["rows"].as_u64() {
+                record.detail["rows"] = (before + rows).into();
+            }
             record
         }
         None => {

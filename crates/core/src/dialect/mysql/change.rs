@@ -17,6 +17,14 @@ impl ChangeDialect for Changes {
         quote(name)
     }
 
+    fn as_made(&self, column: &str, default: Option<&str>) -> String {
+        let column = quote(column);
+        match default {
+            Some(_) => format!("{column} <=> DEFAULT({column})"),
+            None => format!("{column} IS NULL"),
+        }
+    }
+
     fn for_update(&self) -> &'static str {
         " FOR UPDATE"
     }

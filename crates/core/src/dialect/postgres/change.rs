@@ -43,6 +43,14 @@ impl ChangeDialect for Changes {
         expression(column)
     }
 
+    fn as_made(&self, column: &str, default: Option<&str>) -> String {
+        format!(
+            "{} IS NOT DISTINCT FROM ({})",
+            quote(column),
+            default.unwrap_or("NULL")
+        )
+    }
+
     fn for_update(&self) -> &'static str {
         " FOR UPDATE"
     }

@@ -17,6 +17,10 @@ impl ChangeDialect for Changes {
         format!("main.{}", quote(name))
     }
 
+    fn as_made(&self, column: &str, default: Option<&str>) -> String {
+        format!("{} IS ({})", quote(column), default.unwrap_or("NULL"))
+    }
+
     fn for_update(&self) -> &'static str {
         ""
     }

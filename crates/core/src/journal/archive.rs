@@ -1,0 +1,229 @@
+//! What was saved before an undo destroyed it, and what became of it: records of a plan's steps.
+//!
+//! `archived` is committed before the undo drops anything, `home` with the rows that are back. An archive without a later
+//! `home` waits; one that is recorded again (its rows were taken away a second time as they are in the file) waits again.
+
+use super::record::{Event, Record};
+use serde::{Deserialize, Serialize};
+
+/// A table, or columns of one, in an archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Part {
+    /// The table as people see it.
+    pub table: String,
+    /// The columns whose values were saved by key; empty: whole rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// How many rows.
+    pub rows: u64,
+    /// Their digest.
+    pub digest: String,
+}
+
+impl Part {
+    /// `contacts (3 rows)`, `values of contacts.note (3 rows)`.
+    pub fn shown(&self) -> String {
+        let rows = counted(self.rows);
+        if self.columns.is_empty() {
+            return format!("{} ({rows})", self.table);
+        }
+        let columns = self.columns.iter();
+        let columns = columns.map(|column| format!("{}.{column}", self.table));
+        format!(
+            "values of {} ({rows})",
+            columns.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+fn counted(rows: u64) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    }
+}
+
+/// What an `archived` record keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Archived {
+    /// The id of the checkpoint that holds the rows.
+    pub checkpoint: String,
+    /// Where its file is.
+    pub file: String,
+    /// What is in it.
+    pub parts: Vec<Part>,
+}
+
+/// What came home into one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Came {
+    /// The table.
+    pub table: String,
+    /// Rows, or values, that were put back.
+    pub rows: u64,
+    /// Rows that were there already as they are in the file.
+    pub same: u64,
+    /// Rows that were left alone, for something else stands there or nothing takes them any more.
+    pub left: u64,
+    /// The first of their keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+}
+
+impl Came {
+    /// `notes: 3 rows came home, 1 row stood there already`.
+    pub fn shown(&self) -> String {
+        let mut text = format!("{}: {} came home", self.table, counted(self.rows));
+        if self.same > 0 {
+            text.push_str(&format!(", {} stood there already", counted(self.same)));
+        }
+        if self.left > 0 {
+            text.push_str(&format!(
+                "; {} left alone, for something else stands there now, or nothing does ({})",
+                counted(self.left),
+                self.keys.join("; ")
+            ));
+        }
+        text
+    }
+}
+
+/// What a `home` record keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Home {
+    /// The checkpoint's id.
+    pub checkpoint: String,
+    /// By table.
+    pub came: Vec<Came>,
+    /// A person said to go on without them, and why they could not come.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub left_because: String,
+}
+
+/// An archive, folded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Archive {
+    /// The step's key.
+    pub step: String,
+    /// When it was made, or its rows were taken away again.
+    pub at: String,
+    /// What is in it.
+    pub archived: Archived,
+    /// What came home; `None`: it waits.
+    pub home: Option<Home>,
+}
+
+impl Archived {
+    /// `notes (4 rows), in checkpoint ID (FILE)`.
+    pub fn shown(&self) -> String {
+        let parts: Vec<String> = self.parts.iter().map(Part::shown).collect();
+        let (parts, id) = (parts.join(", "), &self.checkpoint);
+        format!("{parts}, in checkpoint {id} ({})", self.file)
+    }
+}
+
+impl Home {
+    /// One sentence for all that came, or why nothing did.
+    pub fn shown(&self) -> String {
+        if !self.left_because.is_empty() {
+            return format!("left in its checkpoint: {}", self.left_because);
+        }
+        let came: Vec<String> = self.came.iter().map(Came::shown).collect();
+        came.join("; ")
+    }
+}
+
+/// The archives of a plan, oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Archives(Vec<Archive>);
+
+impl Archives {
+    /// Takes a record of a step; gives whether it was about an archive.
+    pub(super) fn take(&mut self, step: &str, record: &Record) -> bool {
+        match record.event {
+            Event::Archived => {
+                let archived: Archived = record.detail();
+                self.0
+                    .retain(|known| known.archived.checkpoint != archived.checkpoint);
+                self.0.push(Archive {
+                    step: step.to_owned(),
+                    at: record.at.clone(),
+                    archived,
+                    home: None,
+                });
+                true
+            }
+            Event::Home => {
+                let home: Home = record.detail();
+                let mut all = self.0.iter_mut();
+                if let Some(known) = all.find(|known| known.archived.checkpoint == home.checkpoint)
+                {
+                    known.home = Some(home);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Those of one step, newest first.
+    pub fn of<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a Archive> {
+        self.0.iter().rev().filter(move |known| known.step == step)
+    }
+
+    /// Those of one step that wait to come home, newest first.
+    pub fn waiting<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a Archive> {
+        self.of(step).filter(|known| known.home.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: i64, event: Event, detail: serde_json::Value) -> Record {
+        Record {
+            id,
+            run: "r".into(),
+            at: format!("t{id}"),
+            event,
+            unit: Some("@p/a/s".into()),
+            stmt: None,
+            hash: None,
+            detail: detail.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_archive_waits_until_it_is_home_and_waits_again_when_it_is_recorded_again() {
+        let mut archives = Archives::default();
+        let archived = |id, checkpoint: &str| {
+            record(
+                id,
+                Event::Archived,
+                serde_json::json!({ "checkpoint": checkpoint }),
+            )
+        };
+        assert!(archives.take("@p/a/s", &archived(1, "one")));
+        assert!(archives.take("@p/a/s", &archived(2, "two")));
+        let waiting = |archives: &Archives| -> Vec<String> {
+            let waiting = archives.waiting("@p/a/s");
+            waiting
+                .map(|known| known.archived.checkpoint.clone())
+                .collect()
+        };
+        assert_eq!(waiting(&archives), ["two", "one"], "the newest first");
+        let home = record(3, Event::Home, serde_json::json!({ "checkpoint": "two" }));
+        assert!(archives.take("@p/a/s", &home));
+        assert_eq!(waiting(&archives), ["one"]);
+        assert!(archives.take("@p/a/s", &archived(4, "two")));
+        assert_eq!(waiting(&archives), ["two", "one"]);
+        assert_eq!(archives.of("@p/a/s").count(), 2);
+        assert_eq!(archives.waiting("@p/a/other").count(), 0);
+        assert!(!archives.take("@p/a/s", &record(5, Event::Done, serde_json::json!({}))));
+    }
+}

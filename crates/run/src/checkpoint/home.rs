@@ -1,0 +1,418 @@
+//! Bringing home what an undo has destroyed: rows of a table that is made again, values of a column that is added again.
+//!
+//! What stands there by now is never written over: a row of the same key that is not as it was, a value that somebody has
+//! written into the column. Such rows are left alone and listed. Done twice, it does the same as done once.
+
+use super::file::{Checkpoint, Saved};
+use super::frame::{self, Change};
+use super::hashes::{Hashes, KEYS_SHOWN, Stored, each_now, key_of, shown_key};
+use super::restore::{self, refused, targets};
+use crate::backup::archive::Putter;
+use crate::executor::Runner;
+use crate::steps::migrate::json;
+use crate::world::World;
+use crate::{digest, observe};
+use async_trait::async_trait;
+use dunlin_core::copy::Cell;
+use dunlin_core::copy::digest::bucket;
+use dunlin_core::copy::reading::Bound;
+use dunlin_core::dialect::change::PutOne;
+use dunlin_core::event::Sink;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::archive::{Came, Home};
+use dunlin_core::journal::{self, Writing};
+use dunlin_core::schema::{Catalog, Column, Table};
+use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, Unwritten};
+use dunlin_core::value::Value;
+use dunlin_engines::{Purpose, Session};
+use std::collections::{BTreeMap, HashMap};
+
+/// Keys in one statement.
+const CHUNK: usize = 500;
+/// Rows whose values are sorted by what they are before they are sent.
+const WINDOW: usize = 2_000;
+
+/// The tables of a checkpoint whose rows are, at this moment, what the file holds.
+pub async fn still(
+    world: &World,
+    checkpoint: &Checkpoint,
+    sink: &mut dyn Sink,
+) -> Result<Vec<String>, Failure> {
+    let mut session = world.open(Purpose::Read).await?;
+    let found = match digest::begin_snapshot(&mut *session).await {
+        Err(error) => Err(refused(&error)),
+        Ok(()) => still_in(&mut *session, checkpoint, sink).await,
+    };
+    let _ = digest::end_snapshot(&mut *session).await;
+    session.close().await;
+    found.map_err(|failure| world.redact(failure))
+}
+
+async fn still_in(
+    session: &mut dyn Session,
+    checkpoint: &Checkpoint,
+    sink: &mut dyn Sink,
+) -> Result<Vec<String>, Failure> {
+    let wrong = |error| refused(&error);
+    let now = observe::whole(session).await.map_err(wrong)?;
+    let shapes = digest::shapes(session).await.map_err(wrong)?;
+    let then = restore::open(checkpoint)?.catalog;
+    let mut still = vec![];
+    for (saved, expected) in checkpoint.saved.iter().zip(&checkpoint.tables) {
+        let Ok(bound) = targets(std::slice::from_ref(saved), &then, &now, &shapes) else {
+            continue;
+        };
+        for table in &bound {
+            let found = digest::digest_table(session, table, sink).await;
+            if found.map_err(wrong)?.agrees(expected) {
+                still.push(saved.label());
+            }
+        }
+    }
+    Ok(still)
+}
+
+/// Brings these tables of a checkpoint home, in one transaction together with the record of it under `unit`.
+///
+/// # Errors
+/// A table that is not there or has another shape, rows that would refer to nothing: nothing is changed then.
+pub async fn bring_home(
+    runner: &mut Runner<'_>,
+    checkpoint: &Checkpoint,
+    tables: &[String],
+    (unit, hash): (&str, &str),
+) -> Result<Home, Failure> {
+    checkpoint.check()?;
+    let there = observe::whole(&mut *runner.work).await;
+    let mut homing = Homing {
+        checkpoint,
+        tables,
+        unit,
+        hash,
+        there: there.map_err(|error| refused(&error))?,
+        home: Home {
+            checkpoint: checkpoint.id.clone(),
+            ..Home::default()
+        },
+    };
+    frame::run(runner, checkpoint, &mut homing).await?;
+    Ok(homing.home)
+}
+
+struct Homing<'h> {
+    checkpoint: &'h Checkpoint,
+    tables: &'h [String],
+    unit: &'h str,
+    hash: &'h str,
+    there: Catalog,
+    home: Home,
+}
+
+#[async_trait]
+impl Change for Homing<'_> {
+    async fn change(&mut self, work: &mut dyn Session, targets: &[Bound]) -> Result<(), Failure> {
+        for (saved, target) in self.checkpoint.saved.iter().zip(targets) {
+            if self.tables.contains(&saved.label()) {
+                let came = self.table(work, saved, target).await?;
+                self.home.came.push(came);
+            }
+        }
+        restore::raise(work, targets, &self.checkpoint.saved, false).await
+    }
+
+    fn records(&self) -> Vec<Writing> {
+        let detail = json(&self.home);
+        vec![Writing::unit(
+            journal::Event::Home,
+            self.unit,
+            self.hash,
+            detail,
+        )]
+    }
+}
+
+impl Homing<'_> {
+    async fn table(
+        &self,
+        work: &mut dyn Session,
+        saved: &Saved,
+        target: &Bound,
+    ) -> Result<Came, Failure> {
+        let count = work
+            .dialect()
+            .count_rows(target.schema.as_deref(), &target.table);
+        let rows = work.query(&count.sql, &count.params).await;
+        let rows = rows.map_err(|error| refused(&error))?;
+        let now = rows.first().and_then(|row| row.first()?.as_i64());
+        let places = self.checkpoint.saved.iter().zip(&self.checkpoint.tables);
+        let digests = places.filter(|(found, _)| *found == saved);
+        let kept = digests.map(|(_, digest)| digest.rows).sum::<u64>();
+        let rows = kept.max(now.and_then(|now| u64::try_from(now).ok()).unwrap_or(0));
+        let typing = work.dialect().rows().typing();
+        // A row without a key is itself its key.
+        let keyless = saved.key.is_empty();
+        let keyed = Saved {
+            key: match keyless {
+                true => saved.columns.clone(),
+                false => saved.key.clone(),
+            },
+            ..saved.clone()
+        };
+        let mut one = One {
+            checkpoint: self.checkpoint,
+            hashes: Hashes::new(&keyed, typing, rows)?,
+            saved: &keyed,
+            keyless,
+            target,
+        };
+        let mut came = Came {
+            table: saved.label(),
+            ..Came::default()
+        };
+        match saved.partial {
+            true => {
+                let table = self.there.table(saved.schema.as_deref(), &saved.name);
+                one.values(work, table, &mut came).await?;
+            }
+            false => one.rows(work, &mut came).await?,
+        }
+        one.prove(work, &mut came).await?;
+        Ok(came)
+    }
+}
+
+/// What stands in the table, by the hash of the key: the hash of the row, and how often.
+type There = HashMap<u128, (u128, u64)>;
+
+/// One table.
+struct One<'o> {
+    checkpoint: &'o Checkpoint,
+    saved: &'o Saved,
+    keyless: bool,
+    target: &'o Bound,
+    hashes: Hashes,
+}
+
+impl One<'_> {
+    async fn there(&mut self, work: &mut dyn Session, number: u32) -> Result<There, Failure> {
+        let mut there = There::new();
+        let hashes = &mut self.hashes;
+        let take = |row: &[Cell<'_>]| {
+            let (key, hash) = hashes.of(row);
+            if bucket(key, hashes.count) == number {
+                there.entry(key).or_insert((hash, 0)).1 += 1;
+            }
+            Ok(())
+        };
+        each_now(work, self.target, take, &self.checkpoint.path).await?;
+        Ok(there)
+    }
+
+    /// Where a row of the file stands; `None`: nothing of its key is there. Of rows without a key each is met once.
+    fn met(&self, there: &mut There, key: u128, hash: u128) -> Option<bool> {
+        let (now, times) = there.get_mut(&key).filter(|(_, times)| *times > 0)?;
+        if self.keyless {
+            *times -= 1;
+        }
+        Some(*now == hash)
+    }
+
+    /// Puts the rows in that are not there.
+    async fn rows(&mut self, work: &mut dyn Session, came: &mut Came) -> Result<(), Failure> {
+        let mut putter = Putter::new(work.dialect(), self.target);
+        for number in 0..self.hashes.count {
+            let mut there = self.there(work, number).await?;
+            let mut stored = Stored::open(self.checkpoint, &self.saved.label())?;
+            while let Some(row) = stored.next()? {
+                let (key, hash) = self.hashes.of_values(&row);
+                if bucket(key, self.hashes.count) != number {
+                    continue;
+                }
+                match self.met(&mut there, key, hash) {
+                    Some(true) => came.same += 1,
+                    Some(false) => came.left += 1,
+                    None => {
+                        came.rows += 1;
+                        putter.row(&row);
+                        putter.send(work).await.map_err(|error| refused(&error))?;
+                    }
+                }
+            }
+            putter.flush(work).await.map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Gives columns the values that they held, in rows where nobody has written them since.
+    async fn values(
+        &mut self,
+        work: &mut dyn Session,
+        table: Option<&Table>,
+        came: &mut Came,
+    ) -> Result<(), Failure> {
+        let table = table.ok_or_else(|| {
+            let message = format!("table {} is not there any more", self.saved.label());
+            Failure::refused("checkpoint-shape", message)
+        })?;
+        let columns = self.columns(work, table).await?;
+        for number in 0..self.hashes.count {
+            let there = self.there(work, number).await?;
+            let mut stored = Stored::open(self.checkpoint, &self.saved.label())?;
+            let mut waiting = vec![];
+            while let Some(row) = stored.next()? {
+                let (key, hash) = self.hashes.of_values(&row);
+                if bucket(key, self.hashes.count) != number {
+                    continue;
+                }
+                match there.get(&key) {
+                    Some((now, _)) if *now == hash => came.same += 1,
+                    Some(_) => waiting.push(row),
+                    None => {}
+                }
+                if waiting.len() >= WINDOW {
+                    self.send(work, &columns, std::mem::take(&mut waiting))
+                        .await?;
+                }
+            }
+            self.send(work, &columns, waiting).await?;
+        }
+        Ok(())
+    }
+
+    /// The columns that are not of the key, and how to tell that nobody has written them.
+    async fn columns(&self, work: &mut dyn Session, table: &Table) -> Result<Columns, Failure> {
+        let change = work.dialect().change();
+        let mut columns = Columns {
+            some: vec![],
+            still: vec![],
+        };
+        for column in &table.columns {
+            let saved = self.saved.columns.iter();
+            let place = saved.clone().position(|name| *name == column.name);
+            match place.filter(|place| !self.hashes.places.contains(place)) {
+                None if column.on_update.is_some() => columns.still.push(column.name.clone()),
+                None => {}
+                Some(place) => {
+                    let added = unwritten(table, column);
+                    let default = column.default.as_deref();
+                    let known = column.nullable || default.is_some();
+                    let only = match known && added.is_constant() {
+                        true => Some(change.as_made(&column.name, default)),
+                        // What rows got when the column was made is one value; where there is a second one nobody can
+                        // tell which is whose.
+                        false if is_untouched(work, added).await? => None,
+                        false => continue,
+                    };
+                    columns.some.push((place, only));
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    async fn send(
+        &self,
+        work: &mut dyn Session,
+        columns: &Columns,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<(), Failure> {
+        let change = work.dialect().change();
+        for (place, only) in &columns.some {
+            let mut groups: BTreeMap<String, (&Value, Vec<Vec<Value>>)> = BTreeMap::new();
+            for row in &rows {
+                let value = &row[*place];
+                let group = groups.entry(format!("{value:?}"));
+                let (_, keys) = group.or_insert_with(|| (value, vec![]));
+                keys.push(key_of(self.saved, row));
+            }
+            for (value, keys) in groups.values() {
+                for keys in keys.chunks(CHUNK) {
+                    let put = PutOne {
+                        column: *place,
+                        value,
+                        keys,
+                        only: only.as_deref(),
+                        still: &columns.still,
+                    };
+                    let query = change.put_one(self.target, &self.hashes.places, &put);
+                    let done = work.execute_with(&query.sql, &query.params).await;
+                    done.map_err(|error| refused(&error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the table again: every row of the file that was not left alone is there as the file has it.
+    async fn prove(&mut self, work: &mut dyn Session, came: &mut Came) -> Result<(), Failure> {
+        let (mut left, mut kept) = (0, 0);
+        for number in 0..self.hashes.count {
+            let mut there = self.there(work, number).await?;
+            let mut stored = Stored::open(self.checkpoint, &self.saved.label())?;
+            while let Some(row) = stored.next()? {
+                let (key, hash) = self.hashes.of_values(&row);
+                if bucket(key, self.hashes.count) != number {
+                    continue;
+                }
+                if self.met(&mut there, key, hash) == Some(true) {
+                    kept += 1;
+                    continue;
+                }
+                left += 1;
+                if came.keys.len() < KEYS_SHOWN {
+                    came.keys
+                        .push(shown_key(self.saved, &key_of(self.saved, &row)));
+                }
+            }
+        }
+        if self.saved.partial {
+            came.left = left;
+            came.rows = kept - came.same;
+            return Ok(());
+        }
+        if left == came.left && kept == came.rows + came.same {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: the rows that were put back are not as they were, so nothing was changed",
+            came.table
+        );
+        Err(Failure::new(
+            FailureClass::Mismatch,
+            "backup-unequal",
+            message,
+        ))
+    }
+}
+
+/// Columns that get values.
+struct Columns {
+    /// Their places, and the condition under which nobody has written a row's value; `None`: nobody has written any.
+    some: Vec<(usize, Option<String>)>,
+    /// Columns that an update would change by itself.
+    still: Vec<String>,
+}
+
+fn unwritten(table: &Table, column: &Column) -> Unwritten {
+    let object = ObjectRef {
+        kind: ObjectKind::Column,
+        schema: table.schema.clone(),
+        parent: Some(table.name.clone()),
+        name: column.name.clone(),
+    };
+    Unwritten {
+        column: object,
+        default: column.default.clone(),
+        nullable: column.nullable,
+    }
+}
+
+async fn is_untouched(work: &mut dyn Session, column: Unwritten) -> Result<bool, Failure> {
+    let Some(query) = work.dialect().probe(&Condition::Unwritten(column)) else {
+        return Ok(false);
+    };
+    let rows = work.query(&query.sql, &query.params).await;
+    let rows = rows.map_err(|error| refused(&error))?;
+    let answer = rows.first().and_then(|row| row.first());
+    Ok(answer.and_then(Value::as_bool).unwrap_or(false))
+}

@@ -1,0 +1,110 @@
+//! What an undo has archived comes home when the phase runs forward again, right after the step that makes the table or
+//! column again.
+
+use super::Walk;
+use super::back::stops_everything;
+use crate::checkpoint;
+use crate::steps::migrate::json;
+use dunlin_core::event::Event;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::archive::{Archive, Home};
+use dunlin_core::journal::{self, Writing};
+use dunlin_core::source::plan::StepDoc;
+
+/// The failure of an archive that cannot come home.
+pub const WAITS: &str = "archive-waits";
+
+/// Brings home what was archived when the step was taken back. The step is done; nothing waits: nothing is asked.
+pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), Failure> {
+    let waiting: Vec<Archive> = walk.history.archives.waiting(key).cloned().collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    // Where a runner died between archive and drop there may be two: what is newer counts.
+    let mut seen: Vec<String> = vec![];
+    for archive in waiting {
+        let parts = archive.archived.parts.iter();
+        let tables: Vec<String> = parts
+            .map(|part| part.table.clone())
+            .filter(|table| !seen.contains(table))
+            .collect();
+        match one(walk, doc, key, &archive, &tables).await {
+            Ok(home) => {
+                tell(walk, doc, &home);
+                walk.home.push(home);
+            }
+            Err(failure) if stops_everything(&failure) => return Err(failure),
+            Err(failure) if walk.ask.leave_archived => {
+                leave(walk, doc, key, &archive, &failure).await?;
+            }
+            Err(failure) => return Err(waits(walk, doc, &archive, &failure)),
+        }
+        seen.extend(tables);
+    }
+    walk.reload().await
+}
+
+async fn one(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    archive: &Archive,
+    tables: &[String],
+) -> Result<Home, Failure> {
+    let found = checkpoint::find(walk.runner.world, &archive.archived.checkpoint)?;
+    checkpoint::bring_home(walk.runner, &found, tables, (key, &doc.hash)).await
+}
+
+fn tell(walk: &mut Walk<'_, '_>, doc: &StepDoc, home: &Home) {
+    for came in &home.came {
+        walk.runner.sink.event(&Event::Note {
+            message: format!("step `{}`: {}", doc.id, came.shown()),
+        });
+    }
+}
+
+async fn leave(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    archive: &Archive,
+    why: &Failure,
+) -> Result<(), Failure> {
+    let why = walk.runner.world.redactor.apply(&why.message);
+    let home = Home {
+        checkpoint: archive.archived.checkpoint.clone(),
+        left_because: why.clone(),
+        ..Home::default()
+    };
+    let record = Writing::unit(journal::Event::Home, key, &doc.hash, json(&home));
+    walk.runner.pending.push(record);
+    walk.flush().await?;
+    walk.runner.sink.event(&Event::Note {
+        message: format!(
+            "step `{}`: what was archived does not come home and stays in {}: {why}",
+            doc.id, archive.archived.file
+        ),
+    });
+    walk.home.push(home);
+    Ok(())
+}
+
+fn waits(walk: &Walk<'_, '_>, doc: &StepDoc, archive: &Archive, why: &Failure) -> Failure {
+    let parts = archive.archived.parts.iter().map(|part| part.shown());
+    let message = format!(
+        "what was archived when step `{}` was taken back cannot come home ({}): {}",
+        doc.id,
+        parts.collect::<Vec<_>>().join(", "),
+        why.message
+    );
+    let mut failure = Failure::new(FailureClass::Failed, WAITS, message).at(doc.place.clone());
+    failure.hints.push(format!(
+        "it lies in checkpoint {} ({}); mend what stands in the way and run again",
+        archive.archived.checkpoint, archive.archived.file
+    ));
+    failure.hints.push(format!(
+        "`dunlin run {} --leave-archived` goes on without it",
+        walk.ask.shown
+    ));
+    failure
+}
