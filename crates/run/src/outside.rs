@@ -20,6 +20,8 @@ pub struct Ended {
     pub code: Option<i32>,
     /// It was ended because it took too long.
     pub timed_out: bool,
+    /// It was ended because a person asked for that.
+    pub stopped: bool,
     /// The end of what it wrote, secrets masked.
     pub tail: String,
     /// How long it took.
@@ -35,6 +37,7 @@ impl Ended {
     /// `exit code 3: what it said`, for messages.
     pub fn said(&self) -> String {
         let how = match (self.timed_out, self.code) {
+            _ if self.stopped => "it was ended by a person".to_owned(),
             (true, _) => "it took too long and was ended".to_owned(),
             (false, Some(code)) => format!("exit code {code}"),
             (false, None) => "it was ended by a signal".to_owned(),
@@ -53,6 +56,18 @@ pub async fn run(
     timeout: Duration,
     redactor: &Redactor,
 ) -> std::io::Result<Ended> {
+    let never = std::future::pending();
+    run_until(command, folder, timeout, redactor, never).await
+}
+
+/// As [`run`]; its group is ended, too, where `stop` comes first.
+pub async fn run_until(
+    command: &str,
+    folder: &Path,
+    timeout: Duration,
+    redactor: &Redactor,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<Ended> {
     let started = Instant::now();
     let mut child = Command::new("sh")
         .arg("-c")
@@ -70,16 +85,20 @@ pub async fn run(
     let group = child.id();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let words = tokio::spawn(async move { tokio::join!(tail_of(out), tail_of(err)) });
-    let ended = tokio::time::timeout(timeout, child.wait()).await;
-    let timed_out = ended.is_err();
-    if timed_out {
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(timeout, child.wait()) => Some(ended),
+        () = stop => None,
+    };
+    let stopped = ended.is_none();
+    let timed_out = matches!(ended, Some(Err(_)));
+    if stopped || timed_out {
         end_group(group).await;
         // The shell itself; what it had started is gone with its group.
         let _ = child.kill().await;
     }
     let code = match ended {
-        Ok(status) => status?.code(),
-        Err(_) => None,
+        Some(Ok(status)) => status?.code(),
+        _ => None,
     };
     // Who was started in the background and keeps the pipe open is not waited for.
     let words = tokio::time::timeout(Duration::from_secs(1), words).await;
@@ -90,6 +109,7 @@ pub async fn run(
     Ok(Ended {
         code,
         timed_out,
+        stopped,
         tail: redactor.apply(tail.trim()),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })

@@ -23,6 +23,8 @@ pub mod line;
 #[cfg(feature = "clients")]
 pub mod sandbox;
 pub mod servers;
+#[cfg(feature = "clients")]
+pub mod terminal;
 
 #[cfg(feature = "clients")]
 pub use database::TestDatabase;

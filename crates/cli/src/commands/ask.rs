@@ -81,11 +81,13 @@ async fn gate(opened: &Opened, phase: &str) -> Result<bool, Answer> {
             }
         }
     }
-    if yes_or_no(&format!("Approve phase `{phase}`? [y/n] ")) != Some(true) {
+    let Some(yes) = yes_or_no(&format!("Approve phase `{phase}`? [y/n, empty: later] ")) else {
         return Ok(false);
-    }
+    };
+    // A no is a word, too: it is recorded and keeps the gate closed.
+    approval.reject = !yes;
     word::approve(&opened.context.world, &opened.doc, phase, approval).await?;
-    Ok(true)
+    Ok(yes)
 }
 
 /// A line that a person types; `None`: nothing, or the end.

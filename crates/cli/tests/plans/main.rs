@@ -8,6 +8,8 @@ mod crash;
 mod failing;
 mod gates;
 mod life;
+mod orders;
+mod terminal;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

@@ -79,6 +79,13 @@ pub struct BlockDetail {
     /// How many rows it changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// Of `Undoing`: the catalog fingerprint of the objects named, when taking the block back began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_catalog: Option<String>,
+    /// Of `Done`: how many rows the unit has put so far into tables that it makes itself and that this block wrote to;
+    /// `None`: not known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wrote: BTreeMap<String, Option<u64>>,
 }
 
 /// A migration that counts as applied.
@@ -322,11 +329,16 @@ pub fn blocks(records: &[Record], since: i64) -> Vec<OpenBlock> {
                 }
                 open.push(begun(false));
             }
-            (Event::Done, Some(at)) => open[at].done = true,
+            (Event::Done, Some(at)) => {
+                open[at].done = true;
+                open[at].detail.rows = detail.rows;
+                open[at].detail.wrote = detail.wrote;
+            }
             (Event::Done, None) => open.push(begun(true)),
             (Event::Undoing, Some(at)) => {
                 open[at].done = false;
                 open[at].undoing = true;
+                open[at].detail.undo_catalog = detail.undo_catalog;
             }
             (Event::Settled, Some(at)) if detail.to == "done" => {
                 open[at].done = true;

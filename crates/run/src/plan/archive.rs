@@ -284,10 +284,7 @@ async fn held(
     if tables.is_empty() && columns.is_empty() {
         return Ok(vec![]);
     }
-    let own = match walk.history.steps.get(key) {
-        Some(UnitState::Applied(applied)) => applied.rows.unwrap_or(0),
-        _ => 0,
-    };
+    let own = own_rows(walk, key);
     let catalog = observe::whole(&mut *walk.runner.work)
         .await
         .map_err(looking)?;
@@ -370,6 +367,17 @@ async fn count(walk: &mut Walk<'_, '_>, table: &Table) -> Result<u64, DbError> {
     let rows = work.query(&query.sql, &query.params).await?;
     let rows = rows.first().and_then(|row| row.first()?.as_i64());
     Ok(rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0))
+}
+
+/// How many rows a step has written itself.
+fn own_rows(walk: &Walk<'_, '_>, key: &str) -> u64 {
+    let applied = match walk.history.steps.get(key) {
+        Some(UnitState::Applied(applied)) => Some(applied),
+        // Taking it back was interrupted: what it had written then is its own still.
+        Some(UnitState::InFlight(flight)) => flight.before.as_ref(),
+        _ => None,
+    };
+    applied.and_then(|applied| applied.rows).unwrap_or(0)
 }
 
 /// The tables that statements drop for good.

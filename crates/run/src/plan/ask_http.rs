@@ -21,7 +21,7 @@ pub async fn send(
     let began = walk.history.flight(key).is_some();
     if began && settled(walk, doc, key, http).await? {
         step::end(walk, doc, key, Direction::Up, 0, None);
-        return Ok(());
+        return walk.flush().await;
     }
     if !began {
         step::lowered(walk, doc, key, step::stated(&doc.undo));
@@ -45,7 +45,8 @@ pub async fn send(
     let (wrong, clean) = match request.send().await {
         Ok(answer) if is_good(answer.status, http.status) => {
             step::end(walk, doc, key, Direction::Up, millis(started), None);
-            return Ok(());
+            // At once: nothing in the database tells whether it took effect.
+            return walk.flush().await;
         }
         // It answered that it did not.
         Ok(answer) => (format!("it answered with status {}", answer.status), true),
@@ -69,7 +70,7 @@ fn is_good(status: u16, expected: Option<u16>) -> bool {
 }
 
 /// A request that was sent and whose end is not known: by its probe, its author's word or a person's, or nobody's.
-async fn settled(
+pub(super) async fn settled(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     key: &str,

@@ -7,9 +7,9 @@ use crate::steps::migrate;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::plan::{PhaseDetail, PhaseState, phase_key, step_key};
-use dunlin_core::journal::{self, Direction, UnitState, Writing};
+use dunlin_core::journal::{self, Direction, History, UnitState, Writing};
 use dunlin_core::plan::select::{self, DownGoal};
-use dunlin_core::plan::steps::Inverse;
+use dunlin_core::plan::steps::{Inverse, Operations};
 use dunlin_core::plan::{self, StepKind};
 use dunlin_core::source::Version;
 use dunlin_core::source::plan::{PhaseDoc, StepDoc};
@@ -116,10 +116,20 @@ async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), F
         let message = "what it did is not recorded";
         return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
     };
+    by_inverse(walk, doc, key, &operations).await
+}
+
+/// Takes back a step that took effect.
+async fn by_inverse(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    operations: &Operations,
+) -> Result<(), Failure> {
     match &operations.undo {
         Inverse::Statements(_) => {
-            let migration = as_migration(walk.runner, doc, key, &operations);
-            super::archive::later(walk, doc, &operations).await?;
+            let migration = as_migration(walk.runner, doc, key, operations);
+            super::archive::later(walk, doc, operations).await?;
             super::archive::nothing_is_lost(walk, doc, key, &migration).await?;
             run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await
         }
@@ -168,12 +178,13 @@ async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Res
         return super::fill::back(walk, doc, key).await;
     }
     if operations.up.is_empty() {
-        let message = "it began, and whether it took effect is not known";
-        let plan = &walk.ask.shown;
-        return Err(Failure::new(FailureClass::InDoubt, "in-doubt", message).hint(format!(
-            "look, and say so: `dunlin confirm {plan} {} --by NAME`, with `--no` where it did not take effect; then `dunlin run {plan}`",
-            doc.id
-        )));
+        return match super::half::took_effect(walk, doc, key, &operations).await? {
+            true => by_inverse(walk, doc, key, &operations).await,
+            false => {
+                step::end(walk, doc, key, Direction::Down, 0, None);
+                walk.flush().await
+            }
+        };
     }
     let migration = as_migration(walk.runner, doc, key, &operations);
     let unit = plan::Step {
@@ -185,7 +196,42 @@ async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Res
         },
     };
     let history = walk.history.as_units(key);
-    migrate::take_half_back(walk.runner, &unit, &history).await
+    let gone = migrate::take_half_back(walk.runner, &unit, &history).await;
+    if gone.map_err(|failure| step::how_to_settle(walk, doc, failure))? {
+        return Ok(());
+    }
+    // Its runner died between statements that only its whole undo takes back: it goes to its end first.
+    let migration = as_migration(walk.runner, doc, key, &operations);
+    run_script(walk, doc, migration, Direction::Up, key, (1, 1)).await?;
+    walk.reload().await?;
+    by_inverse(walk, doc, key, &operations).await
+}
+
+/// The migrations as the journal knows them now.
+async fn applied(walk: &mut Walk<'_, '_>) -> Result<History, Failure> {
+    walk.flush().await?;
+    let runner = &mut *walk.runner;
+    crate::journal_store::read(runner.world, &mut *runner.work).await
+}
+
+/// Takes back a migration of a step whose runner died half way in it, or brings it to its end where only its whole undo
+/// part takes it back.
+async fn half_applied(
+    walk: &mut Walk<'_, '_>,
+    version: &Version,
+    units: &History,
+) -> Result<(), Failure> {
+    let mut known = walk.ask.migrations.iter();
+    let Some(migration) = known.find(|migration| migration.version == *version) else {
+        return Ok(());
+    };
+    let unit = plan::Step::migrate(migration, Direction::Up);
+    if !migrate::take_half_back(walk.runner, &unit, units).await? {
+        // What is settled by now counts.
+        let units = applied(walk).await?;
+        migrate::run(walk.runner, &unit, &units, 1, 1).await?;
+    }
+    Ok(())
 }
 
 /// Takes back the migrations that a step has applied, newest first.
@@ -200,13 +246,16 @@ async fn migrations_back(
         step::begin(walk, doc, key, Direction::Down).await?;
     }
     for version in versions.iter().rev() {
-        let runner = &mut *walk.runner;
-        let units = crate::journal_store::read(runner.world, &mut *runner.work).await?;
         let version = Version(version.clone());
-        if !matches!(
-            units.units.get(&version),
-            Some(UnitState::Applied(_) | UnitState::InFlight(_))
-        ) {
+        let mut units = applied(walk).await?;
+        if let Some(UnitState::InFlight(flight)) = units.units.get(&version)
+            && flight.direction == Direction::Up
+        {
+            half_applied(walk, &version, &units).await?;
+            units = applied(walk).await?;
+        }
+        let stands = units.units.get(&version);
+        if !matches!(stands, Some(UnitState::Applied(_) | UnitState::InFlight(_))) {
             continue;
         }
         let goal = DownGoal::Only(version);

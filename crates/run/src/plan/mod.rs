@@ -10,6 +10,7 @@ pub mod checks;
 pub mod emergency;
 pub mod estimate;
 mod fill;
+mod half;
 pub mod home;
 pub mod load;
 pub mod look;
@@ -138,6 +139,8 @@ pub struct Walk<'r, 'w> {
     pub home: Vec<Home>,
     /// When the journal was last asked for orders from outside.
     pub asked_at: Instant,
+    /// The number of the newest record when the run began: an order to stop that is older is of an earlier run.
+    pub began_after: i64,
 }
 
 impl Walk<'_, '_> {
@@ -418,6 +421,7 @@ async fn walk<'r, 'w>(
         runner,
         ask,
         checks,
+        began_after: history.last_id,
         history,
         wrote: false,
         is_resuming: false,

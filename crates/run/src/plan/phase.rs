@@ -343,12 +343,11 @@ async fn orders(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wait
     }
     let mut said = false;
     loop {
-        let began = walk.history.last_id;
         walk.reload().await?;
         walk.asked_at = Instant::now();
         match walk.history.order {
             (_, Order::GoOn) => return Ok(None),
-            (id, Order::Abort) if id > began || said => {
+            (id, Order::Abort) if id > walk.began_after => {
                 let message = format!(
                     "a person stopped the plan in phase `{}`; nothing was undone",
                     phase.id

@@ -1,6 +1,7 @@
 //! One step of a plan, forward: lowered from the facts of the moment, run, recorded; resumed where it stands half way.
 
 use super::Walk;
+use crate::control::Stop;
 use crate::executor::Runner;
 use crate::observe;
 use crate::outside;
@@ -55,7 +56,7 @@ pub async fn forward(
 }
 
 /// A plugin that commands switch, as the command to run and the one that takes it back.
-fn commands_of(walk: &Walk<'_, '_>, id: &str, on: bool) -> Option<(ExecStep, Inverse)> {
+pub(super) fn commands_of(walk: &Walk<'_, '_>, id: &str, on: bool) -> Option<(ExecStep, Inverse)> {
     let plugins = &walk.ask.project.file.plugin;
     let exec = plugins
         .iter()
@@ -192,8 +193,18 @@ pub async fn run_script(
         },
     };
     let history = walk.history.as_units(key);
-    migrate::run(walk.runner, &unit, &history, index, of).await?;
-    Ok(())
+    let ran = migrate::run(walk.runner, &unit, &history, index, of).await;
+    ran.map(drop)
+        .map_err(|failure| how_to_settle(walk, step, failure))
+}
+
+/// How a person settles a statement in doubt, where that is what stopped it.
+pub(super) fn how_to_settle(walk: &Walk<'_, '_>, step: &StepDoc, failure: Failure) -> Failure {
+    if failure.code != "in-doubt" {
+        return failure;
+    }
+    let plan = &walk.ask.shown;
+    failure.hint(format!("`dunlin confirm {plan} {} --by NAME` where it is done, with `--no` where it is not; then run the same command again", step.id))
 }
 
 /// The step as a migration, for the machinery that runs those.
@@ -396,7 +407,7 @@ pub async fn failed(
 }
 
 /// Runs a command of the application.
-async fn command(
+pub(super) async fn command(
     walk: &mut Walk<'_, '_>,
     step: &StepDoc,
     key: &str,
@@ -406,7 +417,7 @@ async fn command(
     let began = walk.history.flight(key).is_some();
     if began && settled(walk, step, key, exec).await? {
         end(walk, step, key, Direction::Up, 0, None);
-        return Ok(());
+        return walk.flush().await;
     }
     if !began {
         lowered(walk, step, key, undo);
@@ -416,7 +427,12 @@ async fn command(
     match shell(walk, &exec.run.0, timeout).await {
         Ok(took) => {
             end(walk, step, key, Direction::Up, took, None);
-            Ok(())
+            // At once: nothing in the database tells whether it took effect.
+            walk.flush().await
+        }
+        // Ended half way by a person: whether it took effect the next run finds out.
+        Err(failure) if failure.class == FailureClass::Interrupted => {
+            Err(failure.at(step.place.clone()))
         }
         Err(mut failure) => {
             failure.message = format!("step `{}`: {}", step.id, failure.message);
@@ -427,7 +443,7 @@ async fn command(
 }
 
 /// A command that began and whose end is not known: by its probe, its author's word or a person's, or nobody's.
-async fn settled(
+pub(super) async fn settled(
     walk: &mut Walk<'_, '_>,
     step: &StepDoc,
     key: &str,
@@ -462,7 +478,7 @@ pub fn in_doubt(walk: &Walk<'_, '_>, step: &StepDoc) -> Failure {
     let plan = &walk.ask.shown;
     Failure::new(FailureClass::InDoubt, "in-doubt", message)
         .at(step.place.clone())
-        .hint(format!("look, and say so: `dunlin confirm {plan} {} --by NAME` where it took effect, with `--no` where it did not", step.id))
+        .hint(format!("look, and say so: `dunlin confirm {plan} {} --by NAME` where it took effect, with `--no` where it did not; then run the same command again", step.id))
         .hint("`probe` or `rerunnable = true` in the step answers this by itself the next time")
 }
 
@@ -473,9 +489,19 @@ pub async fn shell(
     timeout: Duration,
 ) -> Result<u64, Failure> {
     let world = walk.runner.world;
-    let ended = outside::run(command, &walk.ask.project.root, timeout, &world.redactor).await;
+    let (root, mut control) = (&walk.ask.project.root, walk.runner.control.clone());
+    let stop = control.until(Stop::Now);
+    let ended = outside::run_until(command, root, timeout, &world.redactor, stop).await;
     match ended {
         Ok(ended) if ended.is_ok() => Ok(ended.duration_ms),
+        Ok(ended) if ended.stopped => {
+            let message = format!("`{}` was ended by a person", world.redactor.apply(command));
+            Err(Failure::new(
+                FailureClass::Interrupted,
+                "interrupted",
+                message,
+            ))
+        }
         Ok(ended) => {
             let command = world.redactor.apply(command);
             let message = format!("`{command}` failed: {}", ended.said());

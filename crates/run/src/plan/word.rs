@@ -1,12 +1,13 @@
 //! What people say beside a run: approvals, confirmations, pause, resume, abort. None of it needs the lease.
 
 use super::store;
+use crate::journal_store;
 use crate::world::World;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::plan::{
-    Approval, Confirmation, PhaseState, PlanHistory, phase_key, plan_key,
+    Approval, Confirmation, PhaseState, PlanHistory, phase_key, plan_key, step_key,
 };
-use dunlin_core::journal::{Event, Writing};
+use dunlin_core::journal::{BlockDetail, Event, Writing};
 use dunlin_core::plan::gate::{self, GateState};
 use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
 use dunlin_engines::Purpose;
@@ -121,7 +122,8 @@ fn said_already(found: &PhaseDoc, before: &PlanHistory, approval: &Approval) -> 
     })
 }
 
-/// Records that a manual step was done, that a check was answered, or how a step in doubt came out. Gives the phase.
+/// Records that a manual step was done, that a check was answered, or how a step in doubt (or the statement of one) came
+/// out. Gives the phase.
 pub async fn confirm(
     world: &World,
     doc: &PlanDoc,
@@ -145,15 +147,58 @@ pub async fn confirm(
             })
     });
     let Some(phase) = phase else {
+        return settle(world, doc, &word).await;
+    };
+    word.os = world.who.clone();
+    let detail = crate::steps::migrate::json(&word);
+    let record = Writing::unit(Event::Confirmed, &plan_key(&doc.name), &phase.hash, detail);
+    store::say(world, &[record]).await?;
+    Ok(phase.id.clone())
+}
+
+/// Settles a statement of a step whose end is not known, by a person's word. Gives the phase.
+async fn settle(world: &World, doc: &PlanDoc, word: &Confirmation) -> Result<String, Failure> {
+    let found = doc.phases.iter().find_map(|phase| {
+        let step = phase.steps.iter().find(|step| step.id == word.id)?;
+        Some((phase, step))
+    });
+    let Some((phase, step)) = found else {
         let message = format!(
             "the plan \"{}\" has no manual step and no asked check `{}`",
             doc.name, word.id
         );
         return Err(Failure::usage("unknown-step", message));
     };
-    word.os = world.who.clone();
-    let detail = crate::steps::migrate::json(&word);
-    let record = Writing::unit(Event::Confirmed, &plan_key(&doc.name), &phase.hash, detail);
+    let key = step_key(&doc.name, &phase.id, &step.id);
+    let mut reader = world.open(Purpose::Read).await?;
+    let open = async {
+        let history = store::read(world, &mut *reader, &doc.name).await?;
+        let Some(flight) = history.flight(&key) else {
+            return Ok(None);
+        };
+        let blocks = journal_store::blocks(world, &mut *reader, &key, flight).await?;
+        Ok(blocks.into_iter().find(|block| !block.done))
+    };
+    let open: Result<_, Failure> = open.await;
+    reader.close().await;
+    let Some(block) = open? else {
+        let message = format!(
+            "step `{}` is not in doubt: there is nothing to settle",
+            step.id
+        );
+        return Err(Failure::refused("nothing-to-settle", message));
+    };
+    let why = match &word.note {
+        Some(note) => format!("{} said so: {note}", word.by),
+        None => format!("{} said so", word.by),
+    };
+    let detail = BlockDetail {
+        to: if word.no { "not_done" } else { "done" }.into(),
+        why,
+        ..BlockDetail::default()
+    };
+    let detail = crate::steps::migrate::json(&detail);
+    let record = Writing::block(Event::Settled, &key, block.index, &block.hash, detail);
     store::say(world, &[record]).await?;
     Ok(phase.id.clone())
 }

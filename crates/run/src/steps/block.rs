@@ -2,7 +2,7 @@
 
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{promised, whole};
+use super::{promised, undo, whole};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -62,7 +62,7 @@ pub async fn together(
 ) -> Result<(), Failure> {
     let own_transaction = !runner.one_transaction;
     let began = Instant::now();
-    let wrote = runner.wrote.clone();
+    let (wrote, rows) = (runner.wrote.clone(), runner.rows);
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -70,6 +70,7 @@ pub async fn together(
         if tried.is_err() {
             // What was put into tables is rolled back with the rest.
             runner.wrote.clone_from(&wrote);
+            runner.rows = rows;
         }
         match tried {
             Ok(()) => break,
@@ -175,7 +176,7 @@ async fn try_together(
         before_commit(runner, unit, end.is_some())
             .await
             .map_err(ours)?;
-        let record = record_of(unit, block, end, rows, millis(started));
+        let record = record_of(runner, unit, block, end, (rows, millis(started)));
         let mut records = runner.pending.clone();
         records.push(record);
         write_end(runner, &records, own_transaction)
@@ -210,11 +211,11 @@ async fn before_commit(
 
 /// The record of a block's end: the unit's, where the block is all of it.
 fn record_of(
+    runner: &Runner<'_>,
     unit: &Unit<'_>,
     block: &Block,
     end: Option<Writing>,
-    rows: u64,
-    took: u64,
+    (rows, took): (u64, u64),
 ) -> Writing {
     match end {
         // Made before the statements ran; what they took and changed is known only now.
@@ -230,6 +231,7 @@ fn record_of(
             let detail = BlockDetail {
                 rows: Some(rows),
                 duration_ms: Some(took),
+                wrote: undo::wrote_by(runner, unit, block),
                 ..BlockDetail::default()
             };
             Writing::block(
@@ -418,6 +420,7 @@ pub async fn alone(
     let detail = BlockDetail {
         rows: Some(rows),
         duration_ms: Some(took),
+        wrote: undo::wrote_by(runner, unit, block),
         ..BlockDetail::default()
     };
     runner.pending.push(Writing::block(

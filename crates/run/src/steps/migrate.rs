@@ -13,7 +13,7 @@ use dunlin_core::journal::{
 };
 use dunlin_core::plan::lower::{Block, Lowered, Mode, lower};
 use dunlin_core::plan::{Step, StepKind};
-use dunlin_core::source::{Migration, Script, Version};
+use dunlin_core::source::{Migration, OnFailure, Script, Version};
 use dunlin_core::sql::SessionState;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -123,18 +123,19 @@ pub async fn run(
     })
 }
 
-/// Takes back a unit that stands half way: doubts are settled first, then what was done goes statement by statement.
+/// Takes back a unit that stands half way: doubts are settled first, then what was done goes statement by statement. Gives
+/// `false` where that cannot be and nothing has failed in it: then it can be brought to its end, and taken back from there.
 pub async fn take_half_back(
     runner: &mut Runner<'_>,
     step: &Step,
     history: &History,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let StepKind::Migrate {
         migration,
         direction,
     } = &step.kind;
     let Some(UnitState::InFlight(flight)) = history.units.get(&migration.version) else {
-        return Ok(());
+        return Ok(true);
     };
     let script = &migration.up;
     runner.refresh().await?;
@@ -157,7 +158,13 @@ pub async fn take_half_back(
     resume(runner, &mut unit, flight).await?;
     let message = format!("{} stands half way", unit.title());
     let mut failure = Failure::new(FailureClass::Failed, "taken-back", message);
+    // Asked for in so many words, whatever is done about scripts that fail.
+    let on_failure = std::mem::replace(&mut runner.on_failure, OnFailure::Undo);
     let clean = undo::after_failure(runner, &mut unit, &mut failure).await;
+    runner.on_failure = on_failure;
+    if !clean && flight.error.is_none() {
+        return Ok(false);
+    }
     let detail = UnitDetail {
         direction: Some(unit.direction),
         name: unit.migration.name.clone(),
@@ -175,7 +182,7 @@ pub async fn take_half_back(
     let written = runner.flush().await;
     written.map_err(|error| runner.trouble(&error, "the journal could not be written"))?;
     if clean {
-        return Ok(());
+        return Ok(true);
     }
     failure.message = failure.hints.pop().unwrap_or(failure.message);
     Err(failure)
@@ -239,6 +246,7 @@ async fn resume(
         };
         replay(runner, unit, next, now.index).await?;
         if block.done {
+            undo::wrote_before(runner, &block.detail);
             unit.done.push(block::describe(unit, &now));
             unit.done_blocks.push((block.index, block.detail.clone()));
             next = block.index + 1;

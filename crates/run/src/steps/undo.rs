@@ -2,17 +2,20 @@
 //! the backup, when the run has ended (`backup/automatic.rs`). All or nothing: a half undo would leave what neither the
 //! script nor the journal describes.
 
-use super::block::describe;
+use super::block::{describe, roll_back, switch_on};
 use super::migrate::Unit;
 use crate::executor::Runner;
 use crate::observe;
+use crate::settle;
 use dunlin_core::event::Event;
 use dunlin_core::failure::Failure;
-use dunlin_core::journal::{self, Direction, Writing};
+use dunlin_core::journal::{self, BlockDetail, Direction, Writing};
 use dunlin_core::plan::inverse::{is_covered, is_harmless};
-use dunlin_core::plan::lower::{Mode, head_of};
+use dunlin_core::plan::lower::{Block, Mode, head_of};
 use dunlin_core::source::OnFailure;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
+use dunlin_engines::{DbError, Halted};
+use std::collections::BTreeMap;
 
 /// Takes back what a failed unit did, as `on_failure` says. Gives whether the database is as it was before the unit.
 pub async fn after_failure(
@@ -79,56 +82,96 @@ async fn derive(runner: &mut Runner<'_>, unit: &mut Unit<'_>, failure: &mut Fail
         return false;
     }
     for inverse in inverses {
-        let block = unit.lowered.blocks[inverse.block].clone();
-        let what = describe(unit, &block);
-        let created_something = !inverse.statements.is_empty();
-        if created_something {
-            let what = runner.world.redactor.apply(&what);
-            runner.sink.event(&Event::Undoing { what });
-        }
-        let detail =
-            serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
-        let version = unit.migration.version.0.clone();
-        // Committed before the first inverse: should the runner die in between, the next one asks which way it went.
-        runner.pending.push(Writing::block(
-            journal::Event::Undoing,
-            &version,
-            block.index,
-            &block.hash,
-            detail.clone(),
-        ));
-        if let Err(error) = runner.flush().await {
-            failure.hints.push(format!(
-                "not taken back: the journal could not be written ({})",
-                error.message
-            ));
-            return false;
-        }
-        for sql in &inverse.statements {
-            if let Err(error) = runner.work.execute(sql).await {
-                failure.hints.push(format!(
-                    "taking back {what} failed ({}); what was done before it stands",
-                    error.message
-                ));
-                return false;
-            }
-        }
-        if created_something {
-            failure.undone.push(what);
-        }
-        runner.pending.push(Writing::block(
-            journal::Event::Undone,
-            &version,
-            block.index,
-            &block.hash,
-            detail,
-        ));
-        unit.undone.push(inverse.block);
-        if runner.flush().await.is_err() {
+        if let Err(why) = take_back(runner, unit, failure, &inverse).await {
+            failure.hints.push(why);
             return false;
         }
     }
     true
+}
+
+/// Takes one block back, with its records.
+async fn take_back(
+    runner: &mut Runner<'_>,
+    unit: &mut Unit<'_>,
+    failure: &mut Failure,
+    inverse: &Inverse,
+) -> Result<(), String> {
+    let block = unit.lowered.blocks[inverse.block].clone();
+    let what = describe(unit, &block);
+    let is_work = !inverse.statements.is_empty();
+    if is_work {
+        let what = runner.world.redactor.apply(&what);
+        runner.sink.event(&Event::Undoing { what });
+    }
+    let version = unit.migration.version.0.clone();
+    let mut detail =
+        serde_json::json!({ "why": "taken back after a failure", "sql": inverse.statements });
+    let record = |event, detail| Writing::block(event, &version, block.index, &block.hash, detail);
+    let undone = record(journal::Event::Undone, detail.clone());
+    let failed = |error: &DbError| {
+        format!(
+            "taking back {what} failed ({}); what was done before it stands",
+            error.message
+        )
+    };
+    if block.mode == Mode::Together && !runner.one_transaction {
+        // As it was done in one transaction with its record, so it goes.
+        let gone = in_one_transaction(runner, &block, &inverse.statements, undone).await;
+        gone.map_err(|error| failed(&error))?;
+    } else {
+        // Committed before the first inverse: should the runner die in between, the next one asks which way it went.
+        let seen = settle::look(runner, unit, block.statements.start).await;
+        let seen = seen.map_err(|wrong| wrong.message)?;
+        detail["undo_catalog"] = seen.catalog.into();
+        runner.pending.push(record(journal::Event::Undoing, detail));
+        let unwritten = |error: DbError| {
+            format!(
+                "not taken back: the journal could not be written ({})",
+                error.message
+            )
+        };
+        runner.flush().await.map_err(unwritten)?;
+        for sql in &inverse.statements {
+            let done = runner.work.execute(sql).await;
+            done.map_err(|error| failed(&error))?;
+        }
+        runner.pending.push(undone);
+    }
+    if is_work {
+        failure.undone.push(what);
+    }
+    unit.undone.push(inverse.block);
+    runner.flush().await.map_err(|error| error.message)
+}
+
+async fn in_one_transaction(
+    runner: &mut Runner<'_>,
+    block: &Block,
+    statements: &[String],
+    undone: Writing,
+) -> Result<(), DbError> {
+    runner.flush().await?;
+    // What had to be switched for the block has to be for its way back.
+    let guard = block.guard.clone().unwrap_or_default();
+    let switches = switch_on(&mut *runner.work, &guard).await?;
+    let gone = async {
+        runner.work.begin().await?;
+        for sql in statements {
+            runner.work.execute(sql).await?;
+        }
+        let pen = runner.pen.clone();
+        let records = [undone];
+        let ended = pen.append_and_commit(runner.world, &mut *runner.work, &records);
+        ended.await.map_err(Halted::into_error)
+    }
+    .await;
+    roll_back(runner, true).await;
+    for statement in switches {
+        // A lost connection takes its switches with it; any other failure here shows at the next statement.
+        let _ = runner.work.execute(&statement).await;
+    }
+    gone
 }
 
 /// The tables that this unit itself made.
@@ -198,6 +241,38 @@ pub fn count(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64) {
             _ => None,
         };
     }
+}
+
+/// What a block's statements have put into tables that its unit makes, for the record of its end: who goes on after this
+/// runner's death must tell the unit's rows from those of others.
+pub fn wrote_by(
+    runner: &Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+) -> BTreeMap<String, Option<u64>> {
+    let classes = &unit.lowered.classes;
+    let is_made = |name: &str| {
+        classes.iter().flat_map(|class| &class.post).any(|post| {
+            matches!(post, Condition::Exists(object)
+                if object.kind == ObjectKind::Table && object.name.eq_ignore_ascii_case(name))
+        })
+    };
+    let touched = block.statements.clone().flat_map(|at| &classes[at].touches);
+    let wrote = touched.filter_map(|table| {
+        let name = table.name.to_lowercase();
+        let rows = runner.wrote.get(&name)?;
+        is_made(&name).then_some((name, *rows))
+    });
+    wrote.collect()
+}
+
+/// Takes over what a block has written that an earlier runner has done.
+pub fn wrote_before(runner: &mut Runner<'_>, done: &BlockDetail) {
+    runner.rows = runner.rows.saturating_add(done.rows.unwrap_or(0));
+    let wrote = done.wrote.iter();
+    runner
+        .wrote
+        .extend(wrote.map(|(table, rows)| (table.clone(), *rows)));
 }
 
 /// What an undo would destroy and the unit did not write (invariant 17): rows of tables that it made, values of columns

@@ -9,7 +9,7 @@ use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Writing;
 use dunlin_core::journal::plan::is_key;
 use dunlin_core::plan::lower::Block;
-use dunlin_core::sql::Kind;
+use dunlin_core::sql::{Condition, Kind, ObjectKind, StatementClass};
 use dunlin_engines::Halted;
 
 /// What it means where a transaction's parts stopped that were sent together.
@@ -29,19 +29,25 @@ pub(super) fn trouble_of(runner: &Runner<'_>, block: &Block, halted: Halted) -> 
 pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
     let at = block.statements.start;
     let class = &unit.lowered.classes[at];
-    // How many rows a plan's step has changed stands in its record, and is known only when the statement is back.
-    let counts = is_key(&unit.migration.version.0) && class.kind == Kind::Dml;
     block.statements.len() == 1
-        && !counts
         && matches!(class.kind, Kind::Ddl | Kind::Dml)
         && !class.if_not_exists
         && unit.script.statements[at].copy_data.is_none()
         && unit.migration.creates.is_empty()
+        && !tells_its_rows(unit, class)
         && block
             .guard
             .as_ref()
             .is_none_or(|guard| guard.watches.is_empty())
         && runner.pending.len() < journal_store::CHUNK
+}
+
+/// The end of a plan's step says how many rows it has put into what it makes: its undo asks for that. Sent together with
+/// the statement it could not know.
+fn tells_its_rows(unit: &Unit<'_>, class: &StatementClass) -> bool {
+    let makes_table = |condition: &Condition| matches!(condition, Condition::Exists(object) if object.kind == ObjectKind::Table);
+    is_key(&unit.migration.version.0)
+        && (class.kind == Kind::Dml || class.post.iter().any(makes_table))
 }
 
 /// As `try_together` does it, on one trip where the protocol has such.

@@ -7,8 +7,8 @@ use dunlin_testkit::crash::{Engine, Plan, Tally, rounds};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo x crash [--rounds N] [--long] [--engine sqlite|postgres|mariadb|mysql]… [--seed S] [--verbose]\n\
-    20 rounds on each engine, 200 with --long. The seed is printed: with it the same migrations come again.";
+const USAGE: &str = "cargo x crash [--rounds N] [--long] [--plans|--migrations] [--engine sqlite|postgres|mariadb|mysql]… [--seed S] [--verbose]\n\
+    20 rounds of migrations and 20 of plans on each engine, 200 with --long; or those of one kind alone. The seed is printed: with it the same migrations come again.";
 
 fn main() -> ExitCode {
     match run() {
@@ -23,7 +23,10 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<bool> {
     let plan = plan()?;
-    println!("seed {}, {} rounds on each engine", plan.seed, plan.rounds);
+    println!(
+        "seed {}, {} rounds of migrations and {} of plans on each engine",
+        plan.seed, plan.rounds, plan.plan_rounds
+    );
     println!(
         "{:<10}{:>7}{:>15}{:>14}{:>10}{:>9}{:>9}{:>10}{:>9}",
         "engine",
@@ -65,6 +68,7 @@ fn print(engine: Engine, tally: &Tally) {
 
 fn plan() -> anyhow::Result<Plan> {
     let (mut count, mut engines, mut seed) = (20, vec![], None);
+    let (mut migrations, mut plans) = (true, true);
     let mut story: fn(&str) = |_| {};
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -76,6 +80,8 @@ fn plan() -> anyhow::Result<Plan> {
             "--rounds" => count = value()?.parse().context("--rounds")?,
             "--verbose" => story = |text| println!("{text}"),
             "--long" => count = 200,
+            "--plans" => migrations = false,
+            "--migrations" => plans = false,
             "--seed" => seed = Some(value()?.parse().context("--seed")?),
             "--engine" => {
                 let name = value()?;
@@ -100,7 +106,8 @@ fn plan() -> anyhow::Result<Plan> {
         );
     }
     Ok(Plan {
-        rounds: count,
+        rounds: if migrations { count } else { 0 },
+        plan_rounds: if plans { count } else { 0 },
         engines,
         seed: seed.unwrap_or(now.as_secs()),
         binary,

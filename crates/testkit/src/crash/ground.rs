@@ -53,17 +53,13 @@ impl Ground {
         }
     }
 
-    /// Starts `dunlin up` on a database, in a scenario's folder.
-    pub fn up(&self, folder: &Path, database: &TestDatabase) -> anyhow::Result<Run> {
-        self.spawn(
-            folder,
-            database,
-            &["up", "--create", "--events", "events.ndjson"],
-        )
-    }
-
-    /// Starts `dunlin` with these words.
-    fn spawn(&self, folder: &Path, database: &TestDatabase, words: &[&str]) -> anyhow::Result<Run> {
+    /// Starts `dunlin` with these words on a database, in a scenario's folder.
+    pub fn start(
+        &self,
+        folder: &Path,
+        database: &TestDatabase,
+        words: &[&str],
+    ) -> anyhow::Result<Run> {
         let said = |name: &str| std::fs::File::create(folder.join(name));
         let child = Command::new(&self.binary)
             .args(words)

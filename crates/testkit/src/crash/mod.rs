@@ -1,4 +1,4 @@
-//! Crash truth, tried: mixes of migrations, SIGKILL at a random instant, run again until done, compared with an
+//! Crash truth, tried: mixes of migrations and plans, SIGKILL at a random instant, run again until done, compared with an
 //! undisturbed run. In some rounds it is the server that dies.
 //!
 //! A killed process and a killed server lose nothing that they had handed to the operating system, so the servers may
@@ -6,8 +6,10 @@
 
 pub mod generate;
 pub mod ground;
+pub mod journeys;
 pub mod look;
 pub mod pieces;
+pub mod planned;
 
 use anyhow::Context;
 use generate::{Rng, Scenario};
@@ -56,8 +58,10 @@ impl Engine {
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// How many rounds on each engine.
+    /// How many rounds of migrations on each engine.
     pub rounds: usize,
+    /// How many rounds of plans on each engine.
+    pub plan_rounds: usize,
     /// On which engines.
     pub engines: Vec<Engine>,
     /// What everything is made from.
@@ -98,6 +102,9 @@ enum Victim {
     Server,
 }
 
+/// `dunlin up`, its events kept for counting.
+const UP: &[&str] = &["up", "--create", "--events", "events.ndjson"];
+
 /// Rounds that share one set of migrations: an undisturbed run is made for each set.
 const ROUNDS_PER_SCENARIO: usize = 5;
 
@@ -109,6 +116,26 @@ pub fn rounds(plan: &Plan, engine: Engine) -> anyhow::Result<Tally> {
     let started = Instant::now();
     let mut tally = Tally::default();
     let ground = Ground::prepare(engine, &plan.binary)?;
+    of_migrations(plan, engine, &ground, &mut tally)?;
+    journeys::rounds(plan, engine, &ground, &mut tally)?;
+    tally.took = started.elapsed();
+    Ok(tally)
+}
+
+/// Who dies in a round.
+fn victim_of(ground: &Ground, round: usize) -> Victim {
+    match ground.server() {
+        Some(_) if round.is_multiple_of(SERVER_EVERY) => Victim::Server,
+        _ => Victim::Process,
+    }
+}
+
+fn of_migrations(
+    plan: &Plan,
+    engine: Engine,
+    ground: &Ground,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     let mut set = 0;
     while tally.rounds < plan.rounds {
         let seed = plan.seed.wrapping_add(set);
@@ -116,10 +143,10 @@ pub fn rounds(plan: &Plan, engine: Engine) -> anyhow::Result<Tally> {
         let mut rng = Rng::new(seed);
         let scenario = generate::scenario(engine, &mut rng);
         let folder = ground::lay_out(&scenario)?;
-        let undisturbed = match undisturbed(&ground, &scenario, folder.path()) {
+        let undisturbed = match undisturbed(ground, &scenario, folder.path()) {
             Ok(undisturbed) => undisturbed,
             Err(error) => {
-                let kept = keep(plan, engine, seed, folder)?;
+                let kept = keep(plan, &format!("{}-{seed}", engine.name()), &folder)?;
                 tally.failures.push(format!(
                     "seed {seed}: the undisturbed run: {error:#} ({})",
                     kept.display()
@@ -131,19 +158,15 @@ pub fn rounds(plan: &Plan, engine: Engine) -> anyhow::Result<Tally> {
         let mut failed = false;
         for _ in 0..ROUNDS_PER_SCENARIO.min(plan.rounds - tally.rounds) {
             tally.rounds += 1;
-            let victim = if ground.server().is_some() && tally.rounds % SERVER_EVERY == 0 {
-                Victim::Server
-            } else {
-                Victim::Process
-            };
+            let victim = victim_of(ground, tally.rounds);
             let outcome = round(
-                &ground,
+                ground,
                 &scenario,
                 folder.path(),
                 &undisturbed,
                 victim,
                 &mut rng,
-                &mut tally,
+                tally,
             );
             let number = tally.rounds;
             match outcome {
@@ -157,28 +180,27 @@ pub fn rounds(plan: &Plan, engine: Engine) -> anyhow::Result<Tally> {
             }
         }
         if failed {
-            let kept = keep(plan, engine, seed, folder)?;
+            let kept = keep(plan, &format!("{}-{seed}", engine.name()), &folder)?;
             tally
                 .failures
                 .push(format!("  (its migrations: {})", kept.display()));
         }
     }
-    tally.took = started.elapsed();
-    Ok(tally)
+    Ok(())
 }
 
-fn keep(
-    plan: &Plan,
-    engine: Engine,
-    seed: u64,
-    folder: tempfile::TempDir,
-) -> anyhow::Result<PathBuf> {
-    let place = plan.keep.join(format!("{}-{seed}", engine.name()));
+/// Lays a failing round's files aside.
+fn keep(plan: &Plan, name: &str, folder: &tempfile::TempDir) -> anyhow::Result<PathBuf> {
+    let place = plan.keep.join(name);
     let _ = std::fs::remove_dir_all(&place);
     std::fs::create_dir_all(&place)?;
-    for entry in std::fs::read_dir(folder.path().join("migrations"))? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), place.join(entry.file_name()))?;
+    for part in ["", "migrations"] {
+        for entry in std::fs::read_dir(folder.path().join(part))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                std::fs::copy(entry.path(), place.join(entry.file_name()))?;
+            }
+        }
     }
     Ok(place)
 }
@@ -192,7 +214,7 @@ struct Undisturbed {
 fn undisturbed(ground: &Ground, scenario: &Scenario, folder: &Path) -> anyhow::Result<Undisturbed> {
     let database = ground.database();
     let started = Instant::now();
-    let ended = ground.up(folder, &database)?.wait()?;
+    let ended = ground.start(folder, &database, UP)?.wait()?;
     let took = started.elapsed();
     anyhow::ensure!(
         ended.code == Some(0),
@@ -227,7 +249,7 @@ fn round(
     for _ in 0..deaths {
         let at = undisturbed.took.mul_f64(rng.unit());
         let clock = Instant::now();
-        let ended = disturbed(ground, folder, &database, victim, at, tally)?;
+        let ended = disturbed(ground, folder, &database, UP, victim, at, tally)?;
         tally.resumes += ended.resumed;
         tally.settled += ended.settled;
         story.push(format!(
@@ -243,7 +265,7 @@ fn round(
         );
     }
     let clock = Instant::now();
-    let ended = ground.up(folder, &database)?.wait()?;
+    let ended = ground.start(folder, &database, UP)?.wait()?;
     tally.resumes += ended.resumed;
     tally.settled += ended.settled;
     story.push(format!("the rest {:.0?}", clock.elapsed()));
@@ -272,11 +294,12 @@ fn disturbed(
     ground: &Ground,
     folder: &Path,
     database: &crate::TestDatabase,
+    words: &[&str],
     victim: Victim,
     at: Duration,
     tally: &mut Tally,
 ) -> anyhow::Result<Ended> {
-    let mut run = ground.up(folder, database)?;
+    let mut run = ground.start(folder, database, words)?;
     if !run.runs_after(at)? {
         tally.too_late += 1;
         return run.wait();
