@@ -20,6 +20,8 @@ pub enum Verdict {
     Done,
     /// It did not.
     NotDone,
+    /// Nobody knows, and it may be run again without harm: that makes it sure.
+    Again,
     /// No rule tells.
     Unknown,
 }
@@ -274,7 +276,7 @@ pub async fn settle(
         return Ok((verdict, "the script's own probe says so".into()));
     }
     if block.rerunnable {
-        return Ok((Verdict::NotDone, "it may be run again without harm".into()));
+        return Ok((Verdict::Again, "it may be run again without harm".into()));
     }
     Ok((
         Verdict::Unknown,

@@ -90,7 +90,9 @@ pub async fn run(
         undone: vec![],
     };
     let resume_from = match history.units.get(&migration.version) {
-        Some(UnitState::InFlight(flight)) => Some(resume(runner, &mut unit, flight).await?),
+        Some(UnitState::InFlight(flight)) => {
+            Some(resume(runner, &mut unit, flight, Way::On).await?)
+        }
         _ => None,
     };
     runner.sink.event(&Event::StepBegan {
@@ -155,7 +157,7 @@ pub async fn take_half_back(
         first: 0,
         undone: vec![],
     };
-    resume(runner, &mut unit, flight).await?;
+    resume(runner, &mut unit, flight, Way::Back).await?;
     let message = format!("{} stands half way", unit.title());
     let mut failure = Failure::new(FailureClass::Failed, "taken-back", message);
     // Asked for in so many words, whatever is done about scripts that fail.
@@ -229,6 +231,7 @@ async fn resume(
     runner: &mut Runner<'_>,
     unit: &mut Unit<'_>,
     flight: &InFlight,
+    way: Way,
 ) -> Result<usize, Failure> {
     let version = unit.migration.version.0.clone();
     let open = journal_store::blocks(runner.world, &mut *runner.work, &version, flight).await?;
@@ -253,10 +256,31 @@ async fn resume(
             replay_inside(runner, unit, &now).await?;
             continue;
         }
-        next = settle_open(runner, unit, &now, block).await?;
+        next = settle_open(runner, unit, &now, block, way).await?;
     }
     replay(runner, unit, next, unit.lowered.blocks.len().min(next)).await?;
     Ok(next)
+}
+
+/// Runs a statement again of which nobody knows whether it stands, so that it does; one that fails does not stand.
+async fn again(runner: &mut Runner<'_>, unit: &mut Unit<'_>, now: &Block) -> Result<(), Failure> {
+    match block::alone(runner, unit, now).await {
+        Err(failure)
+            if failure.class != FailureClass::Failed || failure.code == "connection-lost" =>
+        {
+            Err(failure)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a unit that stands half way is resumed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// To go on.
+    On,
+    /// To be taken back.
+    Back,
 }
 
 async fn settle_open(
@@ -264,6 +288,7 @@ async fn settle_open(
     unit: &mut Unit<'_>,
     now: &Block,
     open: &OpenBlock,
+    way: Way,
 ) -> Result<usize, Failure> {
     let version = unit.migration.version.0.clone();
     let (verdict, why) = if open.undoing {
@@ -273,7 +298,7 @@ async fn settle_open(
     };
     let (to, next) = match verdict {
         Verdict::Done => ("done", now.index + 1),
-        Verdict::NotDone => ("not_done", now.index),
+        Verdict::NotDone | Verdict::Again => ("not_done", now.index),
         Verdict::Unknown => return Err(settle::in_doubt(unit, now, &open.detail, &why)),
     };
     runner.sink.event(&Event::DoubtSettled {
@@ -282,6 +307,14 @@ async fn settle_open(
         verdict: to.replace('_', " "),
         why: why.clone(),
     });
+    if verdict == Verdict::Again {
+        // It stays in doubt until it is run again, which is the next thing that happens; should nothing happen, whoever
+        // takes it back must know that it may stand.
+        if way == Way::Back {
+            again(runner, unit, now).await?;
+        }
+        return Ok(next);
+    }
     let detail = serde_json::json!({ "to": to, "why": why });
     runner.pending.push(Writing::block(
         journal::Event::Settled,
