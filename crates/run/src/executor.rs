@@ -1,6 +1,7 @@
 //! The one executor. Everything that changes a database through a plan goes through here: `up`, `down`, and later plans,
 //! copies and fleets. It asks no engine who it is; decisions stand in the blocks that lowering made.
 
+use crate::checkpoint::Keep;
 use crate::control::{Control, Stop};
 use crate::journal_store::{self, Pen};
 use crate::lease::Lease;
@@ -84,6 +85,8 @@ pub struct Runner<'w> {
     pub rows: u64,
     /// What is done about a script that fails.
     pub on_failure: OnFailure,
+    /// Tables that are kept around the transaction of the next script, where it is a step that is taken back by them.
+    pub keep: Option<Keep>,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
     /// What ran, where there is a backup, so that it can be run again beside it.

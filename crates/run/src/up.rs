@@ -335,6 +335,7 @@ async fn under_lease(
         rows: 0,
         on_failure: world.config.on_failure,
         one_transaction: options.one_transaction,
+        keep: None,
         backup: report.backup.clone(),
         ran: vec![],
     };

@@ -38,6 +38,7 @@ async fn runner<'w>(world: &'w World, sink: &'w mut dyn Sink, control: Control) 
         pending: vec![],
         storage: Storage::default(),
         one_transaction: false,
+        keep: None,
         dirty: false,
         wrote: Default::default(),
         rows: 0,

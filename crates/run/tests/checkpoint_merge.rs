@@ -33,6 +33,7 @@ async fn runner<'w>(world: &'w World, sink: &'w mut dyn Sink) -> Runner<'w> {
         pending: vec![],
         storage: Storage::default(),
         one_transaction: false,
+        keep: None,
         dirty: false,
         wrote: Default::default(),
         rows: 0,
@@ -63,7 +64,7 @@ for_each_engine! {
         let mut runner = runner(&world, &mut sink).await;
         let chosen = Chosen { tables: vec!["people".into()], ..Chosen::default() };
         let made = checkpoint::create(&world, "step", &chosen, &mut Silent).await.unwrap();
-        let refused = checkpoint::merge(&mut runner, &made, &[]).await.unwrap_err();
+        let refused = checkpoint::merge(&mut runner, &made, &|_| vec![]).await.unwrap_err();
         assert_eq!(refused.code, "no-checkpoint", "what the step left is not written down yet");
 
         // The step: changes, two unique values that change places, a row that goes, one that comes.
@@ -80,7 +81,7 @@ for_each_engine! {
         database.run("INSERT INTO people VALUES (20, 'again', 0), (901, 'other', 0)");
 
         let record = Writing::run(journal::Event::Ended, serde_json::json!({ "what": "merged" }));
-        let merged = checkpoint::merge(&mut runner, &made, &[record]).await.unwrap();
+        let merged = checkpoint::merge(&mut runner, &made, &|_| vec![record.clone()]).await.unwrap();
         let (table, left, mut keys) = merged.left[0].clone();
         keys.sort();
         assert_eq!((table.as_str(), left), ("people", 3));

@@ -9,6 +9,7 @@ mod failing;
 mod gates;
 mod life;
 mod orders;
+mod restore;
 mod terminal;
 
 use dunlin_testkit::TestDatabase;

@@ -93,6 +93,19 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     fn lock(&self, _tables: &[Bound]) -> Option<String> {
         None
     }
+    /// A statement that keeps other writers from tables up to the end of the transaction, and readers not; `None`: as
+    /// of [`ChangeDialect::lock`].
+    fn hold(&self, _tables: &[Bound]) -> Option<String> {
+        None
+    }
+    /// Statements before a transaction in which rows are held by reading them.
+    fn before_hold(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Statements before and after reading rows exactly in the middle of somebody else's transaction.
+    fn aside(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (&[], &[])
+    }
     /// A query for the counters that number a table's rows: name, the last number given out.
     fn counters(&self, schema: Option<&str>, table: &str) -> Option<Query>;
     /// Statements that raise a counter to a number.

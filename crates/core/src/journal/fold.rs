@@ -46,6 +46,9 @@ pub struct UnitDetail {
     /// How many rows it changed, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// Of a plan's step: the checkpoint made before it, by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
     /// The session's prelude and sql_mode, as the script ran with them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
@@ -99,6 +102,8 @@ pub struct Applied {
     pub duration_ms: Option<u64>,
     /// How many rows it changed, where that is known.
     pub rows: Option<u64>,
+    /// Of a plan's step: the checkpoint made before it, by its id.
+    pub kept: Option<String>,
     /// By whom.
     pub by: String,
     /// The fingerprints that count (an accepted edit replaces them); `None` after a baseline or reset.
@@ -210,6 +215,7 @@ impl History {
                 at: record.at.clone(),
                 duration_ms: detail.duration_ms,
                 rows: detail.rows,
+                kept: detail.kept.clone(),
                 by: detail.by.clone(),
                 fingerprint: detail.fingerprint.clone(),
                 undo_fingerprint: detail.undo_fingerprint.clone(),

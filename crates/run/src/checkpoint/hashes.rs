@@ -137,7 +137,12 @@ pub(super) async fn each_now(
     mut take: impl FnMut(&[Cell<'_>]) -> std::io::Result<()>,
     path: &Path,
 ) -> Result<(), Failure> {
-    let sql = session.dialect().change().select_locked(target);
+    let (change, tables) = (session.dialect().change(), std::slice::from_ref(target));
+    // Where a statement keeps writers from the tables, the rows need no locks of their own.
+    let sql = match change.hold(tables) {
+        Some(_) => session.dialect().rows().select(target),
+        None => change.select_locked(target),
+    };
     let mut source = session
         .stream(&sql)
         .await

@@ -258,7 +258,7 @@ impl<'c, R: Read> Rows<'c, R> {
 pub async fn merge(
     runner: &mut Runner<'_>,
     checkpoint: &Checkpoint,
-    records: &[Writing],
+    records: &(dyn Fn(&Merged) -> Vec<Writing> + Sync),
 ) -> Result<Merged, Failure> {
     checkpoint.check()?;
     let after = path_after(checkpoint);
@@ -284,7 +284,7 @@ pub async fn merge(
 
 struct Merging<'m> {
     checkpoint: &'m Checkpoint,
-    records: &'m [Writing],
+    records: &'m (dyn Fn(&Merged) -> Vec<Writing> + Sync),
     merged: Merged,
 }
 
@@ -298,7 +298,7 @@ impl Change for Merging<'_> {
     }
 
     fn records(&self) -> Vec<Writing> {
-        self.records.to_vec()
+        (self.records)(&self.merged)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod file;
 mod frame;
 mod hashes;
 mod home;
+pub(crate) mod keep;
 mod merge;
 mod quiet;
 mod restore;
@@ -15,6 +16,8 @@ mod write;
 
 pub use file::Checkpoint;
 pub use home::{bring_home, still};
+pub use keep::Keep;
+pub(crate) use keep::may_keep;
 pub use merge::{Merged, merge, note_after};
 pub use restore::{Restored, restore};
 pub use write::{create, create_in};

@@ -428,7 +428,10 @@ pub(super) fn tables(there: &Catalog, targets: &[Bound]) -> Vec<Table> {
 }
 
 /// Rows of a table that is not transactional cannot be replaced as one.
-async fn transactional(work: &mut dyn Session, targets: &[Bound]) -> Result<(), Failure> {
+pub(super) async fn transactional(
+    work: &mut dyn Session,
+    targets: &[Bound],
+) -> Result<(), Failure> {
     let objects: Vec<ObjectRef> = targets
         .iter()
         .map(|table| ObjectRef::table(table.schema.as_deref(), &table.table))

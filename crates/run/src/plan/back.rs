@@ -157,11 +157,7 @@ async fn by_inverse(
         }
         Inverse::Migrations(versions) => migrations_back(walk, doc, key, versions).await,
         Inverse::Images => super::fill::back(walk, doc, key).await,
-        Inverse::Restore => Err(Failure::new(
-            FailureClass::Failed,
-            "no-checkpoint",
-            "no checkpoint was made before it",
-        )),
+        Inverse::Restore => super::kept::back(walk, doc, key).await,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod estimate;
 mod fill;
 mod half;
 pub mod home;
+mod kept;
 pub mod load;
 pub mod look;
 pub mod observe;
@@ -41,7 +42,7 @@ use dunlin_core::plan::gate;
 use dunlin_core::plan::lower::Storage;
 use dunlin_core::report;
 use dunlin_core::source::grammar::plan::PlanOnFailure;
-use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec};
 use dunlin_core::source::{Migration, OnFailure, Project};
 use dunlin_engines::Purpose;
 use std::sync::Arc;
@@ -287,13 +288,7 @@ fn possible(phases: &[&PhaseDoc], history: &PlanHistory) -> Result<(), Failure> 
             if let StepSpec::Later(kind) = step.kind {
                 return Err(step::later(step, kind));
             }
-            if step.undo == UndoSpec::Restore && !matches!(step.kind, StepSpec::Backfill(_)) {
-                let message = format!(
-                    "step `{}`: `undo = \"restore\"` comes with a later version",
-                    step.id
-                );
-                return Err(Failure::refused("comes-later", message).at(step.place.clone()));
-            }
+            kept::possible(step)?;
         }
         let own = phase.steps.iter().flat_map(|step| &step.checks);
         for check in phase.checks.iter().chain(own) {
@@ -472,6 +467,7 @@ fn runner<'w>(
         rows: 0,
         on_failure: OnFailure::Undo,
         one_transaction: false,
+        keep: None,
         backup: None,
         ran: vec![],
     }

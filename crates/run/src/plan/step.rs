@@ -1,6 +1,6 @@
 //! One step of a plan, forward: lowered from the facts of the moment, run, recorded; resumed where it stands half way.
 
-use super::Walk;
+use super::{Walk, kept};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::observe;
@@ -172,7 +172,10 @@ async fn statements(
         }
     };
     let migration = as_migration(walk.runner, step, key, &operations);
-    run_script(walk, step, migration, Direction::Up, key, (index, of)).await
+    kept::set(walk, step, &operations).await?;
+    let outcome = run_script(walk, step, migration, Direction::Up, key, (index, of)).await;
+    walk.runner.keep = None;
+    outcome
 }
 
 /// Runs a step's script, up or down, as a migration's is run.

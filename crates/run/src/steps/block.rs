@@ -3,6 +3,7 @@
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
 use super::{promised, undo, whole};
+use crate::checkpoint::keep;
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -132,68 +133,95 @@ async fn try_together(
         end => end,
     };
     let first = block.statements.start;
-    let ours = |failure: Failure| Trouble::Failure(Box::new(failure));
     let guard = block.guard.clone().unwrap_or_default();
     let switches = switch_on(&mut *runner.work, &guard)
         .await
         .map_err(|error| Trouble::Statement(first, error))?;
     // BEGIN goes with the first statement, unless something is to be looked at between the two.
     let begin_with = own_transaction
+        && runner.keep.is_none()
         && guard.watches.is_empty()
         && !unit.lowered.classes[first].if_not_exists
         && unit.script.statements[first].copy_data.is_none();
-    let outcome = async {
-        if own_transaction && !begin_with {
-            runner
-                .work
-                .begin()
-                .await
-                .map_err(|error| Trouble::Statement(first, error))?;
-        }
-        let before = watch(runner, &guard, true)
-            .await
-            .map_err(|error| Trouble::Statement(first, error))?;
-        let started = Instant::now();
-        let mut rows = 0;
-        for at in block.statements.clone() {
-            if at > first {
-                runner.may_go_on().map_err(ours)?;
-            }
-            let shape = shapes::before(runner, unit, at).await.map_err(ours)?;
-            let with = if begin_with && at == first {
-                With::Begin
-            } else {
-                With::Nothing
-            };
-            let sent = execute_with(runner, unit, at, with).await;
-            rows += sent.map_err(|halted| Trouble::Statement(at, halted.into_error()))?;
-            shapes::after(runner, unit, at, shape).await.map_err(ours)?;
-        }
-        let after = watch(runner, &guard, false)
-            .await
-            .map_err(|error| Trouble::Statement(first, error))?;
-        judge(unit, &guard, &before, &after).map_err(ours)?;
-        before_commit(runner, unit, end.is_some())
-            .await
-            .map_err(ours)?;
-        let record = record_of(runner, unit, block, end, (rows, millis(started)));
-        let mut records = runner.pending.clone();
-        records.push(record);
-        write_end(runner, &records, own_transaction)
-            .await
-            .map_err(|halted| whole::trouble_of(runner, block, halted))?;
-        runner.pending.clear();
-        Ok(())
-    }
-    .await;
-    if outcome.is_err() {
+    let how = How {
+        guard: &guard,
+        own_transaction,
+        begin_with,
+    };
+    let outcome = transaction(runner, unit, block, end, &how).await;
+    if let Err(trouble) = &outcome {
         roll_back(runner, own_transaction).await;
+        // After a commit whose end nobody knows, it may be what the step is taken back by.
+        if !matches!(trouble, Trouble::Commit(_))
+            && let Some(keep) = &mut runner.keep
+        {
+            keep.discard();
+        }
     }
     for statement in switches {
         // A lost connection takes its switches with it; any other failure here shows at the next statement.
         let _ = runner.work.execute(&statement).await;
     }
     outcome
+}
+
+/// How a transaction goes.
+struct How<'h> {
+    guard: &'h Guard,
+    /// It is this block's own.
+    own_transaction: bool,
+    /// BEGIN goes with the first statement.
+    begin_with: bool,
+}
+
+/// From BEGIN to COMMIT.
+async fn transaction(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+    end: Option<Writing>,
+    how: &How<'_>,
+) -> Result<(), Trouble> {
+    let first = block.statements.start;
+    let ours = |failure: Failure| Trouble::Failure(Box::new(failure));
+    let at_first = |error: DbError| Trouble::Statement(first, error);
+    if how.own_transaction && !how.begin_with {
+        keep::begin(runner).await.map_err(at_first)?;
+    }
+    keep::save(runner).await.map_err(ours)?;
+    let before = watch(runner, how.guard, true).await.map_err(at_first)?;
+    let started = Instant::now();
+    let mut rows = 0;
+    for at in block.statements.clone() {
+        if at > first {
+            runner.may_go_on().map_err(ours)?;
+        }
+        let shape = shapes::before(runner, unit, at).await.map_err(ours)?;
+        let with = if how.begin_with && at == first {
+            With::Begin
+        } else {
+            With::Nothing
+        };
+        let sent = execute_with(runner, unit, at, with).await;
+        rows += sent.map_err(|halted| Trouble::Statement(at, halted.into_error()))?;
+        shapes::after(runner, unit, at, shape).await.map_err(ours)?;
+    }
+    let after = watch(runner, how.guard, false).await.map_err(at_first)?;
+    judge(unit, how.guard, &before, &after).map_err(ours)?;
+    let ends = before_commit(runner, unit, end.is_some()).await;
+    ends.map_err(ours)?;
+    let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
+    if let Some(keep) = &runner.keep {
+        let noted = keep.note(runner.world, &mut *runner.work).await;
+        record.detail["kept"] = noted.map_err(ours)?.into();
+    }
+    let mut records = runner.pending.clone();
+    records.push(record);
+    write_end(runner, &records, how.own_transaction)
+        .await
+        .map_err(|halted| whole::trouble_of(runner, block, halted))?;
+    runner.pending.clear();
+    Ok(())
 }
 
 /// What must hold when a transaction is about to commit: the lease is ours, and what the unit promised is there.

@@ -406,6 +406,12 @@ async fn blocks(
         .iter()
         .rposition(|block| block.mode == Mode::Together)
         .filter(|_| whole);
+    if runner.keep.is_some() && last.is_none() {
+        let message = format!("{} does not go in one transaction", unit.title());
+        return Err(Failure::new(FailureClass::Failed, "no-inverse", message).hint(
+            "`undo = \"restore\"` needs that: split the step, or write its undo; nothing was done",
+        ));
+    }
     for at in first..count {
         if at > first {
             runner.may_go_on()?;

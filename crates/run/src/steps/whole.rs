@@ -30,6 +30,7 @@ pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool 
     let at = block.statements.start;
     let class = &unit.lowered.classes[at];
     block.statements.len() == 1
+        && runner.keep.is_none()
         && matches!(class.kind, Kind::Ddl | Kind::Dml)
         && !class.if_not_exists
         && unit.script.statements[at].copy_data.is_none()

@@ -59,6 +59,20 @@ impl ChangeDialect for Changes {
         )
     }
 
+    fn before_hold(&self) -> &'static [&'static str] {
+        &["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"]
+    }
+
+    fn aside(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (
+            &[
+                "SET @dunlin_mode = @@SESSION.sql_mode, @dunlin_zone = @@SESSION.time_zone",
+                "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', SESSION time_zone = '+00:00'",
+            ],
+            &["SET SESSION sql_mode = @dunlin_mode, SESSION time_zone = @dunlin_zone"],
+        )
+    }
+
     fn counters(&self, _schema: Option<&str>, table: &str) -> Option<Query> {
         Some(Query::new(
             "SELECT 'AUTO_INCREMENT', AUTO_INCREMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND \

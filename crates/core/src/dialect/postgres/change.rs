@@ -6,6 +6,19 @@ use crate::copy::reading::{Bound, ColumnShape};
 use crate::dialect::change::{ChangeDialect, Filling};
 use crate::value::Query;
 
+/// A savepoint, and the settings under which rows are read and put back exactly.
+const ASIDE: &[&str] = &[
+    "SAVEPOINT dunlin_aside",
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL DateStyle = 'ISO, YMD'",
+    "SET LOCAL IntervalStyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 1",
+    "SET LOCAL bytea_output = 'hex'",
+    "SET LOCAL row_security = off",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+];
+
 /// How rows are changed.
 #[derive(Debug, Clone, Copy)]
 pub struct Changes;
@@ -64,16 +77,7 @@ impl ChangeDialect for Changes {
     }
 
     fn pins(&self) -> &'static [&'static str] {
-        &[
-            "SET LOCAL TimeZone = 'UTC'",
-            "SET LOCAL DateStyle = 'ISO, YMD'",
-            "SET LOCAL IntervalStyle = 'postgres'",
-            "SET LOCAL extra_float_digits = 1",
-            "SET LOCAL bytea_output = 'hex'",
-            "SET LOCAL row_security = off",
-            "SET LOCAL statement_timeout = 0",
-            "SET LOCAL idle_in_transaction_session_timeout = 0",
-        ]
+        &ASIDE[1..]
     }
 
     /// Switching constraints off takes a superuser; dropping and making them takes the owner, and making them checks.
@@ -91,6 +95,25 @@ impl ChangeDialect for Changes {
             "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
             names.join(", ")
         ))
+    }
+
+    fn hold(&self, tables: &[Bound]) -> Option<String> {
+        let names: Vec<String> = tables.iter().map(|table| self.target(table)).collect();
+        Some(format!(
+            "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
+            names.join(", ")
+        ))
+    }
+
+    /// What is set goes with the savepoint; the lock of the tables is older and stays.
+    fn aside(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        (
+            ASIDE,
+            &[
+                "ROLLBACK TO SAVEPOINT dunlin_aside",
+                "RELEASE SAVEPOINT dunlin_aside",
+            ],
+        )
     }
 
     fn counters(&self, schema: Option<&str>, table: &str) -> Option<Query> {

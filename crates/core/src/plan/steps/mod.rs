@@ -8,6 +8,7 @@ pub mod require;
 pub mod settings;
 pub mod sql;
 
+mod kept;
 mod known;
 mod said_key;
 #[cfg(test)]
@@ -55,6 +56,8 @@ pub struct Operations {
     pub apart: bool,
     /// Where others may write later what the undo would meet.
     pub later: Vec<Later>,
+    /// The tables that are kept before it, for an undo that merges their rows back.
+    pub kept: Vec<String>,
     /// What is to be said before it runs; a finding of severity error refuses the step.
     #[serde(skip)]
     pub findings: Vec<Finding>,
@@ -141,6 +144,10 @@ pub fn lower(
         _ => Operations::default(),
     };
     if let Some(said) = said {
+        if said == Inverse::Restore {
+            operations.kept = kept::tables(step, &operations.up, facts)?;
+            operations.back.clear();
+        }
         operations.undo = said;
         operations.later.clear();
     }

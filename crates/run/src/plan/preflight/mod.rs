@@ -178,7 +178,9 @@ async fn ready(
     found.extend(of_disks(&scene, session).await);
     found.extend(of_requirements(&scene, session).await);
     found.push(of_plugins(&scene, session).await);
-    found.extend(of_steps(&scene, |_, code| code == undo::CODE));
+    found.extend(of_steps(&scene, |_, code| {
+        [undo::CODE, "no-unique-key"].contains(&code)
+    }));
     found.push(of_backups(&scene));
     let found = found.into_iter().map(|one| redacted(world, one));
     let findings = verdict(phase, found.collect())?;
