@@ -179,6 +179,28 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    /// What checks note on the disk goes when their phase is over, done or taken back.
+    async fn notes_of_checks_go_with_their_phase(engine: TestEngine) {
+        let desk = desk(engine);
+        let check = "\n[[phase.check]]\nid = \"kept\"\nkept = { table = \"contacts\", except = [\"name\"] }\n";
+        let plan = PLAN.replace("DELETE FROM contacts WHERE id IN (2, 30);", "") + check;
+        desk.sandbox.write("tidy.plan.toml", plan.replace("+9', 'came'", "+9', 'came'), (900, '+9', 'twice'"));
+        let notes = || std::fs::read_dir(desk.sandbox.project().join("backups/.dunlin-state")).unwrap().count();
+        let _ = desk.dunlin("run tidy").code(1);
+        assert_eq!(notes(), 0, "taken back");
+        let stops = plan.replace("except = [\"name\"]", "except = []").replace("name = \"tidy\"", "name = \"tidy\"\non_failure = \"stop\"");
+        desk.sandbox.write("tidy.plan.toml", stops);
+        let _ = desk.dunlin("run tidy").code(1);
+        assert_eq!(notes(), 1, "it goes on from here, and compares with it");
+        let _ = desk.dunlin("rollback tidy").success();
+        assert_eq!(notes(), 0, "taken back by a person");
+        desk.sandbox.write("tidy.plan.toml", plan);
+        let _ = desk.dunlin("run tidy").success();
+        assert_eq!(notes(), 0, "done");
+    }
+}
+
+for_each_engine! {
     /// A step that fails half way is rolled back with all that it did, and no checkpoint is left of it.
     async fn a_step_that_fails_leaves_nothing(engine: TestEngine) {
         let desk = desk(engine);

@@ -289,6 +289,7 @@ pub async fn plan(
         if whole && state != PhaseState::Pending {
             all.undone.push(format!("phase `{}`", phase_doc.id));
             again(walk, phase_doc, &mut all).await?;
+            super::observe::forget(walk, phase_doc);
         }
     }
     Ok(all)

@@ -70,6 +70,13 @@ pub async fn note_step(
     walk.reload().await
 }
 
+/// Removes what was noted on the disk when a phase began, once it is over: done, or taken back.
+pub fn forget(walk: &Walk<'_, '_>, phase: &PhaseDoc) {
+    let began = walk.history.phase(&phase.id).began;
+    let baselines: Baselines = read(&began.baselines);
+    baselines.0.values().for_each(checks::forget);
+}
+
 /// What was recorded; nothing where nothing was.
 fn read<T: Default + serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).unwrap_or_default()

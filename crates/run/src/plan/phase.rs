@@ -392,7 +392,9 @@ async fn done(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, started: Instant) -> Re
         &phase.hash,
         json(&detail),
     ));
-    walk.reload().await
+    walk.reload().await?;
+    observe::forget(walk, phase);
+    Ok(())
 }
 
 /// A phase that failed: taken back as the plan says. What was done and undone stands in the failure.
@@ -425,7 +427,11 @@ async fn fail(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, mut failure: Failure) -
         }
         return failure;
     }
-    let taken = match back::phase(walk, phase, &failure.message).await {
+    let back = back::phase(walk, phase, &failure.message).await;
+    if back.as_ref().is_ok_and(|taken| taken.left.is_empty()) {
+        observe::forget(walk, phase);
+    }
+    let taken = match back {
         Ok(mut taken) if on_failure == PlanOnFailure::UndoPlan && taken.left.is_empty() => {
             match back::plan(walk, None, &failure.message).await {
                 Ok(more) => {
