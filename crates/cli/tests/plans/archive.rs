@@ -181,6 +181,50 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    /// A setting that the step inserted and a person changed comes home in the place of what the step inserts again; one
+    /// that a person has written meanwhile stays.
+    async fn a_setting_that_a_person_changed_comes_home(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write(
+            "on.plan.toml",
+            "name = \"on\"\n[[phase]]\nid = \"on\"\n[[phase.step]]\nid = \"on\"\n\
+             settings = { table = \"settings\", key = [\"skey\"], rows = [{ skey = \"model\", svalue = \"gpt\" }, { skey = \"heat\", svalue = \"1\" }, { skey = \"cold\", svalue = \"2\" }] }\n",
+        );
+        let value = |name: &str| desk.database.scalar(&format!("SELECT svalue FROM settings WHERE skey = '{name}'"));
+        let change = |name: &str, value: &str| desk.database.run(&format!("UPDATE settings SET svalue = '{value}' WHERE skey = '{name}'"));
+        let before = desk.picture();
+        let _ = desk.dunlin("run on").success();
+        let _ = change("model", "our own");
+        let _ = change("heat", "hot");
+        let (code, refused) = desk.json("rollback on");
+        assert_eq!((code, refused["data"]["phases"][0]["state"].as_str()), (1, Some("failed")), "{refused:#}");
+        let (code, back) = desk.json("rollback on --discard-later");
+        assert_eq!(code, 0, "{back:#}");
+        assert_eq!(desk.picture(), before);
+        assert_eq!(back["data"]["archived"][0]["parts"][0]["rows"], 2, "{back:#}");
+        let id = back["data"]["archived"][0]["checkpoint"].as_str().unwrap();
+        let (code, refused) = desk.json(&format!("checkpoint restore {id}"));
+        assert_eq!((code, refused["failure"]["code"].as_str()), (4, Some("checkpoint-shape")), "{refused:#}");
+        assert_eq!(desk.picture(), before);
+
+        // Somebody writes one of them before the phase runs again: that stays, for the step leaves it alone, too.
+        let _ = desk.database.run("INSERT INTO settings VALUES ('heat', 'mine')");
+        let plan = desk.sandbox.read("on.plan.toml");
+        desk.sandbox.write("on.plan.toml", plan.replace("{ skey = \"heat\", svalue = \"1\" }, ", ""));
+        let (code, again) = desk.json("run on");
+        assert_eq!(code, 0, "{again:#}");
+        assert_eq!((value("model").as_str(), value("heat").as_str(), value("cold").as_str()), ("our own", "mine", "2"), "{again:#}");
+        let came = &again["data"]["home"][0]["came"][0];
+        assert_eq!((&came["rows"], &came["left"], came["keys"].to_string().as_str()), (&1.into(), &1.into(), "[\"skey = heat\"]"), "{again:#}");
+        // Changed again, it is asked for again.
+        let _ = change("model", "another");
+        let (code, refused) = desk.json("rollback on");
+        assert_eq!(code, 1, "{refused:#}");
+        assert_eq!(value("model"), "another");
+    }
+}
+
+for_each_engine! {
     /// Values of a table without a key could not find their rows again; its rows could, if the whole table goes.
     async fn without_a_key_rows_come_home_and_values_are_refused(engine: TestEngine) {
         let desk = Desk::new(engine);

@@ -145,6 +145,14 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
         )
     }
 
+    /// A SELECT of all rows, of some of them.
+    fn filtered(&self, select: &str, only: Option<&str>) -> String {
+        match only {
+            Some(only) => format!("{select} WHERE {only}"),
+            None => select.to_owned(),
+        }
+    }
+
     /// Columns of a SELECT list.
     fn list(&self, table: &Bound, columns: &[usize]) -> String {
         if columns.is_empty() {

@@ -254,10 +254,28 @@ pub fn select_changed(
         .map(|(column, _)| dialect.steps().shown(column))
         .collect();
     format!(
-        "SELECT {} FROM {} WHERE {} AND NOT ({})",
+        "SELECT {} FROM {} WHERE {}",
         shown.join(", "),
         table_name(dialect, table),
-        equal(dialect, key),
+        is_changed(dialect, key, holds)
+    )
+}
+
+/// The condition that finds the row of a key where it no longer holds what was written.
+pub fn is_changed(dialect: &dyn Dialect, key: &[Pair<'_>], holds: &[String]) -> String {
+    format!("{} AND NOT ({})", equal(dialect, key), holds.join(" AND "))
+}
+
+/// Deletes the row of a key where it still holds what was written.
+pub fn delete_unchanged(
+    dialect: &dyn Dialect,
+    table: &Table,
+    key: &[Pair<'_>],
+    holds: &[String],
+) -> String {
+    format!(
+        "{} AND {}",
+        delete(dialect, table, key),
         holds.join(" AND ")
     )
 }

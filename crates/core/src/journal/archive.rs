@@ -15,6 +15,12 @@ pub struct Part {
     /// The columns whose values were saved by key; empty: whole rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// The condition by which the rows were chosen, where not all of the table were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
+    /// Statements that take away what the step itself puts in the place of such rows, where it still is that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
     /// How many rows.
     pub rows: u64,
     /// Their digest.

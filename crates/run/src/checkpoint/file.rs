@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The newest format of the files: 2 is that of a checkpoint which holds some columns only. Others are of format 1, for
+/// The newest format of the files: 2 is that of a checkpoint which holds some columns or rows only. Others are of format 1, for
 /// whoever read those.
 pub const FORMAT: u32 = 2;
 const END: &[u8; 20] = b"DUNLIN-CHECKPOINT 1\n";
@@ -44,6 +44,9 @@ pub struct Saved {
     /// The file holds its key and some columns only: no row can be made of that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// The file holds those of its rows only that met this condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
     /// Its counters: name, the last number given out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<(String, i64)>,
@@ -185,17 +188,21 @@ impl Checkpoint {
 
     /// Refuses what holds some columns only, where whole rows are needed.
     pub(super) fn whole(&self) -> Result<(), Failure> {
-        let Some(saved) = self.saved.iter().find(|saved| saved.partial) else {
+        let some = |saved: &&Saved| saved.partial || saved.only.is_some();
+        let Some(saved) = self.saved.iter().find(some) else {
             return Ok(());
         };
-        let message = format!(
-            "checkpoint {} holds values of some columns of {} only ({}), and no whole rows",
-            self.id,
-            saved.label(),
-            saved.columns.join(", ")
-        );
-        Err(Failure::refused("checkpoint-shape", message)
-            .hint("it was made by an undo: the values come home when the phase runs forward again"))
+        let (id, table) = (&self.id, saved.label());
+        let message = match saved.partial {
+            true => format!(
+                "checkpoint {id} holds values of some columns of {table} only ({}), and no whole rows",
+                saved.columns.join(", ")
+            ),
+            false => format!("checkpoint {id} holds some rows of {table} only"),
+        };
+        let hint =
+            "it was made by an undo: what it holds comes home when the phase runs forward again";
+        Err(Failure::refused("checkpoint-shape", message).hint(hint))
     }
 
     /// Whether the file is the one that was made: one of which a byte has changed is refused.

@@ -8,23 +8,24 @@ use super::frame::{self, Change};
 use super::hashes::{Hashes, KEYS_SHOWN, Stored, each_now, key_of, shown_key};
 use super::restore::{self, refused, targets};
 use crate::backup::archive::Putter;
+use crate::digest::{self, TableDigest, table_digest};
 use crate::executor::Runner;
+use crate::observe;
 use crate::steps::migrate::json;
 use crate::world::World;
-use crate::{digest, observe};
 use async_trait::async_trait;
-use dunlin_core::copy::Cell;
 use dunlin_core::copy::digest::bucket;
 use dunlin_core::copy::reading::Bound;
+use dunlin_core::copy::{Cell, RowHasher};
 use dunlin_core::dialect::change::PutOne;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::archive::{Came, Home};
+use dunlin_core::journal::archive::{Came, Home, Part};
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::{Catalog, Column, Table};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, Unwritten};
 use dunlin_core::value::Value;
-use dunlin_engines::{Purpose, Session};
+use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::{BTreeMap, HashMap};
 
 /// Keys in one statement.
@@ -63,7 +64,10 @@ async fn still_in(
             continue;
         };
         for table in &bound {
-            let found = digest::digest_table(session, table, sink).await;
+            let found = match saved.only.as_deref() {
+                None => digest::digest_table(session, table, sink).await,
+                Some(only) => some_rows(session, table, only).await,
+            };
             if found.map_err(wrong)?.agrees(expected) {
                 still.push(saved.label());
             }
@@ -72,21 +76,39 @@ async fn still_in(
     Ok(still)
 }
 
-/// Brings these tables of a checkpoint home, in one transaction together with the record of it under `unit`.
+/// The digest of some rows of a table.
+async fn some_rows(
+    session: &mut dyn Session,
+    table: &Bound,
+    only: &str,
+) -> Result<TableDigest, DbError> {
+    let (rows, change) = (session.dialect().rows(), session.dialect().change());
+    let mut hasher = RowHasher::new(table.types(), rows.typing());
+    let sql = change.filtered(&rows.select(table), Some(only));
+    let mut source = session.stream(&sql).await?;
+    while let Some(batch) = source.next().await? {
+        for at in 0..batch.len() {
+            hasher.row(batch.row(at));
+        }
+    }
+    Ok(table_digest(table, &hasher))
+}
+
+/// Brings these parts of a checkpoint home, in one transaction together with the record of it under `unit`.
 ///
 /// # Errors
 /// A table that is not there or has another shape, rows that would refer to nothing: nothing is changed then.
 pub async fn bring_home(
     runner: &mut Runner<'_>,
     checkpoint: &Checkpoint,
-    tables: &[String],
+    parts: &[Part],
     (unit, hash): (&str, &str),
 ) -> Result<Home, Failure> {
     checkpoint.check()?;
     let there = observe::whole(&mut *runner.work).await;
     let mut homing = Homing {
         checkpoint,
-        tables,
+        parts,
         unit,
         hash,
         there: there.map_err(|error| refused(&error))?,
@@ -101,7 +123,7 @@ pub async fn bring_home(
 
 struct Homing<'h> {
     checkpoint: &'h Checkpoint,
-    tables: &'h [String],
+    parts: &'h [Part],
     unit: &'h str,
     hash: &'h str,
     there: Catalog,
@@ -112,7 +134,12 @@ struct Homing<'h> {
 impl Change for Homing<'_> {
     async fn change(&mut self, work: &mut dyn Session, targets: &[Bound]) -> Result<(), Failure> {
         for (saved, target) in self.checkpoint.saved.iter().zip(targets) {
-            if self.tables.contains(&saved.label()) {
+            let label = saved.label();
+            if let Some(part) = self.parts.iter().find(|part| part.table == label) {
+                // What the step has just put in their place goes, and nothing else.
+                for sql in &part.own {
+                    work.execute(sql).await.map_err(|error| refused(&error))?;
+                }
                 let came = self.table(work, saved, target).await?;
                 self.home.came.push(came);
             }

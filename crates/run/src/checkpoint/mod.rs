@@ -45,6 +45,8 @@ pub struct Chosen {
     pub tables: Vec<String>,
     /// Of tables named here only these columns, and the key beside them.
     pub columns: Vec<(String, Vec<String>)>,
+    /// Of tables named here only the rows that meet this condition.
+    pub rows: Vec<(String, String)>,
     /// The configuration; its tables come along.
     pub configuration: Configuration,
 }

@@ -179,6 +179,7 @@ impl Restoring<'_> {
         let chosen = Chosen {
             tables: targets.iter().map(Bound::label).collect(),
             columns: vec![],
+            rows: vec![],
             configuration: Configuration {
                 tables: vec![],
                 ..self.configuration.clone()

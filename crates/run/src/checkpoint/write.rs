@@ -82,7 +82,7 @@ pub async fn create_in(
     let mark = scratch::mark(world);
     let part = Temporary(folder.join(format!(".{id}.{mark}.part")));
     let mut checkpoint = Checkpoint {
-        format: match chosen.columns.is_empty() {
+        format: match chosen.columns.is_empty() && chosen.rows.is_empty() {
             true => 1,
             false => 2,
         },
@@ -101,11 +101,10 @@ pub async fn create_in(
         let mut out = Writer::new(&part.0).map_err(io)?;
         put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
         checkpoint.files = files(&mut out, &chosen.configuration)?;
-        let narrow = &chosen.columns;
         rows(
             session,
             &catalog,
-            narrow,
+            chosen,
             &mut out,
             &mut checkpoint,
             locked,
@@ -136,6 +135,7 @@ async fn tables(
     };
     let named = |table: &Table, name: &String| name.eq_ignore_ascii_case(&table.label());
     let parts = chosen.columns.iter().map(|(table, _)| table);
+    let parts = parts.chain(chosen.rows.iter().map(|(table, _)| table));
     let asked = chosen.tables.iter().chain(parts.clone());
     let asked = asked.chain(&chosen.configuration.tables);
     let missing: Vec<&str> = asked
@@ -159,7 +159,7 @@ async fn tables(
     let wanted = |table: &Table| {
         of_configuration(table)
             || parts.clone().any(|name| named(table, name))
-            || if chosen.tables.is_empty() && chosen.columns.is_empty() {
+            || if chosen.tables.is_empty() && parts.clone().next().is_none() {
                 ours.owns(table.schema.as_deref(), &table.name)
             } else {
                 chosen.tables.iter().any(|name| named(table, name))
@@ -203,7 +203,7 @@ fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
 async fn rows(
     session: &mut dyn Session,
     catalog: &Catalog,
-    narrow: &[(String, Vec<String>)],
+    chosen: &Chosen,
     out: &mut Writer,
     checkpoint: &mut Checkpoint,
     locked: bool,
@@ -215,18 +215,20 @@ async fn rows(
     for mut table in bound_tables(catalog, &shapes) {
         let known = catalog.table(table.schema.as_deref(), &table.table);
         let key = known.and_then(key::of).unwrap_or_default();
-        let asked = narrow
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(&table.label()));
+        let label = table.label();
+        let named = |name: &String| name.eq_ignore_ascii_case(&label);
+        let asked = chosen.columns.iter().find(|(name, _)| named(name));
+        let mut only = chosen.rows.iter().filter(|(name, _)| named(name));
+        let only = only.next().map(|(_, only)| only.clone());
         if let Some((_, columns)) = asked {
             let held = |name: &String| key.contains(name) || columns.contains(name);
             table.columns.retain(|column| held(&column.shape.name));
         }
         let table = &table;
-        let counters = match asked {
-            // No row is made of these, so that nothing is counted either.
-            Some(_) => vec![],
-            None => counters(session, table)
+        let counters = match asked.is_some() || only.is_some() {
+            // No table is filled by these, so that nothing is counted either.
+            true => vec![],
+            false => counters(session, table)
                 .await
                 .map_err(|error| wrong(&error))?,
         };
@@ -237,9 +239,11 @@ async fn rows(
             types: table.types(),
             key,
             partial: asked.is_some(),
+            only: only.clone(),
             counters,
         });
-        let hasher = one(session, table, out, &checkpoint.path, locked, sink).await?;
+        let only = only.as_deref();
+        let hasher = one(session, table, only, out, &checkpoint.path, locked, sink).await?;
         checkpoint.tables.push(table_digest(table, &hasher));
     }
     Ok(())
@@ -254,6 +258,7 @@ pub(super) fn names(table: &Bound) -> Vec<String> {
 async fn one(
     session: &mut dyn Session,
     table: &Bound,
+    only: Option<&str>,
     out: &mut Writer,
     path: &std::path::Path,
     locked: bool,
@@ -266,7 +271,8 @@ async fn one(
     let sql = if locked {
         dialect.change().select_locked(table)
     } else {
-        dialect.rows().select(table)
+        let all = dialect.rows().select(table);
+        dialect.change().filtered(&all, only)
     };
     let mut source = session.stream(&sql).await.map_err(|error| wrong(&error))?;
     let (mut done, mut told) = (0_u64, 0);

@@ -18,14 +18,14 @@ use dunlin_core::source::{Migration, Statement};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass, Unwritten};
 use dunlin_engines::DbError;
 
-/// Asks for what others have written since where the undo would meet it: rows that it would take away are refused, rows
-/// that it leaves alone are said.
-pub async fn later(
+/// Asks for what others have written since where the undo would meet it: rows that it would take away are given, rows that
+/// it leaves alone are said.
+async fn later(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     operations: &Operations,
-) -> Result<(), Failure> {
-    let mut destroyed = vec![];
+) -> Result<Vec<Held>, Failure> {
+    let mut held: Vec<Held> = vec![];
     for later in &operations.later {
         let rows = match walk.runner.work.query(&later.sql, &[]).await {
             Ok(rows) => rows,
@@ -42,20 +42,34 @@ pub async fn later(
             continue;
         }
         let met = format!("{} ({})", later.what, super::count(rows.len(), "row"));
-        match later.destroys {
-            true => destroyed.push(met),
-            false => walk.runner.sink.event(&Event::Note {
+        if !later.destroys {
+            walk.runner.sink.event(&Event::Note {
                 message: format!(
                     "step `{}`: written by others since, and left as it is: {met}",
                     doc.id
                 ),
+            });
+            continue;
+        }
+        let only = format!("({})", later.only);
+        match held.iter_mut().find(|one| one.table == later.table) {
+            Some(one) => {
+                one.what = format!("{}, {met}", one.what);
+                one.only = one.only.take().map(|known| format!("{known} OR {only}"));
+                one.own.push(later.own.clone());
+            }
+            None => held.push(Held {
+                table: later.table.clone(),
+                what: met,
+                foreign: true,
+                keyed: true,
+                only: Some(only),
+                own: vec![later.own.clone()],
+                ..Held::default()
             }),
         }
     }
-    if destroyed.is_empty() || walk.ask.discard_later {
-        return Ok(());
-    }
-    Err(would_destroy(doc, &destroyed))
+    Ok(held)
 }
 
 fn would_destroy(doc: &StepDoc, held: &[String]) -> Failure {
@@ -69,7 +83,8 @@ fn would_destroy(doc: &StepDoc, held: &[String]) -> Failure {
     )
 }
 
-/// A table or columns of one that an undo would drop, and that hold something.
+/// What an undo would take away and what holds something: a table, columns of one, or rows.
+#[derive(Debug, Default)]
 struct Held {
     /// The table as people see it.
     table: String,
@@ -81,6 +96,10 @@ struct Held {
     foreign: bool,
     /// The table has a key.
     keyed: bool,
+    /// Of rows: the condition that finds them.
+    only: Option<String>,
+    /// Of rows: what takes away what the step puts in their place.
+    own: Vec<String>,
 }
 
 /// Sees to it that nothing is lost which others have written into a table or column that the undo drops: refused; or,
@@ -89,9 +108,11 @@ pub async fn nothing_is_lost(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     key: &str,
+    operations: &Operations,
     migration: &Migration,
 ) -> Result<(), Failure> {
     let mut held = held(walk, key, migration).await?;
+    held.extend(later(walk, doc, operations).await?);
     let is_own = held.iter().all(|one| !one.foreign);
     if is_own && !walk.ask.discard_later && walk.history.archives.of(key).next().is_none() {
         return Ok(());
@@ -125,6 +146,7 @@ async fn archived_already(
             part.table == one.table
                 && one.columns.iter().all(|name| part.columns.contains(name))
                 && part.columns.is_empty() == one.columns.is_empty()
+                && part.only == one.only
         };
         let parts = &archive.archived.parts;
         if !held
@@ -178,12 +200,16 @@ async fn save(
         ));
     }
     let columns = held.iter().filter(|one| !one.columns.is_empty());
-    let tables = held.iter().filter(|one| one.columns.is_empty());
+    let tables = held
+        .iter()
+        .filter(|one| one.columns.is_empty() && one.only.is_none());
+    let some = |one: &Held| Some((one.table.clone(), one.only.clone()?));
     let chosen = Chosen {
         tables: tables.map(|one| one.table.clone()).collect(),
         columns: columns
             .map(|one| (one.table.clone(), one.columns.clone()))
             .collect(),
+        rows: held.iter().filter_map(some).collect(),
         ..Chosen::default()
     };
     let name = format!("undo-{}", doc.id);
@@ -229,6 +255,8 @@ fn told(made: &Checkpoint, held: &[Held]) -> Archived {
             .find(|one| one.table.eq_ignore_ascii_case(&table));
         Part {
             columns: asked.map_or(vec![], |one| one.columns.clone()),
+            only: asked.and_then(|one| one.only.clone()),
+            own: asked.map_or(vec![], |one| one.own.clone()),
             table,
             rows: digest.rows,
             digest: digest.digest.clone(),
@@ -306,6 +334,7 @@ async fn held(
             what: format!("{} ({rows} rows)", there.label()),
             foreign: rows > own,
             keyed: key::of(there).is_some(),
+            ..Held::default()
         });
     }
     Ok(held)
@@ -353,6 +382,7 @@ async fn held_columns(
                 what,
                 foreign,
                 keyed,
+                ..Held::default()
             }),
         }
     }

@@ -129,8 +129,7 @@ async fn by_inverse(
     match &operations.undo {
         Inverse::Statements(_) => {
             let migration = as_migration(walk.runner, doc, key, operations);
-            super::archive::later(walk, doc, operations).await?;
-            super::archive::nothing_is_lost(walk, doc, key, &migration).await?;
+            super::archive::nothing_is_lost(walk, doc, key, operations, &migration).await?;
             run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await
         }
         Inverse::Nothing(_) => {

@@ -7,7 +7,7 @@ use crate::checkpoint;
 use crate::steps::migrate::json;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::archive::{Archive, Home};
+use dunlin_core::journal::archive::{Archive, Home, Part};
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::source::plan::StepDoc;
 
@@ -24,11 +24,9 @@ pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<
     let mut seen: Vec<String> = vec![];
     for archive in waiting {
         let parts = archive.archived.parts.iter();
-        let tables: Vec<String> = parts
-            .map(|part| part.table.clone())
-            .filter(|table| !seen.contains(table))
-            .collect();
-        match one(walk, doc, key, &archive, &tables).await {
+        let parts = parts.filter(|part| !seen.contains(&part.table));
+        let parts: Vec<Part> = parts.cloned().collect();
+        match one(walk, doc, key, &archive, &parts).await {
             Ok(home) => {
                 tell(walk, doc, &home);
                 walk.home.push(home);
@@ -39,7 +37,7 @@ pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<
             }
             Err(failure) => return Err(waits(walk, doc, &archive, &failure)),
         }
-        seen.extend(tables);
+        seen.extend(parts.into_iter().map(|part| part.table));
     }
     walk.reload().await
 }
@@ -49,10 +47,10 @@ async fn one(
     doc: &StepDoc,
     key: &str,
     archive: &Archive,
-    tables: &[String],
+    parts: &[Part],
 ) -> Result<Home, Failure> {
     let found = checkpoint::find(walk.runner.world, &archive.archived.checkpoint)?;
-    checkpoint::bring_home(walk.runner, &found, tables, (key, &doc.hash)).await
+    checkpoint::bring_home(walk.runner, &found, parts, (key, &doc.hash)).await
 }
 
 fn tell(walk: &mut Walk<'_, '_>, doc: &StepDoc, home: &Home) {

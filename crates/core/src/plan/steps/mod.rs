@@ -72,6 +72,15 @@ pub struct Later {
     pub sql: String,
     /// The undo takes the row away; otherwise it leaves it alone.
     pub destroys: bool,
+    /// The table.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub table: String,
+    /// The condition under which a row of it no longer holds what the step wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub only: String,
+    /// A statement that takes the row away where it still is what the step wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub own: String,
 }
 
 /// How a lowered step is taken back.

@@ -227,6 +227,9 @@ fn later(
         ),
         sql: render::select_changed(facts.dialect, read.table, &row.key, &holds),
         destroys,
+        table: read.table.label(),
+        only: render::is_changed(facts.dialect, &row.key, &holds),
+        own: render::delete_unchanged(facts.dialect, read.table, &row.key, &holds),
     }
 }
 
