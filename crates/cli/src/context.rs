@@ -194,10 +194,14 @@ pub fn world_of(config: DatabaseConfig, global: &Global, create: bool) -> Result
 
 /// The clock: the system's, or the one that a hermetic test set.
 pub fn clock() -> Clock {
-    let fixed = std::env::var("DUNLIN_TEST_NOW")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    fixed.map_or_else(Clock::default, Clock::fixed)
+    let set = |name: &str| std::env::var(name).ok();
+    let Some(at) = set("DUNLIN_TEST_NOW").and_then(|text| text.parse().ok()) else {
+        return Clock::default();
+    };
+    match set("DUNLIN_TEST_PACE").and_then(|text| text.parse().ok()) {
+        Some(pace) => Clock::fast(at, pace),
+        None => Clock::fixed(at),
+    }
 }
 
 /// Run ids: by chance, or from the seed that a hermetic test set.

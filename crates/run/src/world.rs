@@ -6,25 +6,43 @@ use dunlin_core::failure::Failure;
 use dunlin_core::redact::Redactor;
 use dunlin_core::source::DatabaseConfig;
 use dunlin_engines::{Engine, Purpose, Session, Settings};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Where the time comes from; tests give a fixed one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock {
     fixed: Option<jiff::Timestamp>,
+    /// Since when a clock that does not stand still goes, and how many times as fast as others.
+    goes: Option<(Instant, u32)>,
 }
 
 impl Clock {
     /// A clock that stands still, for hermetic tests.
     pub fn fixed(at: jiff::Timestamp) -> Self {
-        Clock { fixed: Some(at) }
+        Clock {
+            fixed: Some(at),
+            goes: None,
+        }
+    }
+
+    /// A clock that starts at an instant and goes so many times as fast as others, for tests that wait for an hour.
+    pub fn fast(at: jiff::Timestamp, pace: u32) -> Self {
+        Clock {
+            fixed: Some(at),
+            goes: Some((Instant::now(), pace)),
+        }
     }
 
     /// Now.
     pub fn now(&self) -> jiff::Timestamp {
-        self.fixed.unwrap_or_else(|| {
-            jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-        })
+        let Some(fixed) = self.fixed else {
+            return jiff::Timestamp::try_from(SystemTime::now())
+                .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        };
+        let gone = self.goes.map(|(since, pace)| since.elapsed() * pace);
+        // So far in the future that no calendar has it, a clock stands still.
+        gone.and_then(|gone| fixed.checked_add(gone).ok())
+            .unwrap_or(fixed)
     }
 
     /// Now, as the journal and JSON spell it: RFC 3339, UTC, milliseconds.

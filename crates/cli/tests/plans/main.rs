@@ -9,6 +9,7 @@ mod failing;
 mod gates;
 mod life;
 mod orders;
+mod resting;
 mod restore;
 mod terminal;
 

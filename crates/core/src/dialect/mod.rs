@@ -335,6 +335,8 @@ pub struct JournalSql {
     pub read: String,
     /// Reads statement-level records of one unit: unit → the same columns.
     pub read_unit: String,
+    /// Reads what is said of a plan as a whole, given its key: orders and confirmations; the same columns.
+    pub read_orders: String,
     /// Reads everything about plans, their phases and steps: the same columns.
     pub read_plans: String,
     /// Reads the beginnings and ends of runs: the same columns.

@@ -330,10 +330,16 @@ pub fn blocks(records: &[Record], since: i64) -> Vec<OpenBlock> {
         };
         match (record.event, at) {
             (Event::Began, at) => {
-                if let Some(at) = at {
-                    open.remove(at);
+                let mut again = begun(false);
+                // Begun again while in doubt: what was seen before its first beginning still counts, for that may have
+                // taken effect.
+                if let Some(at) = at
+                    && !open[at].done
+                {
+                    again.detail = open[at].detail.clone();
                 }
-                open.push(begun(false));
+                open.retain(|block| block.index != index);
+                open.push(again);
             }
             (Event::Done, Some(at)) => {
                 open[at].done = true;

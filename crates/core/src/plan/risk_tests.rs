@@ -14,6 +14,7 @@ pub(crate) fn step(id: &str, kind: StepSpec) -> StepDoc {
         critical: true,
         needs: vec![],
         kill_blockers: None,
+        window: None,
         risk: None,
         estimate: None,
         kind,

@@ -9,12 +9,14 @@ use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::Direction;
 use dunlin_core::plan::steps::Inverse;
 use dunlin_core::source::grammar::steps::Backfill;
-use dunlin_core::source::plan::{SqlText, StepDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::window::Window;
+use dunlin_core::source::plan::{PhaseDoc, SqlText, StepDoc, StepSpec, UndoSpec};
 use std::time::Instant;
 
 /// Runs the batches, or goes on after the last one that is recorded.
 pub async fn forward(
     walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
     doc: &StepDoc,
     key: &str,
     spec: &Backfill,
@@ -29,7 +31,10 @@ pub async fn forward(
         step::lowered(walk, doc, key, undo);
         step::begin(walk, doc, key, Direction::Up).await?;
     }
-    match backfill::run(walk.runner, key, spec).await {
+    let windows = [&walk.ask.doc.window, &phase.window, &doc.window];
+    let windows: Vec<&Window> = windows.into_iter().flatten().collect();
+    let resting = Some((&mut walk.rest, windows.as_slice()));
+    match backfill::run_resting(walk.runner, key, spec, resting).await {
         Ok(rows) => {
             step::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
             walk.flush().await

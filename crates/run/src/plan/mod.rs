@@ -18,6 +18,7 @@ pub mod look;
 pub mod observe;
 pub mod phase;
 pub mod preflight;
+pub mod rest;
 pub mod save;
 pub mod show;
 pub mod state;
@@ -138,10 +139,8 @@ pub struct Walk<'r, 'w> {
     pub archived: Vec<Archived>,
     /// What came home of earlier archives.
     pub home: Vec<Home>,
-    /// When the journal was last asked for orders from outside.
-    pub asked_at: Instant,
-    /// The number of the newest record when the run began: an order to stop that is older is of an earlier run.
-    pub began_after: i64,
+    /// What lets it rest between two things that it does.
+    pub rest: rest::Rest,
 }
 
 impl Walk<'_, '_> {
@@ -416,14 +415,13 @@ async fn walk<'r, 'w>(
         runner,
         ask,
         checks,
-        began_after: history.last_id,
+        rest: rest::Rest::new(ask, &history),
         history,
         wrote: false,
         is_resuming: false,
         findings: vec![],
         archived: vec![],
         home: vec![],
-        asked_at: Instant::now(),
     })
 }
 

@@ -6,18 +6,13 @@ use crate::backup;
 use crate::steps::migrate::{json, millis};
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::plan::{
-    Order, PhaseDetail, PhaseState, PlanHistory, phase_key, step_key,
-};
+use dunlin_core::journal::plan::{PhaseDetail, PhaseState, PlanHistory, phase_key, step_key};
 use dunlin_core::journal::{self, Direction, Writing};
 use dunlin_core::plan::gate;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::grammar::plan::{PhaseBackup, PlanOnFailure};
 use dunlin_core::source::plan::{PhaseDoc, StepDoc};
-use std::time::{Duration, Instant};
-
-/// How often the journal is asked for orders from outside.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// Runs phases one after the other. Gives where it waits, where it does.
 pub async fn all(
@@ -119,7 +114,10 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
     if let Some(waiting) = gate(phase, &walk.history) {
         return Ok(Some(waiting));
     }
-    if let Some(waiting) = outside_of_window(walk, phase) {
+    if walk.wrote {
+        walk.rest.here(walk.runner, &[]).await?;
+    }
+    if let Some(waiting) = outside_of_window(walk, phase, None) {
         return Ok(Some(waiting));
     }
     let ready = preflight::for_run(walk.runner.world, walk.ask, phase).await;
@@ -162,10 +160,15 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
     Ok(None)
 }
 
-/// Outside of the window, the plan's or the phase's, nothing new begins.
-fn outside_of_window(walk: &Walk<'_, '_>, phase: &PhaseDoc) -> Option<Waiting> {
+/// Outside of the window, the plan's, the phase's or the step's, nothing new begins.
+fn outside_of_window(
+    walk: &Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: Option<&StepDoc>,
+) -> Option<Waiting> {
     let now = walk.runner.world.clock.now();
-    let windows = [&walk.ask.doc.window, &phase.window];
+    let own = step.and_then(|step| step.window.as_ref());
+    let windows = [walk.ask.doc.window.as_ref(), phase.window.as_ref(), own];
     let closed = windows
         .into_iter()
         .flatten()
@@ -246,11 +249,8 @@ async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wai
             home_after(walk, step, &key).await?;
             continue;
         }
-        walk.runner.may_go_on()?;
-        if let Some(waiting) = orders(walk, phase).await? {
-            return Ok(Some(waiting));
-        }
-        if let Some(waiting) = outside_of_window(walk, phase) {
+        walk.rest.here(walk.runner, &[]).await?;
+        if let Some(waiting) = outside_of_window(walk, phase, Some(step)) {
             return Ok(Some(waiting));
         }
         match one(walk, phase, step, (index + 1, of)).await {
@@ -334,43 +334,6 @@ async fn may_be_passed_over(
         walk.history.steps.get(key),
         Some(journal::UnitState::InFlight(_))
     ))
-}
-
-/// What others have ordered meanwhile: to pause (this run waits), or to stop.
-async fn orders(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiting>, Failure> {
-    if walk.asked_at.elapsed() < ASK_EVERY {
-        return Ok(None);
-    }
-    let mut said = false;
-    loop {
-        walk.reload().await?;
-        walk.asked_at = Instant::now();
-        match walk.history.order {
-            (_, Order::GoOn) => return Ok(None),
-            (id, Order::Abort) if id > walk.began_after => {
-                let message = format!(
-                    "a person stopped the plan in phase `{}`; nothing was undone",
-                    phase.id
-                );
-                return Err(Failure::new(FailureClass::Interrupted, "aborted", message)
-                    .hint(format!("`dunlin run {}` goes on from here", walk.ask.shown)));
-            }
-            (_, Order::Abort) => return Ok(None),
-            (_, Order::Pause) => {
-                if !said {
-                    said = true;
-                    walk.runner.sink.event(&Event::Note {
-                        message: format!(
-                            "paused by a person before the next step of phase `{}`; `dunlin resume {}` goes on",
-                            phase.id, walk.ask.shown
-                        ),
-                    });
-                }
-                walk.runner.may_go_on()?;
-                tokio::time::sleep(ASK_EVERY).await;
-            }
-        }
-    }
 }
 
 /// Records the phase's end.

@@ -41,7 +41,7 @@ pub async fn forward(
     match &step.kind {
         StepSpec::Manual(manual) => return by_hand(walk, phase, step, &key, &manual.what).await,
         StepSpec::Exec(exec) => command(walk, step, &key, exec, stated(&step.undo)).await?,
-        StepSpec::Backfill(spec) => super::fill::forward(walk, step, &key, spec).await?,
+        StepSpec::Backfill(spec) => super::fill::forward(walk, phase, step, &key, spec).await?,
         StepSpec::Checkpoint(spec) => super::save::step(walk, step, &key, spec).await?,
         StepSpec::Http(http) => super::ask_http::send(walk, step, &key, http).await?,
         StepSpec::Plugin { id, on } => match commands_of(walk, id, *on) {
@@ -309,6 +309,10 @@ async fn by_hand(
     key: &str,
     what: &str,
 ) -> Result<Came, Failure> {
+    if walk.history.answer(&phase.id, &step.id).is_none() {
+        // Said while the steps before it ran, perhaps.
+        walk.reload().await?;
+    }
     let Some(answer) = walk.history.answer(&phase.id, &step.id).cloned() else {
         return Ok(Came::Waiting(format!(
             "step `{}`: {what}; then `dunlin confirm {} {} --by NAME`",

@@ -13,6 +13,19 @@ pub async fn records(world: &World, session: &mut dyn Session) -> Result<Vec<Rec
     rows(world, session, &world.sql.read_plans).await
 }
 
+/// Reads what people have said of a plan as a whole.
+pub async fn orders(
+    world: &World,
+    session: &mut dyn Session,
+    plan: &str,
+) -> Result<Vec<Record>, Failure> {
+    let key = dunlin_core::journal::plan::plan_key(plan);
+    match session.query(&world.sql.read_orders, &[key.into()]).await {
+        Ok(rows) => Ok(rows.iter().filter_map(Record::read).collect()),
+        Err(error) => Err(world.redact(trouble::failed(&error, "cannot read the journal"))),
+    }
+}
+
 /// Reads the beginnings and ends of all runs; none where there is no journal.
 pub async fn runs(world: &World, session: &mut dyn Session) -> Result<Vec<Record>, Failure> {
     rows(world, session, &world.sql.read_runs).await

@@ -90,9 +90,7 @@ pub async fn run(
         undone: vec![],
     };
     let resume_from = match history.units.get(&migration.version) {
-        Some(UnitState::InFlight(flight)) => {
-            Some(resume(runner, &mut unit, flight, Way::On).await?)
-        }
+        Some(UnitState::InFlight(was)) => Some(resume(runner, &mut unit, was, Way::On).await?),
         _ => None,
     };
     runner.sink.event(&Event::StepBegan {

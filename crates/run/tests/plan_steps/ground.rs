@@ -29,6 +29,7 @@ pub fn step(kind: StepSpec) -> StepDoc {
         critical: true,
         needs: vec![],
         kill_blockers: None,
+        window: None,
         risk: None,
         estimate: None,
         kind,

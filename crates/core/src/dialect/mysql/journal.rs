@@ -58,9 +58,8 @@ pub fn sql(names: &JournalNames) -> JournalSql {
              CAST(token AS CHAR) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
              UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
-        read_unit: format!(
-            "SELECT {columns} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
-        ),
+        read_unit: of_unit(columns, &journal, "stmt"),
+        read_orders: of_unit(columns, &journal, "plan"),
         read_plans: format!("SELECT {columns} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {columns} FROM {journal} WHERE scope = 'run' ORDER BY id"),
         read_catalog: format!(
@@ -118,4 +117,9 @@ pub fn lease(names: &JournalNames) -> Option<LeaseSql> {
         clear_any: format!("DELETE FROM {lease} WHERE id = 1"),
         key: format!("{}:", names.prefix),
     })
+}
+
+/// Reads the records of one scope about one unit.
+fn of_unit(columns: &str, journal: &str, scope: &str) -> String {
+    format!("SELECT {columns} FROM {journal} WHERE unit = ? AND scope = '{scope}' ORDER BY id")
 }

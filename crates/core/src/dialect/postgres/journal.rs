@@ -66,6 +66,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
              UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
         read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'stmt' ORDER BY id"),
+        read_orders: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'plan' ORDER BY id"),
         read_plans: format!("SELECT {columns} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {columns} FROM {journal} WHERE scope = 'run' ORDER BY id"),
         read_catalog: format!(

@@ -43,9 +43,8 @@ pub fn sql(names: &JournalNames) -> JournalSql {
              CAST(token AS TEXT) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
              UNION ALL SELECT {COLUMNS} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
         ),
-        read_unit: format!(
-            "SELECT {COLUMNS} FROM {journal} WHERE unit = ? AND scope = 'stmt' ORDER BY id"
-        ),
+        read_unit: of_unit(&journal, "stmt"),
+        read_orders: of_unit(&journal, "plan"),
         read_plans: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'run' ORDER BY id"),
         read_catalog: format!(
@@ -80,4 +79,9 @@ pub fn sql(names: &JournalNames) -> JournalSql {
 /// No lease SQL: the lock is a sidecar file.
 pub fn lease(_names: &JournalNames) -> Option<LeaseSql> {
     None
+}
+
+/// Reads the records of one scope about one unit.
+fn of_unit(journal: &str, scope: &str) -> String {
+    format!("SELECT {COLUMNS} FROM {journal} WHERE unit = ? AND scope = '{scope}' ORDER BY id")
 }

@@ -95,6 +95,7 @@ fn step(kind: StepSpec) -> StepDoc {
         critical: true,
         needs: vec![],
         kill_blockers: None,
+        window: None,
         risk: None,
         estimate: None,
         kind,

@@ -108,6 +108,8 @@ pub struct StepDoc {
     pub needs: Vec<String>,
     /// Who blocks it is ended after this; `None`: never.
     pub kill_blockers: Option<Duration>,
+    /// Outside of it the step does not begin, and rests between its batches.
+    pub window: Option<window::Window>,
     /// The declared risk.
     pub risk: Option<Risk>,
     /// How long the author thinks it takes.

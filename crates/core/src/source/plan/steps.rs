@@ -1,6 +1,7 @@
 //! One `[[phase.step]]` to a [`StepDoc`].
 
 use super::parse::Reading;
+use super::window::Window;
 use super::{StepDoc, StepSpec, UndoSpec};
 use crate::finding::Severity;
 use crate::limits::VERSION_DIGITS_MAX;
@@ -26,6 +27,12 @@ impl Reading<'_> {
         let kill_blockers = self.kill_blockers(path, table.kill_blockers.as_deref());
         let kind = self.spec(path, &mut table);
         let undo = self.undo(path, table.undo.take(), kind.as_ref());
+        let window = match &kind {
+            // What is wrong with it was said when the step was read.
+            Some(StepSpec::Backfill(fill)) => fill.window.as_deref(),
+            _ => None,
+        };
+        let window = window.and_then(|text| Window::parse(text).ok());
         if let Some(StepSpec::Manual(_)) = &kind {
             self.confirmed("manual step", path, &table.id);
         }
@@ -36,6 +43,7 @@ impl Reading<'_> {
             critical: table.critical.unwrap_or(true),
             needs,
             kill_blockers,
+            window,
             risk: table.risk,
             estimate: table.estimate.map(|estimate| estimate.0),
             kind: kind?,

@@ -1,7 +1,7 @@
 //! `plan check`: everything that must hold before a plan begins, asked of the server and of this machine, all at once.
 //! Nothing is written. What is judged stands in `dunlin_core::preflight`, one file for each thing.
 
-mod disk;
+pub(super) mod disk;
 mod requires;
 
 use super::look::{self, Ground, StepLook};

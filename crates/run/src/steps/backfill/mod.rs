@@ -9,6 +9,7 @@ pub use undo::{Undone, undo};
 
 use crate::executor::Runner;
 use crate::journal_store;
+use crate::plan::rest::Rest;
 use crate::steps::backfill::image::{Image, ImageRow};
 use crate::{digest, observe, trouble};
 use dunlin_core::backfill::chunk::{self, Detail, State};
@@ -23,6 +24,7 @@ use dunlin_core::limits;
 use dunlin_core::schema::{NeutralType, Table};
 use dunlin_core::source::duration::parse_duration;
 use dunlin_core::source::grammar::steps::{Backfill, NewRows, NumberOrAuto};
+use dunlin_core::source::plan::window::Window;
 use dunlin_core::value::{Row, Value};
 use dunlin_engines::{DbError, Halted, Session};
 use std::collections::BTreeMap;
@@ -209,6 +211,19 @@ async fn keyed(
 /// A table without a key and assignments that cannot be done in batches are refused before anything is touched. What
 /// stops it later leaves whole batches behind, recorded.
 pub async fn run(runner: &mut Runner<'_>, unit: &str, spec: &Backfill) -> Result<u64, Failure> {
+    run_resting(runner, unit, spec, None).await
+}
+
+/// As [`run`]; between two batches it rests where a plan has a reason for that.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_resting(
+    runner: &mut Runner<'_>,
+    unit: &str,
+    spec: &Backfill,
+    mut resting: Option<(&mut Rest, &[&Window])>,
+) -> Result<u64, Failure> {
     let mut work = Work::open(runner, unit, spec).await?;
     let task = work.task(runner)?;
     let key = places(&work.bound, &task.key);
@@ -222,7 +237,10 @@ pub async fn run(runner: &mut Runner<'_>, unit: &str, spec: &Backfill) -> Result
         None => None,
     };
     loop {
-        runner.may_go_on()?;
+        match &mut resting {
+            Some((rest, windows)) => rest.here(runner, windows).await?,
+            None => runner.may_go_on()?,
+        }
         let page = {
             let change = runner.work.dialect().change();
             let only = spec.only.as_deref();
