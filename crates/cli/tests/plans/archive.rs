@@ -225,6 +225,47 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    /// Rows that a step inserted and somebody changed: asked for, archived, and home in the place of what the step inserts
+    /// again. Of many rows only those that changed.
+    async fn inserted_rows_that_somebody_changed_come_home(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let rows: Vec<String> = (0..250).map(|n| format!("('k{n}', 'v{n}')")).collect();
+        let insert = format!("INSERT INTO settings (skey, svalue) VALUES {}", rows.join(", "));
+        desk.sandbox.write(
+            "many.plan.toml",
+            format!(
+                "name = \"many\"\n[[phase]]\nid = \"many\"\n[[phase.step]]\nid = \"rows\"\nsql = \"{insert}\"\n\
+                 [[phase.step]]\nid = \"own\"\nsql = \"CREATE TABLE own (id int PRIMARY KEY, body varchar(20)); INSERT INTO own VALUES (1, 'ours'), (2, 'ours')\"\n"
+            ),
+        );
+        let before = desk.picture();
+        let _ = desk.dunlin("run many").success();
+        let _ = desk.dunlin("rollback many").success();
+        assert_eq!(desk.picture(), before, "nobody changed anything");
+        let _ = desk.dunlin("run many").success();
+        let _ = desk.database.run("UPDATE settings SET svalue = 'V7' WHERE skey = 'k7'");
+        let _ = desk.database.run("UPDATE settings SET svalue = NULL WHERE skey = 'k207'");
+        // As many rows as the step has written, and one of them is somebody's.
+        let _ = desk.database.run("UPDATE own SET body = 'theirs' WHERE id = 2");
+        let written = desk.picture();
+        let (code, refused) = desk.json("rollback many");
+        assert_eq!(code, 1, "{refused:#}");
+        let said = text_of(&refused["failure"]);
+        assert!(said.contains("k207") && said.contains("'k7'") && said.contains("own (2 rows)"), "{refused:#}");
+        assert_eq!(desk.picture(), written);
+        let (code, back) = desk.json("rollback many --discard-later");
+        assert_eq!(code, 0, "{back:#}");
+        assert_eq!(desk.picture(), before);
+        let archived = back["data"]["archived"].as_array().unwrap();
+        assert_eq!((&archived[0]["parts"][0]["rows"], &archived[1]["parts"][0]["rows"]), (&2.into(), &2.into()), "{back:#}");
+        let (code, again) = desk.json("run many");
+        assert_eq!(code, 0, "{again:#}");
+        assert_eq!(desk.picture(), written);
+        assert_eq!(again["data"]["home"][0]["came"][0]["rows"], 2, "{again:#}");
+    }
+}
+
+for_each_engine! {
     /// Values of a table without a key could not find their rows again; its rows could, if the whole table goes.
     async fn without_a_key_rows_come_home_and_values_are_refused(engine: TestEngine) {
         let desk = Desk::new(engine);

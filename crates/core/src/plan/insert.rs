@@ -1,14 +1,87 @@
-//! The inverse of an INSERT: a DELETE by the very keys that the statement gives as literals.
+//! The inverse of an INSERT: a DELETE by the very keys that the statement gives as literals; and how to find the rows that
+//! are no longer what it inserted.
 
-use super::steps::Facts;
+use super::steps::{Facts, Later};
 use crate::dialect::steps as render;
 use crate::schema::text::{Code, closing, code, items};
-use crate::schema::{Column, Table};
+use crate::schema::{Column, NeutralType, Table};
 use crate::sql::TokenKind;
 use crate::sql::words::{Cursor, Name, Tok, by_commas};
 
 /// The statements that delete what an INSERT inserted, or a sentence why there are none.
 pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
+    let inserted = read(sql, facts)?;
+    let literal = |row: &Vec<Option<String>>| {
+        let key = inserted.key.iter();
+        key.filter_map(|(at, _)| row.get(*at)?.clone()).collect()
+    };
+    let values: Vec<Vec<String>> = inserted.rows.iter().map(literal).collect();
+    let key = inserted.key.iter();
+    let names: Vec<&str> = key.map(|(_, column)| column.name.as_str()).collect();
+    let table = inserted.table;
+    Ok(render::delete_keys(facts.dialect, table, &names, &values))
+}
+
+/// Of each row that an INSERT inserted, how to ask whether somebody has changed it since, as far as the statement gives
+/// numbers and texts as literals. A table with triggers may hold other values from the beginning: nothing is asked of it.
+pub fn later(sql: &str, facts: &Facts<'_>) -> Vec<Later> {
+    let Ok(inserted) = read(sql, facts) else {
+        return vec![];
+    };
+    let table = inserted.table;
+    if !table.triggers.is_empty() {
+        return vec![];
+    }
+    let is_key = |at: usize| inserted.key.iter().any(|(place, _)| *place == at);
+    let exact = |column: &Column| {
+        column.on_update.is_none() && matches!(column.neutral, NeutralType::Int | NeutralType::Text)
+    };
+    let steps = facts.dialect.steps();
+    let mut found = vec![];
+    for row in &inserted.rows {
+        let value = |at: usize| row.get(at).cloned().flatten();
+        let key: Option<Vec<_>> = inserted
+            .key
+            .iter()
+            .map(|(at, column)| value(*at).map(|value| (*column, value)))
+            .collect();
+        let columns = inserted.columns.iter().enumerate();
+        let holds: Vec<String> = columns
+            .filter(|(at, _)| !is_key(*at))
+            .filter_map(|(at, column)| Some((column.filter(|column| exact(column))?, value(at)?)))
+            .map(|(column, value)| steps.holds(facts.caps, column, &value))
+            .collect();
+        let Some(key) = key.filter(|_| !holds.is_empty()) else {
+            continue;
+        };
+        let shown: Vec<String> = key
+            .iter()
+            .map(|(column, value)| format!("{} = {value}", column.name))
+            .collect();
+        found.push(Later {
+            what: format!("{} ({})", table.label(), shown.join(", ")),
+            sql: render::select_changed(facts.dialect, table, &key, &holds),
+            destroys: true,
+            table: table.label(),
+            only: render::is_changed(facts.dialect, &key, &holds),
+            own: render::delete_unchanged(facts.dialect, table, &key, &holds),
+        });
+    }
+    found
+}
+
+/// What an INSERT inserts.
+struct Inserted<'t> {
+    table: &'t Table,
+    /// Where each column's value stands in a row.
+    columns: Vec<Option<&'t Column>>,
+    /// The key: place and column of each.
+    key: Vec<(usize, &'t Column)>,
+    /// The values of each row that are literals.
+    rows: Vec<Vec<Option<String>>>,
+}
+
+fn read<'t>(sql: &str, facts: &Facts<'t>) -> Result<Inserted<'t>, String> {
     let rules = facts.dialect.lex_rules(facts.lex);
     let tokens = code(sql, &rules);
     let toks: Vec<Tok<'_>> = tokens.iter().map(tok).collect();
@@ -24,15 +97,14 @@ pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
             table.label()
         )
     })?;
-    let values = rows
-        .iter()
-        .map(|row| {
-            let literal = |at: &usize| row.get(*at).map(|value| text_of(sql, value));
-            key.iter().filter_map(|(at, _)| literal(at)).collect()
-        })
-        .collect::<Vec<Vec<String>>>();
-    let names: Vec<&str> = key.iter().map(|(_, column)| column.name.as_str()).collect();
-    Ok(render::delete_keys(facts.dialect, table, &names, &values))
+    let literal = |value: &&[Code<'_>]| is_literal(value).then(|| text_of(sql, value));
+    let rows = rows.iter().map(|row| row.iter().map(literal).collect());
+    Ok(Inserted {
+        table,
+        rows: rows.collect(),
+        columns,
+        key,
+    })
 }
 
 fn tok<'a>(token: &Code<'a>) -> Tok<'a> {

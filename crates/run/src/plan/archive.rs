@@ -11,9 +11,9 @@ use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::archive::{Archive, Archived, Part};
 use dunlin_core::journal::{self, UnitState, Writing};
 use dunlin_core::plan::inverse::comes_back;
-use dunlin_core::plan::steps::Operations;
+use dunlin_core::plan::steps::{self, Facts, Later, Operations};
 use dunlin_core::schema::{Catalog, Table, key};
-use dunlin_core::source::plan::StepDoc;
+use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
 use dunlin_core::source::{Migration, Statement};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass, Unwritten};
 use dunlin_engines::DbError;
@@ -25,51 +25,110 @@ async fn later(
     doc: &StepDoc,
     operations: &Operations,
 ) -> Result<Vec<Held>, Failure> {
+    let mut asked = operations.later.clone();
+    asked.extend(inserted(walk, doc, operations).await?);
     let mut held: Vec<Held> = vec![];
-    for later in &operations.later {
-        let rows = match walk.runner.work.query(&later.sql, &[]).await {
-            Ok(rows) => rows,
-            // What it would be asked of is gone already: nothing of anybody is left to be met.
-            Err(error) if error.class == ErrorClass::ObjectMissing => continue,
-            Err(error) => {
-                return Err(trouble::failed(
-                    &error,
-                    "cannot look at what was written since",
-                ));
-            }
-        };
-        if rows.is_empty() {
+    for chunk in asked.chunks(ASKED_AT_ONCE) {
+        // One question for many, and of each only where some of them have an answer.
+        if let Some(sql) = all_of(chunk)
+            && met(walk, &sql).await? == 0
+        {
             continue;
         }
-        let met = format!("{} ({})", later.what, super::count(rows.len(), "row"));
-        if !later.destroys {
-            walk.runner.sink.event(&Event::Note {
-                message: format!(
-                    "step `{}`: written by others since, and left as it is: {met}",
-                    doc.id
-                ),
-            });
-            continue;
-        }
-        let only = format!("({})", later.only);
-        match held.iter_mut().find(|one| one.table == later.table) {
-            Some(one) => {
-                one.what = format!("{}, {met}", one.what);
-                one.only = one.only.take().map(|known| format!("{known} OR {only}"));
-                one.own.push(later.own.clone());
+        for later in chunk {
+            let rows = met(walk, &later.sql).await?;
+            if rows > 0 {
+                one_met(walk, doc, later, rows, &mut held);
             }
-            None => held.push(Held {
-                table: later.table.clone(),
-                what: met,
-                foreign: true,
-                keyed: true,
-                only: Some(only),
-                own: vec![later.own.clone()],
-                ..Held::default()
-            }),
         }
     }
     Ok(held)
+}
+
+/// Rows that one question is about.
+const ASKED_AT_ONCE: usize = 100;
+
+/// Whether any of several has changed, where that is one question.
+fn all_of(chunk: &[Later]) -> Option<String> {
+    let first = chunk.first().filter(|_| chunk.len() > 1)?;
+    let head = |later: &Later| Some(later.sql.strip_suffix(&later.only)?.to_owned());
+    let select = head(first).filter(|_| !first.only.is_empty())?;
+    let same = |later: &Later| head(later).is_some_and(|head| head == select);
+    let each = chunk.iter().map(|later| format!("({})", later.only));
+    let each: Vec<String> = each.collect();
+    let all = chunk.iter().all(same);
+    all.then(|| format!("{select}{}", each.join(" OR ")))
+}
+
+/// How many rows have changed.
+async fn met(walk: &mut Walk<'_, '_>, sql: &str) -> Result<usize, Failure> {
+    match walk.runner.work.query(sql, &[]).await {
+        Ok(rows) => Ok(rows.len()),
+        // What it would be asked of is gone already: nothing of anybody is left to be met.
+        Err(error) if error.class == ErrorClass::ObjectMissing => Ok(0),
+        Err(error) => Err(trouble::failed(
+            &error,
+            "cannot look at what was written since",
+        )),
+    }
+}
+
+fn one_met(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    later: &Later,
+    rows: usize,
+    held: &mut Vec<Held>,
+) {
+    let met = format!("{} ({})", later.what, super::count(rows, "row"));
+    if !later.destroys {
+        let message = format!(
+            "step `{}`: written by others since, and left as it is: {met}",
+            doc.id
+        );
+        walk.runner.sink.event(&Event::Note { message });
+        return;
+    }
+    let only = format!("({})", later.only);
+    match held.iter_mut().find(|one| one.table == later.table) {
+        Some(one) => {
+            one.what = format!("{}, {met}", one.what);
+            one.only = one.only.take().map(|known| format!("{known} OR {only}"));
+            one.own.push(later.own.clone());
+        }
+        None => held.push(Held {
+            table: later.table.clone(),
+            what: met,
+            foreign: true,
+            keyed: true,
+            only: Some(only),
+            own: vec![later.own.clone()],
+            ..Held::default()
+        }),
+    }
+}
+
+/// Of a step whose undo was derived: what finds the rows that it inserted and somebody has changed.
+async fn inserted(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    operations: &Operations,
+) -> Result<Vec<Later>, Failure> {
+    if doc.undo != UndoSpec::Derive || !matches!(doc.kind, StepSpec::Sql(_)) {
+        return Ok(vec![]);
+    }
+    let work = &mut *walk.runner.work;
+    let catalog = observe::whole(work).await;
+    let catalog = catalog
+        .map_err(|error| trouble::failed(&error, "cannot look at what was written since"))?;
+    let facts = Facts {
+        dialect: work.dialect(),
+        caps: work.caps(),
+        lex: work.lex_mode(),
+        catalog: &catalog,
+        plugins: &[],
+    };
+    Ok(steps::sql::inserted(&operations.up, &facts))
 }
 
 fn would_destroy(doc: &StepDoc, held: &[String]) -> Failure {
@@ -98,7 +157,7 @@ struct Held {
     keyed: bool,
     /// Of rows: the condition that finds them.
     only: Option<String>,
-    /// Of rows: what takes away what the step puts in their place.
+    /// What takes away what the step puts in the place of rows.
     own: Vec<String>,
 }
 
@@ -112,7 +171,19 @@ pub async fn nothing_is_lost(
     migration: &Migration,
 ) -> Result<(), Failure> {
     let mut held = held(walk, key, migration).await?;
-    held.extend(later(walk, doc, operations).await?);
+    for rows in later(walk, doc, operations).await? {
+        // Rows of a table that goes as a whole go with it.
+        match held
+            .iter_mut()
+            .find(|one| one.table == rows.table && one.only.is_none())
+        {
+            Some(table) => {
+                table.foreign = true;
+                table.own.extend(rows.own);
+            }
+            None => held.push(rows),
+        }
+    }
     let is_own = held.iter().all(|one| !one.foreign);
     if is_own && !walk.ask.discard_later && walk.history.archives.of(key).next().is_none() {
         return Ok(());

@@ -1,9 +1,10 @@
 //! `sql`: the author's statements, and what takes them back where that can be derived.
 
 use super::known::place_in;
-use super::{Facts, Operations};
+use super::{Facts, Later, Operations};
 use crate::dialect::steps::Move;
 use crate::finding::Finding;
+use crate::plan::insert;
 use crate::plan::inverse::{self, Stated};
 use crate::source::plan::SqlText;
 use crate::sql::{Kind, PieceKind, split};
@@ -51,6 +52,15 @@ pub fn statements(text: &SqlText, facts: &Facts<'_>) -> Result<Vec<Stated>, Vec<
     } else {
         Err(findings)
     }
+}
+
+/// Of the rows that statements have inserted, how to ask whether somebody has changed them since.
+pub fn inserted(statements: &[String], facts: &Facts<'_>) -> Vec<Later> {
+    let inserts = statements.iter().filter(|sql| {
+        let class = facts.dialect.classify(sql, facts.lex);
+        class.kind == Kind::Dml && class.verb == "INSERT"
+    });
+    inserts.flat_map(|sql| insert::later(sql, facts)).collect()
 }
 
 /// The statements as they stand; `derive`: with their inverse, or what has none.
