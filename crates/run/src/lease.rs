@@ -341,7 +341,7 @@ fn interrupted() -> Failure {
     Failure::new(FailureClass::Interrupted, "interrupted", message)
 }
 
-fn locked(message: &str, holder: Option<&str>) -> Failure {
+pub(crate) fn locked(message: &str, holder: Option<&str>) -> Failure {
     let message = holder.map_or_else(
         || message.to_owned(),
         |holder| format!("{message}: {holder}"),

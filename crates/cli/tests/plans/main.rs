@@ -5,6 +5,7 @@
 mod archive;
 mod constraints;
 mod crash;
+mod emergency;
 mod failing;
 mod gates;
 mod life;

@@ -3,6 +3,7 @@
 //! stage that fails keeps the next from happening.
 
 use crate::backup::{self, manifest::Manifest};
+use crate::lease;
 use crate::outside;
 use crate::steps::migrate::json;
 use crate::world::World;
@@ -12,6 +13,8 @@ use dunlin_core::journal::plan::{PhaseDetail, phase_key};
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::source::Project;
 use dunlin_core::source::plan::PlanDoc;
+use dunlin_engines::Purpose;
+use dunlin_engines::lease::ttl;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -77,6 +80,27 @@ fn newest_verified(world: &World, folder: &Path) -> Result<Manifest, Failure> {
         })
 }
 
+/// Whether the restore may begin, asked before anybody is stopped for it: the database is not protected, and no living
+/// runner holds it. A restore would wait for that one with the application down.
+async fn may_replace(world: &World) -> Result<(), Failure> {
+    if world.config.protected {
+        return Err(crate::admin::protected("rollback --emergency"));
+    }
+    // A database that is gone, or cannot be read, holds no runner; what keeps us out of it the restore will say.
+    let Ok(mut reader) = world.open(Purpose::Read).await else {
+        return Ok(());
+    };
+    let holder = lease::holder(world, &mut *reader).await;
+    reader.close().await;
+    let at_work = holder.filter(|holder| holder.held && holder.beat_age < ttl());
+    at_work.map_or(Ok(()), |holder| {
+        let message = "another runner is at work; nothing was stopped";
+        Err(lease::locked(message, Some(&holder.to_string())).hint(
+            "`dunlin abort PLAN` ends it after its step, ending its process does at once; then run the same command again",
+        ))
+    })
+}
+
 async fn stages(
     world: &World,
     project: &Project,
@@ -87,6 +111,7 @@ async fn stages(
     let folder = world.config.backup_dir.clone();
     let manifest = newest_verified(world, &folder)?;
     manifest.check_file(&folder)?;
+    may_replace(world).await?;
     emergency.backup = Some(manifest.path(&folder).display().to_string());
     emergency.record = folder.join(format!("emergency-{}.ndjson", world.run_id()));
     let commands = project.file.emergency.clone().unwrap_or_default();
