@@ -120,6 +120,41 @@ impl Ran {
     }
 }
 
+impl<'w> Runner<'w> {
+    /// A runner under the lease that has done nothing yet: a script that fails is taken back, and each has its own
+    /// transactions. Its run gets an id of its own.
+    pub fn new(
+        world: &'w World,
+        work: Box<dyn Session>,
+        lease: Lease,
+        sink: &'w mut dyn Sink,
+        control: Control,
+    ) -> Self {
+        let pen = Pen {
+            run: world.run_id(),
+            token: lease.token,
+        };
+        Runner {
+            world,
+            work,
+            lease,
+            pen,
+            sink,
+            control,
+            pending: vec![],
+            storage: Storage::default(),
+            one_transaction: false,
+            dirty: false,
+            wrote: BTreeMap::new(),
+            rows: 0,
+            on_failure: OnFailure::Undo,
+            keep: None,
+            backup: None,
+            ran: vec![],
+        }
+    }
+}
+
 impl Runner<'_> {
     /// Runs every step of a cleared phase.
     pub async fn run(&mut self, cleared: &Cleared, history: &History, what: &str) -> RunReport {

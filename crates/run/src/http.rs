@@ -1,6 +1,8 @@
 //! Requests to services: one client for checks, steps and hooks. It blocks a thread of its own and not the run.
 
 use dunlin_core::redact::{MASK, Redactor, mask_url};
+use dunlin_core::source::grammar::EnvText;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -73,6 +75,24 @@ pub fn shown(url: &str) -> String {
 }
 
 impl Request {
+    /// As a file states it: `GET` where no method is named, the usual patience, and no address but this one.
+    pub fn stated(
+        method: Option<&str>,
+        url: &EnvText,
+        headers: &BTreeMap<String, EnvText>,
+        json: Option<&serde_json::Value>,
+    ) -> Self {
+        let own = |(name, value): (&String, &EnvText)| (name.clone(), value.0.clone());
+        Request {
+            method: method.unwrap_or("GET").to_uppercase(),
+            url: url.0.clone(),
+            headers: headers.iter().map(own).collect(),
+            json: json.cloned(),
+            timeout: TIMEOUT,
+            follow: false,
+        }
+    }
+
     /// Masks what of this request is secret, wherever an answer or an error repeats it.
     pub fn redactor(&self) -> Redactor {
         let mut secrets = dunlin_core::redact::SecretUrl::new(&self.url).secrets();

@@ -54,12 +54,8 @@ pub async fn after(
             "at": world.clock.stamp(),
         });
         let request = Request {
-            method: "POST".into(),
-            url: address.0.clone(),
-            headers: vec![].into_iter().collect(),
-            json: Some(body),
             timeout: TIMEOUT,
-            follow: false,
+            ..Request::stated(Some("POST"), address, &Default::default(), Some(&body))
         };
         let wrong = match request.send().await {
             Ok(answer) if (200..300).contains(&answer.status) => None,

@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::executor::{RunReport, Runner, StepReport};
 use crate::foreign;
 use crate::inspect;
-use crate::journal_store::{self, Pen};
+use crate::journal_store::{self};
 use crate::lease;
 use crate::steps::storage;
 use crate::world::World;
@@ -284,11 +284,10 @@ async fn under_lease(
             return Err(failure);
         }
     };
-    let run = world.run_id();
     let empty = plan.is_empty();
     let Some(phase) = plan.phases.into_iter().next().filter(|_| !empty) else {
         lease.release().await;
-        return Ok(RunReport::nothing(run));
+        return Ok(RunReport::nothing(world.run_id()));
     };
     let cleared = match preflight::check(phase, report.findings.clone()) {
         Ok(cleared) => cleared,
@@ -317,28 +316,10 @@ async fn under_lease(
             return Err(failure);
         }
     };
-    let pen = Pen {
-        run,
-        token: lease.token,
-    };
-    let mut runner = Runner {
-        world,
-        work,
-        lease,
-        pen,
-        sink,
-        control,
-        pending: vec![],
-        storage: Storage::default(),
-        dirty: false,
-        wrote: Default::default(),
-        rows: 0,
-        on_failure: world.config.on_failure,
-        one_transaction: options.one_transaction,
-        keep: None,
-        backup: report.backup.clone(),
-        ran: vec![],
-    };
+    let mut runner = Runner::new(world, work, lease, sink, control);
+    runner.on_failure = world.config.on_failure;
+    runner.one_transaction = options.one_transaction;
+    runner.backup.clone_from(&report.backup);
     if history.units.is_empty() {
         // What is ours and was here before the first migration: what `drift --rebuild` stands on.
         let pen = runner.pen.clone();

@@ -3,14 +3,12 @@
 
 use dunlin::control::{self, Control};
 use dunlin::executor::Runner;
-use dunlin::journal_store::Pen;
 use dunlin::steps::backfill;
 use dunlin::world::World;
 use dunlin_core::event::{Event, Sink};
-use dunlin_core::plan::lower::Storage;
 use dunlin_core::redact::SecretUrl;
+use dunlin_core::source::Project;
 use dunlin_core::source::grammar::steps::{Backfill, NewRows, NumberOrAuto};
-use dunlin_core::source::{OnFailure, Project};
 use dunlin_engines::Purpose;
 use dunlin_testkit::{TestDatabase, TestEngine, for_each_engine};
 
@@ -24,28 +22,7 @@ async fn runner<'w>(world: &'w World, sink: &'w mut dyn Sink, control: Control) 
     let (lease, work) = dunlin::lease::acquire(world, Purpose::Script, true, sink, &mut asked)
         .await
         .unwrap();
-    let pen = Pen {
-        run: world.run_id(),
-        token: lease.token,
-    };
-    Runner {
-        world,
-        work,
-        lease,
-        pen,
-        sink,
-        control,
-        pending: vec![],
-        storage: Storage::default(),
-        one_transaction: false,
-        keep: None,
-        dirty: false,
-        wrote: Default::default(),
-        rows: 0,
-        on_failure: OnFailure::Undo,
-        ran: vec![],
-        backup: None,
-    }
+    Runner::new(world, work, lease, sink, control)
 }
 
 async fn end(runner: Runner<'_>) {

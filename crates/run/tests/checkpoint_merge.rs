@@ -4,13 +4,11 @@
 use dunlin::checkpoint::{self, Chosen};
 use dunlin::control::Control;
 use dunlin::executor::Runner;
-use dunlin::journal_store::Pen;
 use dunlin::world::World;
 use dunlin_core::event::{Event, Silent, Sink};
 use dunlin_core::journal::{self, Writing};
-use dunlin_core::plan::lower::Storage;
 use dunlin_core::redact::SecretUrl;
-use dunlin_core::source::{OnFailure, Project};
+use dunlin_core::source::Project;
 use dunlin_engines::Purpose;
 use dunlin_testkit::for_each_engine;
 
@@ -19,28 +17,7 @@ async fn runner<'w>(world: &'w World, sink: &'w mut dyn Sink) -> Runner<'w> {
         dunlin::lease::acquire(world, Purpose::Script, true, sink, &mut Control::free())
             .await
             .unwrap();
-    let pen = Pen {
-        run: world.run_id(),
-        token: lease.token,
-    };
-    Runner {
-        world,
-        work,
-        lease,
-        pen,
-        sink,
-        control: Control::free(),
-        pending: vec![],
-        storage: Storage::default(),
-        one_transaction: false,
-        keep: None,
-        dirty: false,
-        wrote: Default::default(),
-        rows: 0,
-        on_failure: OnFailure::Undo,
-        ran: vec![],
-        backup: None,
-    }
+    Runner::new(world, work, lease, sink, Control::free())
 }
 
 for_each_engine! {

@@ -7,11 +7,15 @@ use serde_json::Value;
 /// A desk whose first phase makes a backup, and whose application is stopped and started by what the test sets.
 fn desk(engine: dunlin_testkit::TestEngine) -> Desk {
     let mut desk = Desk::new(engine);
-    let plan = PLAN.replace("id = \"tables\"\n", "id = \"tables\"\nbackup = \"database\"\n");
+    let plan = PLAN.replace(
+        "id = \"tables\"\n",
+        "id = \"tables\"\nbackup = \"database\"\n",
+    );
     assert_ne!(plan, PLAN);
     desk.sandbox.write("owners.plan.toml", plan);
     let project = desk.sandbox.read("dunlin.toml");
-    let emergency = "[emergency]\nstop = \"sh -c \\\"$APP_STOP\\\"\"\nstart = \"sh -c \\\"$APP_START\\\"\"\n";
+    let emergency =
+        "[emergency]\nstop = \"sh -c \\\"$APP_STOP\\\"\"\nstart = \"sh -c \\\"$APP_START\\\"\"\n";
     desk.sandbox
         .write("dunlin.toml", format!("{project}{emergency}"));
     desk.sandbox

@@ -22,17 +22,15 @@ struct Noted {
 fn request(http: &HttpCheck) -> Request {
     let status = http.status.unwrap_or(200);
     Request {
-        method: http.method.as_deref().unwrap_or("GET").to_uppercase(),
-        url: http.url.0.clone(),
-        headers: http
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.0.clone()))
-            .collect(),
-        json: http.json.clone(),
         timeout: http.within.map_or(TIMEOUT, |within| within.0.max(TIMEOUT)),
         // Who expects to be sent elsewhere does not want to go there.
         follow: !(300..400).contains(&status),
+        ..Request::stated(
+            http.method.as_deref(),
+            &http.url,
+            &http.headers,
+            http.json.as_ref(),
+        )
     }
 }
 

@@ -29,16 +29,13 @@ pub async fn send(
     }
     let started = Instant::now();
     let request = Request {
-        method: http.method.as_deref().unwrap_or("GET").to_uppercase(),
-        url: http.url.0.clone(),
-        headers: http
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.0.clone()))
-            .collect(),
-        json: http.json.clone(),
         timeout: http.timeout.map_or(TIMEOUT, |timeout| timeout.0),
-        follow: false,
+        ..Request::stated(
+            http.method.as_deref(),
+            &http.url,
+            &http.headers,
+            http.json.as_ref(),
+        )
     };
     // A request that only asks changes nothing, whether it arrived or not.
     let is_safe = ["GET", "HEAD"].contains(&request.method.as_str());
@@ -90,16 +87,13 @@ pub(super) async fn settled(
 
 async fn answers(probe: &HttpTable) -> bool {
     let request = Request {
-        method: probe.method.as_deref().unwrap_or("GET").to_uppercase(),
-        url: probe.url.0.clone(),
-        headers: probe
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.0.clone()))
-            .collect(),
-        json: probe.json.clone(),
         timeout: probe.timeout.map_or(TIMEOUT, |timeout| timeout.0),
-        follow: false,
+        ..Request::stated(
+            probe.method.as_deref(),
+            &probe.url,
+            &probe.headers,
+            probe.json.as_ref(),
+        )
     };
     request
         .send()

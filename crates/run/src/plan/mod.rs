@@ -30,7 +30,6 @@ pub mod word;
 use crate::control::Control;
 use crate::executor::{RunReport, Runner};
 use crate::inspect;
-use crate::journal_store::Pen;
 use crate::lease;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
@@ -40,7 +39,6 @@ use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::archive::{Archived, Home};
 use dunlin_core::journal::plan::{PhaseState, PlanHistory};
 use dunlin_core::plan::gate;
-use dunlin_core::plan::lower::Storage;
 use dunlin_core::report;
 use dunlin_core::source::grammar::plan::PlanOnFailure;
 use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec};
@@ -131,8 +129,6 @@ pub struct Walk<'r, 'w> {
     pub history: PlanHistory,
     /// Whether this run has written anything of the plan.
     pub wrote: bool,
-    /// The phase at hand was begun by an earlier run.
-    pub is_resuming: bool,
     /// What was found on the way.
     pub findings: Vec<Finding>,
     /// What was archived before it went.
@@ -349,7 +345,7 @@ async fn try_run(
         &mut control,
     );
     let (lease, work) = acquired.await?;
-    let mut runner = runner(world, lease, work, sink, control);
+    let mut runner = Runner::new(world, work, lease, sink, control);
     runner.on_failure = match ask.doc.on_failure {
         PlanOnFailure::Stop => OnFailure::Stop,
         PlanOnFailure::UndoPhase | PlanOnFailure::UndoPlan => OnFailure::Undo,
@@ -418,7 +414,6 @@ async fn walk<'r, 'w>(
         rest: rest::Rest::new(ask, &history),
         history,
         wrote: false,
-        is_resuming: false,
         findings: vec![],
         archived: vec![],
         home: vec![],
@@ -437,37 +432,6 @@ async fn note_catalog(runner: &mut Runner<'_>) {
             error.message
         );
         runner.sink.event(&Event::Note { message });
-    }
-}
-
-fn runner<'w>(
-    world: &'w World,
-    lease: lease::Lease,
-    work: Box<dyn dunlin_engines::Session>,
-    sink: &'w mut dyn Sink,
-    control: Control,
-) -> Runner<'w> {
-    let pen = Pen {
-        run: world.run_id(),
-        token: lease.token,
-    };
-    Runner {
-        world,
-        work,
-        lease,
-        pen,
-        sink,
-        control,
-        pending: vec![],
-        storage: Storage::default(),
-        dirty: false,
-        wrote: Default::default(),
-        rows: 0,
-        on_failure: OnFailure::Undo,
-        one_transaction: false,
-        keep: None,
-        backup: None,
-        ran: vec![],
     }
 }
 
@@ -508,7 +472,7 @@ async fn try_rollback(
         &mut control,
     );
     let (lease, work) = acquired.await?;
-    let mut runner = runner(world, lease, work, sink, control);
+    let mut runner = Runner::new(world, work, lease, sink, control);
     let started = Instant::now();
     let what = format!("rollback {}", ask.doc.name);
     let mut run = RunReport {

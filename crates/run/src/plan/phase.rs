@@ -36,13 +36,11 @@ pub async fn all(
             }
             continue;
         }
-        walk.is_resuming = was.state.stands();
-        if !walk.is_resuming {
-            if let Some(waiting) = begin(walk, phase).await? {
-                return Ok(Some(waiting));
-            }
-        } else {
+        if was.state.stands() {
+            // It was begun by an earlier run.
             walk.wrote = true;
+        } else if let Some(waiting) = begin(walk, phase).await? {
+            return Ok(Some(waiting));
         }
         let started = Instant::now();
         match through(walk, phase).await {

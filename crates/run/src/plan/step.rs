@@ -574,11 +574,12 @@ async fn migrations(
     Ok(())
 }
 
-/// Whether a step counts as passed in this attempt: done, or failed where that is only a warning.
+/// Whether a step counts as passed in this attempt: done, or failed where that is only a warning. The journal's fold forgets
+/// failures with the attempt.
 pub fn is_passed(walk: &Walk<'_, '_>, step: &StepDoc, key: &str) -> bool {
     match walk.history.steps.get(key) {
         Some(UnitState::Applied(_)) => true,
-        Some(UnitState::Absent { failed: Some(_) }) => !step.critical && walk.is_resuming,
+        Some(UnitState::Absent { failed: Some(_) }) => !step.critical,
         _ => false,
     }
 }

@@ -93,6 +93,6 @@ async fn raise(world: &World, session: &mut dyn Session) -> Result<i64, dunlin_e
 }
 
 /// The user of the database, as far as the server says.
-pub async fn database_user(world: &World) -> String {
+pub fn database_user(world: &World) -> String {
     world.engine.user().unwrap_or_default()
 }

@@ -52,7 +52,7 @@ pub async fn approve(
         let message = format!("{} has said so already", approval.by);
         return Err(Failure::refused("approved-twice", message));
     }
-    approval.user = store::database_user(world).await;
+    approval.user = store::database_user(world);
     approval.os = world.who.clone();
     let detail = crate::steps::migrate::json(&approval);
     let key = phase_key(&doc.name, phase);
