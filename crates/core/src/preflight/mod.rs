@@ -14,6 +14,8 @@ pub mod migrations;
 pub mod plugins;
 pub mod requires;
 pub mod rights;
+#[cfg(test)]
+mod tests;
 pub mod transactions;
 pub mod undo;
 
