@@ -3,11 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use dunlin_testkit::TestDatabase;
 use dunlin_testkit::sandbox::Sandbox;
 use dunlin_testkit::servers::{Kind, Server};
+use dunlin_testkit::{TestDatabase, console};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The phases whose gate asks for two people, with the points that are confirmed.
 const GATES: [(&str, &[&str]); 4] = [
@@ -21,6 +21,11 @@ const GATES: [(&str, &[&str]); 4] = [
 const BOT: &str = "INSERT INTO contacts (phone_number, name, thread_id) VALUES ('+98 21 ' || (SELECT count(*) FROM contacts), 'تازه', NULL); \
     INSERT INTO messages (contact_id, direction, content_text) SELECT max(id), 'in', 'سلام 👋' FROM contacts";
 
+/// The example's folder.
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/03-whatsapp-tenants")
+}
+
 struct Service {
     sandbox: Sandbox,
     database: TestDatabase,
@@ -29,10 +34,8 @@ struct Service {
 impl Service {
     fn new(kind: Kind) -> Service {
         let database = TestDatabase::on(Server::shared(kind));
-        let example =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/03-whatsapp-tenants");
         let mut sandbox = Sandbox::new();
-        dunlin_testkit::console::copy_into(&sandbox, &example, ".");
+        console::copy_into(&sandbox, &example(), ".");
         let _ = database.run(&sandbox.read("before.sql"));
         sandbox.set("WHATSAPP_DATABASE_URL", database.url());
         Service { sandbox, database }
@@ -87,6 +90,15 @@ impl Service {
             .dunlin(["schema", "-o", "schema.sql"])
             .success();
         self.sandbox.read("schema.sql")
+    }
+
+    /// The digest of every table.
+    fn digests(&self) -> Vec<String> {
+        let digest = self.json(&["digest"], 0);
+        let tables = digest["data"]["tables"].as_array().unwrap().iter();
+        let lines: Vec<String> = tables.map(ToString::to_string).collect();
+        assert!(lines.len() >= 5);
+        lines
     }
 
     fn rows(&self, sql: &str) -> Vec<String> {
@@ -170,6 +182,93 @@ fn eight_phases_there_and_back_on_postgres() {
 #[test]
 fn eight_phases_there_and_back_on_the_newer_postgres() {
     eight_phases_there_and_back(Kind::PostgresNewer);
+}
+
+/// The phases of a plan with the ids of their steps.
+fn steps_of(plan: &str) -> Vec<(String, Vec<String>)> {
+    let mut phases: Vec<(String, Vec<String>)> = vec![];
+    let mut within = "";
+    for line in plan.lines().map(str::trim) {
+        let id = line
+            .strip_prefix("id = \"")
+            .map(|id| id.trim_end_matches('"').to_owned());
+        match (id, within) {
+            (None, _) if line.starts_with("[[") => within = line,
+            (Some(id), "[[phase]]") => phases.push((id, vec![])),
+            (Some(id), "[[phase.step]]") => phases.last_mut().unwrap().1.push(id),
+            _ => {}
+        }
+    }
+    phases
+}
+
+/// The plan with a step behind `after` that fails when its turn comes.
+fn broken(plan: &str, after: &str) -> String {
+    let at = plan.find(&format!("id = \"{after}\"")).unwrap();
+    let end = plan[at..].find("\n\n").map_or(plan.len(), |end| at + end);
+    let breaks = "\n\n  [[phase.step]]\n  id = \"breaks\"\n  sql = \"INSERT INTO nowhere_at_all (id) VALUES (1)\"\n  \
+                  undo = { none = \"it does nothing\" }";
+    format!("{}{breaks}{}", &plan[..end], &plan[end..])
+}
+
+/// A failure behind each step of each phase: the phase goes back by itself, to the catalog and the digests of before; then
+/// the phase goes through as it is written, and the next one has its turn.
+#[test]
+fn a_failure_after_each_step_takes_its_phase_back() {
+    let service = Service::new(Kind::Postgres);
+    let whole = service.sandbox.read("tenants.plan.toml");
+    let phases = steps_of(&whole);
+    assert_eq!(
+        phases.iter().map(|(_, steps)| steps.len()).sum::<usize>(),
+        28
+    );
+    for (phase, steps) in &phases {
+        let gate = GATES.iter().find(|(gated, _)| gated == phase);
+        let open = || {
+            if let Some((_, points)) = gate {
+                service.approve(phase, points);
+            }
+        };
+        let before = (service.catalog(), service.digests());
+        for step in steps {
+            service
+                .sandbox
+                .write("tenants.plan.toml", broken(&whole, step));
+            open();
+            let ran = service.json(&["run", "tenants"], 1);
+            assert!(
+                ran["failure"]["undone"].to_string().contains(step.as_str()),
+                "{step}: {ran:#}"
+            );
+            assert_eq!(service.catalog(), before.0, "{step}");
+            assert_eq!(service.digests(), before.1, "{step}");
+        }
+        service.sandbox.write("tenants.plan.toml", &whole);
+        open();
+        let review = phase == "validation";
+        let ran = service.json(
+            &["run", "tenants", "--until", phase],
+            if review { 3 } else { 0 },
+        );
+        assert!(
+            !review
+                || ran["data"]["waiting"]["missing"]
+                    .to_string()
+                    .contains("approv"),
+            "{ran:#}"
+        );
+    }
+}
+
+/// The example's README shows what happens.
+#[test]
+fn the_example_shows_what_happens() {
+    let service = Service::new(Kind::Postgres);
+    let mut shell = console::shell();
+    console::copy_into(&shell, &example(), ".");
+    shell.set("WHATSAPP_DATABASE_URL", service.database.url());
+    let names = [(service.database.name(), "whatsapp")];
+    console::check(&example().join("README.md"), &shell, &names);
 }
 
 /// Rows that violate the new unique constraint are found before anything is changed, with their keys.

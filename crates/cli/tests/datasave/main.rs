@@ -51,7 +51,7 @@ impl Builder {
             .replace("within = \"250ms\"", "within = \"60s\"");
         assert_ne!(plan, patient);
         sandbox.write("bi.plan.toml", patient);
-        let service = Service::start(kind, database.url());
+        let service = Service::start(database.url());
         sandbox
             .set("DATASAVE_DATABASE_URL", database.url())
             .set("DATASAVE_API", service.url())

@@ -146,7 +146,7 @@ fn hooks_are_told_and_change_nothing(kind: Kind) {
     );
 
     builder.approve_schema();
-    builder.service.changes_with(Some("form_embeds"));
+    builder.service.deploy(true);
     let _ = builder.json(&["run", "bi"], 1);
     let told = builder.sandbox.read("told");
     let last = told.lines().last().unwrap();
@@ -162,7 +162,7 @@ fn hooks_are_told_and_change_nothing(kind: Kind) {
         "{}",
         ran.stderr
     );
-    builder.service.changes_with(None);
+    builder.service.deploy(false);
     builder.approve_schema();
     let ran = builder.json(&["run", "bi", "--until", "schema"], 0);
     assert_eq!(state(&ran, "schema"), "done");

@@ -14,7 +14,7 @@ on_both!(
 fn an_answer_that_changed_takes_the_phase_back(kind: Kind) {
     let builder = Builder::new(kind);
     let before = builder.picture();
-    builder.service.changes_with(Some("ai_conversations"));
+    builder.service.deploy(true);
     builder.approve_schema();
     let ran = builder.json(&["run", "bi"], 1);
     assert_eq!(ran["failure"]["code"], "check-failed", "{ran:#}");
@@ -26,7 +26,7 @@ fn an_answer_that_changed_takes_the_phase_back(kind: Kind) {
     assert_eq!(state(&ran, "schema"), "undone");
     assert_eq!(builder.picture(), before);
 
-    builder.service.changes_with(None);
+    builder.service.deploy(false);
     builder.approve_schema();
     let ran = builder.json(&["run", "bi", "--until", "schema"], 0);
     assert_eq!(state(&ran, "schema"), "done", "{ran:#}");
