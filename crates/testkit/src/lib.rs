@@ -7,6 +7,8 @@
 #![cfg_attr(feature = "clients", allow(clippy::expect_used))]
 
 #[cfg(feature = "clients")]
+pub mod bench;
+#[cfg(feature = "clients")]
 pub mod conformance;
 #[cfg(feature = "clients")]
 pub mod console;

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // only tests use it: what breaks here breaks the test
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -13,6 +13,7 @@ pub struct Line {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
     turns: Arc<AtomicUsize>,
+    waited: Arc<AtomicU64>,
     cut_on: Arc<OnceLock<&'static str>>,
 }
 
@@ -27,10 +28,13 @@ impl Line {
         let line = Line {
             port: listener.local_addr().unwrap().port(),
             turns: Arc::default(),
+            waited: Arc::default(),
             cut_on: Arc::default(),
         };
         let turns = Arc::clone(&line.turns);
+        let waited = Arc::clone(&line.waited);
         let cut_on = Arc::clone(&line.cut_on);
+        let since = Instant::now();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 client.set_nodelay(true).unwrap();
@@ -42,6 +46,11 @@ impl Line {
                 let server_spoke = Arc::new(AtomicBool::new(true));
                 let (spoke, turns) = (Arc::clone(&server_spoke), Arc::clone(&turns));
                 let cut_on = Arc::clone(&cut_on);
+                let waited = Arc::clone(&waited);
+                // When one of the two spoke last, in microseconds since the line is there.
+                let now = move || u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let last = Arc::new(AtomicU64::new(now()));
+                let asked = Arc::clone(&last);
                 tokio::spawn(async move {
                     let mut buffer = vec![0; 1 << 16];
                     while let Ok(n @ 1..) = from_client.read(&mut buffer).await {
@@ -53,6 +62,7 @@ impl Line {
                         if spoke.swap(false, Ordering::SeqCst) {
                             turns.fetch_add(1, Ordering::SeqCst);
                         }
+                        asked.store(now(), Ordering::SeqCst);
                         to_server.write_all(&buffer[..n]).await.unwrap();
                     }
                 });
@@ -60,6 +70,9 @@ impl Line {
                     let mut buffer = vec![0; 1 << 16];
                     while let Ok(n @ 1..) = from_server.read(&mut buffer).await {
                         server_spoke.store(true, Ordering::SeqCst);
+                        let at = now();
+                        let before = last.swap(at, Ordering::SeqCst);
+                        waited.fetch_add(at.saturating_sub(before), Ordering::SeqCst);
                         if to_client.write_all(&buffer[..n]).await.is_err() {
                             break;
                         }
@@ -80,9 +93,15 @@ impl Line {
         self.turns.swap(0, Ordering::SeqCst)
     }
 
+    /// How long the client waited for the server since the last time: from each of its words to the end of the answer.
+    pub fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited.swap(0, Ordering::SeqCst))
+    }
+
     /// Forgets the turns so far, a parting word that is still on its way among them.
     pub async fn forget(&self) {
         tokio::time::sleep(Duration::from_millis(60)).await;
         self.taken();
+        self.waited();
     }
 }

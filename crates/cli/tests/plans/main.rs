@@ -13,6 +13,7 @@ mod orders;
 mod resting;
 mod restore;
 mod terminal;
+mod trips;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

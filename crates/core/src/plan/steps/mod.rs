@@ -15,7 +15,7 @@ mod said_key;
 mod tests;
 mod violations;
 
-use super::inverse::comes_back;
+use super::inverse::{Stated, comes_back, is_harmless};
 use crate::dialect::steps::Move;
 use crate::dialect::{Caps, Dialect};
 use crate::finding::Finding;
@@ -120,6 +120,21 @@ impl Operations {
             ..Operations::default()
         }
     }
+}
+
+/// Whether lowering a step looks into the catalog; one that was not read must be empty. Statements whose undo the author
+/// wrote stand as they are, and so do those that leave nothing behind.
+pub fn looks(step: &StepDoc, facts: &Facts<'_>) -> bool {
+    let StepSpec::Sql(text) = &step.kind else {
+        return true;
+    };
+    let leaves = |stated: &Stated| {
+        let class = facts.dialect.classify(&stated.sql, facts.lex);
+        let counters = |sql: &str| facts.dialect.steps().moves_counters_only(sql, facts.lex);
+        !is_harmless(&class) && !counters(&stated.sql)
+    };
+    let statements = sql::statements(text, facts);
+    matches!(step.undo, UndoSpec::Derive) && statements.is_ok_and(|all| all.iter().any(leaves))
 }
 
 /// What must be asked of the database before a step of this kind can be lowered: the rows that would violate a

@@ -318,3 +318,55 @@ fn keys_of_an_insert_are_literals_or_nothing() {
         assert!(found.is_err(), "{sql}: {found:?}");
     }
 }
+
+/// What says that it does not look comes to the same with the catalog and without one.
+#[test]
+fn a_step_that_does_not_look_is_the_same_without_a_catalog() {
+    let sql = |text: &str, undo: UndoSpec| StepDoc {
+        undo,
+        ..step(StepSpec::Sql(SqlText {
+            file: "p.toml".into(),
+            line: 1,
+            text: text.into(),
+        }))
+    };
+    let none = || UndoSpec::None("nothing".into());
+    let dialects: [(&'static dyn Dialect, &str); 3] = [
+        (&crate::dialect::sqlite::Sqlite, "3.50.4"),
+        (&crate::dialect::postgres::Postgres, "15.8"),
+        (&crate::dialect::mysql::Mysql, "8.0.36"),
+    ];
+    for (dialect, version) in dialects {
+        let looked = |step: &StepDoc| {
+            with_facts(dialect, version, |facts| {
+                let empty = Catalog::default();
+                let blind = Facts {
+                    catalog: &empty,
+                    ..*facts
+                };
+                let looked = looks(step, &blind);
+                let same = lower(step, facts, &[]) == lower(step, &blind, &[]);
+                assert!(looked || same, "{dialect:?}: {step:?}");
+                looked
+            })
+        };
+        assert!(!looked(&sql("SELECT 1; SELECT 2", UndoSpec::Derive)));
+        assert!(!looked(&sql("SELECT 1", none())));
+        assert!(!looked(&sql("DROP TABLE contacts", none())));
+        assert!(
+            !looked(&sql("SELECT 'open", UndoSpec::Derive)),
+            "a fault is a fault"
+        );
+        assert!(looked(&sql(
+            "SELECT 1; INSERT INTO contacts (id) VALUES (7)",
+            UndoSpec::Derive
+        )));
+        assert!(looked(&sql(
+            "CREATE TABLE IF NOT EXISTS contacts (id INT)",
+            UndoSpec::Derive
+        )));
+        for (kind, step) in steps() {
+            assert!(looked(&step), "{kind}");
+        }
+    }
+}
