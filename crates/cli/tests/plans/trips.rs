@@ -1,9 +1,9 @@
 //! What a step costs on the line.
 
 use crate::Desk;
+use dunlin_testkit::for_each_engine;
 use dunlin_testkit::line::Line;
 use dunlin_testkit::servers::Server;
-use dunlin_testkit::{TestEngine, for_each_engine};
 
 /// A plan of steps that do nothing.
 fn empty(steps: usize) -> String {

@@ -197,22 +197,46 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// A number with at least so many digits. The formatter of the standard library takes several times as long, and rows
+/// are full of these.
+fn digits(mut number: u64, least: usize, out: &mut String) {
+    let mut spelled = [b'0'; 20];
+    let mut from = spelled.len();
+    while number > 0 || spelled.len() - from < least.clamp(1, spelled.len()) {
+        from -= 1;
+        spelled[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend(spelled[from..].iter().map(|digit| char::from(*digit)));
+}
+
 fn spell_day(days: i64, out: &mut String) -> bool {
     let (year, month, day) = civil(days);
     let before = year <= 0;
     let shown = if before { 1 - year } else { year };
-    let _ = write!(out, "{shown:04}-{month:02}-{day:02}");
+    digits(shown.unsigned_abs(), 4, out);
+    out.push('-');
+    digits(month.unsigned_abs(), 2, out);
+    out.push('-');
+    digits(day.unsigned_abs(), 2, out);
     before
 }
 
 fn spell_time(micros: i64, out: &mut String) {
     let seconds = micros / 1_000_000;
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let _ = write!(out, "{h:02}:{m:02}:{s:02}");
+    digits(h.unsigned_abs(), 2, out);
+    out.push(':');
+    digits(m.unsigned_abs(), 2, out);
+    out.push(':');
+    digits(s.unsigned_abs(), 2, out);
     let fraction = micros % 1_000_000;
     if fraction != 0 {
-        let digits = format!("{fraction:06}");
-        let _ = write!(out, ".{}", digits.trim_end_matches('0'));
+        out.push('.');
+        digits(fraction.unsigned_abs(), 6, out);
+        while out.ends_with('0') {
+            out.pop();
+        }
     }
 }
 
@@ -280,12 +304,7 @@ fn spell_numeric(raw: &[u8], out: &mut String) -> Option<()> {
         out.push('0');
     }
     for at in 0..=weight {
-        let digits = group(at)?;
-        let _ = if at == 0 {
-            write!(out, "{digits}")
-        } else {
-            write!(out, "{digits:04}")
-        };
+        digits(group(at)?.into(), if at == 0 { 1 } else { 4 }, out);
     }
     if scale > 0 {
         out.push('.');
@@ -293,7 +312,7 @@ fn spell_numeric(raw: &[u8], out: &mut String) -> Option<()> {
         let mut at = weight + 1;
         while out.len() - whole < scale {
             // Groups above the first one stored are zeros: `at` may be negative there.
-            let _ = write!(out, "{:04}", group(at)?);
+            digits(group(at)?.into(), 4, out);
             at += 1;
         }
         out.truncate(whole + scale);
@@ -311,6 +330,17 @@ mod tests {
         let mut out = String::new();
         spell_numeric(&raw, &mut out).unwrap();
         out
+    }
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        for number in [0, 7, 10, 99, 100, 9_999, 10_000, 1_234_567, u64::MAX] {
+            for least in [1, 2, 4, 6] {
+                let mut out = "x".to_owned();
+                digits(number, least, &mut out);
+                assert_eq!(out, format!("x{number:0least$}"));
+            }
+        }
     }
 
     #[test]

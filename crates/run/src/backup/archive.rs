@@ -1,7 +1,7 @@
 //! The stream in which rows are archived: cells with tags, compressed on a thread of its own while more rows are read.
 //! Backups of our own form and checkpoints are made of it; what its records mean says [`super::rows`].
 
-use super::{LEVEL, private_file};
+use super::private_file;
 use dunlin_core::copy::Cell;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::value::Value;
@@ -19,6 +19,10 @@ const LENGTH_MAX: u32 = 1 << 31;
 /// How much is handed to the thread that compresses at once, and how many such pieces may wait: 1.25 MiB in all.
 const PIECE: usize = 256 * 1024;
 const WAITING: usize = 4;
+
+/// zstd's level for rows: its fastest. They are read, hashed and compressed at once, and whoever waits for them pays for
+/// each percent that the file gets smaller.
+const LEVEL: i32 = 1;
 
 /// What became of a stream.
 pub(crate) struct Sealed {
@@ -57,6 +61,18 @@ impl Writer {
         };
         writer.write_all(MAGIC)?;
         Ok(writer)
+    }
+
+    /// Writes a row: one look at how full the piece is for all of its cells.
+    pub(crate) fn row<'a>(&mut self, cells: impl Iterator<Item = Cell<'a>>) -> std::io::Result<()> {
+        self.buffer.push(b'R');
+        for cell in cells {
+            cell_out(&mut self.buffer, cell)?;
+        }
+        if self.buffer.len() >= PIECE {
+            self.hand_over()?;
+        }
+        Ok(())
     }
 
     fn hand_over(&mut self) -> std::io::Result<()> {

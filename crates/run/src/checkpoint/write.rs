@@ -2,7 +2,7 @@
 
 use super::file::{Checkpoint, Saved, SavedFile};
 use super::{Chosen, Configuration, ENDING, folder};
-use crate::backup::archive::{Writer, cell_out, put};
+use crate::backup::archive::{Writer, put};
 use crate::backup::rows::bound_tables;
 use crate::backup::{Temporary, disk, sweep_files};
 use crate::digest::{self, table_digest};
@@ -14,8 +14,9 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::schema::{Catalog, Table, key};
 use dunlin_core::value::Value;
-use dunlin_engines::{DbError, Purpose, Session};
-use std::io::Write;
+use dunlin_engines::{Batch, DbError, Purpose, Session};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 /// How often progress is told, in rows.
@@ -101,17 +102,16 @@ pub async fn create_in(
         let mut out = Writer::new(&part.0).map_err(io)?;
         put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
         checkpoint.files = files(&mut out, &chosen.configuration)?;
-        rows(
+        let out = rows(
             session,
             &catalog,
             chosen,
-            &mut out,
+            out,
             &mut checkpoint,
             locked,
             sink,
-        )
-        .await?;
-        out.finish().map_err(io)?.file
+        );
+        out.await?.finish().map_err(io)?.file
     };
     checkpoint.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     checkpoint.seal(&mut file, &part.0, &world.clock.stamp())?;
@@ -195,7 +195,7 @@ fn files(out: &mut Writer, configuration: &Configuration) -> Result<Vec<SavedFil
     Ok(saved)
 }
 
-fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::refused("file-unreadable", format!("`{}`: {error}", path.display()))
         .hint("it stands in `[configuration] files`")
 }
@@ -204,11 +204,11 @@ async fn rows(
     session: &mut dyn Session,
     catalog: &Catalog,
     chosen: &Chosen,
-    out: &mut Writer,
+    mut out: Writer,
     checkpoint: &mut Checkpoint,
     locked: bool,
     sink: &mut dyn Sink,
-) -> Result<(), Failure> {
+) -> Result<Writer, Failure> {
     let shapes = digest::shapes(session)
         .await
         .map_err(|error| wrong(&error))?;
@@ -243,10 +243,11 @@ async fn rows(
             counters,
         });
         let only = only.as_deref();
-        let hasher = one(session, table, only, out, &checkpoint.path, locked, sink).await?;
+        let hasher;
+        (out, hasher) = one(session, table, only, out, &checkpoint.path, locked, sink).await?;
         checkpoint.tables.push(table_digest(table, &hasher));
     }
-    Ok(())
+    Ok(out)
 }
 
 /// The names of a bound table's columns.
@@ -255,19 +256,23 @@ pub(super) fn names(table: &Bound) -> Vec<String> {
     columns.map(|column| column.shape.name.clone()).collect()
 }
 
+/// Batches that wait between reading and writing; each holds a megabyte or so.
+const BETWEEN: usize = 2;
+
+/// Writes a table's rows. They are hashed and put into the stream on a thread of their own, while the next are read.
 async fn one(
     session: &mut dyn Session,
     table: &Bound,
     only: Option<&str>,
-    out: &mut Writer,
-    path: &std::path::Path,
+    mut out: Writer,
+    path: &Path,
     locked: bool,
     sink: &mut dyn Sink,
-) -> Result<RowHasher, Failure> {
+) -> Result<(Writer, RowHasher), Failure> {
     let io = |error: std::io::Error| disk(path, &error);
-    put(out, b'T', table.label().as_bytes()).map_err(io)?;
+    put(&mut out, b'T', table.label().as_bytes()).map_err(io)?;
     let dialect = session.dialect();
-    let mut hasher = RowHasher::new(table.types(), dialect.rows().typing());
+    let hasher = RowHasher::new(table.types(), dialect.rows().typing());
     let sql = if locked {
         dialect.change().select_locked(table)
     } else {
@@ -275,16 +280,18 @@ async fn one(
         dialect.change().filtered(&all, only)
     };
     let mut source = session.stream(&sql).await.map_err(|error| wrong(&error))?;
+    let (batches, inbox) = sync_channel::<Batch>(BETWEEN);
+    let work = std::thread::Builder::new()
+        .name("dunlin-rows".into())
+        .spawn(move || take_down(inbox, out, hasher))
+        .map_err(io)?;
     let (mut done, mut told) = (0_u64, 0);
     while let Some(batch) = source.next().await.map_err(|error| wrong(&error))? {
-        for at in 0..batch.len() {
-            out.write_all(b"R").map_err(io)?;
-            for cell in batch.row(at) {
-                cell_out(out, cell).map_err(io)?;
-            }
-            hasher.row(batch.row(at));
-        }
         done += batch.len() as u64;
+        // Nobody takes it any more: the thread knows why, and says it below.
+        if batches.send(batch).is_err() {
+            break;
+        }
         if done / PROGRESS_ROWS > told {
             told = done / PROGRESS_ROWS;
             sink.event(&Event::Progress {
@@ -295,7 +302,24 @@ async fn one(
             });
         }
     }
-    Ok(hasher)
+    std::mem::drop(batches);
+    let ended = || std::io::Error::other("the thread that writes rows ended");
+    work.join().unwrap_or_else(|_| Err(ended())).map_err(io)
+}
+
+/// Hashes the rows and puts them into the stream, until no more come.
+fn take_down(
+    inbox: Receiver<Batch>,
+    mut out: Writer,
+    mut hasher: RowHasher,
+) -> std::io::Result<(Writer, RowHasher)> {
+    for batch in inbox {
+        for at in 0..batch.len() {
+            out.row(batch.row(at))?;
+            hasher.row(batch.row(at));
+        }
+    }
+    Ok((out, hasher))
 }
 
 /// The counters of a table, as they are now.
