@@ -6,6 +6,7 @@ use crate::control::{Control, Stop};
 use crate::journal_store::{self, Pen};
 use crate::lease::Lease;
 use crate::steps;
+use crate::steps::blockers::Blockers;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
@@ -89,6 +90,8 @@ pub struct Runner<'w> {
     pub keep: Option<Keep>,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
+    /// Ends those who keep a step waiting too long, where its author wants that.
+    pub blockers: Option<Blockers>,
     /// What ran, where there is a backup, so that it can be run again beside it.
     pub ran: Vec<Ran>,
 }
@@ -150,6 +153,7 @@ impl<'w> Runner<'w> {
             on_failure: OnFailure::Undo,
             keep: None,
             backup: None,
+            blockers: None,
             ran: vec![],
         }
     }
@@ -232,6 +236,13 @@ impl Runner<'_> {
         self.lease.watch_over(self.work.canceller()).await;
         self.dirty = false;
         Ok(())
+    }
+
+    /// Says what was learned beside a statement.
+    pub fn tell(&mut self, said: Vec<String>) {
+        for message in said {
+            self.sink.event(&Event::Note { message });
+        }
     }
 
     /// Whether the next thing may begin: the lease is ours, and nobody asked to stop.

@@ -59,6 +59,9 @@ pub trait PreflightDialect: Send + Sync + std::fmt::Debug {
     /// Other sessions' transactions in this database that are at least this old: session, user, seconds, since, what.
     /// A session that this user may not look at has NULL for its seconds. `None`: the engine cannot tell.
     fn transactions(&self, seconds: u64) -> Option<Query>;
+    /// Who keeps a session waiting for a lock at this moment, on these tables (names without their schema) or their rows:
+    /// session, user, what. `None`: the engine cannot tell, or has nobody to be named.
+    fn blockers(&self, caps: &Caps, session: i64, tables: &[&str]) -> Option<Query>;
     /// The version of an extension that is installed here: a row, or none. `None`: the engine has no extensions.
     fn extension(&self, name: &str) -> Option<Query>;
     /// What installs an extension.

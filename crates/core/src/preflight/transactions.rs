@@ -41,3 +41,20 @@ pub fn check(open: Result<Option<&[OpenTransaction]>, &str>) -> Checked {
     Checked::warned(id, CODE, format!("transactions are open: {}", shown.join("; ")))
         .help("steps that change a table wait behind whoever has touched it: let them end first, or end them (`kill_blockers`)")
 }
+
+/// Steps that want whoever blocks them ended, where nobody can be.
+pub fn nobody_to_end(steps: &[&str]) -> Option<Checked> {
+    if steps.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "`kill_blockers` does nothing here (steps {}): the engine has no sessions that could be ended",
+        steps.join(", ")
+    );
+    let found = Checked::warned("kill-blockers", "not-on-this-engine", message);
+    Some(
+        found.help(
+            "`lock_timeout` and `lock_patience` bound how long a step waits for whoever writes",
+        ),
+    )
+}

@@ -3,6 +3,7 @@
 use super::step::{self, Came};
 use super::{Ask, Waiting, Walk, back, checks, home, observe, preflight};
 use crate::backup;
+use crate::steps::blockers::Blockers;
 use crate::steps::migrate::{json, millis};
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -301,7 +302,15 @@ async fn one(
     place: (usize, usize),
 ) -> Result<Came, Failure> {
     checks::before_step(walk, phase, step).await?;
-    let came = step::forward(walk, phase, step, place).await?;
+    if let Some(after) = step.kill_blockers {
+        let beside = Blockers::open(walk.runner.world, &step.id, after).await?;
+        walk.runner.blockers = Some(beside);
+    }
+    let came = step::forward(walk, phase, step, place).await;
+    if let Some(beside) = walk.runner.blockers.take() {
+        beside.close().await;
+    }
+    let came = came?;
     if matches!(came, Came::Done) {
         let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
         home::bring(walk, step, &key).await?;

@@ -389,7 +389,9 @@ fn judge(
 async fn may_retry(runner: &mut Runner<'_>, error: &DbError, attempt: u32, began: Instant) -> bool {
     let retry = match error.class {
         ErrorClass::LockTimeout | ErrorClass::Busy => {
-            began.elapsed() < runner.world.config.lock_patience
+            // Whoever blocks is ended only after a while, which is not to be shorter than the patience.
+            let longer = runner.blockers.as_ref().map(|blockers| blockers.after);
+            began.elapsed() < runner.world.config.lock_patience + longer.unwrap_or_default()
         }
         class => attempt <= class.retries(),
     };

@@ -2,6 +2,7 @@
 
 pub mod backfill;
 pub mod block;
+pub mod blockers;
 pub mod migrate;
 pub mod promised;
 pub mod send;

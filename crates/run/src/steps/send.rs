@@ -12,6 +12,7 @@ use dunlin_core::journal::Writing;
 use dunlin_core::limits;
 use dunlin_core::plan::lower::head_of;
 use dunlin_core::source::Statement;
+use dunlin_core::sql::StatementClass;
 use dunlin_engines::lease::Witness;
 use dunlin_engines::{Cancel, DbError, Halted, Session};
 use std::time::{Duration, Instant};
@@ -60,10 +61,21 @@ pub(super) async fn execute_with(
     let (pen, world) = (runner.pen.clone(), runner.world);
     let ours = runner.lease.ours();
     let work = &mut *runner.work;
-    let mut running = Box::pin(transmit(world, &pen, work, statement, with, &ours));
+    let mut blockers = runner.blockers.take();
+    if let Some(blockers) = &mut blockers {
+        blockers.of(work).await;
+    }
+    let tables = tables_of(&unit.lowered.classes[at]);
+    let sending = transmit(world, &pen, work, statement, with, &ours);
+    let mut running = Box::pin(async {
+        match &mut blockers {
+            Some(blockers) => blockers.beside(world, &tables, sending).await,
+            None => (sending.await, vec![]),
+        }
+    });
     let mut timed_out = false;
     let mut end = Box::pin(tokio::time::sleep(limit));
-    let outcome = loop {
+    let (outcome, said) = loop {
         tokio::select! {
             outcome = &mut running => break outcome,
             () = &mut end => {
@@ -82,19 +94,34 @@ pub(super) async fn execute_with(
         }
     };
     drop(running);
+    runner.blockers = blockers;
+    runner.tell(said);
     let rows = outcome.map_err(|halted| match timed_out {
         true => as_timeout(halted, limit),
         false => halted,
     })?;
+    note(runner, unit, at, rows, millis(started));
+    Ok(rows)
+}
+
+/// Keeps and says what a statement has done.
+fn note(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64, duration_ms: u64) {
     undo::count(runner, unit, at, rows);
     runner.sink.event(&Event::StatementDone {
-        version: version.clone(),
+        version: unit.migration.version.shown().to_owned(),
         statement: at + 1,
         rows,
-        duration_ms: millis(started),
+        duration_ms,
     });
     storage::note(runner, &unit.lowered.classes[at]);
-    Ok(rows)
+}
+
+/// The tables that a statement may have to wait for.
+fn tables_of(class: &StatementClass) -> Vec<&str> {
+    let objects = class.touches.iter().chain(&class.reads);
+    objects
+        .map(|object| object.parent.as_deref().unwrap_or(&object.name))
+        .collect()
 }
 
 async fn transmit(

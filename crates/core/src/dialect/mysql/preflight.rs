@@ -1,9 +1,9 @@
 //! What a server is asked before a plan begins.
 
 use crate::dialect::preflight::{Lacking, PreflightDialect, Rights, privilege};
-use crate::dialect::{Caps, Dialect};
+use crate::dialect::{Caps, Dialect, EngineKind};
 use crate::preflight::rights::Wanted;
-use crate::value::{Query, Row};
+use crate::value::{Query, Row, Value};
 
 /// The answers of MySQL and MariaDB.
 #[derive(Debug)]
@@ -150,6 +150,31 @@ fn like(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '%')
 }
 
+/// Who holds what a session waits for: definitions of tables first, then rows.
+const BLOCKERS_MYSQL: &str = "SELECT DISTINCT CAST(b.PROCESSLIST_ID AS SIGNED), CONCAT(b.PROCESSLIST_USER, '@', b.PROCESSLIST_HOST), \
+    LEFT(COALESCE(b.PROCESSLIST_INFO, 'between two statements'), 120) \
+    FROM performance_schema.threads r JOIN performance_schema.metadata_locks w ON w.OWNER_THREAD_ID = r.THREAD_ID \
+    AND w.LOCK_STATUS = 'PENDING' JOIN performance_schema.metadata_locks h ON h.OBJECT_TYPE = w.OBJECT_TYPE \
+    AND h.OBJECT_SCHEMA = w.OBJECT_SCHEMA AND h.OBJECT_NAME = w.OBJECT_NAME AND h.LOCK_STATUS = 'GRANTED' \
+    AND h.OWNER_THREAD_ID <> w.OWNER_THREAD_ID JOIN performance_schema.threads b ON b.THREAD_ID = h.OWNER_THREAD_ID \
+    WHERE r.PROCESSLIST_ID = ? AND w.OBJECT_TYPE = 'TABLE' AND b.PROCESSLIST_ID <> ? AND w.OBJECT_NAME IN ({tables}) \
+    UNION SELECT DISTINCT CAST(b.PROCESSLIST_ID AS SIGNED), CONCAT(b.PROCESSLIST_USER, '@', b.PROCESSLIST_HOST), \
+    LEFT(COALESCE(b.PROCESSLIST_INFO, 'between two statements'), 120) \
+    FROM performance_schema.data_lock_waits w JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID \
+    JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID WHERE r.PROCESSLIST_ID = ?";
+
+/// As above. Who holds a definition is known where the plugin metadata_lock_info is installed.
+const BLOCKERS_MARIADB: &str = "SELECT DISTINCT CAST(b.ID AS SIGNED), CONCAT(b.USER, '@', b.HOST), \
+    LEFT(COALESCE(b.INFO, 'between two statements'), 120) FROM information_schema.PROCESSLIST r \
+    JOIN information_schema.METADATA_LOCK_INFO h ON h.THREAD_ID <> r.ID JOIN information_schema.PROCESSLIST b ON b.ID = h.THREAD_ID \
+    WHERE r.ID = ? AND r.STATE = 'Waiting for table metadata lock' AND b.ID <> ? AND h.TABLE_SCHEMA = DATABASE() \
+    AND h.TABLE_NAME IN ({tables}) \
+    UNION SELECT DISTINCT CAST(b.trx_mysql_thread_id AS SIGNED), CONCAT(p.USER, '@', p.HOST), \
+    LEFT(COALESCE(p.INFO, 'between two statements'), 120) FROM information_schema.INNODB_LOCK_WAITS w \
+    JOIN information_schema.INNODB_TRX r ON r.trx_id = w.requesting_trx_id \
+    JOIN information_schema.INNODB_TRX b ON b.trx_id = w.blocking_trx_id \
+    JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id WHERE r.trx_mysql_thread_id = ?";
+
 impl PreflightDialect for Preflight {
     fn health(&self) -> &'static str {
         "SELECT 'the server may only be read (read_only)' FROM (SELECT 1) AS one WHERE @@global.read_only = 1"
@@ -180,6 +205,20 @@ impl PreflightDialect for Preflight {
             ),
             vec![],
         ))
+    }
+    fn blockers(&self, caps: &Caps, session: i64, tables: &[&str]) -> Option<Query> {
+        let (sql, sessions) = match caps.engine == EngineKind::Mariadb {
+            true => (BLOCKERS_MARIADB, 2),
+            false => (BLOCKERS_MYSQL, 2),
+        };
+        let mut params: Vec<Value> = vec![session.into(); sessions];
+        let holes = vec!["?"; tables.len().max(1)].join(", ");
+        match tables {
+            [] => params.push(Value::Null),
+            tables => params.extend(tables.iter().map(|table| Value::from(*table))),
+        }
+        params.push(session.into());
+        Some(Query::new(sql.replace("{tables}", &holes), params))
     }
     fn extension(&self, _name: &str) -> Option<Query> {
         None

@@ -84,6 +84,14 @@ impl PreflightDialect for Preflight {
             vec![],
         ))
     }
+    fn blockers(&self, _caps: &Caps, session: i64, _tables: &[&str]) -> Option<Query> {
+        Some(Query::new(
+            "SELECT pid::bigint, coalesce(usename::text, '') || coalesce(' (' || nullif(application_name, '') || ')', ''), \
+             coalesce(state || ': ', '') || left(query, 120) \
+             FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($1::bigint::int))",
+            vec![session.into()],
+        ))
+    }
     fn extension(&self, name: &str) -> Option<Query> {
         Some(Query::new(
             "SELECT extversion FROM pg_extension WHERE extname = $1",

@@ -28,6 +28,9 @@ impl PreflightDialect for Preflight {
     fn transactions(&self, _seconds: u64) -> Option<Query> {
         None
     }
+    fn blockers(&self, _caps: &Caps, _session: i64, _tables: &[&str]) -> Option<Query> {
+        None
+    }
     fn extension(&self, _name: &str) -> Option<Query> {
         None
     }

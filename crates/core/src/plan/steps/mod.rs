@@ -18,7 +18,7 @@ mod violations;
 use super::inverse::{Stated, comes_back, is_harmless};
 use crate::dialect::steps::Move;
 use crate::dialect::{Caps, Dialect};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::schema::Catalog;
 use crate::source::grammar::apps::PluginTable;
 use crate::source::plan::{StepDoc, StepSpec, UndoSpec};
@@ -167,6 +167,7 @@ pub fn lower(
         StepSpec::Plugin { id, on } => plugin::lower(step, id, *on, facts, answers)?,
         _ => Operations::default(),
     };
+    operations.findings.extend(nobody_to_end(step, facts));
     if let Some(said) = said {
         if said == Inverse::Restore {
             operations.kept = kept::tables(step, &operations.up, facts)?;
@@ -287,4 +288,21 @@ fn broken_expression(text: &str, facts: &Facts<'_>) -> Option<&'static str> {
         }
     }
     (open != 0).then_some("has brackets that do not close")
+}
+
+/// `kill_blockers` where there is nobody to be ended.
+fn nobody_to_end(step: &StepDoc, facts: &Facts<'_>) -> Option<Finding> {
+    let preflight = facts.dialect.preflight();
+    if step.kill_blockers.is_none() || preflight.blockers(facts.caps, 0, &[]).is_some() {
+        return None;
+    }
+    let message = format!(
+        "step `{}`: `kill_blockers` does nothing here: the engine has no sessions that could be ended",
+        step.id
+    );
+    let mut found = known::at_step("not-on-this-engine", step, message).help(
+        "`lock_timeout` and `lock_patience` bound how long it waits for whoever writes to the file",
+    );
+    found.severity = Severity::Warning;
+    Some(found)
 }

@@ -130,6 +130,17 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     found.push(of_rights(scene, session).await);
     found.extend(of_disks(scene, session).await);
     found.push(of_transactions(session).await);
+    if session
+        .dialect()
+        .preflight()
+        .blockers(session.caps(), 0, &[])
+        .is_none()
+    {
+        let steps = scene.ahead.iter().flat_map(|phase| &phase.steps);
+        let ending = steps.filter(|step| step.kill_blockers.is_some());
+        let ending: Vec<&str> = ending.map(|step| step.id.as_str()).collect();
+        found.extend(transactions::nobody_to_end(&ending));
+    }
     found.extend(of_requirements(scene, session).await);
     found.push(of_plugins(scene, session).await);
     found.extend(of_history(scene, ask, session).await);

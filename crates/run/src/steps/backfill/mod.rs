@@ -3,8 +3,10 @@
 //! batch that the journal knows.
 
 mod image;
+mod tries;
 mod undo;
 
+use tries::{Tries, watched};
 pub use undo::{Undone, undo};
 
 use crate::executor::Runner;
@@ -18,9 +20,8 @@ use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::dialect::catalog::Part;
 use dunlin_core::dialect::change::Filling;
 use dunlin_core::event::Event;
-use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, Record};
-use dunlin_core::limits;
 use dunlin_core::schema::{NeutralType, Table};
 use dunlin_core::source::duration::parse_duration;
 use dunlin_core::source::grammar::steps::{Backfill, NewRows, NumberOrAuto};
@@ -32,9 +33,6 @@ use std::time::{Duration, Instant};
 
 /// Keys in one statement: long enough that trips do not count, short enough for every engine's limit of values.
 const CHUNK: usize = 500;
-
-/// How long a lock that is not had is waited for again, beside the engine's own patience.
-const LOCK_TRIES: u32 = 20;
 
 /// What went wrong with a batch.
 enum Wrong {
@@ -449,7 +447,7 @@ async fn batch(
 ) -> Result<(u64, usize), Failure> {
     let mut tries = Tries::default();
     loop {
-        match try_batch(runner, work, task, keys).await {
+        match watched(runner, work, task, keys).await {
             Ok(done) => {
                 if done.0 > 0 {
                     work.state.next += 1;
@@ -461,36 +459,6 @@ async fn batch(
                 tries.again(runner, wrong).await?;
             }
         }
-    }
-}
-
-/// How often a batch was tried.
-#[derive(Default)]
-struct Tries(u32);
-
-impl Tries {
-    /// Rolls back and waits a little, or says what stopped it.
-    async fn again(&mut self, runner: &mut Runner<'_>, wrong: Wrong) -> Result<(), Failure> {
-        let _ = runner.work.rollback().await;
-        let error = match wrong {
-            Wrong::Said(error) => error,
-            Wrong::Final(failure) => return Err(*failure),
-        };
-        let allowed = match error.class {
-            ErrorClass::LockTimeout | ErrorClass::Busy => LOCK_TRIES,
-            class => class.retries(),
-        };
-        if self.0 >= allowed {
-            return Err(failed(&error));
-        }
-        runner.may_go_on()?;
-        self.0 += 1;
-        runner.sink.event(&Event::Retrying {
-            attempt: self.0,
-            error: runner.world.redactor.apply(&error.message),
-        });
-        rest(runner, limits::RETRY_PAUSE_FIRST * self.0.min(10)).await;
-        Ok(())
     }
 }
 
