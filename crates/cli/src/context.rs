@@ -150,7 +150,8 @@ impl Opened {
         Ok((context, ahead))
     }
 
-    fn with_scripts(
+    /// The world with what was read of its scripts.
+    pub fn with_scripts(
         self,
         world: Arc<World>,
         read: Result<Parsed, Failure>,

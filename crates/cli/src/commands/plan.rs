@@ -14,6 +14,7 @@ use dunlin_core::journal::plan::{Approval, Confirmation};
 use dunlin_core::source::plan::PlanDoc;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a person orders from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +45,19 @@ pub(super) fn open(global: &Global, plan: &Path) -> Result<Opened, Answer> {
     if global.database.is_none() {
         global.database = plans::load::database(&path).map_err(Answer::unreadable)?;
     }
-    let context = opened.context(&global, false)?;
-    let read = plans::load::load(&path, &context.project, &context.world.config);
+    let world = Arc::new(opened.world(&global, false)?);
+    let read = plans::load::load(&path, &opened.project, &world.config);
     let (doc, findings) = read.map_err(Answer::unreadable)?;
     if any_error(&findings) {
         return Err(Answer::unreadable(findings));
     }
-    let mut context = context;
+    let folder = &world.config.migrations;
+    let scripts = match doc.runs_migrations() || folder.exists() {
+        true => dunlin::folder::read(&world.config, &context::shown),
+        // A plan of its own statements needs no folder of scripts.
+        false => Ok((vec![], vec![])),
+    };
+    let mut context = opened.with_scripts(world, scripts)?;
     context.findings.extend(findings);
     Ok(Opened {
         context,

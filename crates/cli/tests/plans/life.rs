@@ -47,6 +47,29 @@ for_each_engine! {
     }
 }
 
+/// A plan of its own statements needs no folder of migrations; one that runs migrations says that it is missing.
+#[test]
+fn without_migrations_no_folder_is_needed() {
+    let desk = Desk::new(dunlin_testkit::TestEngine::Sqlite);
+    std::fs::remove_dir_all(desk.sandbox.path("migrations")).unwrap();
+    desk.sandbox.write("owners.plan.toml", PLAN);
+    for line in [
+        "plan show owners",
+        "plan check owners",
+        "run owners",
+        "rollback owners",
+    ] {
+        let (code, answer) = desk.json(line);
+        assert_eq!(code, 0, "{line}: {answer:#}");
+    }
+    let step = "\n  [[phase.step]]\n  id = \"bring-up\"\n  migrate = { to = \"latest\" }\n";
+    desk.sandbox
+        .write("owners.plan.toml", format!("{PLAN}{step}"));
+    let (code, answer) = desk.json("run owners");
+    assert_eq!(code, 2, "{answer:#}");
+    assert_eq!(answer["failure"]["code"], "folder-missing", "{answer:#}");
+}
+
 for_each_engine! {
     /// `--until` stops after a phase; the next run goes on; `runs` tells both.
     async fn until_a_phase_and_on(engine: TestEngine) {

@@ -300,4 +300,10 @@ impl PlanDoc {
             .iter()
             .flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)))
     }
+
+    /// Whether a step runs versioned migrations, so that their folder must be there.
+    pub fn runs_migrations(&self) -> bool {
+        self.steps()
+            .any(|(_, step)| matches!(step.kind, StepSpec::Migrate(_)))
+    }
 }
