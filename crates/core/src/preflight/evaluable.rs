@@ -48,7 +48,10 @@ pub fn check(tried: &[Tried]) -> Vec<Checked> {
         }
     }
     if found.is_empty() {
-        let mut message = format!("{} can be evaluated", count(fine, "check"));
+        let mut message = match tried.len() {
+            0 => "no check of the plan asks in SQL".to_owned(),
+            _ => format!("{} can be evaluated", count(fine, "check")),
+        };
         if !later.is_empty() {
             message.push_str(&format!(
                 "; what they name is not there yet: {}",

@@ -58,10 +58,13 @@ pub fn check(doc: &PlanDoc) -> Vec<Checked> {
         found.push(Checked::passed(
             "gates",
             CODE,
-            format!(
-                "{} can be opened by those who are named",
-                count(gates, "gate")
-            ),
+            match gates {
+                0 => "no phase waits at a gate".to_owned(),
+                _ => format!(
+                    "{} can be opened by those who are named",
+                    count(gates, "gate")
+                ),
+            },
         ));
     }
     found
