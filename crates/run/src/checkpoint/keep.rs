@@ -1,5 +1,6 @@
-//! Keeping tables around a step, within the step's own transaction: nobody else writes to them between the checkpoint and
-//! the moment when what the step left is written down, so that every difference is the step's.
+//! Keeping tables within the transaction of a script, while nobody else writes to them: around a step, so that every
+//! difference between the checkpoint and what is written down at its end is the step's; or before an undo takes them away,
+//! so that what is archived is what goes.
 
 use super::file::Checkpoint;
 use super::merge::note_after;
@@ -10,34 +11,110 @@ use crate::world::World;
 use crate::{digest, observe};
 use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::event::Sink;
-use dunlin_core::failure::Failure;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::Writing;
+use dunlin_core::value::Query;
 use dunlin_engines::{DbError, Session};
 
-/// What is kept around the transaction of a step.
-#[derive(Debug, Clone, Default)]
+/// What is kept within the transaction of a script.
 pub struct Keep {
     /// The checkpoint's name.
-    pub name: String,
-    /// The tables.
-    pub tables: Vec<String>,
+    name: String,
+    /// What is saved.
+    chosen: Chosen,
+    /// The tables that nobody else writes to meanwhile.
+    tables: Vec<String>,
+    /// Why.
+    way: Way,
     /// The checkpoint, once it is made.
-    pub made: Option<Checkpoint>,
+    pub(crate) made: Option<Checkpoint>,
     /// The tables as they are.
     bound: Vec<Bound>,
 }
 
+enum Way {
+    /// What the script has left is written down at its end.
+    Around,
+    /// The script takes it away.
+    Before(Before),
+}
+
+impl Way {
+    fn told(&self, failure: Failure) -> Failure {
+        match self {
+            Way::Around => failure,
+            Way::Before(_) => not_archived(failure),
+        }
+    }
+}
+
+/// The failure of an archive that could not be made.
+pub(crate) fn not_archived(mut failure: Failure) -> Failure {
+    failure.message = format!(
+        "what others have written could not be archived: {}",
+        failure.message
+    );
+    if failure.class == FailureClass::Refused {
+        failure.class = FailureClass::Failed;
+    }
+    failure.hint("nothing of it was dropped")
+}
+
+/// What must hold before a script takes something away, and what is recorded with it.
+pub(crate) struct Before {
+    /// What was seen, and must be so still.
+    pub(crate) seen: Vec<Seen>,
+    /// The record of the archive.
+    pub(crate) record: Box<dyn Fn(&Checkpoint) -> Writing + Send + Sync>,
+}
+
+/// A question and its answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    /// The table.
+    pub(crate) table: String,
+    /// The column, where it is about one.
+    pub(crate) column: Option<String>,
+    /// The question.
+    pub(crate) query: Query,
+    /// The answer: a number in the first row, or how many rows there are.
+    pub(crate) number: u64,
+    /// The rows count.
+    pub(crate) of_rows: bool,
+}
+
 impl Keep {
-    /// Keeps these tables under a name.
-    pub fn new(name: String, tables: Vec<String>) -> Keep {
+    /// Keeps these tables around a step, under a name.
+    pub fn around(name: String, tables: Vec<String>) -> Keep {
+        let chosen = Chosen {
+            tables: tables.clone(),
+            ..Chosen::default()
+        };
+        Keep::new(name, chosen, tables, Way::Around)
+    }
+
+    /// Archives what is chosen before a script takes it away, and nothing of other tables that it takes away has changed.
+    pub(crate) fn before(name: String, chosen: Chosen, before: Before) -> Keep {
+        let tables = before.seen.iter().map(|seen| seen.table.clone());
+        Keep::new(name, chosen, tables.collect(), Way::Before(before))
+    }
+
+    fn new(name: String, chosen: Chosen, mut tables: Vec<String>, way: Way) -> Keep {
+        tables.extend(chosen.columns.iter().map(|(table, _)| table.clone()));
+        tables.extend(chosen.rows.iter().map(|(table, _)| table.clone()));
+        tables.extend(chosen.tables.iter().cloned());
         Keep {
             name,
+            chosen,
             tables,
-            ..Keep::default()
+            way,
+            made: None,
+            bound: vec![],
         }
     }
 
     /// Before the transaction: how it must begin, so that what it reads is held. Nothing may be read in it before that.
-    pub(crate) async fn before(&mut self, session: &mut dyn Session) -> Result<(), DbError> {
+    async fn ready(&mut self, session: &mut dyn Session) -> Result<(), DbError> {
         let shapes = digest::shapes(session).await?;
         let (_, mut bound) = Reading::derive(&shapes);
         bound.retain(|table| self.tables.contains(&table.label()));
@@ -49,40 +126,50 @@ impl Keep {
     }
 
     /// At the beginning of the transaction: other writers are kept out, where a statement does that.
-    pub(crate) async fn hold(&self, session: &mut dyn Session) -> Result<(), DbError> {
-        match session.dialect().change().hold(&self.bound) {
+    async fn hold(&self, session: &mut dyn Session) -> Result<(), DbError> {
+        let change = session.dialect().change();
+        let sql = match &self.way {
+            Way::Around => change.hold(&self.bound),
+            Way::Before(_) => change.lock(&self.bound),
+        };
+        match sql {
             Some(sql) if !self.bound.is_empty() => session.execute(&sql).await.map(|_| ()),
             _ => Ok(()),
         }
     }
 
-    /// Saves the rows as they are before the step.
-    pub(crate) async fn save(
+    /// Saves the rows as they are before the script.
+    async fn save(
         &mut self,
         world: &World,
         session: &mut dyn Session,
         sink: &mut dyn Sink,
     ) -> Result<(), Failure> {
-        let chosen = Chosen {
-            tables: self.tables.clone(),
-            ..Chosen::default()
-        };
+        if let Way::Before(before) = &self.way {
+            for seen in &before.seen {
+                still(session, seen).await?;
+            }
+            let chosen = &self.chosen;
+            if chosen.tables.is_empty() && chosen.columns.is_empty() && chosen.rows.is_empty() {
+                return Ok(());
+            }
+        }
         // Where no statement holds the tables, reading the rows does.
-        let locked = session.dialect().change().hold(&[]).is_none();
+        let locked = session.dialect().change().hold(&[]).is_none() && self.chosen.rows.is_empty();
         aside(session, true).await?;
-        let made = create_in(world, session, &self.name, &chosen, locked, sink).await;
+        let made = create_in(world, session, &self.name, &self.chosen, locked, sink).await;
         let back = aside(session, false).await;
-        self.made = Some(made?);
+        self.made = Some(made.map_err(|failure| self.way.told(failure))?);
         back
     }
 
-    /// When the step's statements have run: writes down what they have left. Gives the checkpoint's id.
+    /// When the script's statements have run: writes down what they have left. Gives the checkpoint's id.
     pub(crate) async fn note(
         &self,
         world: &World,
         session: &mut dyn Session,
     ) -> Result<Option<String>, Failure> {
-        let Some(made) = &self.made else {
+        let (Some(made), Way::Around) = (&self.made, &self.way) else {
             return Ok(None);
         };
         aside(session, true).await?;
@@ -91,6 +178,14 @@ impl Keep {
         noted?;
         back?;
         Ok(Some(made.id.clone()))
+    }
+
+    /// What is recorded with the script's end.
+    pub(crate) fn records(&self) -> Option<Writing> {
+        match (&self.made, &self.way) {
+            (Some(made), Way::Before(before)) => Some((before.record)(made)),
+            _ => None,
+        }
     }
 
     /// The transaction was rolled back: nothing is to be brought back by this.
@@ -102,20 +197,37 @@ impl Keep {
     }
 }
 
-/// Begins a transaction of a run; where tables are kept around it, nobody else writes to them from here on.
+/// Whether an answer is still what it was.
+async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
+    let rows = session.query(&seen.query.sql, &seen.query.params).await;
+    let rows = rows.map_err(|error| restore::refused(&error))?;
+    let first = rows.first().and_then(|row| row.first()?.as_i64());
+    let now = match seen.of_rows {
+        true => rows.len() as u64,
+        false => first.and_then(|now| u64::try_from(now).ok()).unwrap_or(0),
+    };
+    if now == seen.number {
+        return Ok(());
+    }
+    let message = format!("others write into {} at this very moment", seen.table);
+    Err(Failure::new(FailureClass::Failed, "would-destroy", message)
+        .hint("nothing was dropped; stop whoever writes there, and take it back again"))
+}
+
+/// Begins a transaction of a run; where tables are kept in it, nobody else writes to them from here on.
 pub(crate) async fn begin(runner: &mut Runner<'_>) -> Result<(), DbError> {
     let work = &mut *runner.work;
     match &mut runner.keep {
         None => work.begin().await,
         Some(keep) => {
-            keep.before(work).await?;
+            keep.ready(work).await?;
             work.begin().await?;
             keep.hold(work).await
         }
     }
 }
 
-/// Saves the tables that are kept around the transaction of a run.
+/// Saves the tables that are kept in the transaction of a run.
 pub(crate) async fn save(runner: &mut Runner<'_>) -> Result<(), Failure> {
     match &mut runner.keep {
         None => Ok(()),

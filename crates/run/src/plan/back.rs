@@ -127,11 +127,7 @@ async fn by_inverse(
     operations: &Operations,
 ) -> Result<(), Failure> {
     match &operations.undo {
-        Inverse::Statements(_) => {
-            let migration = as_migration(walk.runner, doc, key, operations);
-            super::archive::nothing_is_lost(walk, doc, key, operations, &migration).await?;
-            run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await
-        }
+        Inverse::Statements(_) => super::archive::take_back(walk, doc, key, operations).await,
         Inverse::Nothing(_) => {
             step::end(walk, doc, key, Direction::Down, 0, None);
             walk.flush().await

@@ -43,7 +43,7 @@ pub async fn set(
         failure
     })?;
     let name = format!("step-{}", doc.id);
-    walk.runner.keep = Some(Keep::new(name, operations.kept.clone()));
+    walk.runner.keep = Some(Keep::around(name, operations.kept.clone()));
     Ok(())
 }
 

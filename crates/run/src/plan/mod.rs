@@ -11,6 +11,7 @@ pub mod emergency;
 pub mod estimate;
 mod fill;
 mod half;
+mod held;
 pub mod home;
 mod kept;
 pub mod load;

@@ -211,11 +211,14 @@ async fn transaction(
     let ends = before_commit(runner, unit, end.is_some()).await;
     ends.map_err(ours)?;
     let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
+    let mut records = runner.pending.clone();
     if let Some(keep) = &runner.keep {
         let noted = keep.note(runner.world, &mut *runner.work).await;
-        record.detail["kept"] = noted.map_err(ours)?.into();
+        if let Some(id) = noted.map_err(ours)? {
+            record.detail["kept"] = id.into();
+        }
+        records.extend(keep.records());
     }
-    let mut records = runner.pending.clone();
     records.push(record);
     write_end(runner, &records, how.own_transaction)
         .await

@@ -407,7 +407,7 @@ async fn blocks(
     if runner.keep.is_some() && last.is_none() {
         let message = format!("{} does not go in one transaction", unit.title());
         return Err(Failure::new(FailureClass::Failed, "no-inverse", message).hint(
-            "`undo = \"restore\"` needs that: split the step, or write its undo; nothing was done",
+            "what is kept within it needs that: split the step, or write its undo; nothing was done",
         ));
     }
     for at in first..count {
