@@ -205,9 +205,9 @@ async fn save(
     for _ in 0..TRIES {
         let world = walk.runner.world;
         let made = checkpoint::create(world, &name, &chosen, walk.runner.sink).await;
-        let made = made.map_err(|failure| not_archived(failure))?;
+        let made = made.map_err(not_archived)?;
         let still = checkpoint::still(world, &made, walk.runner.sink).await;
-        if still.map_err(|failure| not_archived(failure))?.len() == made.saved.len() {
+        if still.map_err(not_archived)?.len() == made.saved.len() {
             return record(walk, doc, key, told(&made, held)).await;
         }
         let _ = checkpoint::drop(&made);
