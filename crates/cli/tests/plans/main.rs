@@ -11,6 +11,7 @@ mod failing;
 mod gates;
 mod life;
 mod orders;
+mod preflight;
 mod resting;
 mod restore;
 mod terminal;

@@ -73,13 +73,15 @@ pub struct Wanted {
     pub schema: Option<String>,
     /// The table; `None`: the database or schema.
     pub table: Option<String>,
+    /// The plan makes the table: it may not be there yet.
+    pub is_made: bool,
     /// The step that needs it first.
     pub step: String,
 }
 
 /// The rights that are wanted, each once.
 #[derive(Debug, Default)]
-pub struct Wants(pub Vec<Wanted>);
+pub struct Wants(pub Vec<Wanted>, Vec<ObjectRef>);
 
 impl Wants {
     fn add(&mut self, step: &str, right: Right, schema: Option<&str>, table: Option<&str>) {
@@ -88,9 +90,14 @@ impl Wants {
         let known = self.0.iter().any(|one| {
             one.right == right && one.schema.as_deref() == schema && one.table.as_deref() == table
         });
+        let is_made = self
+            .1
+            .iter()
+            .any(|made| Some(made.name.as_str()) == table && made.schema.as_deref() == schema);
         if !known {
             self.0.push(Wanted {
                 right,
+                is_made,
                 schema: schema.map(str::to_owned),
                 table: table.map(str::to_owned),
                 step: step.to_owned(),
@@ -144,7 +151,16 @@ impl Wants {
         match class.kind {
             Kind::Dml | Kind::CopyIn => self.rows(step, class),
             Kind::Query => self.reads(step, class),
-            Kind::Ddl => self.catalog(step, class),
+            Kind::Ddl => {
+                self.1
+                    .extend(class.post.iter().filter_map(|done| match done {
+                        Condition::Exists(object) if object.kind == ObjectKind::Table => {
+                            Some(object.clone())
+                        }
+                        _ => None,
+                    }));
+                self.catalog(step, class);
+            }
             _ => {}
         }
     }

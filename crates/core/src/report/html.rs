@@ -25,6 +25,12 @@ ul.checks li>b:first-child{position:absolute;inset-inline-start:0}
 .error{border-inline-start:3px solid var(--bad);padding:.3rem .8rem;margin:.6rem 0;overflow-wrap:anywhere}
 .bar{height:.5rem;border-radius:.25rem;background:var(--line);min-width:6rem;position:relative;overflow:hidden}
 .bar i{position:absolute;inset-block:0;border-radius:.25rem;background:var(--calm)}.bar i.done{background:var(--good)}
+.bar{margin:.45rem 0 .15rem}.plan{font-size:.88rem;color:var(--soft);white-space:nowrap}
+@media(max-width:46rem){body{padding-top:1rem}
+table.cards,table.cards tbody{display:block}table.cards tr{display:grid;grid-template-columns:1fr 1fr;column-gap:1rem;padding:.6rem 0;border-bottom:1px solid var(--line)}
+table.cards tr:has(th){display:none}table.cards td{display:block;border:0;padding:.1rem 0;text-align:start;overflow-wrap:anywhere;white-space:normal}
+table.cards td:empty{display:none}table.cards td:first-child,table.cards td:has(.bar){grid-column:1/-1}table.cards td:first-child{font-weight:600}
+table.cards td[data-l]::before{content:attr(data-l) \" \";color:var(--soft);font-weight:400}}
 @media print{body{max-width:none;padding:0}h2{break-after:avoid}tr,li{break-inside:avoid}}
 ";
 
@@ -73,52 +79,59 @@ fn tone(state: PhaseState) -> &'static str {
     }
 }
 
-/// Planned against actual: where each phase lies in the sum of the planned days, and when it really was.
+/// Planned against actual: where each phase lies in the sum of the planned days, when it really was, and how long it was
+/// expected to take when it began beside how long it took.
 fn timeline(page: &mut String, report: &Report) {
-    let all: f64 = report
-        .phases
-        .iter()
-        .filter_map(|phase| phase.planned_days)
-        .sum();
+    let days = report.phases.iter().filter_map(|phase| phase.planned_days);
+    let all: f64 = days.sum();
     page.push_str(
-        "<div class=\"scroll\"><table>\n<tr><th>Phase</th><th>State</th><th>Risk</th><th>Planned</th>\
-         <th class=\"n\">Days</th><th>Began</th><th>Ended</th><th class=\"n\">Took</th></tr>\n",
+        "<div class=\"scroll\"><table class=\"cards\">\n<tr><th>Phase</th><th>State</th><th>Risk</th><th>Planned</th>\
+         <th>Began (UTC)</th><th>Ended (UTC)</th><th class=\"n\">Expected</th><th class=\"n\">Took</th></tr>\n",
     );
     let mut before = 0.0;
     for phase in &report.phases {
-        let days = phase.planned_days.unwrap_or(0.0);
-        let bar = match all > 0.0 {
-            true => format!(
-                "<div class=\"bar\"><i class=\"{}\" style=\"inset-inline-start:{:.1}%;width:{:.1}%\"></i></div>",
-                if phase.state == PhaseState::Done {
-                    "done"
-                } else {
-                    ""
-                },
-                100.0 * before / all,
-                (100.0 * days / all).max(1.0)
-            ),
-            false => String::new(),
-        };
-        before += days;
         let _ = writeln!(
             page,
-            "<tr><td dir=\"auto\"><a href=\"#{id}\">{}</a></td><td class=\"state {}\">{}</td><td>{}</td><td>{bar}</td>\
-             <td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
+            "<tr><td dir=\"auto\"><a href=\"#{id}\">{}</a></td><td class=\"state {}\">{}</td><td data-l=\"Risk\">{}</td>\
+             <td>{}</td><td data-l=\"Began\">{}</td><td data-l=\"Ended\">{}</td>\
+             <td class=\"n\" data-l=\"Expected\">{}</td><td class=\"n\" data-l=\"Took\">{}</td></tr>",
             escape(&phase.title),
             tone(phase.state),
             phase.state.name().replace('_', " "),
             phase.risk.map_or_else(String::new, |risk| name(&risk)),
-            phase
-                .planned_days
-                .map_or_else(String::new, |days| days.to_string()),
-            phase.began_at.as_deref().map_or_else(String::new, when),
-            phase.ended_at.as_deref().map_or_else(String::new, when),
+            planned(phase, before, all),
+            phase.began_at.as_deref().map_or_else(String::new, moment),
+            phase.ended_at.as_deref().map_or_else(String::new, moment),
+            took(phase.predicted_ms),
             took(phase.duration_ms),
             id = escape(&phase.id),
         );
+        before += phase.planned_days.unwrap_or(0.0);
     }
     page.push_str("</table></div>\n");
+}
+
+/// The bar of a phase in the sum of the planned days, and its days.
+fn planned(phase: &PhaseReport, before: f64, all: f64) -> String {
+    let Some(days) = phase.planned_days.filter(|_| all > 0.0) else {
+        return String::new();
+    };
+    let done = if phase.state == PhaseState::Done {
+        "done"
+    } else {
+        ""
+    };
+    format!(
+        "<div class=\"bar\"><i class=\"{done}\" style=\"inset-inline-start:{:.1}%;width:{:.1}%\"></i></div><span class=\"plan\">{}</span>",
+        (100.0 * before / all).min(99.0),
+        (100.0 * days / all).max(1.0),
+        escape(&super::markdown::planned(phase))
+    )
+}
+
+/// `2026-01-02 03:04:05`, under a heading that says UTC.
+fn moment(stamp: &str) -> String {
+    when(stamp).trim_end_matches(" UTC").to_owned()
 }
 
 fn of_phase(page: &mut String, phase: &PhaseReport) {
@@ -142,6 +155,13 @@ fn of_phase(page: &mut String, phase: &PhaseReport) {
             page,
             "<p class=\"error\" dir=\"auto\">{}</p>",
             escape(&phase.error)
+        );
+    }
+    if let Some(saved) = &phase.saved {
+        let _ = writeln!(
+            page,
+            "<p class=\"soft\">Saved before it: <bdi>{}</bdi></p>",
+            escape(saved)
         );
     }
     page.push_str(
@@ -217,7 +237,7 @@ fn said(page: &mut String, report: &Report) {
     if report.approvals.is_empty() {
         return;
     }
-    page.push_str("<h2>What people said</h2>\n<div class=\"scroll\"><table>\n<tr><th>When</th><th>Who</th><th>As</th><th>Phase</th><th>What</th><th>Note</th></tr>\n");
+    page.push_str("<h2>What people said</h2>\n<div class=\"scroll\"><table class=\"cards\">\n<tr><th>When</th><th>Who</th><th>As</th><th>Phase</th><th>What</th><th>Note</th></tr>\n");
     for approval in &report.approvals {
         let word = match (approval.said.reject, approval.said.review) {
             (true, _) => "refused",
@@ -226,7 +246,7 @@ fn said(page: &mut String, report: &Report) {
         };
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td dir=\"auto\">{}</td><td>{}</td><td>{}</td><td>{word}</td><td dir=\"auto\">{}</td></tr>",
+            "<tr><td>{}</td><td dir=\"auto\">{}</td><td data-l=\"as\">{}</td><td data-l=\"phase\">{}</td><td>{word}</td><td dir=\"auto\">{}</td></tr>",
             when(&approval.at),
             escape(&approval.said.by),
             escape(approval.said.role.as_deref().unwrap_or_default()),
@@ -238,11 +258,11 @@ fn said(page: &mut String, report: &Report) {
 }
 
 fn runs(page: &mut String, report: &Report) {
-    page.push_str("<h2>Runs</h2>\n<div class=\"scroll\"><table>\n<tr><th>Run</th><th>What</th><th>Outcome</th><th>Began</th><th class=\"n\">Took</th><th>By</th></tr>\n");
+    page.push_str("<h2>Runs</h2>\n<div class=\"scroll\"><table class=\"cards\">\n<tr><th>Run</th><th>What</th><th>Outcome</th><th>Began</th><th class=\"n\">Took</th><th>By</th></tr>\n");
     for run in &report.runs {
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td dir=\"auto\">{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td dir=\"auto\">{}</td></tr>",
+            "<tr><td>{}</td><td dir=\"auto\">{}</td><td>{}</td><td data-l=\"Began\">{}</td><td class=\"n\" data-l=\"Took\">{}</td><td dir=\"auto\" data-l=\"By\">{}</td></tr>",
             escape(&run.run),
             escape(&run.what),
             escape(run.outcome.as_deref().unwrap_or("no end")),

@@ -10,7 +10,7 @@ pub fn render(report: &Report) -> String {
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "# {}\n\n{}, as of {}\n\n| phase | state | planned | began | took |\n|---|---|--:|---|--:|\n",
+        "# {}\n\n{}, as of {}\n\n| phase | state | planned | began | expected | took |\n|---|---|---|---|--:|--:|\n",
         cell(&report.plan),
         cell(&report.database),
         report.made_at
@@ -18,13 +18,12 @@ pub fn render(report: &Report) -> String {
     for phase in &report.phases {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             cell(&phase.title),
             phase.state.name().replace('_', " "),
-            phase
-                .planned_days
-                .map_or_else(String::new, |days| format!("{days} d")),
+            planned(phase),
             phase.began_at.as_deref().unwrap_or_default(),
+            took(phase.predicted_ms),
             took(phase.duration_ms)
         );
     }
@@ -36,6 +35,18 @@ pub fn render(report: &Report) -> String {
     text
 }
 
+/// `2 d, 2026-01-05 to 2026-01-06`; empty where nothing is planned.
+pub(super) fn planned(phase: &PhaseReport) -> String {
+    let Some(days) = phase.planned_days else {
+        return String::new();
+    };
+    match (&phase.planned_from, &phase.planned_to) {
+        (Some(from), Some(to)) if from != to => format!("{days} d, {from} to {to}"),
+        (Some(from), _) => format!("{days} d, {from}"),
+        _ => format!("{days} d"),
+    }
+}
+
 fn of_phase(text: &mut String, phase: &PhaseReport) {
     let _ = write!(text, "\n## {}\n\n", cell(&phase.title));
     for objective in &phase.objectives {
@@ -43,6 +54,9 @@ fn of_phase(text: &mut String, phase: &PhaseReport) {
     }
     if !phase.error.is_empty() {
         let _ = write!(text, "\n**{}**\n", cell(&phase.error));
+    }
+    if let Some(saved) = &phase.saved {
+        let _ = write!(text, "\nSaved before it: {}\n", cell(saved));
     }
     let _ = write!(
         text,

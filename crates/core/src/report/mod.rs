@@ -3,11 +3,14 @@
 pub mod html;
 pub mod junit;
 pub mod markdown;
+#[cfg(test)]
+mod tests;
 
 use crate::journal::archive::{Archive, Home};
 use crate::journal::plan::{Approval, PhaseState, PlanHistory, StepState, step_key};
 use crate::journal::{Event, Record, UnitState};
 use crate::plan::evidence::{CheckOutcome, Evidence};
+use crate::plan::schedule::schedule;
 use crate::source::grammar::checks::When;
 use crate::source::grammar::data::Risk;
 use crate::source::plan::{CheckDoc, PhaseDoc, PlanDoc};
@@ -137,6 +140,12 @@ pub struct PhaseReport {
     /// The planned duration, in working days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned_days: Option<f64>,
+    /// The day on which it is planned to begin, where the plan says when it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_from: Option<String>,
+    /// The day on which it is planned to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_to: Option<String>,
     /// The declared risk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk: Option<Risk>,
@@ -154,6 +163,9 @@ pub struct PhaseReport {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// The checkpoint or backup that was made before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved: Option<String>,
     /// How long it was expected to take when it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted_ms: Option<u64>,
@@ -215,10 +227,18 @@ pub struct CheckReport {
 
 /// All phases of a plan as the journal knows them.
 pub fn phases(doc: &PlanDoc, history: &PlanHistory) -> Vec<PhaseReport> {
-    doc.phases
+    let planned = schedule(doc).map(|all| all.phases).unwrap_or_default();
+    let mut phases: Vec<PhaseReport> = doc
+        .phases
         .iter()
         .map(|phase| of_phase(doc, phase, history))
-        .collect()
+        .collect();
+    for phase in &mut phases {
+        let own = planned.iter().find(|planned| planned.phase == phase.id);
+        phase.planned_from = own.and_then(|own| own.from.clone());
+        phase.planned_to = own.and_then(|own| own.to.clone());
+    }
+    phases
 }
 
 fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseReport {
@@ -262,6 +282,9 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
         id: phase.id.clone(),
         title: phase.title.clone(),
         planned_days: phase.duration.map(|duration| duration.days()),
+        planned_from: None,
+        planned_to: None,
+        saved: was.began.saved.clone(),
         risk: phase.risk,
         objectives: phase.objectives.clone(),
         state: was.state,

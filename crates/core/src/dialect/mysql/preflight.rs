@@ -268,7 +268,11 @@ impl PreflightDialect for Preflight {
             };
             rights.lacking.push(Lacking {
                 at,
-                grant: format!("GRANT {named} ON {on} TO 'your_user'@'%';"),
+                // Rights on a table that is not there can be given beside the one to make it, and not without.
+                grant: match wanted.is_made && !wanted.right.makes() {
+                    true => format!("GRANT CREATE, {named} ON {on} TO 'your_user'@'%';"),
+                    false => format!("GRANT {named} ON {on} TO 'your_user'@'%';"),
+                },
             });
         }
         if by_role && !rights.lacking.is_empty() {
@@ -299,6 +303,7 @@ mod tests {
             right,
             schema: None,
             table: table.map(str::to_owned),
+            is_made: false,
             step: "s".into(),
         };
         let rows: Vec<Row> = grants.iter().map(|line| vec![(*line).into()]).collect();
