@@ -124,4 +124,32 @@ for_each_engine! {
             stops(kind, &script, &before, "trigger");
         }
     }
+
+    async fn routines_and_events(kind: TestEngine) {
+        if !kind.is_mysql_family() {
+            return; // They have no such statement.
+        }
+        let procedure = "CREATE PROCEDURE IF NOT EXISTS p (IN n int) UPDATE notes SET a = n";
+        for other in ["(IN n int) UPDATE notes SET b = n", "(IN n bigint) UPDATE notes SET a = n", "(OUT n int) UPDATE notes SET a = n"] {
+            stops(kind, procedure, &format!("CREATE PROCEDURE p {other}"), "procedure p");
+        }
+        let function = "CREATE FUNCTION IF NOT EXISTS f (n int) RETURNS int DETERMINISTIC NO SQL RETURN n + 1";
+        for other in ["int DETERMINISTIC NO SQL RETURN n + 2", "bigint DETERMINISTIC NO SQL RETURN n + 1"] {
+            stops(kind, function, &format!("CREATE FUNCTION f (n int) RETURNS {other}"), "function f");
+        }
+        let event = "CREATE EVENT IF NOT EXISTS e ON SCHEDULE EVERY 1 DAY COMMENT 'do' DO UPDATE notes SET a = 0";
+        for other in ["EVERY 2 DAY COMMENT 'do' DO UPDATE notes SET a = 0", "EVERY 1 DAY COMMENT 'do' DO UPDATE notes SET a = 1"] {
+            stops(kind, event, &format!("CREATE EVENT e ON SCHEDULE {other}"), "event e");
+        }
+        let once = "CREATE EVENT IF NOT EXISTS e ON SCHEDULE AT CURRENT_TIMESTAMP + INTERVAL 1 DAY DO UPDATE notes SET a = 0";
+        stops(kind, once, "CREATE EVENT e ON SCHEDULE AT CURRENT_TIMESTAMP + INTERVAL 1 DAY DO UPDATE notes SET a = 9", "event e");
+    }
+
+    async fn sequences(kind: TestEngine) {
+        if !kind.is_postgres() {
+            return; // SQLite and MySQL have none, and MariaDB's catalog does not tell their settings.
+        }
+        let script = "CREATE SEQUENCE IF NOT EXISTS s START WITH 1 INCREMENT BY 2";
+        stops(kind, script, "CREATE SEQUENCE s START WITH 1 INCREMENT BY 3", "sequence s");
+    }
 }

@@ -1,5 +1,7 @@
 //! What `IF NOT EXISTS` passed over: whether it has the shape that the script would have given it.
 
+mod others;
+
 use crate::executor::Runner;
 use crate::settle::holds;
 use crate::steps::migrate::Unit;
@@ -113,6 +115,9 @@ async fn compare(
             compare_views(runner, sql, &objects[0], &scratch).await
         }
         ObjectKind::Trigger => compare_triggers(runner, sql, &objects[0]).await,
+        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Sequence | ObjectKind::Event => {
+            others::compare(runner, sql, &objects[0], &scratch).await
+        }
         _ => Ok(vec![]),
     }
 }

@@ -6,7 +6,7 @@ use crate::sql::LexMode;
 use crate::sql::lexer::TokenKind;
 use std::ops::Range;
 
-/// A CREATE TABLE, INDEX or VIEW with another name for what it makes; its schema stays. `None` where the statement is
+/// A CREATE of a table, index, view, routine, event or sequence with another name for what it makes; its schema stays. `None` where the statement is
 /// not understood.
 pub fn rename_create(
     dialect: &dyn Dialect,
@@ -97,6 +97,30 @@ pub fn on_table(
     Some(replace(sql, edits))
 }
 
+/// A CREATE EVENT that only writes the event down: switched off, it never runs, whatever its schedule says. `None` where
+/// the statement is not understood.
+pub fn switched_off(dialect: &dyn Dialect, mode: &LexMode, sql: &str) -> Option<String> {
+    let tokens = code(sql, &dialect.lex_rules(mode));
+    let body = tokens.iter().position(|token| token.is("DO"))?;
+    let head = &tokens[..body];
+    let switch = head
+        .iter()
+        .position(|token| token.is("ENABLE") || token.is("DISABLE"));
+    let (from, to) = match switch {
+        // `DISABLE ON SLAVE`.
+        Some(at) if head.get(at + 1).is_some_and(|token| token.is("ON")) => {
+            (head[at].start, head.get(at + 2)?.end)
+        }
+        Some(at) => (head[at].start, head[at].end),
+        None => {
+            let comment = head.iter().find(|token| token.is("COMMENT"));
+            let at = comment.unwrap_or(&tokens[body]).start;
+            (at, at)
+        }
+    };
+    Some(replace(sql, vec![(from..to, " DISABLE ".to_owned())]))
+}
+
 /// What a CREATE TRIGGER says behind its name, as one line that does not depend on quotes, on the case of words, on the
 /// schema of its table, or on its place among other triggers. `None` where the statement is not understood.
 pub fn trigger_text(dialect: &dyn Dialect, mode: &LexMode, sql: &str) -> Option<String> {
@@ -152,9 +176,18 @@ fn name_of(tokens: &[Code<'_>]) -> Option<Range<usize>> {
     if !tokens.first()?.is("CREATE") {
         return None;
     }
+    let kinds = [
+        "TABLE",
+        "INDEX",
+        "VIEW",
+        "PROCEDURE",
+        "FUNCTION",
+        "EVENT",
+        "SEQUENCE",
+    ];
     let kind = tokens
         .iter()
-        .position(|token| ["TABLE", "INDEX", "VIEW"].iter().any(|word| token.is(word)))?;
+        .position(|token| kinds.iter().any(|word| token.is(word)))?;
     // What may stand before the kind is a dozen words; further on it is the inside of something else.
     if kind > 16 {
         return None;

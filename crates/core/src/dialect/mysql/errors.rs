@@ -29,7 +29,7 @@ pub fn class(code: &str, message: &str) -> ErrorClass {
         1005 | 1022 if message.contains("121") => ErrorClass::ObjectExists,
         1060 => ErrorClass::ColumnExists,
         1051 | 1054 | 1072 | 1091 | 1094 | 1109 | 1146 | 1176 | 1305 | 1360 | 1539 | 1128
-        | 3821 | 4092 | 1507 => ErrorClass::ObjectMissing,
+        | 3821 | 4091 | 4092 | 1507 => ErrorClass::ObjectMissing,
         3780 | 1215 | 1822 | 1825 | 1824 | 1451 | 1452 | 1216 | 1217 | 1239 | 3730 => {
             ErrorClass::ForeignKey
         }
@@ -208,6 +208,7 @@ mod tests {
                 ErrorClass::DiskFull,
             ),
             ("1146", "", ErrorClass::ObjectMissing),
+            ("4091", "", ErrorClass::ObjectMissing),
         ] {
             assert_eq!(class(code, message), expected, "{code}");
         }
