@@ -134,7 +134,12 @@ pub fn looks(step: &StepDoc, facts: &Facts<'_>) -> bool {
         !is_harmless(&class) && !counters(&stated.sql)
     };
     let statements = sql::statements(text, facts);
-    matches!(step.undo, UndoSpec::Derive) && statements.is_ok_and(|all| all.iter().any(leaves))
+    match step.undo {
+        // Which tables are kept, the catalog tells.
+        UndoSpec::Restore => true,
+        UndoSpec::Derive => statements.is_ok_and(|all| all.iter().any(leaves)),
+        _ => false,
+    }
 }
 
 /// What must be asked of the database before a step of this kind can be lowered: the rows that would violate a

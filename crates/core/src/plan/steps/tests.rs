@@ -362,6 +362,10 @@ fn a_step_that_does_not_look_is_the_same_without_a_catalog() {
             UndoSpec::Derive
         )));
         assert!(looked(&sql(
+            "UPDATE contacts SET phone = ''",
+            UndoSpec::Restore
+        )));
+        assert!(looked(&sql(
             "CREATE TABLE IF NOT EXISTS contacts (id INT)",
             UndoSpec::Derive
         )));
