@@ -104,6 +104,7 @@ for_each_engine! {
         let (code, back) = desk.json("rollback owners");
         assert_eq!(code, 1, "{back:#}");
         assert!(back["failure"].to_string().contains("owners (1 rows)"), "{back:#}");
+        assert!(back["failure"]["hints"].to_string().contains("--discard-later"), "{back:#}");
         let left = desk.picture();
         assert!(left.iter().any(|line| line.contains("a customer")), "{left:#?}");
         // Said again with the word for it, the rest goes.

@@ -22,6 +22,19 @@ pub struct TakenBack {
     pub undone: Vec<String>,
     /// What could not be, and why.
     pub left: Vec<String>,
+    /// What can be done about it.
+    pub hints: Vec<String>,
+}
+
+impl TakenBack {
+    /// What a failing step advises, once.
+    fn advise(&mut self, hints: Vec<String>) {
+        for hint in hints {
+            if !self.hints.contains(&hint) {
+                self.hints.push(hint);
+            }
+        }
+    }
 }
 
 /// Takes a phase back, newest step first. What must stop everything (a lost lease, a lost connection, an interruption, a
@@ -62,6 +75,7 @@ pub async fn phase(
                 taken
                     .left
                     .push(format!("step `{}`: {}", step.id, failure.message));
+                taken.advise(failure.hints);
             }
         }
     }
@@ -281,6 +295,7 @@ pub async fn plan(
         all.undone.extend(taken.undone);
         let whole = taken.left.is_empty();
         all.left.extend(taken.left);
+        all.advise(taken.hints);
         if whole && state != PhaseState::Pending {
             all.undone.push(format!("phase `{}`", phase_doc.id));
             again(walk, phase_doc, &mut all).await?;

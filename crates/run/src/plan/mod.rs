@@ -515,6 +515,7 @@ async fn taken_back(
     let mut failure = Failure::new(FailureClass::Failed, "not-taken-back", message);
     failure.undone = report.undone.clone();
     failure.hints.extend(taken.left);
+    failure.hints.extend(taken.hints);
     failure.hints.push(format!(
         "mend what stands in the way and run `dunlin rollback {}` again: it goes on from here",
         ask.shown

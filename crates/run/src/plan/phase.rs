@@ -27,7 +27,7 @@ pub async fn all(
             walk.wrote = true;
             let taken = back::phase(walk, phase, "taken back after its runner died").await?;
             if !taken.left.is_empty() {
-                return Err(left_standing(phase, taken.left));
+                return Err(left_standing(phase, taken));
             }
             was = walk.history.phase(&phase.id);
         }
@@ -60,13 +60,14 @@ pub async fn all(
 }
 
 /// A phase that could not be taken back whole cannot begin anew.
-fn left_standing(phase: &PhaseDoc, left: Vec<String>) -> Failure {
+fn left_standing(phase: &PhaseDoc, taken: back::TakenBack) -> Failure {
     let message = format!(
         "phase `{}` was being taken back, and parts of it could not be",
         phase.id
     );
     let mut failure = Failure::new(FailureClass::Failed, "not-taken-back", message);
-    failure.hints.extend(left);
+    failure.hints.extend(taken.left);
+    failure.hints.extend(taken.hints);
     failure
 }
 
