@@ -36,7 +36,11 @@ id = "two"
 /// A run whose command in the middle has begun, long enough ago that the journal is asked for orders before the next
 /// step.
 fn held(desk: &Desk) -> Running {
-    desk.sandbox.write("orders.plan.toml", PLAN);
+    held_in(desk, PLAN)
+}
+
+fn held_in(desk: &Desk, plan: &str) -> Running {
+    desk.sandbox.write("orders.plan.toml", plan);
     let running = desk.sandbox.spawn(["run", "orders", "--format", "json"]);
     let _ = desk.sandbox.await_text("begun", "\n");
     std::thread::sleep(Duration::from_millis(1_100));
@@ -89,7 +93,10 @@ for_each_engine! {
     /// Said while nothing runs, or before a run that has begun since, it stops nobody.
     async fn a_run_is_stopped_and_goes_on_later(engine: TestEngine) {
         let desk = Desk::new(engine);
-        let running = held(&desk);
+        // Long enough that the second run, too, asks for orders.
+        let slow = "  [[phase.step]]\n  id = \"slow\"\n  exec = { run = \"sleep 1.1\" }\n  undo = { none = \"it only waits\" }\n\n";
+        let again = "  [[phase.step]]\n  id = \"again\"";
+        let running = held_in(&desk, &PLAN.replace(again, &format!("{slow}{again}")));
         let (code, _) = desk.json("abort orders");
         assert_eq!(code, 0);
         desk.sandbox.write("go", "");
