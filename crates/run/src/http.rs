@@ -74,6 +74,24 @@ pub fn shown(url: &str) -> String {
     format!("{path}?{}", pairs.join("&"))
 }
 
+/// A request without an answer.
+#[derive(Debug)]
+pub struct Lost {
+    /// Why, without secrets.
+    pub sentence: String,
+    /// Whether it may have arrived all the same.
+    pub may_have_arrived: bool,
+}
+
+impl Lost {
+    fn perhaps(sentence: String) -> Lost {
+        Lost {
+            sentence,
+            may_have_arrived: true,
+        }
+    }
+}
+
 impl Request {
     /// As a file states it: `GET` where no method is named, the usual patience, and no address but this one.
     pub fn stated(
@@ -116,16 +134,24 @@ impl Request {
 
     /// Sends it. The error is a sentence without secrets.
     pub async fn send(self) -> Result<Answer, String> {
+        self.told().await.map_err(|lost| lost.sentence)
+    }
+
+    /// Sends it; an error also tells whether it may have arrived.
+    pub async fn told(self) -> Result<Answer, Lost> {
         let redactor = self.redactor();
         let timeout = self.timeout;
         let sent = tokio::task::spawn_blocking(move || blocking(&self));
         // The client keeps its own time; looking up a name it may overrun.
         let answer = match tokio::time::timeout(timeout + Duration::from_secs(1), sent).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(format!("the request ended: {error}")),
-            Err(_) => Err(format!("no answer within {timeout:?}")),
+            Ok(Err(error)) => Err(Lost::perhaps(format!("the request ended: {error}"))),
+            Err(_) => Err(Lost::perhaps(format!("no answer within {timeout:?}"))),
         };
-        answer.map_err(|sentence| redactor.apply(&sentence))
+        answer.map_err(|lost| Lost {
+            sentence: redactor.apply(&lost.sentence),
+            ..lost
+        })
     }
 }
 
@@ -155,7 +181,7 @@ fn agent(request: &Request) -> ureq::Agent {
     builder.build().new_agent()
 }
 
-fn blocking(request: &Request) -> Result<Answer, String> {
+fn blocking(request: &Request) -> Result<Answer, Lost> {
     let began = Instant::now();
     let mut parts = ureq::http::Request::builder()
         .method(request.method.as_str())
@@ -163,7 +189,10 @@ fn blocking(request: &Request) -> Result<Answer, String> {
     for (name, value) in &request.headers {
         parts = parts.header(name, value);
     }
-    let bad = |error: ureq::http::Error| format!("the request cannot be made: {error}");
+    let bad = |error: ureq::http::Error| Lost {
+        sentence: format!("the request cannot be made: {error}"),
+        may_have_arrived: false,
+    };
     let agent = agent(request);
     let answer = match &request.json {
         Some(json) => {
@@ -178,7 +207,10 @@ fn blocking(request: &Request) -> Result<Answer, String> {
         }
         None => agent.run(parts.body(()).map_err(bad)?),
     };
-    let mut answer = answer.map_err(|error| sentence(request, &error))?;
+    let mut answer = answer.map_err(|error| Lost {
+        sentence: sentence(request, &error),
+        may_have_arrived: request.follow || !is_unsent(&error),
+    })?;
     let status = answer.status().as_u16();
     let body = answer
         .body_mut()
@@ -187,9 +219,18 @@ fn blocking(request: &Request) -> Result<Answer, String> {
         .read_to_vec();
     Ok(Answer {
         status,
-        body: body.map_err(|error| sentence(request, &error))?,
+        body: body.map_err(|error| Lost::perhaps(sentence(request, &error)))?,
         took: began.elapsed(),
     })
+}
+
+/// Whether nobody took the connection, so that nothing was sent.
+fn is_unsent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
 }
 
 fn sentence(request: &Request, error: &ureq::Error) -> String {

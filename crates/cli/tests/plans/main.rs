@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod archive;
+mod bad;
 mod bad_input;
 mod blockers;
 mod constraints;

@@ -39,7 +39,7 @@ pub async fn send(
     };
     // A request that only asks changes nothing, whether it arrived or not.
     let is_safe = ["GET", "HEAD"].contains(&request.method.as_str());
-    let (wrong, clean) = match request.send().await {
+    let (wrong, clean) = match request.told().await {
         Ok(answer) if is_good(answer.status, http.status) => {
             step::end(walk, doc, key, Direction::Up, millis(started), None);
             // At once: nothing in the database tells whether it took effect.
@@ -47,8 +47,11 @@ pub async fn send(
         }
         // It answered that it did not.
         Ok(answer) => (format!("it answered with status {}", answer.status), true),
-        // Whether the request arrived is not known.
-        Err(error) => (error, http.rerunnable || is_safe),
+        // Whether the request arrived is known only where nobody took the connection.
+        Err(lost) => (
+            lost.sentence,
+            http.rerunnable || is_safe || !lost.may_have_arrived,
+        ),
     };
     let message = format!("step `{}`: the request failed: {wrong}", doc.id);
     let failure = Failure::new(FailureClass::Failed, "request-failed", message);

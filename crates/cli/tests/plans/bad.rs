@@ -1,0 +1,175 @@
+//! Bad input: each is refused with its code, and nothing is touched.
+
+use crate::{Desk, PLAN};
+use dunlin_testkit::TestEngine;
+use dunlin_testkit::for_each_engine;
+
+/// A plan of one phase with these steps.
+fn plan(steps: &str) -> String {
+    format!("name = \"bad\"\n[[phase]]\nid = \"only\"\ntitle = \"Only\"\n{steps}")
+}
+
+fn step(id: &str, what: &str) -> String {
+    format!("[[phase.step]]\nid = \"{id}\"\n{what}\n")
+}
+
+/// What is wrong with a file is found before any database is asked, by every command that reads it.
+#[test]
+fn plans_that_cannot_be_read_are_refused_before_anything_is_touched() {
+    let desk = Desk::new(TestEngine::Sqlite);
+    let before = std::fs::read(desk.database.file().unwrap()).unwrap();
+    let select = "sql = \"SELECT 1\"";
+    for (code, text) in [
+        (
+            "unknown-key",
+            plan(&step("a", "teleport = { to = \"mars\" }")),
+        ),
+        (
+            "exactly-one",
+            plan(&step(
+                "a",
+                &format!("{select}\nmanual = {{ do = \"look\" }}"),
+            )),
+        ),
+        ("exactly-one", plan(&step("a", "title = \"nothing to do\""))),
+        (
+            "needs-cycle",
+            plan(
+                &(step("a", &format!("{select}\nneeds = [\"b\"]"))
+                    + &step("b", &format!("{select}\nneeds = [\"a\"]"))),
+            ),
+        ),
+        (
+            "unknown-need",
+            plan(&step("a", &format!("{select}\nneeds = [\"nowhere\"]"))),
+        ),
+        (
+            "file-missing",
+            plan(&step("a", "sql = \"steps/nowhere.sql\"")),
+        ),
+        (
+            "undo-missing",
+            plan(&step("a", "exec = { run = \"true\" }")),
+        ),
+        (
+            "duplicate-id",
+            plan(&(step("a", select) + &step("a", select))),
+        ),
+        ("toml-syntax", plan("[[phase.step]\nid = \"a\"\n")),
+    ] {
+        desk.sandbox.write("bad.plan.toml", &text);
+        for line in [
+            "plan show bad",
+            "plan check bad",
+            "run bad",
+            "approve bad only --by Ann",
+            "rollback bad",
+        ] {
+            let (exit, answer) = desk.json(line);
+            assert_eq!(exit, 2, "{line} of\n{text}\n{answer:#}");
+            assert!(
+                answer.to_string().contains(code),
+                "no {code}: {line} of\n{text}\n{answer:#}"
+            );
+        }
+    }
+    let after = std::fs::read(desk.database.file().unwrap()).unwrap();
+    assert!(before == after, "the file has been written to");
+}
+
+/// An undo that cannot be derived is found by the check, and by the run before the phase begins.
+#[test]
+fn a_step_without_a_way_back_is_refused_before_it_runs() {
+    let desk = Desk::new(TestEngine::Sqlite);
+    let before = desk.picture();
+    let text = plan(&step("a", "sql = \"DELETE FROM contacts\""));
+    desk.sandbox.write("bad.plan.toml", text);
+    let (exit, answer) = desk.json("plan check bad");
+    assert!(
+        exit == 4 && answer.to_string().contains("no-inverse"),
+        "{answer:#}"
+    );
+    let (exit, answer) = desk.json("run bad");
+    assert!(
+        exit == 4 && answer.to_string().contains("no-inverse"),
+        "{answer:#}"
+    );
+    assert_eq!(desk.picture(), before);
+}
+
+/// A gate is opened by somebody with a name.
+#[test]
+fn nobody_cannot_approve_and_nobody_can_confirm() {
+    let desk = Desk::new(TestEngine::Sqlite);
+    let text = plan(&step(
+        "a",
+        "manual = { do = \"look\" }\nundo = { none = \"seen\" }",
+    ));
+    let text = text.replace(
+        "title = \"Only\"\n",
+        "title = \"Only\"\ngate = \"approve\"\n",
+    );
+    desk.sandbox.write("bad.plan.toml", text);
+    let run = |args: &[&str]| desk.sandbox.dunlin(args).code;
+    for nobody in [&["approve", "bad", "only"][..], &["confirm", "bad", "a"]] {
+        assert_eq!(run(nobody), Some(2));
+        for by in ["", "  "] {
+            assert_eq!(
+                run(&[nobody, &["--by", by]].concat()),
+                Some(2),
+                "{nobody:?} by `{by}`"
+            );
+        }
+    }
+    let (exit, ran) = desk.json("run bad");
+    assert_eq!(
+        (exit, Desk::state(&ran, "only").as_str()),
+        (3, "waiting"),
+        "{ran:#}"
+    );
+}
+
+for_each_engine! {
+    /// A phase that has begun cannot go out of the file; put back, the plan goes on.
+    async fn a_phase_that_began_cannot_be_taken_out_of_the_file(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write("owners.plan.toml", PLAN);
+        let _ = desk.dunlin("run owners --until tables").success();
+        let half = desk.picture();
+        let (head, first) = PLAN.split_once("[[phase]]").unwrap();
+        let second = first.find("[[phase]]").unwrap();
+        desk.sandbox.write("owners.plan.toml", format!("{head}{}", &first[second..]));
+        for line in ["run owners", "rollback owners"] {
+            let (exit, answer) = desk.json(line);
+            assert_eq!(exit, 5, "{line}: {answer:#}");
+            assert_eq!(answer["failure"]["code"], "changed-plan", "{line}: {answer:#}");
+        }
+        assert_eq!(desk.picture(), half);
+        desk.sandbox.write("owners.plan.toml", PLAN);
+        let _ = desk.dunlin("run owners").success();
+    }
+
+    /// A service that does not answer: before, it refuses; after, the phase goes back; as a step, it fails.
+    async fn an_endpoint_that_is_down(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let before = desk.picture();
+        // Bound and let go again: nobody listens there.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let table = step("table", "sql = \"CREATE TABLE made (id int NOT NULL PRIMARY KEY)\"");
+        let check = |when: &str| {
+            format!("[[phase.check]]\nid = \"api\"\nwhen = \"{when}\"\nhttp = {{ url = \"http://{free}/x\", status = 200 }}\n")
+        };
+        let call = step("call", &format!("http = {{ method = \"POST\", url = \"http://{free}/x\" }}\nundo = {{ none = \"a reload\" }}"));
+        for (text, exit, named) in [
+            (plan(&(check("before") + &table)), 4, "api"),
+            (plan(&(check("after") + &table)), 1, "api"),
+            (plan(&(table.clone() + &call)), 1, "call"),
+        ] {
+            desk.sandbox.write("bad.plan.toml", &text);
+            let (code, answer) = desk.json("run bad");
+            assert_eq!(code, exit, "{text}\n{answer:#}");
+            assert!(answer["failure"].to_string().contains(named), "{answer:#}");
+            assert_eq!(desk.picture(), before, "{text}");
+        }
+    }
+}
