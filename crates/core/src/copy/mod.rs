@@ -1,15 +1,19 @@
 //! Rows between engines: readings, canonical encoding and digests.
 
 pub mod cell;
+pub mod datum;
 pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
 mod json;
+pub mod plan;
+pub mod profile;
 pub mod reading;
 mod temporal;
 
 pub use cell::Cell;
+pub use datum::Datum;
 pub use digest::{Digest, Noticed, RowHasher};
 pub use encode::Typing;
 pub use reading::{Bound, Reading};
-pub use temporal::Epoch;
+pub use temporal::{Epoch, Moment};

@@ -5,7 +5,7 @@ const DAY: i64 = 86_400_000_000;
 
 /// What a spelling says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
     /// A finite value: days, or microseconds.
     At(i64),
     /// PostgreSQL's `infinity`.
@@ -210,6 +210,32 @@ pub(crate) fn timestamp(text: &[u8], zone: bool) -> Option<Moment> {
     }
     let at = day.checked_mul(DAY)?.checked_add(micros)?;
     reader.rest.is_empty().then_some(Moment::At(at))
+}
+
+/// A day or time whose month or day (or all of it) is zero: what MySQL lets through as "unknown".
+pub(crate) fn is_zero_date(text: &[u8]) -> bool {
+    let mut reader = Reader { rest: text };
+    let Some((_, month, day)) = reader.civil() else {
+        return false;
+    };
+    let clock = reader.rest.is_empty()
+        || ((reader.eat(b' ') || reader.eat(b'T')) && reader.clock(2).is_some());
+    (month == 0 || day == 0) && month <= 12 && day <= 31 && clock && reader.rest.is_empty()
+}
+
+/// As [`timestamp`], for a spelling finer than a microsecond: rounded down to one.
+pub(crate) fn rounded(text: &[u8], zone: bool) -> Option<Moment> {
+    let point = text.iter().position(|b| *b == b'.')?;
+    let digits = text[point + 1..]
+        .iter()
+        .take_while(|b| b.is_ascii_digit())
+        .count();
+    if digits <= 6 {
+        return timestamp(text, zone);
+    }
+    let mut cut = text[..point + 7].to_vec();
+    cut.extend_from_slice(&text[point + 1 + digits..]);
+    timestamp(&cut, zone)
 }
 
 /// What a number in a column of times counts.

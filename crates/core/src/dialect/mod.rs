@@ -2,6 +2,7 @@
 //!
 //! A dialect is pure: it renders SQL, tells what a statement is and what a native error means. It never talks to a server.
 
+pub mod bulk;
 pub mod catalog;
 pub mod change;
 pub mod checks;
