@@ -61,6 +61,11 @@ pub(crate) fn parse(text: &[u8]) -> Option<Parts<'_>> {
 }
 
 impl Parts<'_> {
+    /// Written without an exponent.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.exponent == 0
+    }
+
     /// Digits without zeros at either end, and the power of ten of the last of them.
     pub(crate) fn significant(&self) -> (Vec<u8>, i128) {
         let mut digits: Vec<u8> = self.whole.iter().chain(self.fraction).copied().collect();

@@ -317,7 +317,7 @@ fn documents(cell: Cell<'_>, typing: Typing, out: &mut Vec<u8>) -> Option<Fit> {
     })
 }
 
-fn uuid(cell: Cell<'_>) -> Option<[u8; 16]> {
+pub(crate) fn uuid(cell: Cell<'_>) -> Option<[u8; 16]> {
     let text = match cell {
         Cell::Bytes(bytes) => return bytes.try_into().ok(),
         Cell::Text(text) => text.as_bytes(),

@@ -1,12 +1,14 @@
 //! Rows between engines: readings, canonical encoding and digests.
 
 pub mod cell;
+pub mod convert;
 pub mod datum;
 pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
 mod json;
 pub mod plan;
+pub mod policy;
 pub mod profile;
 pub mod reading;
 mod temporal;

@@ -1,7 +1,7 @@
 //! Days, times and instants as numbers, from the spellings of all engines.
 
 /// Microseconds in a day.
-const DAY: i64 = 86_400_000_000;
+pub(crate) const DAY: i64 = 86_400_000_000;
 
 /// What a spelling says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,6 +255,16 @@ pub enum Epoch {
 }
 
 impl Epoch {
+    /// How many microseconds one is.
+    pub const fn micros(self) -> i64 {
+        match self {
+            Epoch::Seconds => 1_000_000,
+            Epoch::Milliseconds => 1_000,
+            Epoch::Microseconds => 1,
+            Epoch::JulianDay => DAY,
+        }
+    }
+
     /// The unit as people say it.
     pub const fn name(self) -> &'static str {
         match self {
