@@ -78,6 +78,11 @@ pub fn text_hash(text: &str) -> u128 {
     xxh3_128_with_seed(text.as_bytes(), SEED)
 }
 
+/// The hash of a row in its canonical form.
+pub fn row_hash(row: &[u8]) -> u128 {
+    xxh3_128_with_seed(row, SEED)
+}
+
 /// What was noticed of one column's cells.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Noticed {

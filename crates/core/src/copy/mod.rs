@@ -11,6 +11,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod reading;
+pub mod stages;
 mod temporal;
 
 pub use cell::Cell;

@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod catalog;
 pub mod change;
 pub mod checks;
+pub mod landing;
 pub mod mysql;
 pub mod postgres;
 pub mod preflight;
@@ -201,6 +202,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn steps(&self) -> &'static dyn steps::StepDialect;
     /// How plans' checks ask.
     fn checks(&self) -> &'static dyn checks::ChecksDialect;
+    /// How it is one end of a copy.
+    fn landing(&self) -> &'static dyn landing::LandingDialect;
 }
 
 /// Reading whole tables, for digests, backups and copies.

@@ -235,7 +235,7 @@ fn schemas(catalog: &Catalog) -> BTreeSet<String> {
 }
 
 /// The names of functions that tables call: in defaults, checks, computed columns, indexes and types.
-pub(super) fn called_by_tables(catalog: &Catalog, dialect: &dyn Dialect) -> BTreeSet<String> {
+pub(crate) fn called_by_tables(catalog: &Catalog, dialect: &dyn Dialect) -> BTreeSet<String> {
     let mut texts = String::new();
     for table in &catalog.tables {
         for column in &table.columns {

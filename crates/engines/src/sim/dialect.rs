@@ -102,6 +102,9 @@ impl Dialect for SimDialect {
     fn rows(&self) -> &'static dyn RowsDialect {
         Sqlite.rows()
     }
+    fn landing(&self) -> &'static dyn dunlin_core::dialect::landing::LandingDialect {
+        Sqlite.landing()
+    }
     fn change(&self) -> &'static dyn dunlin_core::dialect::change::ChangeDialect {
         Sqlite.change()
     }

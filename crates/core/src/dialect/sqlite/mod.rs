@@ -10,6 +10,7 @@ pub mod errors;
 pub mod introspect;
 pub mod inverse;
 pub mod journal;
+mod landing;
 pub mod lex;
 pub mod lock;
 mod preflight;
@@ -105,6 +106,9 @@ impl Dialect for Sqlite {
     }
     fn rows(&self) -> &'static dyn RowsDialect {
         &rows::Rows
+    }
+    fn landing(&self) -> &'static dyn super::landing::LandingDialect {
+        &landing::Landing
     }
     fn change(&self) -> &'static dyn super::change::ChangeDialect {
         &change::Changes
