@@ -7,6 +7,7 @@ pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
 mod json;
+pub mod order;
 pub mod plan;
 pub mod policy;
 pub mod profile;
