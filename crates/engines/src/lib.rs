@@ -290,6 +290,16 @@ pub trait Session: Send {
     fn canceller(&self) -> Box<dyn Cancel>;
     /// Streams the rows of a query, batch by batch, in bounded memory (digests, backups).
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError>;
+    /// Begins a load: `sql` is the statement of the dialect's `bulk`, what is sent afterwards is what its encoder wrote.
+    /// A load is taken whole or not at all, also outside of a transaction; within one, a load that failed or was dropped
+    /// leaves the transaction to be rolled back.
+    async fn load(
+        &mut self,
+        _sql: &str,
+        _columns: usize,
+    ) -> Result<Box<dyn RowSink + '_>, DbError> {
+        Err(DbError::new(ErrorClass::Other, "this engine loads no rows"))
+    }
     /// Copies a database's file over the one of this session, which may keep it locked; where databases are files.
     async fn overwrite(&mut self, _from: &std::path::Path) -> Result<(), DbError> {
         let message = "this engine's databases are no files";
@@ -313,6 +323,16 @@ pub trait RowSource: Send {
     fn columns(&self) -> &[String];
     /// The next batch, or `None` at the end.
     async fn next(&mut self) -> Result<Option<Batch>, DbError>;
+}
+
+/// A load under way. Dropped without [`RowSink::finish`] it is given up.
+#[async_trait]
+pub trait RowSink: Send {
+    /// Takes the next bytes; waits while the engine is behind. Rows may be cut anywhere. An error ends the load; not every
+    /// engine tells before the end.
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), DbError>;
+    /// Ends the load and gives how many rows it took.
+    async fn finish(self: Box<Self>) -> Result<u64, DbError>;
 }
 
 /// Some rows in one arena: bytes and offsets, no allocation per cell.

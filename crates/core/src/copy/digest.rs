@@ -5,7 +5,8 @@
 //! change it, which sums of checksums over columns may not. Unrelated damage is missed with probability 2^-128.
 
 use super::cell::Cell;
-use super::encode::{Fit, Typing, encode};
+use super::datum::Datum;
+use super::encode::{Fit, Typing, encode, encode_datum_as};
 use super::temporal::Epoch;
 use crate::schema::NeutralType;
 use serde::{Deserialize, Serialize};
@@ -147,6 +148,24 @@ impl RowHasher {
         }
         for ty in &self.types[seen..] {
             encode(Cell::Null, ty, self.typing, &mut self.row);
+        }
+        let hash = xxh3_128_with_seed(&self.row, SEED);
+        self.digest.add(hash);
+        hash
+    }
+
+    /// Takes one row on its way into the target and gives its hash: the one that the same row has when it is read back
+    /// there. Data beyond the types are not looked at; what is missing counts as NULL.
+    pub fn datums(&mut self, row: &[Datum<'_>]) -> u128 {
+        self.row.clear();
+        for (at, (ty, noticed)) in self.types.iter().zip(&mut self.noticed).enumerate() {
+            let datum = row.get(at).unwrap_or(&Datum::Null);
+            match encode_datum_as(datum, ty, self.typing, &mut self.row) {
+                Fit::Fits => {}
+                Fit::Misfit => noticed.misfits += 1,
+                Fit::DuplicateKey => noticed.duplicate_keys += 1,
+                Fit::Counted(epoch) => *noticed.counted.entry(epoch).or_default() += 1,
+            }
         }
         let hash = xxh3_128_with_seed(&self.row, SEED);
         self.digest.add(hash);

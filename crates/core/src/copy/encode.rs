@@ -24,8 +24,9 @@
 //! | 0x80… | does not fit | bool, int, float, text, text that is not UTF-8, bytes: as they are |
 
 use super::cell::Cell;
+use super::datum::Datum;
 use super::temporal::{self, Epoch, Moment};
-use super::{decimal, json};
+use super::{decimal, json, spell};
 use crate::schema::NeutralType;
 
 /// The version of the form: part of every reading's hash.
@@ -75,6 +76,74 @@ const RAW_FLOAT: u8 = 0x82;
 const RAW_TEXT: u8 = 0x83;
 const RAW_BAD_TEXT: u8 = 0x84;
 const RAW_BYTES: u8 = 0x85;
+
+/// Appends the canonical form of a datum under the type of its column: the very bytes that [`encode`] gives for the
+/// cell that a server hands back for it.
+pub fn encode_datum(datum: &Datum<'_>, ty: &NeutralType, out: &mut Vec<u8>) {
+    encode_datum_as(datum, ty, Typing::Static, out);
+}
+
+/// As [`encode_datum`], for a target of either typing. Gives how the datum took to the type.
+pub(crate) fn encode_datum_as(
+    datum: &Datum<'_>,
+    ty: &NeutralType,
+    typing: Typing,
+    out: &mut Vec<u8>,
+) -> Fit {
+    let cell = match *datum {
+        Datum::Null => Cell::Null,
+        Datum::Bool(b) => Cell::Bool(b),
+        Datum::Int(n) => Cell::Int(n),
+        Datum::UInt(n) => Cell::UInt(n),
+        Datum::Float(value) => Cell::Float(value),
+        Datum::Float32(value) => Cell::Float32(value),
+        Datum::Text(text)
+        | Datum::Decimal(text)
+        | Datum::Json(text)
+        | Datum::Bits(text)
+        | Datum::Opaque(text) => Cell::Text(text),
+        Datum::BadText(bytes) => Cell::BadText(bytes),
+        Datum::Bytes(bytes) => Cell::Bytes(bytes),
+        Datum::Date(at) if *ty == NeutralType::Date => {
+            moment(TAG_DATE, at, out);
+            return Fit::Fits;
+        }
+        Datum::Stamp(at) if *ty == NeutralType::Timestamp => {
+            moment(TAG_TIMESTAMP, at, out);
+            return Fit::Fits;
+        }
+        Datum::Stamp(at) if *ty == NeutralType::TimestampTz => {
+            moment(TAG_TIMESTAMP_TZ, at, out);
+            return Fit::Fits;
+        }
+        Datum::Time(micros) if *ty == NeutralType::Time => {
+            tagged(TAG_TIME, &micros.to_be_bytes(), out);
+            return Fit::Fits;
+        }
+        Datum::Uuid(bytes) if *ty == NeutralType::Uuid => {
+            tagged(TAG_UUID, &bytes, out);
+            return Fit::Fits;
+        }
+        Datum::Date(_) | Datum::Stamp(_) | Datum::Time(_) | Datum::Uuid(_) => {
+            return spelled(datum, ty, typing, out);
+        }
+    };
+    encode(cell, ty, typing, out)
+}
+
+/// A moment or a UUID in a column of another type: as the text that stands there.
+fn spelled(datum: &Datum<'_>, ty: &NeutralType, typing: Typing, out: &mut Vec<u8>) -> Fit {
+    let mut text = Vec::with_capacity(40);
+    match *datum {
+        Datum::Date(at) => spell::date(at, &mut text),
+        Datum::Stamp(at) => spell::stamp(at, false, &mut text),
+        Datum::Time(micros) => spell::time(micros, &mut text),
+        Datum::Uuid(bytes) => spell::uuid(bytes, &mut text),
+        _ => {}
+    }
+    let text = std::str::from_utf8(&text).unwrap_or_default();
+    encode(Cell::Text(text), ty, typing, out)
+}
 
 /// Appends the canonical form of one cell under a type.
 pub fn encode(cell: Cell<'_>, ty: &NeutralType, typing: Typing, out: &mut Vec<u8>) -> Fit {
@@ -133,9 +202,23 @@ fn tagged(tag: u8, payload: &[u8], out: &mut Vec<u8>) -> Option<Fit> {
 
 /// Writes what is made in place behind its length. Nothing is written where `make` says no.
 fn made<T>(tag: u8, out: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>) -> Option<T>) -> Option<T> {
-    let mut payload = Vec::with_capacity(32);
-    let done = make(&mut payload)?;
-    tagged(tag, &payload, out);
+    let start = out.len();
+    // Room for a length of one byte, which is the usual one; longer ones are moved aside below.
+    out.extend_from_slice(&[tag, 0]);
+    let Some(done) = make(out) else {
+        out.truncate(start);
+        return None;
+    };
+    let len = out.len() - start - 2;
+    match u8::try_from(len) {
+        Ok(short) if short < 0x80 => out[start + 1] = short,
+        _ => {
+            let payload = out.split_off(start + 2);
+            out.pop();
+            push_len(len, out);
+            out.extend_from_slice(&payload);
+        }
+    }
     Some(done)
 }
 

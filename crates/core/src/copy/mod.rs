@@ -12,6 +12,7 @@ pub mod plan;
 pub mod policy;
 pub mod profile;
 pub mod reading;
+pub(crate) mod spell;
 pub mod stages;
 mod temporal;
 

@@ -204,6 +204,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn checks(&self) -> &'static dyn checks::ChecksDialect;
     /// How it is one end of a copy.
     fn landing(&self) -> &'static dyn landing::LandingDialect;
+    /// How rows are loaded.
+    fn bulk(&self) -> &'static dyn bulk::BulkDialect;
 }
 
 /// Reading whole tables, for digests, backups and copies.

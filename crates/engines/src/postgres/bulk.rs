@@ -1,10 +1,12 @@
 //! Streaming rows out of PostgreSQL, and `COPY … FROM stdin` into it.
 
 use super::session::{PostgresSession, Rows};
-use crate::{Batch, DbError, RowSource};
+use crate::{Batch, DbError, RowSink, RowSource};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::SinkExt;
+use std::pin::Pin;
+use tokio_postgres::CopyInSink;
 
 /// Rows per batch, and bytes per batch: whichever is reached first. The driver holds two reads of the socket beside it;
 /// beyond that the server waits.
@@ -13,6 +15,9 @@ const BYTES_MAX: usize = 1 << 20;
 
 /// Pieces in which COPY's data is sent.
 const COPY_PIECE: usize = 64 << 10;
+
+/// Pieces in which a load is sent.
+const LOAD_PIECE: usize = 256 << 10;
 
 struct Stream<'a> {
     session: &'a mut PostgresSession,
@@ -92,4 +97,51 @@ pub(super) async fn copy_in(
     }
     .await;
     session.finished(copied, sql).await
+}
+
+/// A COPY under way. Dropped, the driver tells the server that it failed, and the next statement looks at what it left.
+struct Load<'a> {
+    session: &'a mut PostgresSession,
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+    sql: String,
+}
+
+/// Begins a load.
+pub(super) async fn load<'a>(
+    session: &'a mut PostgresSession,
+    sql: &str,
+) -> Result<Box<dyn RowSink + 'a>, DbError> {
+    session.ready().await?;
+    let begun = session.client().copy_in::<_, Bytes>(sql).await;
+    let sink = match begun {
+        Ok(sink) => Box::pin(sink),
+        Err(error) => return Err(session.ended(error, sql).await),
+    };
+    let sql = sql.to_owned();
+    Ok(Box::new(Load { session, sink, sql }))
+}
+
+#[async_trait]
+impl RowSink for Load<'_> {
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), DbError> {
+        let mut rest = Bytes::from(bytes);
+        while !rest.is_empty() {
+            // In pieces, for the driver makes a copy of each.
+            let piece = rest.split_to(rest.len().min(LOAD_PIECE));
+            if let Err(error) = self.sink.send(piece).await {
+                return Err(self.session.ended(error, &self.sql).await);
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<u64, DbError> {
+        let Load {
+            session,
+            mut sink,
+            sql,
+        } = *self;
+        let copied = sink.as_mut().finish().await;
+        session.finished(copied, &sql).await
+    }
 }

@@ -17,7 +17,9 @@ pub(super) fn db_error(error: &tokio_postgres::Error, sql: &str, end: Option<&st
         _ => None,
     };
     let own = Postgres.error_hint(&code, native.message());
-    let hint = [native.detail(), native.hint(), own.as_deref()]
+    // The line of a COPY, which nothing else tells.
+    let line = native.where_().filter(|place| place.starts_with("COPY "));
+    let hint = [native.detail(), native.hint(), own.as_deref(), line]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

@@ -9,7 +9,7 @@ pub(super) use super::errors::db_error;
 use super::text::{Step, reads, words};
 use super::values::{Bound, Raw, read, type_of, value};
 use crate::gate::Gate;
-use crate::{Cancel, Cell, DbError, Halted, RowSource, Session, Whole, step_by_step};
+use crate::{Cancel, Cell, DbError, Halted, RowSink, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::postgres::Postgres;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -225,6 +225,14 @@ impl PostgresSession {
             }
             error
         })
+    }
+
+    /// After a statement that failed.
+    pub(super) async fn ended(&mut self, error: tokio_postgres::Error, sql: &str) -> DbError {
+        match self.finished::<()>(Err(error), sql).await {
+            Err(error) => error,
+            Ok(()) => DbError::new(ErrorClass::Other, "an error is none"),
+        }
     }
 
     /// Sends something that a late cancel may hit, and learns whether the transaction stands.
@@ -590,6 +598,10 @@ impl Session for PostgresSession {
 
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         bulk::start(self, sql).await
+    }
+
+    async fn load(&mut self, sql: &str, _columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {
+        bulk::load(self, sql).await
     }
 
     async fn close(self: Box<Self>) {

@@ -117,6 +117,9 @@ impl Dialect for SimDialect {
     fn steps(&self) -> &'static dyn dunlin_core::dialect::steps::StepDialect {
         Sqlite.steps()
     }
+    fn bulk(&self) -> &'static dyn dunlin_core::dialect::bulk::BulkDialect {
+        Sqlite.bulk()
+    }
     fn checks(&self) -> &'static dyn dunlin_core::dialect::checks::ChecksDialect {
         Sqlite.checks()
     }

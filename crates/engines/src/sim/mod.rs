@@ -4,7 +4,7 @@
 mod dialect;
 
 use crate::sqlite::connect::SqliteEngine;
-use crate::{Cancel, DbError, Engine, Purpose, RowSource, Session, Settings};
+use crate::{Cancel, DbError, Engine, Purpose, RowSink, RowSource, Session, Settings};
 use async_trait::async_trait;
 use dialect::{AUTO_COMMIT, PLAIN};
 use dunlin_core::dialect::{Caps, Dialect};
@@ -241,7 +241,40 @@ impl Session for SimSession {
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         self.inner.stream(sql).await
     }
+    async fn load(&mut self, sql: &str, columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {
+        let dies = self.faults.call()?;
+        let inner = self.inner.load(sql, columns).await?;
+        if dies {
+            return Err(self.faults.die());
+        }
+        let faults = Arc::clone(&self.faults);
+        Ok(Box::new(SimSink { inner, faults }))
+    }
     async fn close(self: Box<Self>) {
         self.inner.close().await;
+    }
+}
+
+/// A load whose every call counts.
+struct SimSink<'a> {
+    inner: Box<dyn RowSink + 'a>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl RowSink for SimSink<'_> {
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), DbError> {
+        let dies = self.faults.call()?;
+        self.inner.send(bytes).await?;
+        if dies { Err(self.faults.die()) } else { Ok(()) }
+    }
+    async fn finish(self: Box<Self>) -> Result<u64, DbError> {
+        let dies = self.faults.call()?;
+        let rows = self.inner.finish().await?;
+        if dies {
+            Err(self.faults.die())
+        } else {
+            Ok(rows)
+        }
     }
 }

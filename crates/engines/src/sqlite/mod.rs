@@ -3,4 +3,5 @@
 pub mod bulk;
 pub mod connect;
 mod dump;
+mod load;
 pub mod session;

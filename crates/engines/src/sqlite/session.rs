@@ -2,7 +2,7 @@
 //! side never blocks; dropping the session ends the thread.
 
 use crate::lease::Witness;
-use crate::{Cancel, DbError, Halted, RowSource, Session, Took, Whole, not_ours};
+use crate::{Cancel, DbError, Halted, RowSink, RowSource, Session, Took, Whole, not_ours};
 use async_trait::async_trait;
 use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
 use dunlin_core::failure::ErrorClass;
@@ -127,6 +127,11 @@ impl SqliteSession {
 
     pub(super) fn send(&self, job: Job) -> Result<(), DbError> {
         self.jobs.send(job).map_err(|_| gone())
+    }
+
+    /// The mark that says whether a transaction is open.
+    pub(super) fn mark(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.in_transaction)
     }
 }
 
@@ -330,6 +335,9 @@ impl Session for SqliteSession {
     }
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         super::bulk::start(self, sql).await
+    }
+    async fn load(&mut self, sql: &str, columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {
+        super::load::start(self, sql, columns).await
     }
     async fn overwrite(&mut self, from: &std::path::Path) -> Result<(), DbError> {
         let from = from.to_path_buf();

@@ -1,5 +1,6 @@
 //! Mysql's room.
 
+pub mod bulk;
 pub mod caps;
 pub mod catalog;
 pub mod change;
@@ -126,6 +127,9 @@ impl Dialect for Mysql {
     }
     fn steps(&self) -> &'static dyn super::steps::StepDialect {
         &steps::Steps
+    }
+    fn bulk(&self) -> &'static dyn super::bulk::BulkDialect {
+        &bulk::Bulk
     }
     fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
         &checks::Checks

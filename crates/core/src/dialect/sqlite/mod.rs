@@ -1,5 +1,6 @@
 //! Sqlite's room.
 
+pub mod bulk;
 pub mod caps;
 pub mod catalog;
 pub mod change;
@@ -121,6 +122,9 @@ impl Dialect for Sqlite {
     }
     fn steps(&self) -> &'static dyn super::steps::StepDialect {
         &steps::Steps
+    }
+    fn bulk(&self) -> &'static dyn super::bulk::BulkDialect {
+        &bulk::Bulk
     }
     fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
         &checks::Checks
