@@ -111,8 +111,8 @@ pub async fn is_pooled(engine: &dyn Engine, names: &JournalNames) -> Result<bool
     let mut first = engine.open(Purpose::Read).await?;
     let mut second = engine.open(Purpose::Read).await?;
     let ids = (
-        first.query(&sql.own_session, &[]).await,
-        second.query(&sql.own_session, &[]).await,
+        first.ask(&sql.own_session, &[]).await,
+        second.ask(&sql.own_session, &[]).await,
     );
     first.close().await;
     second.close().await;
@@ -133,7 +133,7 @@ pub async fn look(
 }
 
 async fn read_holder(session: &mut dyn Session, sql: &LeaseSql) -> Result<Option<Holder>, DbError> {
-    let rows = match session.query(&sql.read, &[]).await {
+    let rows = match session.ask(&sql.read, &[]).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(None),
         rows => rows?,
     };
@@ -167,7 +167,7 @@ async fn holder_of(
     lock: &str,
 ) -> Result<Option<String>, DbError> {
     let rows = session
-        .query(&sql.lock_holder, &[lock_key(sql, lock)])
+        .ask(&sql.lock_holder, &[lock_key(sql, lock)])
         .await?;
     Ok(rows
         .first()
@@ -189,7 +189,7 @@ pub async fn take_work(names: &JournalNames, work: &mut dyn Session) -> Result<b
 }
 
 async fn try_lock(session: &mut dyn Session, sql: &LeaseSql, lock: &str) -> Result<bool, DbError> {
-    let rows = session.query(&sql.lock_try, &[lock_key(sql, lock)]).await?;
+    let rows = session.ask(&sql.lock_try, &[lock_key(sql, lock)]).await?;
     Ok(rows
         .first()
         .and_then(|row| row.first())
@@ -233,8 +233,8 @@ impl LeaseLock for SessionLock {
     async fn try_work(&mut self, work: &mut dyn Session) -> Result<Work, DbError> {
         let own =
             |rows: Vec<dunlin_core::value::Row>| rows.first().and_then(|row| row.first()).cloned();
-        let of_lease = own(self.session.query(&self.sql.own_session, &[]).await?);
-        let of_work = own(work.query(&self.sql.own_session, &[]).await?);
+        let of_lease = own(self.session.ask(&self.sql.own_session, &[]).await?);
+        let of_work = own(work.ask(&self.sql.own_session, &[]).await?);
         if of_lease == of_work {
             let mut error = DbError::new(
                 ErrorClass::Unreachable,
@@ -302,7 +302,7 @@ impl LeaseLock for SessionLock {
             .execute_with(&self.sql.clear, &[token.into()])
             .await?;
         self.session
-            .query(&self.sql.lock_release, &[lock_key(&self.sql, "lease")])
+            .ask(&self.sql.lock_release, &[lock_key(&self.sql, "lease")])
             .await?;
         Ok(())
     }

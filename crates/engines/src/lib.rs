@@ -245,6 +245,11 @@ pub trait Session: Send {
     async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError>;
     /// Runs one query with bound values and gives all rows: for the control plane only (at most some thousand rows).
     async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError>;
+    /// As [`Session::query`], for queries of Dunlin's own, whose columns are of built-in types: nothing is kept prepared,
+    /// and it is one trip where the protocol has such.
+    async fn ask(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        self.query(sql, params).await
+    }
     /// Runs `COPY … FROM stdin` with its data (text form). Engines without it answer [`ErrorClass::Syntax`].
     async fn copy_in(&mut self, sql: &str, data: &str) -> Result<u64, DbError>;
     /// Begins a transaction that takes write intent where the engine has such a thing.

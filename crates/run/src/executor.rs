@@ -79,6 +79,8 @@ pub struct Runner<'w> {
     pub one_transaction: bool,
     /// Whether the last script left something behind in the session.
     pub dirty: bool,
+    /// Whether anything was begun that could leave something behind in the database.
+    pub altered: bool,
     /// Rows that this script's INSERTs have put into each table, by its name in lower case; `None`: they cannot be
     /// counted, for it changed or removed rows too.
     pub wrote: BTreeMap<String, Option<u64>>,
@@ -148,6 +150,7 @@ impl<'w> Runner<'w> {
             storage: Storage::default(),
             one_transaction: false,
             dirty: false,
+            altered: false,
             wrote: BTreeMap::new(),
             rows: 0,
             on_failure: OnFailure::Undo,

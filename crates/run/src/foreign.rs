@@ -15,7 +15,7 @@ async fn tables(
     names: &[&str],
 ) -> Result<Vec<Table>, DbError> {
     let query = session.dialect().columns_of(schemas, names);
-    let rows = session.query(&query.sql, &query.params).await?;
+    let rows = session.ask(&query.sql, &query.params).await?;
     Ok(foreign::read_tables(&rows))
 }
 

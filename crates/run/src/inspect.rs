@@ -92,7 +92,7 @@ async fn read_one(
     session: &mut dyn Session,
     sql: &str,
 ) -> Result<Option<String>, Failure> {
-    match session.query(sql, &[]).await {
+    match session.ask(sql, &[]).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => Ok(None),
         Err(error) => Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
         Ok(rows) => Ok(rows

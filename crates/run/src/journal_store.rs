@@ -16,7 +16,7 @@ async fn read_again(session: &mut dyn Session, sql: &str) -> Result<Vec<Row>, Db
     let mut pause = limits::RETRY_PAUSE_FIRST;
     let mut tries = 0;
     loop {
-        match session.query(sql, &[]).await {
+        match session.ask(sql, &[]).await {
             Err(error) if !session.in_transaction() && tries < error.class.retries() => {
                 tries += 1;
                 tokio::time::sleep(pause).await;
@@ -65,7 +65,7 @@ pub async fn blocks(
     flight: &InFlight,
 ) -> Result<Vec<OpenBlock>, Failure> {
     let rows = session
-        .query(&world.sql.read_unit, &[unit.into()])
+        .ask(&world.sql.read_unit, &[unit.into()])
         .await
         .map_err(|error| world.redact(trouble::refused(&error, "cannot read the journal")))?;
     let records: Vec<Record> = rows.iter().filter_map(Record::read).collect();
@@ -93,7 +93,7 @@ pub async fn ensure(world: &World, session: &mut dyn Session) -> Result<i64, DbE
 
 /// The database's identity; empty where this user may not ask for it.
 async fn identity(world: &World, session: &mut dyn Session) -> String {
-    let rows = session.query(&world.sql.identity, &[]).await;
+    let rows = session.ask(&world.sql.identity, &[]).await;
     let text = rows.ok().and_then(|rows| {
         let row = rows.first()?;
         row.first()?.as_str().map(str::to_owned)
@@ -107,7 +107,7 @@ pub async fn clone_identity(
     world: &World,
     session: &mut dyn Session,
 ) -> Result<Option<String>, DbError> {
-    let stored = match session.query(&world.sql.fence_read, &[]).await {
+    let stored = match session.ask(&world.sql.fence_read, &[]).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(None),
         rows => rows?
             .first()
@@ -121,7 +121,7 @@ pub async fn clone_identity(
 }
 
 async fn fence(world: &World, session: &mut dyn Session) -> Result<Option<i64>, DbError> {
-    match session.query(&world.sql.fence_read, &[]).await {
+    match session.ask(&world.sql.fence_read, &[]).await {
         Err(error) if error.class == ErrorClass::ObjectMissing => Ok(None),
         Err(error) => Err(error),
         Ok(rows) => Ok(rows

@@ -168,7 +168,7 @@ async fn is_taken(world: &World, lock: &mut dyn LeaseLock, token: i64) -> bool {
 pub(crate) async fn is_succeeded(world: &World, token: i64) -> bool {
     let look = async {
         let mut session = world.engine.open(Purpose::Read).await.ok()?;
-        let rows = session.query(&world.sql.fence_read, &[]).await.ok()?;
+        let rows = session.ask(&world.sql.fence_read, &[]).await.ok()?;
         rows.first()?.first()?.as_i64()
     };
     let found = tokio::time::timeout(Duration::from_secs(5), look).await;

@@ -64,7 +64,7 @@ async fn answers(session: &mut dyn Session) -> Result<Catalog, DbError> {
     let caps = session.caps().clone();
     let mut answers = vec![];
     for query in parts.queries(&caps) {
-        answers.push(session.query(&query.sql, &query.params).await?);
+        answers.push(session.ask(&query.sql, &query.params).await?);
     }
     Ok(parts.read(&caps, &answers))
 }
@@ -73,7 +73,7 @@ async fn answers(session: &mut dyn Session) -> Result<Catalog, DbError> {
 pub async fn sizes(session: &mut dyn Session, scope: &Scope) -> Result<Vec<TableSize>, DbError> {
     let dialect = session.dialect();
     let query = dialect.table_sizes();
-    let rows = session.query(&query.sql, &query.params).await?;
+    let rows = session.ask(&query.sql, &query.params).await?;
     let default = session.caps().default_schema.clone();
     let sizes = rows.iter().filter_map(|row| dialect.read_table_size(row));
     Ok(sizes

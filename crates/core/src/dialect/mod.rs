@@ -347,6 +347,8 @@ pub struct JournalSql {
     pub read_plans: String,
     /// Reads the beginnings and ends of runs: the same columns.
     pub read_runs: String,
+    /// Counts other runs than this one that have begun since a catalog was last recorded at a run's end: run.
+    pub count_unrecorded: String,
     /// Reads the newest recorded catalog: its detail.
     pub read_catalog: String,
     /// Reads the catalog from before the first migration (or at the baseline): its detail.

@@ -1,11 +1,13 @@
 //! One MySQL or MariaDB connection.
 
+mod whole;
+
 use super::bulk;
 use super::cancel::Canceller;
 use super::connect::MysqlEngine;
 use super::values::{Shape, bound, is_long, read, shape, value, with_literals};
 use crate::gate::Gate;
-use crate::{Cancel, DbError, Halted, Purpose, RowSource, Session};
+use crate::{Cancel, DbError, Halted, Purpose, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::mysql::Mysql;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -235,7 +237,7 @@ impl MysqlSession {
         then: &str,
     ) -> Result<u64, Halted> {
         self.ready().await.map_err(Halted::Record)?;
-        let text = format!("{};\n{then}", with_literals(record, params));
+        let text = format!("{};\n{then}", with_literals(record, params, None));
         let outcome = self.two(&text).await;
         let recorded = !matches!(outcome, Err((false, _)));
         let outcome = self.finished(outcome.map_err(|(_, error)| error)).await;
@@ -314,6 +316,13 @@ impl Session for MysqlSession {
         self.finished(outcome).await
     }
 
+    async fn ask(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        if is_long(params) {
+            return self.query(sql, params).await;
+        }
+        self.query(&with_literals(sql, params, None), &[]).await
+    }
+
     async fn copy_in(&mut self, _sql: &str, _data: &str) -> Result<u64, DbError> {
         Err(DbError::new(
             ErrorClass::Syntax,
@@ -343,6 +352,13 @@ impl Session for MysqlSession {
             return self.commit().await.map_err(Halted::After);
         }
         self.record_and(sql, params, "COMMIT").await.map(|_| ())
+    }
+
+    async fn whole(&mut self, whole: Whole<'_>) -> Result<u64, Halted> {
+        match self.on_one_trip(&whole).await {
+            Some(outcome) => outcome,
+            None => step_by_step(self, &whole).await,
+        }
     }
 
     async fn record_then(

@@ -1,6 +1,6 @@
 //! Values on the wire: what is bound, and how columns are read, in the text protocol and in the binary one.
 
-use crate::Cell;
+use crate::{Cell, Took};
 use dunlin_core::value::Value;
 use mysql_async::Column;
 use mysql_async::consts::{ColumnFlags, ColumnType};
@@ -36,14 +36,20 @@ pub(super) fn is_long(params: &[Value]) -> bool {
 
 /// A statement of ours with its values written out in place of its question marks. Texts go as hexadecimal digits, which
 /// mean the same whatever a script has set (`sql_mode`, `NAMES`), and in which nothing can break out.
-pub(super) fn with_literals(sql: &str, params: &[Value]) -> String {
+///
+/// `took`: where the milliseconds of [`TOOK`] are to stand in one of them.
+pub(super) fn with_literals(sql: &str, params: &[Value], took: Option<Took>) -> String {
     let mut out = String::with_capacity(sql.len() + params.len() * 16);
-    let mut params = params.iter();
+    let mut params = params.iter().enumerate();
     let mut quoted = None;
     for c in sql.chars() {
         match (quoted, c) {
             (None, '?') => {
-                literal(params.next().unwrap_or(&Value::Null), &mut out);
+                let (at, param) = params.next().unwrap_or((usize::MAX, &Value::Null));
+                match (param, took.filter(|took| took.param == at)) {
+                    (Value::Text(text), Some(took)) => with_time(text, took, &mut out),
+                    _ => literal(param, &mut out),
+                }
                 continue;
             }
             (None, '`' | '\'') => quoted = Some(c),
@@ -53,6 +59,19 @@ pub(super) fn with_literals(sql: &str, params: &[Value]) -> String {
         out.push(c);
     }
     out
+}
+
+/// The variable that holds how long a statement took.
+pub(super) const TOOK: &str = "@dunlin_took";
+
+/// A text with the time between two halves of it. What cannot be told is left out: a record is worth more than its time.
+fn with_time(text: &str, took: Took, out: &mut String) {
+    let (before, after) = text.split_at_checked(took.at).unwrap_or((text, ""));
+    out.push_str("CONCAT(");
+    literal(&Value::from(before), out);
+    let _ = write!(out, ", COALESCE({TOOK}, 0) + {}, ", took.plus);
+    literal(&Value::from(after), out);
+    out.push(')');
 }
 
 fn literal(value: &Value, out: &mut String) {
@@ -295,10 +314,20 @@ mod tests {
             Value::Null,
             Value::Text(String::new()),
         ];
-        let text = with_literals("INSERT INTO `a?b` VALUES (?, ?, '?', ?, ?)", &params);
+        let text = with_literals("INSERT INTO `a?b` VALUES (?, ?, '?', ?, ?)", &params, None);
         assert_eq!(
             text,
             "INSERT INTO `a?b` VALUES (-3, _utf8mb4 X'61275C', '?', NULL, _utf8mb4 X'')"
+        );
+        let took = Took {
+            param: 1,
+            at: 1,
+            plus: 7,
+        };
+        let text = with_literals("VALUES (?, ?)", &params[..2], Some(took));
+        assert_eq!(
+            text,
+            "VALUES (-3, CONCAT(_utf8mb4 X'61', COALESCE(@dunlin_took, 0) + 7, _utf8mb4 X'275C'))"
         );
     }
 }

@@ -76,7 +76,8 @@ struct Kept {
 
 /// A result on its way.
 pub(super) struct Rows {
-    stream: Pin<Box<RowStream>>,
+    /// `None` after its end: the driver must not be asked again.
+    stream: Option<Pin<Box<RowStream>>>,
     first: Option<NativeRow>,
     pub(super) columns: Vec<String>,
     types: Vec<Type>,
@@ -93,17 +94,24 @@ impl Rows {
                 .iter()
                 .map(|column| column.type_().clone())
                 .collect(),
-            stream,
+            stream: Some(stream),
             first,
         }
     }
 
     /// The next row.
     pub(super) async fn next(&mut self) -> Result<Option<NativeRow>, tokio_postgres::Error> {
-        match self.first.take() {
-            Some(row) => Ok(Some(row)),
-            None => self.stream.try_next().await,
+        if let Some(row) = self.first.take() {
+            return Ok(Some(row));
         }
+        let Some(stream) = &mut self.stream else {
+            return Ok(None);
+        };
+        let row = stream.try_next().await?;
+        if row.is_none() {
+            self.stream = None;
+        }
+        Ok(row)
     }
 
     /// Gives the cells of a row, one by one, to `take`.
@@ -348,12 +356,7 @@ impl PostgresSession {
         keep: bool,
     ) -> Result<Rows, tokio_postgres::Error> {
         if self.local_pins.is_some() {
-            let typed = params.iter().map(|param| (Bound(param), type_of(param)));
-            let mut stream = Box::pin(self.client.query_typed_raw(sql, typed).await?);
-            let first = stream.try_next().await?;
-            // Without a description there is only the first row to tell the columns.
-            let columns = first.as_ref().map(NativeRow::columns).unwrap_or_default();
-            return Ok(Rows::new(columns, stream, first.clone()));
+            return self.typed_rows(sql, params).await;
         }
         let kept = if keep {
             self.statement(sql, params, true).await?
@@ -372,6 +375,41 @@ impl PostgresSession {
             .query_raw(&statement, params.iter().map(Bound))
             .await?;
         Ok(Rows::new(statement.columns(), Box::pin(stream), None))
+    }
+
+    /// Starts a query that is not prepared: one trip, and columns of built-in types only.
+    async fn typed_rows(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<Rows, tokio_postgres::Error> {
+        let typed = params.iter().map(|param| (Bound(param), type_of(param)));
+        let mut stream = Box::pin(self.client.query_typed_raw(sql, typed).await?);
+        let first = stream.try_next().await?;
+        // Without a description there is only the first row to tell the columns.
+        let columns = first.as_ref().map(NativeRow::columns).unwrap_or_default();
+        let mut rows = Rows::new(columns, stream, first.clone());
+        if first.is_none() {
+            rows.stream = None;
+        }
+        Ok(rows)
+    }
+
+    /// All rows of a result, and its end.
+    async fn all_of(&mut self, mut rows: Rows, sql: &str) -> Result<Vec<Row>, DbError> {
+        let mut all = vec![];
+        let mut scratch = String::new();
+        loop {
+            match rows.next().await {
+                Ok(None) => return self.finished(Ok(all), sql).await,
+                Err(error) => return self.finished(Err(error), sql).await,
+                Ok(Some(row)) => {
+                    let mut values = Row::with_capacity(rows.columns.len());
+                    rows.cells(&row, &mut scratch, |cell| values.push(value(cell)))?;
+                    all.push(values);
+                }
+            }
+        }
     }
 
     async fn simple(&mut self, sql: &str) -> Result<u64, tokio_postgres::Error> {
@@ -403,50 +441,6 @@ impl PostgresSession {
             .map(|(bound, param)| (bound as &(dyn ToSql + Sync), type_of(param)))
             .collect();
         self.client.execute_typed(sql, &typed).await
-    }
-
-    /// BEGIN and a transaction's first statement as one text: where BEGIN fails the server leaves the rest of the text
-    /// aside, which it would not do with two messages on their way at once.
-    async fn together(&mut self, sql: &str) -> Result<u64, DbError> {
-        const BEGIN: &str = "BEGIN;";
-        self.settle().await?;
-        self.forget_results(sql);
-        (self.in_transaction, self.aborted) = (true, false);
-        let text = format!("{BEGIN}{sql}");
-        let outcome = self.simple(&text).await;
-        let outcome = self.finished(outcome, &text).await;
-        let changed = outcome.map_err(|mut error| {
-            error.position = error.position.map(|at| at.saturating_sub(BEGIN.len()));
-            error
-        })?;
-        Ok(if reads(sql) { 0 } else { changed })
-    }
-
-    /// A record and COMMIT, both on their way before the first is answered: where the record fails the transaction has
-    /// failed, and the server makes a ROLLBACK of the COMMIT.
-    async fn record_with_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {
-        self.ready().await.map_err(Halted::Record)?;
-        let statement = match self.statement(sql, params, false).await {
-            Ok(statement) => statement,
-            Err(error) => {
-                let error = self.finished::<()>(Err(error), sql).await;
-                return error.map_err(Halted::Record);
-            }
-        };
-        let record = self.send_bound(sql, statement.as_ref(), params);
-        let commit = self.client.batch_execute("COMMIT");
-        // Polled in this order, and each is sent when it is polled first.
-        let (recorded, committed) = futures_util::future::join(record, commit).await;
-        self.unseen = false;
-        (self.in_transaction, self.aborted) = (false, false);
-        let recorded = recorded.map_err(|error| self.failed(&error, sql));
-        let committed = self.finished(committed, "COMMIT").await;
-        match recorded {
-            // Lost before the record was answered, and COMMIT was under way: what became of it is not known.
-            Err(error) if error.class == ErrorClass::ConnectionLost => Err(Halted::After(error)),
-            Err(error) => Err(Halted::Record(error)),
-            Ok(_) => committed.map_err(Halted::After),
-        }
     }
 
     /// Runs a text and follows what it does to the transaction.
@@ -524,19 +518,15 @@ impl Session for PostgresSession {
 
     async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
         self.ready().await?;
-        let mut rows = self.rows_of(sql, params, true).await?;
-        let mut all = vec![];
-        let mut scratch = String::new();
-        loop {
-            match rows.next().await {
-                Ok(None) => return self.finished(Ok(all), sql).await,
-                Err(error) => return self.finished(Err(error), sql).await,
-                Ok(Some(row)) => {
-                    let mut values = Row::with_capacity(rows.columns.len());
-                    rows.cells(&row, &mut scratch, |cell| values.push(value(cell)))?;
-                    all.push(values);
-                }
-            }
+        let rows = self.rows_of(sql, params, true).await?;
+        self.all_of(rows, sql).await
+    }
+
+    async fn ask(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
+        self.ready().await?;
+        match self.typed_rows(sql, params).await {
+            Ok(rows) => self.all_of(rows, sql).await,
+            Err(error) => self.finished(Err(error), sql).await,
         }
     }
 

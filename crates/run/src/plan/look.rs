@@ -3,11 +3,13 @@
 //! A step is lowered when its turn comes, from the facts of that moment. What is shown before is what it would be lowered
 //! to now; where an earlier step must make what it works on, that is said.
 
+use super::Ask;
 use crate::observe;
 use dunlin_core::dialect::{Caps, Dialect};
 use dunlin_core::facts::TableSize;
 use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::plan::{PlanHistory, StepState, step_key};
+use dunlin_core::plan::inverse::is_harmless;
 use dunlin_core::plan::risk::{Heavy, StepSeen};
 use dunlin_core::plan::steps::{self, Facts, Inverse, Operations};
 use dunlin_core::schema::Catalog;
@@ -78,6 +80,11 @@ pub struct Ground<'a> {
 }
 
 impl Ground<'_> {
+    /// Whether lowering a step looks into the catalog.
+    pub fn looks(&self, step: &StepDoc) -> bool {
+        steps::looks(step, &self.facts())
+    }
+
     fn facts(&self) -> Facts<'_> {
         Facts {
             dialect: self.dialect,
@@ -109,6 +116,22 @@ impl Ground<'_> {
             .tables
             .iter()
             .any(|table| table.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The ground of steps that name no table, as a session tells it without being asked.
+pub fn unread<'a>(ask: &Ask<'a>, session: &dyn Session, history: &PlanHistory) -> Ground<'a> {
+    Ground {
+        dialect: session.dialect(),
+        caps: session.caps().clone(),
+        lex: session.lex_mode().clone(),
+        catalog: Catalog::default(),
+        sizes: vec![],
+        plugins: &ask.project.file.plugin,
+        migrations: ask.migrations,
+        applied: vec![],
+        history: history.clone(),
+        is_connected: true,
     }
 }
 
@@ -327,6 +350,16 @@ fn migrate(ground: &Ground<'_>, step: &StepDoc, to: Option<&Version>) -> StepLoo
 }
 
 impl StepLook {
+    /// Whether it can be told of from its file alone, and none of its statements names an object or leaves anything
+    /// behind: what is there, and who may do what with it, is nothing to it.
+    pub fn names_nothing(&self) -> bool {
+        let mut all = self.up.iter().chain(&self.undo);
+        let of_nothing = |one: &Classed| {
+            is_harmless(&one.class) && one.class.touches.is_empty() && one.class.reads.is_empty()
+        };
+        self.refused.is_empty() && self.unknown.is_none() && all.all(of_nothing)
+    }
+
     /// The tables that its statements make.
     pub fn makes(&self) -> Vec<String> {
         let holds = self.up.iter().flat_map(|one| &one.class.post);

@@ -92,6 +92,8 @@ pub struct Report {
     pub home: Vec<Home>,
     /// Why it stopped, where it did not come to its end.
     pub failure: Option<Failure>,
+    /// The plan's history at the end, where that is known without reading it again.
+    history: Option<PlanHistory>,
 }
 
 /// Where a run waits.
@@ -204,7 +206,11 @@ pub async fn rollback(
 
 /// Puts the phases into the report as the journal knows them at the end.
 async fn tell(world: &World, ask: &Ask<'_>, report: &mut Report) {
+    let known = report.history.take();
     let look = async {
+        if let Some(history) = known {
+            return Ok(history);
+        }
         let mut reader = world.open(Purpose::Read).await?;
         let history = store::read(world, &mut *reader, &ask.doc.name).await;
         reader.close().await;
@@ -336,6 +342,7 @@ async fn try_run(
     let is_done = |phase: &&PhaseDoc| history.phase(&phase.id).state == PhaseState::Done;
     report.waiting = next_gate(&phases, &history);
     if report.waiting.is_some() || phases.iter().all(is_done) {
+        report.history = Some(history);
         return Ok(());
     }
     let acquired = lease::acquire(
@@ -389,10 +396,18 @@ async fn under_lease(
     report.findings.append(&mut walk.findings);
     report.archived.append(&mut walk.archived);
     report.home.append(&mut walk.home);
+    if run.waiting
+        && let Err(failure) = walk.reload().await
+    {
+        run.failure.get_or_insert(failure);
+    }
+    report.history = run.failure.is_none().then(|| walk.history.clone());
     let wrote = walk.wrote;
     if wrote {
         report.run = Some(run.run.clone());
-        note_catalog(runner).await;
+        if may_have_altered(runner).await {
+            note_catalog(runner).await;
+        }
         runner.finish(&mut run, what, started).await;
     }
     run.failure
@@ -419,6 +434,20 @@ async fn walk<'r, 'w>(
         archived: vec![],
         home: vec![],
     })
+}
+
+/// Whether this run, or one before it that was stopped before it recorded its catalog, could have altered it. What others
+/// have altered meanwhile is left for `drift` to find.
+async fn may_have_altered(runner: &mut Runner<'_>) -> bool {
+    if runner.altered {
+        return true;
+    }
+    let (sql, run) = (&runner.world.sql.count_unrecorded, runner.pen.run.as_str());
+    let counted = runner.work.ask(sql, &[run.into()]).await;
+    let count = counted
+        .ok()
+        .and_then(|rows| rows.first()?.first()?.as_i64());
+    count != Some(0)
 }
 
 /// The catalog that the run leaves behind, for `drift`.

@@ -12,7 +12,7 @@ use dunlin_core::journal::{self, Direction, Writing};
 use dunlin_core::plan::gate;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::grammar::plan::{PhaseBackup, PlanOnFailure};
-use dunlin_core::source::plan::{PhaseDoc, StepDoc};
+use dunlin_core::source::plan::{PhaseDoc, StepDoc, StepSpec};
 use std::time::Instant;
 
 /// Runs phases one after the other. Gives where it waits, where it does.
@@ -22,6 +22,8 @@ pub async fn all(
 ) -> Result<Option<Waiting>, Failure> {
     for phase in phases {
         let mut was = walk.history.phase(&phase.id);
+        // Whoever was stopped in it left no catalog behind.
+        walk.runner.altered |= was.state.stands();
         if was.undoing {
             // Its runner died while it took the phase back: that is finished first, and the phase begins anew.
             walk.wrote = true;
@@ -120,7 +122,7 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
     if let Some(waiting) = outside_of_window(walk, phase, None) {
         return Ok(Some(waiting));
     }
-    let ready = preflight::for_run(walk.runner.world, walk.ask, phase).await;
+    let ready = preflight::for_run(walk.runner, walk.ask, phase, &walk.history).await;
     let ready = ready.map_err(|failure| refused(walk, failure))?;
     walk.note_findings(&ready.findings);
     let listed: Vec<_> = phase.checks.iter().collect();
@@ -277,8 +279,11 @@ async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wai
             Err(failure) => return Err(failure),
         }
     }
-    walk.reload().await?;
     let listed: Vec<_> = phase.checks.iter().collect();
+    if !listed.is_empty() {
+        // Said while the steps ran, perhaps.
+        walk.reload().await?;
+    }
     let found = checks::evaluate(walk, phase, &listed, When::After).await?;
     let open = checks::unanswered(&found, &listed);
     let failure = checks::failure(
@@ -302,6 +307,8 @@ async fn one(
     step: &StepDoc,
     place: (usize, usize),
 ) -> Result<Came, Failure> {
+    // What is not a statement may do anything, and so may somebody outside.
+    walk.runner.altered |= !matches!(step.kind, StepSpec::Sql(_));
     checks::before_step(walk, phase, step).await?;
     if let Some(after) = step.kill_blockers {
         let beside = Blockers::open(walk.runner.world, &step.id, after).await?;
@@ -398,6 +405,7 @@ async fn fail(walk: &mut Walk<'_, '_>, phase: &PhaseDoc, mut failure: Failure) -
         }
         return failure;
     }
+    walk.runner.altered = true;
     let back = back::phase(walk, phase, &failure.message).await;
     if back.as_ref().is_ok_and(|taken| taken.left.is_empty()) {
         observe::forget(walk, phase);

@@ -105,6 +105,17 @@ pub async fn ground<'a>(
     migrations: &'a [Arc<Migration>],
     session: &mut dyn Session,
 ) -> Result<Ground<'a>, Failure> {
+    let history = store::read(world, session, &doc.name).await?;
+    ground_of(world, (project, migrations), history, session).await
+}
+
+/// As [`ground`], where the history is known.
+pub async fn ground_of<'a>(
+    world: &World,
+    (project, migrations): (&'a Project, &'a [Arc<Migration>]),
+    history: PlanHistory,
+    session: &mut dyn Session,
+) -> Result<Ground<'a>, Failure> {
     let looking = |error| {
         world.redact(crate::trouble::refused(
             &error,
@@ -115,12 +126,11 @@ pub async fn ground<'a>(
     let dialect = session.dialect();
     let query = dialect.table_sizes();
     // Estimates do without, where they may not be seen.
-    let rows = session.query(&query.sql, &query.params).await;
+    let rows = session.ask(&query.sql, &query.params).await;
     let rows = rows.unwrap_or_default();
     let sizes = rows.iter().filter_map(|row| dialect.read_table_size(row));
     let sizes = sizes.collect();
     let units = journal_store::read(world, session).await?;
-    let history = store::read(world, session, &doc.name).await?;
     Ok(Ground {
         dialect,
         caps: session.caps().clone(),

@@ -20,7 +20,7 @@ pub async fn orders(
     plan: &str,
 ) -> Result<Vec<Record>, Failure> {
     let key = dunlin_core::journal::plan::plan_key(plan);
-    match session.query(&world.sql.read_orders, &[key.into()]).await {
+    match session.ask(&world.sql.read_orders, &[key.into()]).await {
         Ok(rows) => Ok(rows.iter().filter_map(Record::read).collect()),
         Err(error) => Err(world.redact(trouble::failed(&error, "cannot read the journal"))),
     }
@@ -32,7 +32,7 @@ pub async fn runs(world: &World, session: &mut dyn Session) -> Result<Vec<Record
 }
 
 async fn rows(world: &World, session: &mut dyn Session, sql: &str) -> Result<Vec<Record>, Failure> {
-    match session.query(sql, &[]).await {
+    match session.ask(sql, &[]).await {
         Ok(rows) => Ok(rows.iter().filter_map(Record::read).collect()),
         Err(error) if error.class == ErrorClass::ObjectMissing => Ok(vec![]),
         Err(error) => Err(world.redact(trouble::refused(&error, "cannot read the journal"))),

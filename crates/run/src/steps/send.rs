@@ -10,6 +10,7 @@ use dunlin_core::event::Event;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Writing;
 use dunlin_core::limits;
+use dunlin_core::plan::inverse::is_harmless;
 use dunlin_core::plan::lower::head_of;
 use dunlin_core::source::Statement;
 use dunlin_core::sql::StatementClass;
@@ -51,6 +52,7 @@ pub(super) async fn execute_with(
         line: statement.line,
         head: head.clone(),
     });
+    runner.altered |= !is_harmless(&unit.lowered.classes[at]);
     let started = Instant::now();
     let cancel = runner.work.canceller();
     let limit = unit

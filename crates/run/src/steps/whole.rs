@@ -31,7 +31,7 @@ pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool 
     let class = &unit.lowered.classes[at];
     block.statements.len() == 1
         && runner.keep.is_none()
-        && matches!(class.kind, Kind::Ddl | Kind::Dml)
+        && matches!(class.kind, Kind::Ddl | Kind::Dml | Kind::Query)
         && !class.if_not_exists
         && unit.script.statements[at].copy_data.is_none()
         && unit.migration.creates.is_empty()

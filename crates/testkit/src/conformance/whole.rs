@@ -57,13 +57,16 @@ pub async fn whole(engine: &dyn Engine) -> Result<()> {
         ensure!(send(&mut *session, &insert, what()).await? == 2, "two rows");
         ensure!(!session.in_transaction(), "after {insert}");
     }
+    // A query changes nothing, however many rows it gives.
+    let query = send(&mut *session, "SELECT id FROM whole_t", what()).await?;
+    ensure!(query == 0 && !session.in_transaction(), "a query: {query}");
     fails(&mut *session).await?;
     if kind(&*session) == EngineKind::Postgres {
         at_commit_and_without_the_prepared(&mut *session).await?;
     }
     let written = session.query("SELECT what FROM whole_journal", &[]).await?;
     let more = usize::from(kind(&*session) == EngineKind::Postgres);
-    ensure!(written.len() == 5 + more, "the journal holds {written:?}");
+    ensure!(written.len() == 6 + more, "the journal holds {written:?}");
     for row in &written {
         let text = row[0].as_str().unwrap_or_default();
         let ms = text

@@ -69,6 +69,10 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_orders: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'plan' ORDER BY id"),
         read_plans: format!("SELECT {columns} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {columns} FROM {journal} WHERE scope = 'run' ORDER BY id"),
+        count_unrecorded: format!(
+            "SELECT count(*) FROM {journal} WHERE scope = 'run' AND event = 'began' AND run <> $1::text AND id > \
+             COALESCE((SELECT max(id) FROM {journal} WHERE scope = 'catalog' AND hash IS NULL), 0)"
+        ),
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),

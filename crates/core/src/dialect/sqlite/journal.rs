@@ -47,6 +47,10 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_orders: of_unit(&journal, "plan"),
         read_plans: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'run' ORDER BY id"),
+        count_unrecorded: format!(
+            "SELECT count(*) FROM {journal} WHERE scope = 'run' AND event = 'began' AND run <> ? AND id > \
+             COALESCE((SELECT max(id) FROM {journal} WHERE scope = 'catalog' AND hash IS NULL), 0)"
+        ),
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),

@@ -123,10 +123,14 @@ impl Operations {
 }
 
 /// Whether lowering a step looks into the catalog; one that was not read must be empty. Statements whose undo the author
-/// wrote stand as they are, and so do those that leave nothing behind.
+/// wrote stand as they are, and so do those that leave nothing behind; what is done outside of the database has none.
 pub fn looks(step: &StepDoc, facts: &Facts<'_>) -> bool {
-    let StepSpec::Sql(text) = &step.kind else {
-        return true;
+    let text = match &step.kind {
+        StepSpec::Sql(text) => text,
+        StepSpec::Exec(_) | StepSpec::Http(_) | StepSpec::Manual(_) => {
+            return matches!(step.undo, UndoSpec::Restore);
+        }
+        _ => return true,
     };
     let leaves = |stated: &Stated| {
         let class = facts.dialect.classify(&stated.sql, facts.lex);

@@ -1,4 +1,4 @@
-//! A whole transaction as one text: BEGIN, a statement, the record by a prepared statement, COMMIT. The server parses the
+//! Parts of a transaction that go together, and a whole one as one text: BEGIN, a statement, the record by a prepared statement, COMMIT. The server parses the
 //! text before it runs anything of it, and leaves the rest aside where a part fails, so nothing of it can happen alone.
 
 use super::{PostgresSession, Step, reads};
@@ -21,6 +21,53 @@ const SINCE_BEGIN: &str =
     "(extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000)::bigint";
 
 impl PostgresSession {
+    /// BEGIN and a transaction's first statement as one text: where BEGIN fails the server leaves the rest of the text
+    /// aside, which it would not do with two messages on their way at once.
+    pub(super) async fn together(&mut self, sql: &str) -> Result<u64, DbError> {
+        self.settle().await?;
+        self.forget_results(sql);
+        (self.in_transaction, self.aborted) = (true, false);
+        let text = format!("{BEGIN}{sql}");
+        let outcome = self.simple(&text).await;
+        let outcome = self.finished(outcome, &text).await;
+        let changed = outcome.map_err(|mut error| {
+            error.position = error.position.map(|at| at.saturating_sub(BEGIN.len()));
+            error
+        })?;
+        Ok(if reads(sql) { 0 } else { changed })
+    }
+
+    /// A record and COMMIT, both on their way before the first is answered: where the record fails the transaction has
+    /// failed, and the server makes a ROLLBACK of the COMMIT.
+    pub(super) async fn record_with_commit(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+    ) -> Result<(), Halted> {
+        self.ready().await.map_err(Halted::Record)?;
+        let statement = match self.statement(sql, params, false).await {
+            Ok(statement) => statement,
+            Err(error) => {
+                let error = self.finished::<()>(Err(error), sql).await;
+                return error.map_err(Halted::Record);
+            }
+        };
+        let record = self.send_bound(sql, statement.as_ref(), params);
+        let commit = self.client.batch_execute("COMMIT");
+        // Polled in this order, and each is sent when it is polled first.
+        let (recorded, committed) = futures_util::future::join(record, commit).await;
+        self.unseen = false;
+        (self.in_transaction, self.aborted) = (false, false);
+        let recorded = recorded.map_err(|error| self.failed(&error, sql));
+        let committed = self.finished(committed, "COMMIT").await;
+        match recorded {
+            // Lost before the record was answered, and COMMIT was under way: what became of it is not known.
+            Err(error) if error.class == ErrorClass::ConnectionLost => Err(Halted::After(error)),
+            Err(error) => Err(Halted::Record(error)),
+            Ok(_) => committed.map_err(Halted::After),
+        }
+    }
+
     /// Sends all of it on one trip. `None`: this one must go step by step.
     pub(super) async fn on_one_trip(&mut self, whole: &Whole<'_>) -> Option<Result<u64, Halted>> {
         // A backslash is read in two ways, as the session is set: what follows the statement must not come to stand

@@ -2,10 +2,13 @@
 //! Nothing is written. What is judged stands in `dunlin_core::preflight`, one file for each thing.
 
 pub(super) mod disk;
+mod phase;
 mod requires;
 
+pub use phase::{Ready, for_run};
+
 use super::look::{self, Ground, StepLook};
-use super::{Ask, estimate, show, state, unchanged};
+use super::{Ask, show, state, unchanged};
 use crate::journal_store;
 use crate::observe;
 use crate::up;
@@ -13,10 +16,8 @@ use crate::world::World;
 use disk as disks;
 use dunlin_core::dialect::preflight::{OpenTransaction, Rights, read_transaction};
 use dunlin_core::failure::Failure;
-use dunlin_core::finding::Finding;
 use dunlin_core::journal::plan::PhaseState;
 use dunlin_core::journal::{History, UnitState};
-use dunlin_core::plan::evidence::CheckOutcome;
 use dunlin_core::plan::select::compare;
 use dunlin_core::preflight::disk::{self as room, Room};
 use dunlin_core::preflight::rights::{self, Wants};
@@ -128,7 +129,8 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     });
     found.extend(kinds(&scene.ahead));
     found.push(of_rights(scene, session).await);
-    found.extend(of_disks(scene, session).await);
+    found.extend(of_backup_disk(scene, session).await);
+    found.push(of_data_disk(scene, session).await);
     found.push(of_transactions(session).await);
     if session
         .dialect()
@@ -150,91 +152,6 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     found.push(of_clock(session).await);
     found.extend(gates::check(scene.doc));
     found
-}
-
-/// A phase that may begin.
-#[derive(Debug, Clone, Default)]
-pub struct Ready {
-    /// What is to be said beside.
-    pub findings: Vec<Finding>,
-    /// How long it may take: stands beside how long it took, afterwards.
-    pub predicted_ms: Option<u64>,
-}
-
-/// What must hold when a phase begins; nothing of it has been touched yet. Gives what is to be said beside, or refuses.
-pub async fn for_run(world: &World, ask: &Ask<'_>, phase: &PhaseDoc) -> Result<Ready, Failure> {
-    let mut session = world.open(Purpose::Read).await?;
-    let ready = ready(world, ask, phase, &mut *session).await;
-    session.close().await;
-    ready
-}
-
-async fn ready(
-    world: &World,
-    ask: &Ask<'_>,
-    phase: &PhaseDoc,
-    session: &mut dyn Session,
-) -> Result<Ready, Failure> {
-    let (project, doc) = (ask.project, ask.doc);
-    let ground = show::ground(world, project, doc, ask.migrations, session).await?;
-    let scene = Scene {
-        world,
-        project,
-        doc,
-        ahead: vec![phase],
-        looks: look::steps(&ground, doc, Some(&phase.id), Some(session)).await,
-        ground: &ground,
-    };
-    let mut found = vec![of_rights(&scene, session).await];
-    found.extend(of_disks(&scene, session).await);
-    found.extend(of_requirements(&scene, session).await);
-    found.push(of_plugins(&scene, session).await);
-    found.extend(of_steps(&scene, |_, code| {
-        [undo::CODE, "no-unique-key"].contains(&code)
-    }));
-    found.push(of_backups(&scene));
-    let found = found.into_iter().map(|one| redacted(world, one));
-    let findings = verdict(phase, found.collect())?;
-    let rates = estimate::calibrate(session, &ground, &scene.looks, doc).await;
-    Ok(Ready {
-        findings,
-        predicted_ms: estimate::of_phase(phase, &scene.looks, &ground, &rates).ms,
-    })
-}
-
-/// What was found as one failure, where something must hold and does not.
-fn verdict(phase: &PhaseDoc, found: Vec<Checked>) -> Result<Vec<Finding>, Failure> {
-    let failed: Vec<&Checked> = found
-        .iter()
-        .filter(|one| one.outcome == CheckOutcome::Failed)
-        .collect();
-    let [first, rest @ ..] = failed.as_slice() else {
-        return Ok(found.iter().filter_map(Checked::finding).collect());
-    };
-    let more = match rest.len() {
-        0 => String::new(),
-        n => format!(" (and {n} more)"),
-    };
-    let code = if rest.is_empty() {
-        first.code
-    } else {
-        "preflight"
-    };
-    let shown = |one: &Checked| match one.id.strip_prefix("requires:") {
-        Some(required) => format!("`{required}` is required: {}", one.message),
-        None => one.message.clone(),
-    };
-    let message = format!("phase `{}` did not begin: {}{more}", phase.id, shown(first));
-    let mut failure = Failure::refused(code, message).at(phase.place.clone());
-    failure.hints.extend(first.help.clone());
-    for one in rest {
-        let help = one
-            .help
-            .as_deref()
-            .map_or_else(String::new, |help| format!(": {help}"));
-        failure.hints.push(format!("{}{help}", shown(one)));
-    }
-    Err(failure.hint("`dunlin plan check` looks at everything at once"))
 }
 
 /// Kinds of steps and checks that this version cannot run.
@@ -325,33 +242,41 @@ fn of_file(file: &std::path::Path) -> Checked {
     }
 }
 
-async fn of_disks(scene: &Scene<'_>, session: &mut dyn Session) -> Vec<Checked> {
+/// Room for the backups that phases ask for.
+async fn of_backup_disk(scene: &Scene<'_>, session: &mut dyn Session) -> Option<Checked> {
+    let asked = scene.ahead.iter();
+    let asked = asked
+        .filter(|phase| phase.backup == PhaseBackup::Database)
+        .count() as u64;
+    if asked == 0 {
+        return None;
+    }
     let folder = &scene.world.config.backup_dir;
     let bytes = match state::bytes(session).await {
         Some(bytes) => Some(bytes),
         None => scene.ground.sizes.iter().map(|size| size.bytes).sum(),
     };
-    let asked = scene.ahead.iter();
-    let asked = asked
-        .filter(|phase| phase.backup == PhaseBackup::Database)
-        .count() as u64;
-    let mut found = vec![];
-    if asked > 0 {
-        let backups = Room {
-            id: "disk-backup".into(),
-            folder: folder.display().to_string(),
-            what: format!("{asked} backup(s) of the database"),
-            needed: bytes.map(|bytes| bytes.saturating_mul(asked)),
-            free: disks::free(folder),
-            ..Room::default()
-        };
-        found.push(room::check(&backups));
-    }
-    let watch = scene.doc.watch.as_ref();
+    Some(room::check(&Room {
+        id: "disk-backup".into(),
+        folder: folder.display().to_string(),
+        what: format!("{asked} backup(s) of the database"),
+        needed: bytes.map(|bytes| bytes.saturating_mul(asked)),
+        free: disks::free(folder),
+        ..Room::default()
+    }))
+}
+
+/// The room that must be left where the database writes.
+fn least_room(doc: &PlanDoc) -> u64 {
+    let watch = doc.watch.as_ref();
     let least = watch.and_then(|watch| watch.min_free_disk.as_deref());
-    let least = least.and_then(|text| parse_bytes(text).ok()).unwrap_or(0);
+    least.and_then(|text| parse_bytes(text).ok()).unwrap_or(0)
+}
+
+async fn of_data_disk(scene: &Scene<'_>, session: &mut dyn Session) -> Checked {
+    let least = least_room(scene.doc);
     let data = disks::of_data(scene.world, session).await;
-    found.push(room::check(&Room {
+    room::check(&Room {
         id: "disk".into(),
         folder: data
             .as_ref()
@@ -361,8 +286,7 @@ async fn of_disks(scene: &Scene<'_>, session: &mut dyn Session) -> Vec<Checked> 
         needed: Some(least).filter(|least| *least > 0),
         at_least: least,
         free: data.and_then(|path| disks::free(&path)),
-    }));
-    found
+    })
 }
 
 async fn of_transactions(session: &mut dyn Session) -> Checked {
