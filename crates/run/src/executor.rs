@@ -7,6 +7,7 @@ use crate::journal_store::{self, Pen};
 use crate::lease::Lease;
 use crate::steps;
 use crate::steps::blockers::Blockers;
+use crate::steps::last::Last;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
@@ -90,6 +91,8 @@ pub struct Runner<'w> {
     pub on_failure: OnFailure,
     /// Tables that are kept around the transaction of the next script, where it is a step that is taken back by them.
     pub keep: Option<Keep>,
+    /// What the next script takes away by statements that commit by themselves.
+    pub last: Option<Last>,
     /// The backup made for this run, where one was.
     pub backup: Option<String>,
     /// Ends those who keep a step waiting too long, where its author wants that.
@@ -155,6 +158,7 @@ impl<'w> Runner<'w> {
             rows: 0,
             on_failure: OnFailure::Undo,
             keep: None,
+            last: None,
             backup: None,
             blockers: None,
             ran: vec![],

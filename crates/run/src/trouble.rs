@@ -83,9 +83,15 @@ pub fn failed(error: &DbError, doing: &str) -> Failure {
 
 /// Codes that are ours and not the server's.
 fn own_code(error: &DbError) -> Option<&'static str> {
-    ["pooler", "galera", "journal-of-another"]
-        .into_iter()
-        .find(|code| error.code == *code)
+    [
+        "pooler",
+        "galera",
+        "journal-of-another",
+        "would-destroy",
+        "lease-lost",
+    ]
+    .into_iter()
+    .find(|code| error.code == *code)
 }
 
 fn code_of(error: &DbError) -> &'static str {

@@ -28,7 +28,8 @@ pub async fn checkpoint(global: &Global, verb: CheckpointVerb) -> Result<Answer,
         CheckpointVerb::Restore { name } => restore(global, &world, &name, &configuration).await,
         CheckpointVerb::Drop { name } => {
             let found = checkpoint::find(&world, &name)?;
-            checkpoint::drop(&found)?;
+            let dropped = dunlin::plan::archive::drop_checkpoint(&world, &found).await;
+            dropped.map_err(|failure| world.redact(failure))?;
             let text = format!("removed {} ({})\n", found.name, found.id);
             Ok(Answer::done(text, items(&checkpoint::list(&world).0)))
         }

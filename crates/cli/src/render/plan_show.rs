@@ -466,6 +466,15 @@ fn of_step(page: &mut Page, step: &StepView) {
     if !matches!(step.undo.kind, "impossible" | "none") {
         page.said(4, "", &estimate(&step.undo_estimate));
     }
+    for waits in &step.waiting_archives {
+        let text = format!(
+            "{}, archived {} in checkpoint {}, to come home when it runs again",
+            waits.parts.join(", "),
+            waits.at,
+            waits.checkpoint
+        );
+        page.said(4, "waits", &text);
+    }
     checks(page, 4, &step.checks);
 }
 

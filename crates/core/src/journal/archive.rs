@@ -123,6 +123,17 @@ pub struct Archive {
     pub home: Option<Home>,
 }
 
+impl Archive {
+    /// Plan, phase and step of it.
+    pub fn place(&self) -> (&str, &str, &str) {
+        let key = self.step.strip_prefix('@').unwrap_or(&self.step);
+        let mut parts = key.rsplitn(3, '/');
+        let step = parts.next().unwrap_or_default();
+        let phase = parts.next().unwrap_or_default();
+        (parts.next().unwrap_or_default(), phase, step)
+    }
+}
+
 impl Archived {
     /// `notes (4 rows), in checkpoint ID (FILE)`.
     pub fn shown(&self) -> String {
@@ -148,6 +159,24 @@ impl Home {
 pub struct Archives(Vec<Archive>);
 
 impl Archives {
+    /// Those of all plans, from all their records.
+    pub fn fold(records: &[Record]) -> Archives {
+        let mut archives = Archives::default();
+        for record in records {
+            if let Some(unit) = &record.unit {
+                archives.take(unit, record);
+            }
+        }
+        archives
+    }
+
+    /// Those that wait to come home out of a checkpoint.
+    pub fn waiting_in<'a>(&'a self, checkpoint: &'a str) -> impl Iterator<Item = &'a Archive> {
+        let waits =
+            move |known: &&Archive| known.home.is_none() && known.archived.checkpoint == checkpoint;
+        self.0.iter().filter(waits)
+    }
+
     /// Takes a record of a step; gives whether it was about an archive.
     pub(super) fn take(&mut self, step: &str, record: &Record) -> bool {
         match record.event {
@@ -228,6 +257,9 @@ mod tests {
         assert_eq!(waiting(&archives), ["one"]);
         assert!(archives.take("@p/a/s", &archived(4, "two")));
         assert_eq!(waiting(&archives), ["two", "one"]);
+        let waits = archives.waiting_in("two").map(Archive::place);
+        assert_eq!(waits.collect::<Vec<_>>(), [("p", "a", "s")]);
+        assert_eq!(archives.waiting_in("three").count(), 0);
         assert_eq!(archives.of("@p/a/s").count(), 2);
         assert_eq!(archives.waiting("@p/a/other").count(), 0);
         assert!(!archives.take("@p/a/s", &record(5, Event::Done, serde_json::json!({}))));

@@ -42,16 +42,21 @@ pub async fn still(
     let mut session = world.open(Purpose::Read).await?;
     let found = match digest::begin_snapshot(&mut *session).await {
         Err(error) => Err(refused(&error)),
-        Ok(()) => still_in(&mut *session, checkpoint, sink).await,
+        Ok(()) => {
+            let all: Vec<String> = checkpoint.saved.iter().map(Saved::label).collect();
+            still_of(&mut *session, checkpoint, &all, sink).await
+        }
     };
     let _ = digest::end_snapshot(&mut *session).await;
     session.close().await;
     found.map_err(|failure| world.redact(failure))
 }
 
-async fn still_in(
+/// As [`still`], of some of its tables and as the session sees them.
+pub(crate) async fn still_of(
     session: &mut dyn Session,
     checkpoint: &Checkpoint,
+    tables: &[String],
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failure> {
     let wrong = |error| refused(&error);
@@ -60,6 +65,13 @@ async fn still_in(
     let then = restore::open(checkpoint)?.catalog;
     let mut still = vec![];
     for (saved, expected) in checkpoint.saved.iter().zip(&checkpoint.tables) {
+        let label = saved.label();
+        if !tables
+            .iter()
+            .any(|table| table.eq_ignore_ascii_case(&label))
+        {
+            continue;
+        }
         let Ok(bound) = targets(std::slice::from_ref(saved), &then, &now, &shapes) else {
             continue;
         };
@@ -69,7 +81,7 @@ async fn still_in(
                 Some(only) => some_rows(session, table, only).await,
             };
             if found.map_err(wrong)?.agrees(expected) {
-                still.push(saved.label());
+                still.push(label.clone());
             }
         }
     }

@@ -198,7 +198,7 @@ impl Keep {
 }
 
 /// Whether an answer is still what it was.
-async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
+pub(crate) async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
     let rows = session.query(&seen.query.sql, &seen.query.params).await;
     let rows = rows.map_err(|error| restore::refused(&error))?;
     let first = rows.first().and_then(|row| row.first()?.as_i64());
@@ -239,7 +239,7 @@ pub(crate) async fn save(runner: &mut Runner<'_>) -> Result<(), Failure> {
 }
 
 /// Into the settings under which rows are read exactly, and out of them again.
-async fn aside(session: &mut dyn Session, into: bool) -> Result<(), Failure> {
+pub(crate) async fn aside(session: &mut dyn Session, into: bool) -> Result<(), Failure> {
     let (before, after) = session.dialect().change().aside();
     for sql in if into { before } else { after } {
         let done = session.execute(sql).await;

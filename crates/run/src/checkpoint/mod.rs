@@ -15,6 +15,7 @@ mod restore;
 mod write;
 
 pub use file::Checkpoint;
+pub(crate) use home::still_of;
 pub use home::{bring_home, still};
 pub use keep::Keep;
 pub(crate) use keep::may_keep;

@@ -4,16 +4,23 @@
 use super::Walk;
 use super::held::{self, Held, Looked};
 use super::step::{as_migration, run_script};
-use crate::checkpoint::keep::{Before, Keep, not_archived};
+use super::store;
+use crate::checkpoint::keep::{Before, Keep, Seen, not_archived};
 use crate::checkpoint::{self, Checkpoint, Chosen};
+use crate::steps::last::Last;
 use crate::steps::migrate::json;
+use crate::world::World;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::archive::{Archive, Archived, Part};
+use dunlin_core::journal::archive::{Archive, Archived, Archives, Part};
 use dunlin_core::journal::{self, Direction, Writing};
 use dunlin_core::plan::steps::Operations;
 use dunlin_core::source::plan::StepDoc;
+use dunlin_engines::Purpose;
 use std::sync::Arc;
+
+/// What the names of archives begin with.
+const PREFIX: &str = "undo-";
 
 /// Takes a step back by the statements of its inverse, once nothing of others is lost by that.
 pub async fn take_back(
@@ -27,6 +34,16 @@ pub async fn take_back(
     let held = nothing_is_lost(walk, doc, key, looked).await?;
     let ran = run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await;
     let kept = walk.runner.keep.take();
+    // Recorded by themselves, whatever became of the script.
+    for made in walk
+        .runner
+        .last
+        .take()
+        .into_iter()
+        .flat_map(|last| last.anew)
+    {
+        say(walk, doc, told(&made, &held));
+    }
     ran?;
     if let Some(made) = kept.and_then(|keep| keep.made) {
         say(walk, doc, told(&made, &held));
@@ -66,10 +83,9 @@ async fn nothing_is_lost(
     for archived in again {
         record(walk, doc, key, archived).await?;
     }
-    // What stands half way goes on as it began.
-    if looked.together && walk.history.flight(key).is_none() {
-        // What is archived whole may change up to the moment when nobody else writes any more.
-        looked.seen.retain(|seen| {
+    // What is archived whole may change up to the moment when nobody else writes any more.
+    let unheld = |mut seen: Vec<Seen>| {
+        seen.retain(|seen| {
             let archived = |one: &Held| {
                 let column = seen.column.as_ref();
                 one.table == seen.table
@@ -80,37 +96,67 @@ async fn nothing_is_lost(
             };
             !held.iter().any(archived)
         });
-        may_archive(&held)?;
-        keep(walk, doc, key, &held, looked.seen);
-    } else if !held.is_empty() {
-        may_archive(&held)?;
-        save(walk, doc, key, &held).await?;
+        seen
+    };
+    may_archive(&held)?;
+    // What stands half way goes on as it began.
+    if looked.together && walk.history.flight(key).is_none() {
+        keep(walk, doc, key, &held, unheld(looked.seen));
+        return Ok(held);
+    }
+    let made = match held.is_empty() {
+        true => None,
+        false => Some(save(walk, doc, key, &held).await?),
+    };
+    if !walk.runner.work.caps().transactional_ddl {
+        look_again(walk, doc, key, &held, unheld(looked.seen), made);
     }
     Ok(held)
 }
 
-/// Has what is to be archived saved in the very transaction of the undo.
-fn keep(
+/// The record of an archive of what is held.
+fn recording(
+    doc: &StepDoc,
+    key: &str,
+    held: &Arc<Vec<Held>>,
+) -> impl Fn(&Checkpoint) -> Writing + Send + Sync + 'static {
+    let (held, key, hash) = (held.clone(), key.to_owned(), doc.hash.clone());
+    move |made: &Checkpoint| {
+        let archived = told(made, &held);
+        Writing::unit(journal::Event::Archived, &key, &hash, json(&archived))
+    }
+}
+
+/// Has each statement that takes something away look at it once more, under a lock.
+fn look_again(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     key: &str,
     held: &Arc<Vec<Held>>,
-    seen: Vec<checkpoint::keep::Seen>,
+    seen: Vec<Seen>,
+    made: Option<Checkpoint>,
 ) {
+    walk.runner.last = Some(Last {
+        name: format!("{PREFIX}{}", doc.id),
+        seen,
+        made,
+        chosen: chosen(held),
+        record: Box::new(recording(doc, key, held)),
+        anew: vec![],
+    });
+}
+
+/// Has what is to be archived saved in the very transaction of the undo.
+fn keep(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str, held: &Arc<Vec<Held>>, seen: Vec<Seen>) {
     if held.is_empty() && seen.is_empty() {
         return;
     }
-    let (held, key, hash) = (held.clone(), key.to_owned(), doc.hash.clone());
-    let chosen = chosen(&held);
-    let record = move |made: &Checkpoint| {
-        let archived = told(made, &held);
-        Writing::unit(journal::Event::Archived, &key, &hash, json(&archived))
-    };
+    let chosen = chosen(held);
     let before = Before {
         seen,
-        record: Box::new(record),
+        record: Box::new(recording(doc, key, held)),
     };
-    let name = format!("undo-{}", doc.id);
+    let name = format!("{PREFIX}{}", doc.id);
     walk.runner.keep = Some(Keep::before(name, chosen, before));
 }
 
@@ -198,9 +244,9 @@ async fn save(
     doc: &StepDoc,
     key: &str,
     held: &[Held],
-) -> Result<(), Failure> {
+) -> Result<Checkpoint, Failure> {
     let chosen = chosen(held);
-    let name = format!("undo-{}", doc.id);
+    let name = format!("{PREFIX}{}", doc.id);
     walk.flush().await?;
     for _ in 0..TRIES {
         let world = walk.runner.world;
@@ -208,7 +254,8 @@ async fn save(
         let made = made.map_err(not_archived)?;
         let still = checkpoint::still(world, &made, walk.runner.sink).await;
         if still.map_err(not_archived)?.len() == made.saved.len() {
-            return record(walk, doc, key, told(&made, held)).await;
+            record(walk, doc, key, told(&made, held)).await?;
+            return Ok(made);
         }
         let _ = checkpoint::drop(&made);
     }
@@ -270,4 +317,33 @@ fn say(walk: &mut Walk<'_, '_>, doc: &StepDoc, archived: Archived) {
         ),
     });
     walk.archived.push(archived);
+}
+
+/// Removes a checkpoint, unless it holds what an undo took away and waits to come home.
+pub async fn drop_checkpoint(world: &World, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    // Only those bear such a name: for the others nobody is asked.
+    if checkpoint.name.starts_with(PREFIX) {
+        let mut session = world.open(Purpose::Read).await?;
+        let records = store::records(world, &mut *session).await;
+        session.close().await;
+        let archives = Archives::fold(&records?);
+        if let Some(waits) = archives.waiting_in(&checkpoint.id).next() {
+            return Err(still_waits(checkpoint, waits));
+        }
+    }
+    checkpoint::drop(checkpoint)
+}
+
+fn still_waits(checkpoint: &Checkpoint, archive: &Archive) -> Failure {
+    let (plan, phase, step) = archive.place();
+    let parts: Vec<String> = archive.archived.parts.iter().map(Part::shown).collect();
+    let message = format!(
+        "checkpoint {} is not dropped: it holds what was archived when step `{step}` of phase `{phase}` of plan \"{plan}\" \
+         was taken back, and waits to come home ({})",
+        checkpoint.id,
+        parts.join(", ")
+    );
+    Failure::refused(super::home::WAITS, message)
+        .hint("it comes home when the phase runs forward again")
+        .hint("or go on without it (`dunlin run PLAN --leave-archived`, where it cannot come home): then it may go")
 }

@@ -4,7 +4,8 @@
 use super::look::{self, Ground, StepLook};
 use super::state::{self, State};
 use super::view::{
-    BackView, CheckView, GateView, HazardView, PhaseView, PlanView, RiskView, StepView, UndoView,
+    ArchiveView, BackView, CheckView, GateView, HazardView, PhaseView, PlanView, RiskView,
+    StepView, UndoView,
 };
 use super::{estimate, store};
 use crate::journal_store;
@@ -12,6 +13,7 @@ use crate::observe;
 use crate::world::World;
 use dunlin_core::dialect::Dialect;
 use dunlin_core::failure::Failure;
+use dunlin_core::journal::archive::{Archive, Part};
 use dunlin_core::journal::plan::{PhaseState, PlanHistory, StepState, step_key};
 use dunlin_core::plan::estimate::{Estimate, Rates};
 use dunlin_core::plan::gate::{self, GateState};
@@ -248,7 +250,11 @@ fn of_phase(
         .map(|step| {
             let key = step_key(&doc.name, &phase.id, &step.id);
             let state = ground.history.step(&key);
-            of_step(step, state, looks.get(&step.id), ground, risk, rates)
+            let seen = of_step(step, state, looks.get(&step.id), ground, risk, rates);
+            StepView {
+                waiting_archives: waiting(ground, &key),
+                ..seen
+            }
         })
         .collect();
     let sum = |of: fn(&StepView) -> &Estimate| {
@@ -282,6 +288,16 @@ fn of_phase(
         checks: phase.checks.iter().map(of_check).collect(),
         steps,
     }
+}
+
+fn waiting(ground: &Ground<'_>, key: &str) -> Vec<ArchiveView> {
+    let view = |archive: &Archive| ArchiveView {
+        checkpoint: archive.archived.checkpoint.clone(),
+        file: archive.archived.file.clone(),
+        at: archive.at.clone(),
+        parts: archive.archived.parts.iter().map(Part::shown).collect(),
+    };
+    ground.history.archives.waiting(key).map(view).collect()
 }
 
 fn of_gate(phase: &PhaseDoc, ground: &Ground<'_>) -> GateView {
@@ -341,6 +357,7 @@ fn of_step(
             statements: texts(|look| &look.undo),
             ..of_undo(step, look)
         },
+        waiting_archives: vec![],
         hazards: look.map_or_else(Vec::new, |look| hazards(look, ground)),
         statements: texts(|look| &look.up),
         estimate_ms: forward.ms,

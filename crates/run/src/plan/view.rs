@@ -156,6 +156,9 @@ pub struct StepView {
     pub risk: Level,
     /// Its way back.
     pub undo: UndoView,
+    /// What was archived when it was taken back, and waits to come home when it runs again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting_archives: Vec<ArchiveView>,
     /// What its statements do to others.
     pub hazards: Vec<HazardView>,
     /// Its statements, as far as they are known by now.
@@ -176,6 +179,19 @@ pub struct StepView {
     /// What is not known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
+}
+
+/// What waits to come home, shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct ArchiveView {
+    /// The checkpoint's id.
+    pub checkpoint: String,
+    /// Its file.
+    pub file: String,
+    /// When it was archived.
+    pub at: String,
+    /// What is in it, for people.
+    pub parts: Vec<String>,
 }
 
 /// A way back, shown.

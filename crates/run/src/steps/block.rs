@@ -2,7 +2,7 @@
 
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{promised, undo, whole};
+use super::{last, promised, undo, whole};
 use crate::checkpoint::keep;
 use crate::control::Stop;
 use crate::executor::Runner;
@@ -431,7 +431,7 @@ pub async fn alone(
     );
     runner.pending.push(began);
     let guard = block.guard.clone().unwrap_or_default();
-    if !goes_with_record(unit, at) {
+    if !goes_with_record(unit, at) || last::concerns(runner, &unit.lowered.classes[at]) {
         write_beginning(runner).await?;
     }
     let switches = match switch_on(&mut *runner.work, &guard).await {
@@ -512,7 +512,7 @@ async fn try_alone(
             [] => With::Nothing,
             records => With::Records(records),
         };
-        let error = match execute_with(runner, unit, at, with).await {
+        let error = match last::execute(runner, unit, at, with).await {
             Ok(rows) => return Ok((rows, millis(started))),
             // It came before the statement, so the statement has not run.
             Err(Halted::Record(error)) if is_cancelled(&error) => {

@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod block;
 pub mod blockers;
+pub mod last;
 pub mod migrate;
 pub mod promised;
 pub mod send;
