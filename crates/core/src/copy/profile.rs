@@ -53,6 +53,8 @@ pub struct ColumnProfile {
     pub texts_date: u64,
     /// Texts that are a time of day alone.
     pub texts_time: u64,
+    /// The least and the largest of these times, in microseconds: spans of hours leave the day.
+    pub time_range: Option<(i64, i64)>,
     /// Texts that are a day and a time.
     pub texts_stamp: u64,
     /// Of them, with an offset.
@@ -252,8 +254,10 @@ impl Profiler {
         if let Some(Moment::At(_)) = temporal::date(text) {
             profile.texts_date += u64::from(text.len() <= 13);
             profile.texts_stamp += u64::from(text.len() > 13);
-        } else if temporal::time(text).is_some() {
+        } else if let Some(micros) = temporal::time(text) {
             profile.texts_time += 1;
+            let (least, most) = profile.time_range.unwrap_or((micros, micros));
+            profile.time_range = Some((least.min(micros), most.max(micros)));
         } else if temporal::timestamp(text, false).is_some() {
             profile.texts_stamp += 1;
         } else if temporal::timestamp(text, true).is_some() {

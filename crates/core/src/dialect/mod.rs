@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod catalog;
 pub mod change;
 pub mod checks;
+pub mod copy;
 pub mod landing;
 pub mod mysql;
 pub mod postgres;
@@ -198,6 +199,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn preflight(&self) -> &'static dyn preflight::PreflightDialect;
     /// How catalogs are read, and their parts rendered.
     fn catalog(&self) -> &'static dyn catalog::CatalogDialect;
+    /// What columns hold and how they are spelled, for copies between engines.
+    fn copy(&self) -> &'static dyn copy::CopyDialect;
     /// How a plan's steps are rendered, and what takes them back.
     fn steps(&self) -> &'static dyn steps::StepDialect;
     /// How plans' checks ask.
@@ -455,6 +458,15 @@ impl LeaseSql {
 /// The dialects of this build, in the order in which the guide names them.
 pub fn all() -> [&'static dyn Dialect; 3] {
     [&sqlite::Sqlite, &postgres::Postgres, &mysql::Mysql]
+}
+
+/// The dialect of the engine that answers.
+pub fn of_engine(engine: EngineKind) -> &'static dyn Dialect {
+    match engine {
+        EngineKind::Sqlite => &sqlite::Sqlite,
+        EngineKind::Postgres => &postgres::Postgres,
+        EngineKind::Mysql | EngineKind::Mariadb => &mysql::Mysql,
+    }
 }
 
 /// The dialect of a URL's scheme.

@@ -114,6 +114,9 @@ impl Dialect for SimDialect {
     fn catalog(&self) -> &'static dyn dunlin_core::dialect::catalog::CatalogDialect {
         Sqlite.catalog()
     }
+    fn copy(&self) -> &'static dyn dunlin_core::dialect::copy::CopyDialect {
+        Sqlite.copy()
+    }
     fn steps(&self) -> &'static dyn dunlin_core::dialect::steps::StepDialect {
         Sqlite.steps()
     }

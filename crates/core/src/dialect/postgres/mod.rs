@@ -5,6 +5,7 @@ pub mod caps;
 pub mod catalog;
 pub mod change;
 pub mod checks;
+pub mod copy;
 pub mod concurrent;
 pub mod ddl;
 pub mod dml;
@@ -128,6 +129,9 @@ impl Dialect for Postgres {
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs
+    }
+    fn copy(&self) -> &'static dyn super::copy::CopyDialect {
+        &copy::Copies
     }
     fn steps(&self) -> &'static dyn super::steps::StepDialect {
         &steps::Steps

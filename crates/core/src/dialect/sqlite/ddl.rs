@@ -35,7 +35,7 @@ fn default(text: &str) -> String {
     }
 }
 
-fn column_clause(column: &Column) -> String {
+pub(super) fn column_clause(column: &Column) -> String {
     let mut text = quote(&column.name);
     if !column.native.is_empty() {
         text.push_str(&format!(" {}", column.native));
@@ -66,7 +66,7 @@ fn column_clause(column: &Column) -> String {
     text
 }
 
-fn foreign_key_clause(key: &ForeignKey) -> String {
+pub(super) fn foreign_key_clause(key: &ForeignKey) -> String {
     let mut clause = format!(
         "FOREIGN KEY ({}) REFERENCES {}",
         names(&key.columns),
@@ -86,7 +86,7 @@ fn foreign_key_clause(key: &ForeignKey) -> String {
     clause
 }
 
-fn index_clause(index: &Index) -> String {
+pub(super) fn index_clause(index: &Index) -> String {
     let parts: Vec<String> = index
         .parts
         .iter()

@@ -5,6 +5,7 @@ pub mod caps;
 pub mod catalog;
 pub mod change;
 pub mod checks;
+pub mod copy;
 pub mod ddl;
 pub mod dml;
 pub mod errors;
@@ -119,6 +120,9 @@ impl Dialect for Sqlite {
     }
     fn catalog(&self) -> &'static dyn super::catalog::CatalogDialect {
         &catalog::Catalogs
+    }
+    fn copy(&self) -> &'static dyn super::copy::CopyDialect {
+        &copy::Copies
     }
     fn steps(&self) -> &'static dyn super::steps::StepDialect {
         &steps::Steps

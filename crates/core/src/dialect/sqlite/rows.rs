@@ -96,6 +96,10 @@ fn neutral(declared: &str) -> NeutralType {
         "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" | "DATETIMEOFFSET" => {
             return NeutralType::TimestampTz;
         }
+        // What a copy into SQLite calls its columns, so that an affinity keeps their texts as they are.
+        "DECIMAL_TEXT" => return NeutralType::Decimal,
+        "JSON_TEXT" => return NeutralType::Json,
+        "BIT_TEXT" => return NeutralType::Bits,
         "JSON" => return NeutralType::Json,
         "UUID" | "GUID" | "UNIQUEIDENTIFIER" => return NeutralType::Uuid,
         "DECIMAL" | "NUMERIC" | "NUMBER" | "MONEY" => return NeutralType::Decimal,

@@ -1,0 +1,190 @@
+//! Gives a catalog of neutral parts the form that these engines know: unique keys are indexes, partial indexes are
+//! indexes over conditions, and what they have not is listed.
+
+use super::quote;
+use crate::dialect::copy::Notes;
+use crate::dialect::{Caps, EngineKind};
+use crate::finding::{Finding, Place};
+use crate::schema::{Catalog, Index, IndexPart, Table};
+
+/// Whether an index may be over an expression.
+fn functional(caps: &Caps) -> bool {
+    caps.engine == EngineKind::Mysql && caps.version >= (8, 0, 13)
+}
+
+pub(super) fn finish(catalog: &mut Catalog, caps: &Caps, notes: &mut Notes) {
+    for table in &mut catalog.tables {
+        table.options.insert("engine".into(), "InnoDB".into());
+        unique_keys(table);
+        indexes(table, caps, notes);
+        foreign_keys(table, notes);
+        counters(table, notes);
+    }
+}
+
+fn unique_keys(table: &mut Table) {
+    let (primary, unique): (Vec<_>, Vec<_>) = std::mem::take(&mut table.keys)
+        .into_iter()
+        .partition(|key| key.primary);
+    table.keys = primary;
+    for key in &mut table.keys {
+        // The primary key's name is PRIMARY.
+        key.name = None;
+    }
+    for key in unique {
+        let mut name = key
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("{}_key", key.columns.join("_")));
+        name = crate::copy::translate::names::shortened(&name, 64, false);
+        while table
+            .indexes
+            .iter()
+            .any(|index| index.name.eq_ignore_ascii_case(&name))
+        {
+            name = crate::copy::translate::names::shortened(&format!("{name}_"), 64, false);
+        }
+        table.indexes.push(Index {
+            name,
+            unique: true,
+            parts: key.columns.into_iter().map(part).collect(),
+            ..Index::default()
+        });
+    }
+}
+
+fn part(column: String) -> IndexPart {
+    IndexPart {
+        what: column,
+        expression: false,
+        descending: false,
+        length: None,
+        collation: None,
+    }
+}
+
+fn long(native: &str) -> bool {
+    let base = native.split(['(', ' ']).next().unwrap_or_default();
+    base.ends_with("text") || base.ends_with("blob") || base == "json"
+}
+
+fn indexes(table: &mut Table, caps: &Caps, notes: &mut Notes) {
+    let label = table.label();
+    let mut kept = vec![];
+    for mut index in std::mem::take(&mut table.indexes) {
+        index.method = None;
+        if let Some(condition) = index.predicate.take() {
+            let object = format!("index {} of {label}", index.name);
+            if !index.unique {
+                notes.findings.push(Finding::info(
+                    "partial-index",
+                    Place::object(&object),
+                    format!("{object} is over all rows: the target has no partial indexes"),
+                ));
+            } else if functional(caps) {
+                // NULL is equal to nothing: rows outside of the condition do not meet each other.
+                for part in &mut index.parts {
+                    let what = if part.expression {
+                        part.what.clone()
+                    } else {
+                        quote(&part.what)
+                    };
+                    part.what = format!("(CASE WHEN {condition} THEN {what} END)");
+                    part.expression = true;
+                    part.length = None;
+                }
+            } else {
+                notes.lack(
+                    object,
+                    "the target has no partial unique indexes",
+                    Some(condition),
+                );
+                continue;
+            }
+        }
+        let object = format!("index {} of {label}", index.name);
+        let expression = index.parts.iter().any(|part| part.expression);
+        if expression && !functional(caps) {
+            let text: Vec<String> = index.parts.iter().map(|part| part.what.clone()).collect();
+            notes.lack(
+                object,
+                "the target has no indexes over expressions",
+                Some(text.join(", ")),
+            );
+            continue;
+        }
+        let mut cut = false;
+        for part in &mut index.parts {
+            let native = table
+                .columns
+                .iter()
+                .find(|column| column.name == part.what)
+                .map(|column| column.native.as_str());
+            if !part.expression && part.length.is_none() && native.is_some_and(long) {
+                part.length = Some(191);
+                cut = true;
+            }
+        }
+        if cut && index.unique {
+            notes.lack(
+                object,
+                "its texts are longer than a key of the target may be",
+                Some(super::super::ddl::parts(&index)),
+            );
+            continue;
+        }
+        kept.push(index);
+    }
+    table.indexes = kept;
+}
+
+fn foreign_keys(table: &mut Table, notes: &mut Notes) {
+    let label = table.label();
+    for key in &mut table.foreign_keys {
+        let object = format!("foreign key of {label} ({})", key.columns.join(", "));
+        if let Some(attributes) = key.attributes.take() {
+            notes.lack(
+                format!("{attributes} of the {object}"),
+                "the target checks every row at once",
+                Some(attributes),
+            );
+        }
+        for action in [&mut key.on_delete, &mut key.on_update] {
+            if action.as_deref() == Some("SET DEFAULT") {
+                notes.lack(
+                    format!("SET DEFAULT of the {object}"),
+                    "the target refuses it",
+                    None,
+                );
+                *action = None;
+            }
+        }
+    }
+}
+
+/// One counter for a table, over the first column of a key.
+fn counters(table: &mut Table, notes: &mut Notes) {
+    let label = table.label();
+    let mut found = false;
+    for column in &mut table.columns {
+        if column.identity.is_none() {
+            continue;
+        }
+        let first = |columns: &[String]| columns.first() == Some(&column.name);
+        let keyed = table.keys.iter().any(|key| first(&key.columns))
+            || table
+                .indexes
+                .iter()
+                .any(|index| index.parts.first().is_some_and(|part| part.what == column.name));
+        if found || !keyed {
+            notes.lack(
+                format!("counter of {label}.{}", column.name),
+                "the target numbers one column of a table, and a key must begin with it",
+                column.identity.take(),
+            );
+        } else {
+            found = true;
+            column.default = None;
+        }
+    }
+}

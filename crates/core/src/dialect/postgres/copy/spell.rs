@@ -1,0 +1,224 @@
+//! How PostgreSQL spells kinds. Types stand as the server itself shows them.
+
+use super::super::ddl::quote;
+use super::super::dml::literal;
+use crate::copy::plan::Bounds;
+use crate::copy::translate::expr::Now;
+use crate::copy::translate::kind::{Fold, Kind};
+use crate::copy::translate::names;
+use crate::dialect::copy::{Spelled, Wants};
+use crate::schema::{IndexPart, NamedType, NeutralType};
+
+const DAY: i64 = 86_400_000_000;
+
+/// A kind in this engine's words.
+pub(super) fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
+    let mut spelled = plain(kind, wants);
+    if let Kind::Timestamp(_) | Kind::TimestampTz(_) = kind {
+        spelled.bounds.years = Some((-4712, 294_276));
+    }
+    spelled
+}
+
+fn worded(native: &str, ty: NeutralType, word: &'static str) -> Spelled {
+    Spelled {
+        word: Some(word),
+        ..Spelled::new(native, ty)
+    }
+}
+
+fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
+    match kind {
+        Kind::Bool => Spelled::new("boolean", NeutralType::Bool),
+        Kind::Int { bits, unsigned } => integer(*bits, *unsigned, wants),
+        Kind::Decimal { digits } => decimal(*digits),
+        Kind::Float { single: true } => {
+            let mut spelled = Spelled::new("real", NeutralType::Float);
+            spelled.bounds.single = true;
+            spelled
+        }
+        Kind::Float { .. } => Spelled::new("double precision", NeutralType::Float),
+        Kind::Text { chars, .. } => text(*chars),
+        Kind::Bytes { .. } => Spelled::new("bytea", NeutralType::Bytes),
+        Kind::Date => Spelled::new("date", NeutralType::Date),
+        Kind::Time(digits) => {
+            let mut spelled =
+                Spelled::new(precise("time", *digits, "without time zone"), NeutralType::Time);
+            spelled.bounds.time = Some((0, DAY));
+            spelled
+        }
+        Kind::Span(_) => worded("interval", NeutralType::Time, "time-as-interval"),
+        Kind::Timestamp(digits) => Spelled::new(
+            precise("timestamp", *digits, "without time zone"),
+            NeutralType::Timestamp,
+        ),
+        Kind::TimestampTz(digits) => Spelled::new(
+            precise("timestamp", *digits, "with time zone"),
+            NeutralType::TimestampTz,
+        ),
+        Kind::Json { binary } => Spelled::new(
+            if *binary { "jsonb" } else { "json" },
+            NeutralType::Json,
+        ),
+        Kind::Uuid => Spelled::new("uuid", NeutralType::Uuid),
+        Kind::Bits { len, varying } => {
+            let name = if *varying { "bit varying" } else { "bit" };
+            let native = len.map_or("bit varying".to_owned(), |len| format!("{name}({len})"));
+            Spelled::new(native, NeutralType::Bits)
+        }
+        Kind::Enum { labels, .. } => labelled(labels, wants),
+        Kind::Set(_) => worded("text", NeutralType::Text, "set-as-text"),
+        Kind::Interval => Spelled::new("interval", NeutralType::Opaque("interval".into())),
+        Kind::Geometry => worded("bytea", NeutralType::Bytes, "geometry-as-bytes"),
+        Kind::Any => worded("text", NeutralType::Text, "mixed-as-text"),
+        Kind::Other(_) => worded("text", NeutralType::Text, "other-as-text"),
+    }
+}
+
+/// `timestamp(3) without time zone`.
+fn precise(name: &str, digits: u8, rest: &str) -> String {
+    if digits >= 6 {
+        format!("{name} {rest}")
+    } else {
+        format!("{name}({digits}) {rest}")
+    }
+}
+
+fn integer(bits: u16, unsigned: bool, wants: &Wants<'_>) -> Spelled {
+    let (native, least, most) = match (bits, unsigned) {
+        (8 | 16, false) | (8, true) => ("smallint", i128::from(i16::MIN), i128::from(i16::MAX)),
+        (24 | 32, false) | (16 | 24, true) => {
+            ("integer", i128::from(i32::MIN), i128::from(i32::MAX))
+        }
+        (64, true) if !wants.counter => {
+            let mut spelled = Spelled::new("numeric(20,0)", NeutralType::Decimal);
+            spelled.bounds.digits = Some((20, 0));
+            return spelled;
+        }
+        _ => ("bigint", i128::from(i64::MIN), i128::from(i64::MAX)),
+    };
+    let mut spelled = Spelled::new(native, NeutralType::Int);
+    spelled.bounds.int = Some((least, most));
+    spelled
+}
+
+fn decimal(digits: Option<(u32, u32)>) -> Spelled {
+    match digits {
+        Some((all, scale)) if (1..=1000).contains(&all) && scale <= all => {
+            let mut spelled = Spelled::new(format!("numeric({all},{scale})"), NeutralType::Decimal);
+            spelled.bounds.digits = Some((all - scale, scale));
+            spelled
+        }
+        _ => Spelled::new("numeric", NeutralType::Decimal),
+    }
+}
+
+fn text(chars: Option<u64>) -> Spelled {
+    match chars {
+        Some(chars) if (1..=10_485_760).contains(&chars) => {
+            let mut spelled =
+                Spelled::new(format!("character varying({chars})"), NeutralType::Text);
+            spelled.bounds.chars = Some(chars);
+            spelled
+        }
+        _ => Spelled::new("text", NeutralType::Text),
+    }
+}
+
+/// A type of labels, in their order; text with a check where a label is longer than a name may be.
+fn labelled(labels: &[String], wants: &Wants<'_>) -> Spelled {
+    let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
+    let bounds = Bounds {
+        labels: Some(labels.to_vec()),
+        ..Bounds::default()
+    };
+    if labels.is_empty() || labels.iter().any(|label| label.len() > 63) {
+        return Spelled {
+            bounds,
+            check: (!labels.is_empty())
+                .then(|| format!("{} IN ({})", quote(wants.place.1), list.join(", "))),
+            ..worded("text", NeutralType::Text, "enum-as-text")
+        };
+    }
+    let (table, column) = wants.place;
+    let name = names::shortened(&format!("{table}_{column}_enum"), 63, true);
+    Spelled {
+        bounds,
+        named: vec![NamedType {
+            schema: None,
+            definition: format!("CREATE TYPE {} AS ENUM ({})", quote(&name), list.join(", ")),
+            kind: "TYPE".into(),
+            labels: labels.to_vec(),
+            name: name.clone(),
+        }],
+        ..Spelled::new(quote(&name), NeutralType::Text)
+    }
+}
+
+/// What a unique index is over, so that it bites as the source's does.
+pub(super) fn fold_part(column: &str, fold: &Fold) -> Option<(IndexPart, Option<NamedType>)> {
+    let part = |what: String, expression: bool, collation: Option<String>| IndexPart {
+        what,
+        expression,
+        descending: false,
+        length: None,
+        collation,
+    };
+    let icu = |locale: &str, level: u8| {
+        let name = format!("fold_{locale}_{level}");
+        let made = NamedType {
+            schema: None,
+            kind: "COLLATION".into(),
+            labels: vec![],
+            definition: format!(
+                "CREATE COLLATION {} (provider = icu, locale = '{locale}-u-ks-level{level}', deterministic = false)",
+                quote(&name)
+            ),
+            name: name.clone(),
+        };
+        (part(column.to_owned(), false, Some(quote(&name))), Some(made))
+    };
+    match fold {
+        // The collation C has two cases of the letters A to Z alone, as the source does.
+        Fold::Ascii => Some((
+            part(format!("lower({} COLLATE \"C\")", quote(column)), true, None),
+            None,
+        )),
+        Fold::Spaces => Some((part(format!("rtrim({})", quote(column)), true, None), None)),
+        Fold::Case(locale) => Some(icu(locale, 2)),
+        Fold::Accents(locale) => Some(icu(locale, 1)),
+        Fold::None | Fold::Unknown => None,
+    }
+}
+
+/// The present moment or chance as a default.
+pub(super) fn now(now: Now, kind: &Kind) -> Option<String> {
+    let utc = "CURRENT_TIMESTAMP AT TIME ZONE 'UTC'";
+    let spelled = |form: &str| Some(format!("to_char({utc}, '{form}')"));
+    match (now, kind) {
+        (Now::Utc(_) | Now::Local(_), Kind::TimestampTz(_)) => Some("CURRENT_TIMESTAMP".into()),
+        (Now::Utc(_), Kind::Timestamp(_)) => Some(format!("({utc})")),
+        (Now::Local(_), Kind::Timestamp(_)) => Some("LOCALTIMESTAMP".into()),
+        (Now::Date | Now::Utc(_) | Now::Local(_), Kind::Date) => Some("CURRENT_DATE".into()),
+        (Now::Date, Kind::Timestamp(_) | Kind::TimestampTz(_)) => Some("CURRENT_DATE".into()),
+        (Now::Time, Kind::Time(_)) => Some("LOCALTIME".into()),
+        (Now::Utc(0), Kind::Text { .. }) => spelled("YYYY-MM-DD HH24:MI:SS"),
+        (Now::Utc(3), Kind::Text { .. }) => spelled("YYYY-MM-DD HH24:MI:SS.MS"),
+        (Now::Date, Kind::Text { .. }) => spelled("YYYY-MM-DD"),
+        (Now::Time, Kind::Text { .. }) => spelled("HH24:MI:SS"),
+        (Now::Seconds, Kind::Int { .. }) => {
+            Some("floor(EXTRACT(epoch FROM CURRENT_TIMESTAMP))::bigint".into())
+        }
+        (Now::Milliseconds, Kind::Int { .. }) => {
+            Some("floor(EXTRACT(epoch FROM CURRENT_TIMESTAMP) * 1000)::bigint".into())
+        }
+        // A column of counted seconds is one of times there.
+        (Now::Seconds | Now::Milliseconds, Kind::Timestamp(_)) => Some(format!("({utc})")),
+        (Now::Uuid, Kind::Uuid) => Some("gen_random_uuid()".into()),
+        (Now::Uuid, Kind::Text { .. }) => Some("(gen_random_uuid())::text".into()),
+        (Now::Hex(16), Kind::Text { .. }) => {
+            Some("replace((gen_random_uuid())::text, '-', '')".into())
+        }
+        _ => None,
+    }
+}

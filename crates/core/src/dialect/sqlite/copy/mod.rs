@@ -1,0 +1,370 @@
+//! Copies: what a column of SQLite holds, and how SQLite spells what a column of another engine held.
+
+mod choose;
+mod moments;
+mod text;
+
+use super::ddl::quote;
+use super::dml::literal;
+use crate::copy::plan::Bounds;
+use crate::copy::translate::expr::{Cast, Function, LikeKind, Now, Style};
+use crate::copy::translate::kind::{Fold, Kind};
+use crate::dialect::Caps;
+use crate::dialect::copy::{Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants};
+use crate::schema::{Catalog, Column, IndexPart, NamedType, NeutralType, Table};
+
+/// Copies from and to SQLite.
+#[derive(Debug, Clone, Copy)]
+pub struct Copies;
+
+/// Whether the column is another name of the row's own number: the exact word INTEGER, alone in the primary key, and
+/// not `INTEGER PRIMARY KEY DESC`, which an old slip of the engine's made an ordinary key.
+fn alias(table: &Table, column: &Column) -> bool {
+    let alone = table
+        .keys
+        .iter()
+        .any(|key| key.primary && key.columns.len() == 1 && key.columns[0] == column.name);
+    alone
+        && column.native.eq_ignore_ascii_case("INTEGER")
+        && !table.options.contains_key("without_rowid")
+        && !text::descending_key(table, column)
+}
+
+fn bytes(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("x'{digits}'")
+}
+
+fn function(function: Function, arguments: &[String]) -> Option<String> {
+    let all = arguments.join(", ");
+    Some(match function {
+        Function::Lower(_) => format!("lower({all})"),
+        Function::Upper(_) => format!("upper({all})"),
+        Function::Length => format!("length({all})"),
+        Function::Bytes => format!("length(CAST({all} AS BLOB))"),
+        Function::Abs => format!("abs({all})"),
+        Function::Coalesce => format!("coalesce({all})"),
+        Function::NullIf => format!("nullif({all})"),
+        Function::Round => format!("round({all})"),
+        Function::Substr => format!("substr({all})"),
+        Function::Left => format!("substr({}, 1, {})", arguments.first()?, arguments.get(1)?),
+        Function::Trim => format!("trim({all})"),
+        Function::TrimLeft => format!("ltrim({all})"),
+        Function::TrimRight => format!("rtrim({all})"),
+        Function::Replace => format!("replace({all})"),
+        Function::Position => format!("instr({all})"),
+        Function::Concat => format!("({})", arguments.join(" || ")),
+        Function::JsonValid => format!("json_valid({all})"),
+        Function::TypeOf | Function::If => return None,
+        Function::Count => format!("count({all})"),
+        Function::Sum => format!("sum({all})"),
+        Function::Min => format!("min({all})"),
+        Function::Max => format!("max({all})"),
+        Function::Average => format!("avg({all})"),
+    })
+}
+
+/// LIKE takes A and a for one; GLOB does not.
+fn pattern(negated: bool, of: &str, pattern: &str, kind: LikeKind) -> Option<String> {
+    let not = if negated { "NOT " } else { "" };
+    match kind {
+        LikeKind::Like { folds, escape } if folds || !pattern.chars().any(char::is_alphabetic) => {
+            let escaped = escape.filter(|escape| pattern.contains(*escape));
+            let escape = escaped.map_or(String::new(), |escape| {
+                format!(" ESCAPE {}", literal(&escape.to_string()))
+            });
+            Some(format!("({of} {not}LIKE {}{escape})", literal(pattern)))
+        }
+        LikeKind::Like { escape, .. } => {
+            if escape.is_some_and(|escape| pattern.contains(escape)) || pattern.contains(['*', '?', '['])
+            {
+                return None;
+            }
+            let glob = pattern.replace('%', "*").replace('_', "?");
+            Some(format!("({of} {not}GLOB {})", literal(&glob)))
+        }
+        LikeKind::Glob => Some(format!("({of} {not}GLOB {})", literal(pattern))),
+        LikeKind::Regex => None,
+    }
+}
+
+fn cast(to: Cast, of: &str) -> Option<String> {
+    let ty = match to {
+        Cast::Text => "TEXT",
+        Cast::Int => "INTEGER",
+        Cast::Float => "REAL",
+        Cast::Decimal => return None,
+    };
+    Some(format!("CAST({of} AS {ty})"))
+}
+
+static STYLE: Style = Style {
+    quote,
+    text: literal,
+    bytes,
+    double_quoted: Some(true),
+    backslash: false,
+    pipes: true,
+    booleans: false,
+    same: ("{0} IS {1}", "{0} IS NOT {1}"),
+    cuts: true,
+    like: (true, None),
+    function,
+    pattern,
+    cast,
+    moments_as_text: true,
+};
+
+impl CopyDialect for Copies {
+    fn kind_of(&self, of: &Source<'_>) -> Chosen {
+        choose::kind_of(of)
+    }
+
+    fn forced(&self, native: &str) -> (Kind, NeutralType) {
+        choose::forced(native)
+    }
+
+    fn fold(&self, _table: &Table, column: &Column) -> Fold {
+        column
+            .collation
+            .as_deref()
+            .map_or(Fold::None, |name| self.fold_named(name))
+    }
+
+    fn fold_named(&self, collation: &str) -> Fold {
+        match collation.to_ascii_uppercase().as_str() {
+            "BINARY" => Fold::None,
+            "NOCASE" => Fold::Ascii,
+            "RTRIM" => Fold::Spaces,
+            _ => Fold::Unknown,
+        }
+    }
+
+    fn counter(&self, _catalog: &Catalog, table: &Table, column: &Column) -> Option<bool> {
+        alias(table, column).then_some(false)
+    }
+
+    fn left_out(&self, _catalog: &Catalog, table: &Table) -> Option<&'static str> {
+        table
+            .options
+            .contains_key("virtual")
+            .then_some("a virtual table is made by a module of its engine; its shadow tables go with it")
+    }
+
+    fn function(&self, name: &str) -> Option<Function> {
+        Some(match name {
+            "lower" => Function::Lower(true),
+            "upper" => Function::Upper(true),
+            "length" => Function::Length,
+            "octet_length" => Function::Bytes,
+            "abs" => Function::Abs,
+            "coalesce" | "ifnull" => Function::Coalesce,
+            "nullif" => Function::NullIf,
+            "round" => Function::Round,
+            "substr" | "substring" => Function::Substr,
+            "trim" => Function::Trim,
+            "ltrim" => Function::TrimLeft,
+            "rtrim" => Function::TrimRight,
+            "replace" => Function::Replace,
+            "instr" => Function::Position,
+            "json_valid" => Function::JsonValid,
+            "typeof" => Function::TypeOf,
+            "iif" | "if" => Function::If,
+            "count" => Function::Count,
+            "sum" => Function::Sum,
+            "min" => Function::Min,
+            "max" => Function::Max,
+            "avg" => Function::Average,
+            _ => return None,
+        })
+    }
+
+    fn now(&self, spelled: &str) -> Option<Now> {
+        Some(match spelled {
+            "current_timestamp"
+            | "datetime('now')"
+            | "datetime()"
+            | "datetime(current_timestamp)"
+            | "strftime('%Y-%m-%d %H:%M:%S','now')"
+            | "strftime('%y-%m-%d %h:%m:%s','now')" => Now::Utc(0),
+            "datetime('now','localtime')" | "datetime(current_timestamp,'localtime')" => {
+                Now::Local(0)
+            }
+            "strftime('%y-%m-%d %h:%m:%f','now')"
+            | "datetime('now','subsec')"
+            | "datetime('now','subsecond')" => Now::Utc(3),
+            "current_date" | "date('now')" | "date()" => Now::Date,
+            "current_time" | "time('now')" | "time()" => Now::Time,
+            "strftime('%s','now')"
+            | "unixepoch()"
+            | "unixepoch('now')"
+            | "cast(strftime('%s','now')asinteger)"
+            | "cast(strftime('%s','now')asint)" => Now::Seconds,
+            "strftime('%s','now')*1000" => Now::Milliseconds,
+            "lower(hex(randomblob(16)))" => Now::Hex(16),
+            "random()" => Now::Random,
+            _ => return None,
+        })
+    }
+
+    fn style(&self) -> &'static Style {
+        &STYLE
+    }
+
+    fn spell(&self, kind: &Kind, wants: &Wants<'_>) -> Spelled {
+        let mut spelled = spell(kind, wants);
+        spelled.bounds.nul = true;
+        spelled.collation = match wants.fold {
+            Fold::Ascii | Fold::Case(_) | Fold::Accents(_)
+                if matches!(kind, Kind::Text { .. } | Kind::Enum { .. }) =>
+            {
+                Some("NOCASE".into())
+            }
+            Fold::Spaces => Some("RTRIM".into()),
+            _ => None,
+        };
+        spelled
+    }
+
+    fn fold_part(&self, _column: &str, _fold: &Fold) -> Option<(IndexPart, Option<NamedType>)> {
+        None
+    }
+
+    fn write_now(&self, now: Now, kind: &Kind, _caps: &Caps) -> Option<String> {
+        let moment = matches!(kind, Kind::Timestamp(_) | Kind::TimestampTz(_) | Kind::Text { .. });
+        let zoned = matches!(kind, Kind::TimestampTz(_));
+        Some(match now {
+            // With an offset, as its values are kept here.
+            Now::Utc(_) | Now::Local(_) if zoned => {
+                "strftime('%Y-%m-%d %H:%M:%f+00', 'now')".into()
+            }
+            Now::Utc(0) if moment => "CURRENT_TIMESTAMP".into(),
+            Now::Utc(_) if moment => "strftime('%Y-%m-%d %H:%M:%f', 'now')".into(),
+            Now::Local(0) if moment => "datetime('now', 'localtime')".into(),
+            Now::Local(_) if moment => "strftime('%Y-%m-%d %H:%M:%f', 'now', 'localtime')".into(),
+            Now::Date | Now::Utc(_) | Now::Local(_) if *kind == Kind::Date => {
+                "CURRENT_DATE".into()
+            }
+            Now::Time if matches!(kind, Kind::Time(_) | Kind::Text { .. }) => "CURRENT_TIME".into(),
+            Now::Seconds if matches!(kind, Kind::Int { .. }) => "unixepoch()".into(),
+            Now::Uuid => {
+                "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-' \
+                 || substr('89ab', 1 + (abs(random()) % 4), 1) || substr(hex(randomblob(2)), 2) || '-' || \
+                 hex(randomblob(6)))"
+                    .into()
+            }
+            Now::Hex(n) => format!("lower(hex(randomblob({n})))"),
+            Now::Random => "random()".into(),
+            _ => return None,
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            name_max: 1_000,
+            name_bytes: false,
+            fold_case: true,
+            index_of_table: false,
+            check_of_table: true,
+            foreign_of_table: true,
+            columns: 2_000,
+            schemas: false,
+        }
+    }
+
+    fn numbers(&self, _always: bool) -> &'static str {
+        "AUTOINCREMENT"
+    }
+
+    fn finish(&self, catalog: &mut Catalog, _caps: &Caps, notes: &mut Notes) {
+        text::write(catalog, notes);
+    }
+
+    fn adapt(&self, _catalog: &mut Catalog, _from: &Caps, _to: &Caps, _notes: &mut Notes) {}
+}
+
+/// A declared type whose affinity keeps the values exactly, and by whose name our own reading knows them again.
+fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
+    let worded = |native: &str, ty: NeutralType, word: &'static str| Spelled {
+        word: Some(word),
+        ..Spelled::new(native, ty)
+    };
+    match kind {
+        Kind::Bool => worded("BOOLEAN", NeutralType::Bool, "boolean-as-number"),
+        Kind::Int { .. } if wants.counter => {
+            let mut spelled = Spelled::new("INTEGER", NeutralType::Int);
+            spelled.bounds.int = Some((i128::from(i64::MIN), i128::from(i64::MAX)));
+            spelled
+        }
+        Kind::Int { bits, unsigned } => integer(*bits, *unsigned, wants),
+        Kind::Decimal { digits } => {
+            let native = digits.map_or("DECIMAL_TEXT".to_owned(), |(all, scale)| {
+                format!("DECIMAL_TEXT({all},{scale})")
+            });
+            let mut spelled = worded(&native, NeutralType::Decimal, "decimal-as-text");
+            spelled.bounds.digits = digits.map(|(all, scale)| (all.saturating_sub(scale), scale));
+            spelled
+        }
+        Kind::Float { .. } => {
+            let mut spelled = Spelled::new("REAL", NeutralType::Float);
+            // NaN would become NULL in silence.
+            spelled.bounds.finite = true;
+            spelled
+        }
+        Kind::Text { chars: Some(n), .. } => {
+            Spelled::new(format!("VARCHAR({n})"), NeutralType::Text)
+        }
+        Kind::Text { .. } => Spelled::new("TEXT", NeutralType::Text),
+        Kind::Bytes { .. } => Spelled::new("BLOB", NeutralType::Bytes),
+        Kind::Date => worded("DATE", NeutralType::Date, "moment-as-text"),
+        Kind::Time(_) | Kind::Span(_) => worded("TIME", NeutralType::Time, "moment-as-text"),
+        Kind::Timestamp(_) => worded("TIMESTAMP", NeutralType::Timestamp, "moment-as-text"),
+        Kind::TimestampTz(_) => worded("TIMESTAMPTZ", NeutralType::TimestampTz, "moment-as-text"),
+        Kind::Json { .. } => worded("JSON_TEXT", NeutralType::Json, "json-as-text"),
+        Kind::Uuid => worded("UUID", NeutralType::Uuid, "uuid-as-text"),
+        Kind::Bits { len, .. } => {
+            let native = len.map_or("BIT_TEXT".to_owned(), |len| format!("BIT_TEXT({len})"));
+            worded(&native, NeutralType::Bits, "bits-as-text")
+        }
+        Kind::Enum { labels, .. } => {
+            let mut spelled = worded("TEXT", NeutralType::Text, "enum-as-text");
+            let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
+            spelled.check = Some(format!(
+                "{} IN ({})",
+                quote(wants.place.1),
+                list.join(", ")
+            ));
+            spelled.bounds = Bounds {
+                labels: Some(labels.clone()),
+                ..Bounds::default()
+            };
+            spelled
+        }
+        Kind::Set(_) => worded("TEXT", NeutralType::Text, "set-as-text"),
+        Kind::Interval => worded("TEXT", NeutralType::Text, "interval-as-text"),
+        Kind::Geometry => Spelled::new("BLOB", NeutralType::Bytes),
+        Kind::Any => Spelled::new("", NeutralType::Opaque("any".into())),
+        Kind::Other(_) => worded("TEXT", NeutralType::Text, "other-as-text"),
+    }
+}
+
+fn integer(bits: u16, unsigned: bool, wants: &Wants<'_>) -> Spelled {
+    let largest = wants.profile.and_then(|profile| profile.int_range);
+    let wide = largest.is_some_and(|(_, most)| most > i128::from(i64::MAX));
+    if unsigned && bits == 64 && wide {
+        // As an INTEGER it would become a double, and lose its last digits.
+        return Spelled {
+            word: Some("number-as-text"),
+            ..Spelled::new("DECIMAL_TEXT(20,0)", NeutralType::Decimal)
+        };
+    }
+    let native = match bits {
+        8 | 16 => "SMALLINT",
+        24 | 32 => "INTEGER",
+        _ => "BIGINT",
+    };
+    let mut spelled = Spelled::new(native, NeutralType::Int);
+    let least = if unsigned { 0 } else { i128::from(i64::MIN) };
+    spelled.bounds.int = Some((least, i128::from(i64::MAX)));
+    spelled
+}
