@@ -1,5 +1,6 @@
 //! Rows between engines: readings, canonical encoding and digests.
 
+pub mod cast;
 pub mod cell;
 pub mod convert;
 pub mod datum;
@@ -14,6 +15,7 @@ pub mod profile;
 pub mod reading;
 pub(crate) mod spell;
 pub mod stages;
+pub mod translate;
 mod temporal;
 
 pub use cell::Cell;

@@ -4,7 +4,7 @@
 use super::Caps;
 use crate::copy::plan::{Bounds, NotCarried};
 use crate::copy::profile::ColumnProfile;
-use crate::copy::temporal::Epoch;
+use crate::copy::Epoch;
 use crate::copy::translate::expr::{Function, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::finding::{Finding, Place};
@@ -134,6 +134,8 @@ pub struct Limits {
     pub columns: usize,
     /// Schemas are kept.
     pub schemas: bool,
+    /// Columns may be computed when they are read.
+    pub virtual_columns: bool,
 }
 
 /// What the hooks of a room have to say beside what they make.

@@ -24,7 +24,7 @@ pub trait Scope {
     fn now(&self, now: Now, kind: &Kind) -> Option<String>;
 }
 
-type Written = Result<(String, Class), String>;
+pub(in crate::copy::translate) type Written = Result<(String, Class), String>;
 
 /// The expression as a condition: its value is true, false or NULL.
 pub fn predicate(expr: &Expr, scope: &dyn Scope) -> Result<String, String> {
@@ -188,7 +188,7 @@ fn boolean(value: bool, style: &Style) -> String {
     .into()
 }
 
-fn write(expr: &Expr, scope: &dyn Scope) -> Written {
+pub(in crate::copy::translate) fn write(expr: &Expr, scope: &dyn Scope) -> Written {
     let style = scope.style();
     match expr {
         Expr::Null => Ok(("NULL".into(), Class::Open)),

@@ -264,6 +264,7 @@ impl CopyDialect for Copies {
             foreign_of_table: false,
             columns: 1_017,
             schemas: false,
+            virtual_columns: true,
         }
     }
 

@@ -176,7 +176,7 @@ fn by_evidence(chosen: &mut Chosen, native: &str, profile: Option<&ColumnProfile
             if empty > 0 && !labels.iter().any(String::is_empty) {
                 chosen.misfits = empty;
                 chosen.finding = Some((
-                    "enum-empty",
+                    "bad-label",
                     format!("{empty} of its values are the empty label of an invalid one"),
                 ));
             }

@@ -89,7 +89,11 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::Bits {
             len: Some(len),
             varying: false,
-        } if *len <= 64 => Spelled::new(format!("bit({len})"), NeutralType::Bits),
+        } if *len <= 64 => {
+            let mut spelled = Spelled::new(format!("bit({len})"), NeutralType::Bits);
+            spelled.bounds.chars = Some(*len);
+            spelled
+        }
         Kind::Bits { len, .. } => {
             let spelled = text(*len, None, wants);
             Spelled {

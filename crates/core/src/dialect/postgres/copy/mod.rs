@@ -246,6 +246,7 @@ impl CopyDialect for Copies {
             foreign_of_table: true,
             columns: 1_600,
             schemas: true,
+            virtual_columns: false,
         }
     }
 

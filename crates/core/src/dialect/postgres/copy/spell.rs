@@ -64,7 +64,10 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::Bits { len, varying } => {
             let name = if *varying { "bit varying" } else { "bit" };
             let native = len.map_or("bit varying".to_owned(), |len| format!("{name}({len})"));
-            Spelled::new(native, NeutralType::Bits)
+            let mut spelled = Spelled::new(native, NeutralType::Bits);
+            // As many as the type has: those of engines that drop zeros are filled up.
+            spelled.bounds.chars = len.filter(|_| !varying);
+            spelled
         }
         Kind::Enum { labels, .. } => labelled(labels, wants),
         Kind::Set(_) => worded("text", NeutralType::Text, "set-as-text"),

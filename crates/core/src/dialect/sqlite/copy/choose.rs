@@ -1,7 +1,7 @@
 //! What a column really holds: SQLite binds no types, so its values decide, and its declared type says how they are meant.
 
 use crate::copy::profile::ColumnProfile;
-use crate::copy::temporal::Epoch;
+use crate::copy::Epoch;
 use crate::copy::translate::kind::Kind;
 use crate::dialect::RowsDialect;
 use crate::dialect::copy::{Chosen, Source};

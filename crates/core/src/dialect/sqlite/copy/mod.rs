@@ -269,6 +269,7 @@ impl CopyDialect for Copies {
             foreign_of_table: true,
             columns: 2_000,
             schemas: false,
+            virtual_columns: true,
         }
     }
 

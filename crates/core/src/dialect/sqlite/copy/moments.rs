@@ -58,7 +58,7 @@ pub(super) fn moments(ty: &NeutralType, p: &ColumnProfile, declared: &str) -> Op
     chosen.misfits = bad + p.texts_fine;
     if chosen.misfits > 0 {
         chosen.finding = Some((
-            "odd-dates",
+            "bad-date",
             format!(
                 "{} of its {} values are no day or time that can be kept as one",
                 chosen.misfits,
@@ -113,7 +113,7 @@ fn as_text(p: &ColumnProfile, declared: &str) -> Chosen {
     .word("date-as-text");
     chosen.misfits = p.texts_bad + p.blobs;
     chosen.finding = Some((
-        "odd-dates",
+        "bad-date",
         "most of its values are no day or time, so it stays text".into(),
     ));
     chosen

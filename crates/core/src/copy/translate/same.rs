@@ -1,0 +1,107 @@
+//! The same engine, or a close relative: the catalog goes over as it is, and so does every cell.
+
+use super::Work;
+use crate::copy::plan::{Bounds, ColumnPlan, CopyPlan, CounterPlan, TablePlan};
+use crate::finding::Finding;
+use crate::schema::{Catalog, Table};
+
+impl Work<'_> {
+    pub(super) fn same(mut self) -> (CopyPlan, Vec<Finding>) {
+        let mut catalog = self.source.clone();
+        catalog.engine = self.to.engine.to_string();
+        let foreign: Vec<usize> = (0..catalog.tables.len())
+            .filter(|at| catalog.tables[*at].options.contains_key("server"))
+            .collect();
+        for at in foreign.into_iter().rev() {
+            let table = catalog.tables.remove(at);
+            self.notes.lack(
+                format!("table {}", table.label()),
+                "the rows of a foreign table are on another server",
+                None,
+            );
+        }
+        self.write
+            .adapt(&mut catalog, self.from, self.to, &mut self.notes);
+        let tables = self.source.tables.iter().filter_map(|table| {
+            let made = catalog.table(table.schema.as_deref(), &table.name)?;
+            Some((table, made))
+        });
+        let mut plans = vec![];
+        let mut lacks = vec![];
+        for (table, made) in tables {
+            if let Some(why) = self.read.left_out(self.source, table) {
+                // A partition's rows come with its root: nothing is lost.
+                if !table.options.contains_key("partition") {
+                    lacks.push((format!("rows of table {}", table.label()), why));
+                }
+                continue;
+            }
+            plans.push(self.same_table(table, made, &catalog));
+        }
+        for (object, why) in lacks {
+            self.notes.lack(object, why, None);
+        }
+        for what in &self.source.unseen {
+            self.notes.findings.push(Finding::warning(
+                "not-visible",
+                crate::finding::Place::object(what),
+                format!("{what} of the source are not visible with this user's rights, and cannot be carried"),
+            ));
+        }
+        let plan = CopyPlan {
+            catalog,
+            tables: plans,
+            not_carried: self.notes.lacks,
+        };
+        (plan, self.notes.findings)
+    }
+
+    fn same_table(&self, table: &Table, made: &Table, catalog: &Catalog) -> TablePlan {
+        let columns = table
+            .columns
+            .iter()
+            .zip(&made.columns)
+            .filter(|(_, to)| to.generated.is_none())
+            .map(|(from, to)| {
+                let alike = from.native == to.native;
+                ColumnPlan {
+                    source: from.name.clone(),
+                    source_native: from.native.clone(),
+                    source_type: from.neutral.clone(),
+                    target: to.name.clone(),
+                    target_native: to.native.clone(),
+                    ty: to.neutral.clone(),
+                    bounds: Bounds {
+                        nul: true,
+                        ..Bounds::default()
+                    },
+                    nullable: to.nullable,
+                    epoch: None,
+                    as_is: alike,
+                    why: if alike {
+                        "the same engine".into()
+                    } else {
+                        format!("declared {}, which the target has not", from.native)
+                    },
+                    kind: (!alike).then_some("other-as-text"),
+                    misfits: 0,
+                }
+            })
+            .collect();
+        let counters = made
+            .columns
+            .iter()
+            .filter(|column| self.write.counter(catalog, made, column).is_some())
+            .map(|column| CounterPlan {
+                column: column.name.clone(),
+                next: None,
+            })
+            .collect();
+        TablePlan {
+            source: (table.schema.clone(), table.name.clone()),
+            target: (made.schema.clone(), made.name.clone()),
+            columns,
+            counters,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Rows of the hard-case tables that concern types and DDL, by their ids.
