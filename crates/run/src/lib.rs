@@ -8,6 +8,7 @@ pub mod backup;
 pub mod checkpoint;
 pub mod checks;
 pub mod control;
+pub mod copy;
 pub mod digest;
 pub mod drift;
 pub mod drop_all;

@@ -114,3 +114,15 @@ pub const REPORT: &str = "\
 Examples:
   dunlin report upgrade -o upgrade.html  one page that needs nothing else
   dunlin report upgrade -o upgrade.xml   for a CI server";
+pub const COPY: &str = "\
+Examples:
+  dunlin copy sqlite:app.db postgres://app@localhost/app
+  dunlin copy sqlite:app.db postgres://app@localhost/app --dry-run     which types, and why
+  dunlin copy old new --exclude 'log_*' --policy zero-date=coerce
+  dunlin copy old new --on-error reject --rejects bad.ndjson
+  dunlin copy old new --resume                                         after a crash";
+pub const VERIFY: &str = "\
+Examples:
+  dunlin verify sqlite:app.db postgres://app@localhost/app
+  dunlin verify old new --tables orders,customers
+  dunlin verify old new --repair                                       rewrites the rows that differ";

@@ -6,6 +6,7 @@ mod ask;
 mod backup;
 mod catalog;
 mod checkpoint;
+mod copy;
 mod digest;
 mod dry_run;
 mod plan;
@@ -15,6 +16,7 @@ mod run;
 mod selfhelp;
 mod start;
 mod status;
+mod verify;
 
 use crate::args::{BackupVerb, CheckpointVerb, Cli, Color, Format, Global, PlanVerb, Verb};
 use crate::render;
@@ -136,9 +138,11 @@ fn shows(verb: &Verb) -> bool {
         | Verb::Explain { .. }
         | Verb::Plan(_)
         | Verb::Runs { .. }
+        | Verb::Verify(_)
         | Verb::Backup(BackupVerb::List)
         | Verb::Checkpoint(CheckpointVerb::List) => true,
         Verb::Up(up) => up.dry_run,
+        Verb::Copy(copy) => copy.dry_run,
         Verb::Repair(repair) => repair.accept.is_empty() && repair.settle.is_empty(),
         Verb::Schema { output, .. } => output.is_none(),
         _ => false,
@@ -174,6 +178,8 @@ fn name_of(verb: &Verb) -> &'static str {
         Verb::Runs { .. } => "runs",
         Verb::Report { .. } => "report",
         Verb::Checkpoint(_) => "checkpoint",
+        Verb::Copy(_) => "copy",
+        Verb::Verify(_) => "verify",
         Verb::Completions { .. } => "completions",
         Verb::Man => "man",
         Verb::Explain { .. } => "explain",
@@ -218,6 +224,8 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Digest { db, tables, like } => digest::digest(global, db, tables, like).await,
         Verb::Backup(verb) => backup::backup(global, verb).await,
         Verb::Checkpoint(verb) => checkpoint::checkpoint(global, verb).await,
+        Verb::Copy(copy) => copy::copy(global, &copy).await,
+        Verb::Verify(verify) => verify::verify(global, &verify).await,
     }
 }
 

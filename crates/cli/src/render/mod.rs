@@ -1,5 +1,6 @@
 //! What is shown: tables, findings, failures, progress, JSON. Meaning never depends on colour.
 
+pub mod copy;
 pub mod events;
 pub mod failure;
 pub mod findings;

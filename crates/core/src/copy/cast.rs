@@ -151,7 +151,11 @@ mod tests {
         let text: Vec<String> = faults
             .iter()
             .map(|fault| {
-                format!("{} {}", fault.message, fault.help.as_deref().unwrap_or_default())
+                format!(
+                    "{} {}",
+                    fault.message,
+                    fault.help.as_deref().unwrap_or_default()
+                )
             })
             .collect();
         let all = text.join("\n");

@@ -15,8 +15,8 @@ pub mod profile;
 pub mod reading;
 pub(crate) mod spell;
 pub mod stages;
-pub mod translate;
 mod temporal;
+pub mod translate;
 
 pub use cell::Cell;
 pub use datum::Datum;

@@ -2,9 +2,9 @@
 //! column of another engine held.
 
 use super::Caps;
+use crate::copy::Epoch;
 use crate::copy::plan::{Bounds, NotCarried};
 use crate::copy::profile::ColumnProfile;
-use crate::copy::Epoch;
 use crate::copy::translate::expr::{Function, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::finding::{Finding, Place};

@@ -1,6 +1,8 @@
 //! What every room must answer about being one end of a copy: how readers share one state of a source, and what of a table
 //! must be made before its rows.
 
+use crate::value::Query;
+
 /// What is made with a table, before its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inline {
@@ -36,10 +38,36 @@ pub trait LandingDialect: Send + Sync + std::fmt::Debug {
     fn sharing(&self) -> Sharing;
     /// The statements that begin a transaction in the snapshot of this name.
     fn join(&self, snapshot: &str) -> Vec<String>;
+    /// Whether rows of the same engine go over in the classes that they have, without a look at each value: what an engine
+    /// held it takes.
+    fn takes_raw(&self) -> bool;
     /// A query whose rows are faults of the file itself, `ok` being none; `None`: a server sees to that.
     fn sound(&self) -> Option<&'static str>;
-    /// Statements for a session that builds indexes: more memory than one of many would take.
-    fn building(&self) -> &'static [&'static str];
+    /// What the engine's counter says of the last number given out: some keep the next one.
+    fn last_given(&self, counter: i64) -> i64 {
+        counter
+    }
+    /// Statements after which the next row of a table is numbered one more than `last`.
+    fn set_counter(&self, schema: Option<&str>, table: &str, column: &str, last: i64)
+    -> Vec<Query>;
+    /// A query for the number that the next row would get; `None`: one more than the largest, by the engine's nature.
+    fn next_number(&self, schema: Option<&str>, table: &str, column: &str) -> Option<Query>;
     /// A statement after a table was filled, so that its planner knows it.
     fn settle(&self, table: &str) -> Option<String>;
+}
+
+/// A query for the largest value of a column.
+pub fn largest(
+    dialect: &dyn super::Dialect,
+    schema: Option<&str>,
+    table: &str,
+    column: &str,
+) -> Query {
+    let change = dialect.change();
+    let sql = format!(
+        "SELECT max({}) FROM {}",
+        change.quote(column),
+        change.table(schema, table)
+    );
+    Query::new(sql, vec![])
 }

@@ -46,6 +46,16 @@ impl EngineKind {
     ];
 }
 
+impl EngineKind {
+    /// The engine whose dialect it speaks: types of one family go over as they are.
+    pub const fn family(self) -> EngineKind {
+        match self {
+            EngineKind::Mariadb => EngineKind::Mysql,
+            engine => engine,
+        }
+    }
+}
+
 impl std::fmt::Display for EngineKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -69,7 +69,13 @@ impl Place {
         let tables = stages.tables.into_iter().flatten();
         let after = stages.after.into_iter().flat_map(|made| made.sql);
         let last = stages.last.into_iter().flat_map(|made| made.sql);
-        for sql in stages.before.into_iter().chain(tables).chain(after).chain(last) {
+        for sql in stages
+            .before
+            .into_iter()
+            .chain(tables)
+            .chain(after)
+            .chain(last)
+        {
             if let Err(error) = session.execute(&sql).await {
                 panic!("{error} in\n{sql}");
             }

@@ -199,7 +199,9 @@ impl Work<'_> {
                 nullable: to.nullable,
                 default,
                 generated,
-                identity: to.counter.map(|always| self.write.numbers(always).to_owned()),
+                identity: to
+                    .counter
+                    .map(|always| self.write.numbers(always).to_owned()),
                 on_update: None,
                 collation: to.spelled.collation.clone(),
                 attributes: None,

@@ -52,21 +52,34 @@ impl Work<'_> {
         let source = self.source_table(at);
         let label = source.label();
         for key in &source.keys {
-            let word = if key.primary { "primary key" } else { "unique key" };
+            let word = if key.primary {
+                "primary key"
+            } else {
+                "unique key"
+            };
             let object = format!("{word} of {label} ({})", key.columns.join(", "));
             let clause = key.clause.as_deref().unwrap_or_default();
             let prefixed = clause.contains('(') && self.prefix_parts(at, key).is_some();
             if let Some(parts) = prefixed.then(|| self.prefix_parts(at, key)).flatten() {
                 let name = format!("{}_key", self.tables[at].name);
                 self.put_index(at, &name, parts, None, true);
-                self.weaker(&object, "it is over the beginnings of texts, so it is a unique index there");
+                self.weaker(
+                    &object,
+                    "it is over the beginnings of texts, so it is a unique index there",
+                );
                 continue;
             }
             let Some(columns) = self.column_names(at, &key.columns) else {
-                self.notes.lack(object, "one of its columns is not there", None);
+                self.notes
+                    .lack(object, "one of its columns is not there", None);
                 continue;
             };
-            for lost in ["DEFERRABLE", "NULLS NOT DISTINCT", "INCLUDE", "WITHOUT OVERLAPS"] {
+            for lost in [
+                "DEFERRABLE",
+                "NULLS NOT DISTINCT",
+                "INCLUDE",
+                "WITHOUT OVERLAPS",
+            ] {
                 if clause.contains(lost) && !self.limits.schemas {
                     self.notes.lack(
                         format!("{lost} of the {object}"),
@@ -139,7 +152,10 @@ impl Work<'_> {
             Finding::warning(
                 "null-in-key",
                 Place::object(object),
-                format!("{} holds NULLs, so the {object} is a unique index there", list.join(", ")),
+                format!(
+                    "{} holds NULLs, so the {object} is a unique index there",
+                    list.join(", ")
+                ),
             )
             .help("Give these rows a key at the source, and copy again."),
         );
@@ -280,10 +296,17 @@ impl Work<'_> {
         let label = source.label();
         for index in &source.indexes {
             let object = format!("index {} of {label}", index.name);
-            let text = index
-                .definition
-                .clone()
-                .or_else(|| Some(self.reader.catalog().clause(crate::dialect::catalog::Part::Index(None, &source.name, index))));
+            let text = index.definition.clone().or_else(|| {
+                Some(
+                    self.reader
+                        .catalog()
+                        .clause(crate::dialect::catalog::Part::Index(
+                            None,
+                            &source.name,
+                            index,
+                        )),
+                )
+            });
             match self.index(at, index, &object) {
                 Ok(()) => {}
                 Err(why) => self.notes.lack(object, why, text),
@@ -459,10 +482,9 @@ impl Work<'_> {
             || table.indexes.iter().any(|index| {
                 index.unique
                     && index.predicate.is_none()
-                    && index
-                        .parts
-                        .iter()
-                        .all(|part| !part.expression && part.collation.is_none() && part.length.is_none())
+                    && index.parts.iter().all(|part| {
+                        !part.expression && part.collation.is_none() && part.length.is_none()
+                    })
                     && same(index.parts.iter().map(|part| part.what.as_str()).collect())
             })
     }

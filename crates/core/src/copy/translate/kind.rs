@@ -195,7 +195,13 @@ impl Kind {
                 digits: Some((20, 0)),
             },
             bare => Kind::Int {
-                bits: signed.max(if bare <= 8 { 16 } else if bare < 32 { 32 } else { 64 }),
+                bits: signed.max(if bare <= 8 {
+                    16
+                } else if bare < 32 {
+                    32
+                } else {
+                    64
+                }),
                 unsigned: false,
             },
         }

@@ -160,7 +160,11 @@ impl<'a> Work<'a> {
             })
             .collect();
         let wanted = [
-            (self.casts.tables.keys().collect::<Vec<_>>(), &tables, "table"),
+            (
+                self.casts.tables.keys().collect::<Vec<_>>(),
+                &tables,
+                "table",
+            ),
             (self.casts.columns.keys().collect(), &columns, "column"),
         ];
         for (keys, known, word) in wanted {
@@ -227,7 +231,9 @@ impl<'a> Work<'a> {
             let wanted = match self.casts.tables.get(&label) {
                 Some(name) => name.clone(),
                 // Where there are no schemas their names go before those of the tables.
-                None if !self.limits.schemas => label.replacen('.', "_", usize::from(table.schema.is_some())),
+                None if !self.limits.schemas => {
+                    label.replacen('.', "_", usize::from(table.schema.is_some()))
+                }
                 None => table.name.clone(),
             };
             let schema = table.schema.clone().filter(|_| self.limits.schemas);
@@ -290,11 +296,9 @@ impl<'a> Work<'a> {
             if !self.read.limits().fold_case {
                 return None;
             }
-            self.tables.iter().position(|table| {
-                self.source.tables[table.at]
-                    .name
-                    .eq_ignore_ascii_case(name)
-            })
+            self.tables
+                .iter()
+                .position(|table| self.source.tables[table.at].name.eq_ignore_ascii_case(name))
         })
     }
 

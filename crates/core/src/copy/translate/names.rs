@@ -80,7 +80,10 @@ mod tests {
 
     #[test]
     fn s65_names_with_one_beginning_stay_two() {
-        let (a, b) = (format!("{}a", "x".repeat(70)), format!("{}b", "x".repeat(70)));
+        let (a, b) = (
+            format!("{}a", "x".repeat(70)),
+            format!("{}b", "x".repeat(70)),
+        );
         let (short_a, short_b) = (shortened(&a, 63, true), shortened(&b, 63, true));
         assert_eq!(short_a.len(), 63);
         assert_ne!(short_a, short_b);

@@ -134,7 +134,11 @@ impl Work<'_> {
             }
             match self.predicate_in(at, text) {
                 Ok(predicate) => {
-                    let scope = if self.limits.check_of_table { &label } else { "" };
+                    let scope = if self.limits.check_of_table {
+                        &label
+                    } else {
+                        ""
+                    };
                     let name = check
                         .name
                         .as_ref()

@@ -10,7 +10,11 @@ type Spot = (usize, usize);
 impl Work<'_> {
     /// The columns of a foreign key, each with the one that it refers to, and the place of the table. `None`: not all of
     /// them are there.
-    pub(super) fn referred(&self, at: usize, key: &ForeignKey) -> Option<(usize, Vec<(usize, usize)>)> {
+    pub(super) fn referred(
+        &self,
+        at: usize,
+        key: &ForeignKey,
+    ) -> Option<(usize, Vec<(usize, usize)>)> {
         let parent = self.place(key.references_schema.as_deref(), &key.references)?;
         let primary;
         let names = if key.references_columns.is_empty() {
@@ -90,8 +94,13 @@ impl Work<'_> {
             kind = kind.and_then(|kind| kind.unite(&column(*spot).chosen.kind));
         }
         // Rows are numbered by it, so that nothing but whole numbers can be referred to.
-        let whole = |kind: &Kind| matches!(kind, Kind::Int { .. } | Kind::Bool | Kind::Decimal { .. });
-        if counted && kind.as_ref().is_none_or(|kind| whole(kind) || matches!(kind, Kind::Decimal { .. })) {
+        let whole =
+            |kind: &Kind| matches!(kind, Kind::Int { .. } | Kind::Bool | Kind::Decimal { .. });
+        if counted
+            && kind
+                .as_ref()
+                .is_none_or(|kind| whole(kind) || matches!(kind, Kind::Decimal { .. }))
+        {
             kind = members
                 .iter()
                 .map(|spot| column(*spot))

@@ -1,6 +1,9 @@
 //! Being one end of a copy.
 
+use super::change::Changes;
+use crate::dialect::change::ChangeDialect;
 use crate::dialect::landing::{Inline, LandingDialect, Sharing};
+use crate::value::Query;
 
 /// Ends of copies.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +23,31 @@ impl LandingDialect for Landing {
         vec![]
     }
 
+    fn takes_raw(&self) -> bool {
+        true
+    }
+
     fn sound(&self) -> Option<&'static str> {
         None
     }
 
-    fn building(&self) -> &'static [&'static str] {
-        &[]
+    fn last_given(&self, counter: i64) -> i64 {
+        counter - 1
+    }
+
+    fn set_counter(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        _column: &str,
+        last: i64,
+    ) -> Vec<Query> {
+        // The server raises a number that is too small to one more than the largest.
+        Changes.raise(schema, table, "", last.saturating_add(1).max(1))
+    }
+
+    fn next_number(&self, schema: Option<&str>, table: &str, _column: &str) -> Option<Query> {
+        Changes.counters(schema, table)
     }
 
     fn settle(&self, table: &str) -> Option<String> {

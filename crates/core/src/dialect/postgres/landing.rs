@@ -1,12 +1,23 @@
 //! Being one end of a copy.
 
-use super::rows::Rows;
+use super::ddl::quote;
+use super::rows::{DEFAULT_SCHEMA, Rows};
 use crate::dialect::RowsDialect;
 use crate::dialect::landing::{Inline, LandingDialect, Sharing};
+use crate::value::Query;
 
 /// Ends of copies.
 #[derive(Debug, Clone, Copy)]
 pub struct Landing;
+
+/// A table as functions of the server take it.
+fn name(schema: Option<&str>, table: &str) -> String {
+    format!(
+        "{}.{}",
+        quote(schema.unwrap_or(DEFAULT_SCHEMA)),
+        quote(table)
+    )
+}
 
 impl LandingDialect for Landing {
     fn inline(&self) -> Inline {
@@ -27,12 +38,32 @@ impl LandingDialect for Landing {
         [begin.to_owned(), join].into_iter().chain(pins).collect()
     }
 
+    fn takes_raw(&self) -> bool {
+        false
+    }
+
     fn sound(&self) -> Option<&'static str> {
         None
     }
 
-    fn building(&self) -> &'static [&'static str] {
-        &["SET maintenance_work_mem = '256MB'"]
+    fn set_counter(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        column: &str,
+        last: i64,
+    ) -> Vec<Query> {
+        // A table whose last number is 0 (or less) has given none out: the next is the first.
+        let sql = "SELECT setval(pg_get_serial_sequence($1::text, $2::text), greatest($3::bigint, 1), $3::bigint >= 1)";
+        let params = vec![name(schema, table).into(), column.into(), last.into()];
+        vec![Query::new(sql, params)]
+    }
+
+    fn next_number(&self, schema: Option<&str>, table: &str, column: &str) -> Option<Query> {
+        let sql = "SELECT '', coalesce(pg_sequence_last_value(s.seq) + q.seqincrement, q.seqstart) FROM (SELECT \
+                   pg_get_serial_sequence($1::text, $2::text)::regclass AS seq) s JOIN pg_sequence q ON q.seqrelid = s.seq";
+        let params = vec![name(schema, table).into(), column.into()];
+        Some(Query::new(sql, params))
     }
 
     fn settle(&self, table: &str) -> Option<String> {

@@ -19,17 +19,18 @@ pub struct Catalogs;
 
 const OBJECTS: &str =
     "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name";
-// Shadow tables belong to their virtual table, which makes them by itself.
+// Shadow tables belong to their virtual table, which makes them by itself. Of a virtual table only the text is read: its
+// module may not be here, and asking for its columns would be an error.
 const TABLES: &str = "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', \
     'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
 const COLUMNS: &str = "SELECT m.name, x.name, x.type, x.\"notnull\", x.dflt_value, x.pk, x.hidden FROM \
-    main.sqlite_schema m JOIN pragma_table_xinfo(m.name, 'main') x WHERE m.type = 'table' AND x.hidden <> 1 ORDER BY \
-    m.name, x.cid";
+    main.sqlite_schema m JOIN pragma_table_xinfo(m.name, 'main') x WHERE m.type = 'table' AND m.rootpage > 0 AND x.hidden <> 1 \
+    ORDER BY m.name, x.cid";
 const INDEXES: &str = "SELECT m.name, l.name, l.\"unique\", l.origin, i.name, i.\"desc\", i.coll FROM \
     main.sqlite_schema m JOIN pragma_index_list(m.name, 'main') l JOIN pragma_index_xinfo(l.name, 'main') i WHERE \
-    m.type = 'table' AND i.key = 1 ORDER BY m.name, l.name, i.seqno";
+    m.type = 'table' AND m.rootpage > 0 AND i.key = 1 ORDER BY m.name, l.name, i.seqno";
 const FOREIGN_KEYS: &str = "SELECT m.name, f.id, f.\"table\", f.\"from\", f.\"to\", f.on_update, f.on_delete FROM \
-    main.sqlite_schema m JOIN pragma_foreign_key_list(m.name, 'main') f WHERE m.type = 'table' ORDER BY m.name, f.id \
+    main.sqlite_schema m JOIN pragma_foreign_key_list(m.name, 'main') f WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.name, f.id \
     DESC, f.seq";
 
 impl CatalogDialect for Catalogs {

@@ -258,7 +258,11 @@ impl<'a> Parser<'a> {
         let mut rest = operator;
         let mut at = self.at;
         while !rest.is_empty() {
-            let Some(token) = self.tokens.get(at).filter(|t| t.kind == TokenKind::Operator) else {
+            let Some(token) = self
+                .tokens
+                .get(at)
+                .filter(|t| t.kind == TokenKind::Operator)
+            else {
                 return false;
             };
             match rest.strip_prefix(token.text) {
@@ -309,7 +313,9 @@ impl<'a> Parser<'a> {
             seen = Some(concat);
             let from = self.at;
             let right = self.product()?;
-            let plain = |expr: &Expr| !matches!(expr, Expr::Binary(Op::Times | Op::Divide | Op::Modulo, ..));
+            let plain = |expr: &Expr| {
+                !matches!(expr, Expr::Binary(Op::Times | Op::Divide | Op::Modulo, ..))
+            };
             if concat && !(plain(&right) && plain(&left)) && !self.bracketed(from) {
                 return Err("`||` beside arithmetic without brackets is not known".into());
             }
@@ -374,9 +380,12 @@ impl<'a> Parser<'a> {
         let from = self.at;
         while let Some(token) = self.peek() {
             let part = matches!(token.kind, TokenKind::Word | TokenKind::Quoted)
-                && !["AND", "OR", "IS", "IN", "LIKE", "NOT", "BETWEEN", "COLLATE", "AS", "THEN", "WHEN", "ELSE", "END"]
-                    .iter()
-                    .any(|word| token.is(word));
+                && ![
+                    "AND", "OR", "IS", "IN", "LIKE", "NOT", "BETWEEN", "COLLATE", "AS", "THEN",
+                    "WHEN", "ELSE", "END",
+                ]
+                .iter()
+                .any(|word| token.is(word));
             if token.text == "(" && self.at > from {
                 self.at = closing(self.tokens, self.at) + 1;
             } else if part || ["[", "]"].contains(&token.text) {
@@ -479,7 +488,10 @@ impl<'a> Parser<'a> {
         if first.kind != TokenKind::Word && first.text != "(" {
             return None;
         }
-        let call = self.tokens.get(self.at + 1).is_some_and(|token| token.text == "(");
+        let call = self
+            .tokens
+            .get(self.at + 1)
+            .is_some_and(|token| token.text == "(");
         let len = if first.text == "(" {
             closing(self.tokens, self.at) + 1 - self.at
         } else if call {
@@ -511,7 +523,11 @@ impl<'a> Parser<'a> {
                 return Ok(Expr::Text(name));
             }
         }
-        if self.tokens.get(self.at + 1).is_some_and(|token| token.text == "(") {
+        if self
+            .tokens
+            .get(self.at + 1)
+            .is_some_and(|token| token.text == "(")
+        {
             return self.call();
         }
         self.column()
@@ -593,7 +609,11 @@ impl<'a> Parser<'a> {
 
     fn call(&mut self) -> Parsed<Expr> {
         let name = self.name().ok_or("a name is missing")?;
-        if self.tokens.get(self.at + 1).is_some_and(|token| token.text == "*") {
+        if self
+            .tokens
+            .get(self.at + 1)
+            .is_some_and(|token| token.text == "*")
+        {
             self.at += 2;
             self.want(")")?;
             return if name.eq_ignore_ascii_case("count") {
@@ -671,7 +691,12 @@ fn hex(text: &str) -> Parsed<Vec<u8>> {
         .collect();
     digits
         .filter(|digits| digits.len() % 2 == 0)
-        .map(|digits| digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect())
+        .map(|digits| {
+            digits
+                .chunks(2)
+                .map(|pair| pair[0] * 16 + pair[1])
+                .collect()
+        })
         .ok_or_else(|| "bytes that are not hexadecimal digits".to_owned())
 }
 
@@ -701,15 +726,29 @@ fn unescaped(text: &str) -> String {
 fn cast(expr: Expr, ty: &str) -> Parsed<Expr> {
     let base = ty.split('(').next().unwrap_or_default().trim();
     let to = match base {
-        "text" | "character varying" | "varchar" | "char" | "character" | "bpchar" | "nchar"
-        | "char charset utf8mb4" | "citext" => Cast::Text,
+        "text"
+        | "character varying"
+        | "varchar"
+        | "char"
+        | "character"
+        | "bpchar"
+        | "nchar"
+        | "char charset utf8mb4"
+        | "citext" => Cast::Text,
         "int" | "integer" | "bigint" | "smallint" | "signed" | "int4" | "int8" | "unsigned" => {
             Cast::Int
         }
         "real" | "double" | "double precision" | "float" | "float8" => Cast::Float,
         "numeric" | "decimal" => Cast::Decimal,
-        "date" | "timestamp without time zone" | "timestamp with time zone"
-        | "time without time zone" | "boolean" | "jsonb" | "json" | "uuid" | "interval"
+        "date"
+        | "timestamp without time zone"
+        | "timestamp with time zone"
+        | "time without time zone"
+        | "boolean"
+        | "jsonb"
+        | "json"
+        | "uuid"
+        | "interval"
             if matches!(expr, Expr::Text(_)) =>
         {
             return Ok(expr);

@@ -54,7 +54,9 @@ pub fn value(expr: &Expr, kind: &Kind, scope: &dyn Scope) -> Result<String, Stri
     } else if bool_as_number && !scope.style().booleans {
         Ok(text)
     } else if bool_as_number {
-        Ok(format!("CASE WHEN {text} THEN 1 WHEN NOT {text} THEN 0 END"))
+        Ok(format!(
+            "CASE WHEN {text} THEN 1 WHEN NOT {text} THEN 0 END"
+        ))
     } else {
         Err(format!(
             "it yields {} where the column holds {}",
@@ -90,15 +92,18 @@ fn truth(text: String, class: Class, scope: &dyn Scope) -> Result<String, String
 pub fn literal_as(expr: &Expr, kind: &Kind, scope: &dyn Scope) -> Result<Option<String>, String> {
     let style = scope.style();
     let cannot = |text: &str| {
-        Err(format!("{text} is not a value of the type that the column has there"))
+        Err(format!(
+            "{text} is not a value of the type that the column has there"
+        ))
     };
     let quoted = |text: &str| Ok(Some((style.text)(text)));
     Ok(Some(match (expr, kind) {
         (Expr::Null, _) => "NULL".into(),
         (Expr::Bool(value), Kind::Bool) => boolean(*value, style),
-        (Expr::Bool(value), Kind::Int { .. } | Kind::Decimal { .. } | Kind::Float { .. } | Kind::Bits { .. }) => {
-            u8::from(*value).to_string()
-        }
+        (
+            Expr::Bool(value),
+            Kind::Int { .. } | Kind::Decimal { .. } | Kind::Float { .. } | Kind::Bits { .. },
+        ) => u8::from(*value).to_string(),
         (Expr::Number(text), Kind::Bool) => match text.as_str() {
             "0" => boolean(false, style),
             "1" => boolean(true, style),
@@ -138,7 +143,10 @@ pub fn literal_as(expr: &Expr, kind: &Kind, scope: &dyn Scope) -> Result<Option<
             Ok(text) if !text.contains('\0') => return quoted(text),
             _ => return cannot("a literal of bytes"),
         },
-        (Expr::Text(text), Kind::Date | Kind::Time(_) | Kind::Span(_) | Kind::Timestamp(_) | Kind::TimestampTz(_)) => {
+        (
+            Expr::Text(text),
+            Kind::Date | Kind::Time(_) | Kind::Span(_) | Kind::Timestamp(_) | Kind::TimestampTz(_),
+        ) => {
             if moment(text, kind) {
                 return quoted(text);
             }
@@ -157,7 +165,7 @@ pub fn literal_as(expr: &Expr, kind: &Kind, scope: &dyn Scope) -> Result<Option<
             }
             return cannot(text);
         }
-        (Expr::Null | Expr::Bool(_) | Expr::Number(_) | Expr::Text(_) | Expr::Bytes(_), _) => {
+        (Expr::Bool(_) | Expr::Number(_) | Expr::Text(_) | Expr::Bytes(_), _) => {
             return cannot("the literal");
         }
         _ => return Ok(None),
@@ -222,7 +230,10 @@ pub(in crate::copy::translate) fn write(expr: &Expr, scope: &dyn Scope) -> Writt
             if rest.is_empty() {
                 return Err("an empty list is not known".into());
             }
-            Ok((format!("({first}{not} IN ({}))", rest.join(", ")), Class::Bool))
+            Ok((
+                format!("({first}{not} IN ({}))", rest.join(", ")),
+                Class::Bool,
+            ))
         }
         Expr::Between(negated, of, low, high) => {
             let (texts, _) = matched(&[of, low, high], scope)?;
@@ -258,7 +269,9 @@ fn column(qualifier: Option<&str>, name: &str, scope: &dyn Scope) -> Written {
 fn kind_of(expr: &Expr, scope: &dyn Scope) -> Option<Kind> {
     match expr {
         Expr::Column(qualifier, name) => Some(scope.column(qualifier.as_deref(), name)?.kind),
-        Expr::Cast(inner, Cast::Text) => kind_of(inner, scope).filter(|kind| kind.class() == Class::Text),
+        Expr::Cast(inner, Cast::Text) => {
+            kind_of(inner, scope).filter(|kind| kind.class() == Class::Text)
+        }
         _ => None,
     }
 }
@@ -284,7 +297,12 @@ fn matched(all: &[&Expr], scope: &dyn Scope) -> Result<(Vec<String>, Class), Str
         return Err(format!(
             "{} are compared with {}",
             people(first),
-            people(*classes.iter().find(|class| **class != first).unwrap_or(&first))
+            people(
+                *classes
+                    .iter()
+                    .find(|class| **class != first)
+                    .unwrap_or(&first)
+            )
         ));
     }
     Ok((texts, first))
@@ -326,9 +344,16 @@ fn operator(op: Op, left: &Expr, right: &Expr, scope: &dyn Scope) -> Written {
         }
         Op::Same | Op::NotSame => {
             let (texts, _) = matched(&[left, right], scope)?;
-            let form = if op == Op::Same { style.same.0 } else { style.same.1 };
+            let form = if op == Op::Same {
+                style.same.0
+            } else {
+                style.same.1
+            };
             return Ok((
-                format!("({})", form.replace("{0}", &texts[0]).replace("{1}", &texts[1])),
+                format!(
+                    "({})",
+                    form.replace("{0}", &texts[0]).replace("{1}", &texts[1])
+                ),
                 Class::Bool,
             ));
         }
@@ -413,7 +438,11 @@ fn case(
 
 fn cast(inner: &Expr, to: Cast, scope: &dyn Scope) -> Written {
     let (text, class) = write(inner, scope)?;
-    let wanted = if to == Cast::Text { Class::Text } else { Class::Number };
+    let wanted = if to == Cast::Text {
+        Class::Text
+    } else {
+        Class::Number
+    };
     if to == Cast::Text && class == Class::Text {
         return match kind_of(inner, scope) {
             Some(Kind::Enum { .. }) => (scope.style().cast)(to, &text)
@@ -523,7 +552,13 @@ fn call(function: Function, arguments: &[Expr], scope: &dyn Scope) -> Written {
             let (text, _) = write(&arguments[0], scope)?;
             match kind_of(&arguments[0], scope) {
                 // Of its type already; NULL stays NULL.
-                Some(Kind::Json { .. }) => Ok((format!("CASE WHEN {text} IS NOT NULL THEN {} END", boolean(true, style)), Class::Bool)),
+                Some(Kind::Json { .. }) => Ok((
+                    format!(
+                        "CASE WHEN {text} IS NOT NULL THEN {} END",
+                        boolean(true, style)
+                    ),
+                    Class::Bool,
+                )),
                 _ => make(vec![text], Class::Bool),
             }
         }

@@ -1,7 +1,7 @@
 //! MySQL to MariaDB and back: catalogs go over as they are, but for what one of the two has alone.
 
-use crate::dialect::copy::Notes;
 use crate::dialect::copy::CopyDialect;
+use crate::dialect::copy::Notes;
 use crate::dialect::{Caps, EngineKind};
 use crate::finding::{Finding, Place};
 use crate::schema::{Catalog, NeutralType};
@@ -26,7 +26,13 @@ pub(super) fn adapt(catalog: &mut Catalog, to: &Caps, notes: &mut Notes) {
         }
         for column in &mut table.columns {
             if let Some(name) = &mut column.collation {
-                rename(name, mariadb, to, &format!("{label}.{}", column.name), notes);
+                rename(
+                    name,
+                    mariadb,
+                    to,
+                    &format!("{label}.{}", column.name),
+                    notes,
+                );
             }
             if !mariadb {
                 native(column);

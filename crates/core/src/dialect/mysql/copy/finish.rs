@@ -172,10 +172,12 @@ fn counters(table: &mut Table, notes: &mut Notes) {
         }
         let first = |columns: &[String]| columns.first() == Some(&column.name);
         let keyed = table.keys.iter().any(|key| first(&key.columns))
-            || table
-                .indexes
-                .iter()
-                .any(|index| index.parts.first().is_some_and(|part| part.what == column.name));
+            || table.indexes.iter().any(|index| {
+                index
+                    .parts
+                    .first()
+                    .is_some_and(|part| part.what == column.name)
+            });
         if found || !keyed {
             notes.lack(
                 format!("counter of {label}.{}", column.name),

@@ -174,7 +174,11 @@ impl CopyDialect for Copies {
         let (name, digits) = match spelled.split_once('(') {
             Some((name, rest)) => {
                 let inside = rest.strip_suffix(')')?;
-                let digits = if inside.is_empty() { 0 } else { inside.parse().ok()? };
+                let digits = if inside.is_empty() {
+                    0
+                } else {
+                    inside.parse().ok()?
+                };
                 (name, digits)
             }
             None => (spelled, 0),

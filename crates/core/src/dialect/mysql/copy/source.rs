@@ -82,10 +82,7 @@ fn plain(native: &str) -> Kind {
         "bigint" => int(64, unsigned),
         "year" => int(16, false),
         "decimal" | "numeric" => Kind::Decimal {
-            digits: Some((
-                first.unwrap_or(10),
-                numbers.get(1).copied().unwrap_or(0),
-            )),
+            digits: Some((first.unwrap_or(10), numbers.get(1).copied().unwrap_or(0))),
         },
         "float" => Kind::Float { single: true },
         "double" | "real" => Kind::DOUBLE,

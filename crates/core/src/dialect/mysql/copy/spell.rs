@@ -20,7 +20,12 @@ pub(super) fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
     spelled.bounds.nul = true;
     let text = matches!(
         kind,
-        Kind::Text { .. } | Kind::Enum { .. } | Kind::Set(_) | Kind::Other(_) | Kind::Any | Kind::Interval
+        Kind::Text { .. }
+            | Kind::Enum { .. }
+            | Kind::Set(_)
+            | Kind::Other(_)
+            | Kind::Any
+            | Kind::Interval
     );
     if text || spelled.ty == Some(NeutralType::Text) || spelled.word == Some("decimal-as-text") {
         spelled.collation = Some(collation(wants.fold, wants.caps).to_owned());
@@ -72,9 +77,10 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             spelled.bounds.time = Some((-TIME_MOST, TIME_MOST));
             spelled
         }
-        Kind::Timestamp(digits) => {
-            moment(Spelled::new(precise("datetime", *digits), NeutralType::Timestamp))
-        }
+        Kind::Timestamp(digits) => moment(Spelled::new(
+            precise("datetime", *digits),
+            NeutralType::Timestamp,
+        )),
         // TIMESTAMP ends in 2038; a DATETIME in UTC does not.
         Kind::TimestampTz(digits) => moment(worded(
             precise("datetime", *digits),
@@ -155,7 +161,11 @@ fn decimal(digits: Option<(u32, u32)>, wants: &Wants<'_>) -> Spelled {
     let seen = profile.map(|profile| {
         let (before, after) = profile.decimal_digits;
         let range = profile.int_range.map_or(0, |(least, most)| {
-            least.unsigned_abs().max(most.unsigned_abs()).to_string().len() as u32
+            least
+                .unsigned_abs()
+                .max(most.unsigned_abs())
+                .to_string()
+                .len() as u32
         });
         (before.max(range).max(1), after)
     });
@@ -196,7 +206,10 @@ fn text(chars: Option<u64>, bytes: Option<u64>, wants: &Wants<'_>) -> Spelled {
             return varchar(chars);
         }
         // Four columns of 191, or three of 255, still make one key.
-        if let Some(chars) = [191, 255, KEY_CHARS].into_iter().find(|chars| seen <= *chars) {
+        if let Some(chars) = [191, 255, KEY_CHARS]
+            .into_iter()
+            .find(|chars| seen <= *chars)
+        {
             return varchar(chars);
         }
     }
@@ -228,7 +241,10 @@ fn binary(most: Option<u64>, fixed: bool, wants: &Wants<'_>) -> Spelled {
     }
     if wants.keyed {
         let seen = wants.profile.map_or(0, |profile| profile.blob_max);
-        if let Some(bytes) = [255, KEY_CHARS, 3_072].into_iter().find(|most| seen <= *most) {
+        if let Some(bytes) = [255, KEY_CHARS, 3_072]
+            .into_iter()
+            .find(|most| seen <= *most)
+        {
             return sized(format!("varbinary({bytes})"), bytes);
         }
     }

@@ -208,8 +208,12 @@ impl CopyDialect for Copies {
 
     fn now(&self, spelled: &str) -> Option<Now> {
         Some(match spelled {
-            "now()" | "current_timestamp" | "localtimestamp" | "transaction_timestamp()"
-            | "clock_timestamp()" | "statement_timestamp()" => Now::Local(6),
+            "now()"
+            | "current_timestamp"
+            | "localtimestamp"
+            | "transaction_timestamp()"
+            | "clock_timestamp()"
+            | "statement_timestamp()" => Now::Local(6),
             "(now()attimezone'utc'::text)"
             | "(current_timestampattimezone'utc'::text)"
             | "timezone('utc'::text,now())" => Now::Utc(6),

@@ -13,7 +13,10 @@ fn split(native: &str) -> (String, Vec<u32>) {
                 .split(',')
                 .filter_map(|text| text.trim().parse().ok())
                 .collect();
-            (format!("{}{}", &native[..open], &native[close + 1..]), numbers)
+            (
+                format!("{}{}", &native[..open], &native[close + 1..]),
+                numbers,
+            )
         }
         _ => (native.to_owned(), vec![]),
     }
@@ -46,7 +49,11 @@ pub(super) fn kind_of(of: &Source<'_>) -> Chosen {
             return chosen;
         }
     }
-    let mut chosen = Chosen::new(plain(native, of.column.neutral.clone()), of.column.neutral.clone(), why);
+    let mut chosen = Chosen::new(
+        plain(native, of.column.neutral.clone()),
+        of.column.neutral.clone(),
+        why,
+    );
     if let (Kind::Json { binary }, Some(profile)) = (&mut chosen.kind, of.profile) {
         *binary &= profile.json_unsafe == 0;
     }

@@ -42,8 +42,10 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::Bytes { .. } => Spelled::new("bytea", NeutralType::Bytes),
         Kind::Date => Spelled::new("date", NeutralType::Date),
         Kind::Time(digits) => {
-            let mut spelled =
-                Spelled::new(precise("time", *digits, "without time zone"), NeutralType::Time);
+            let mut spelled = Spelled::new(
+                precise("time", *digits, "without time zone"),
+                NeutralType::Time,
+            );
             spelled.bounds.time = Some((0, DAY));
             spelled
         }
@@ -56,10 +58,9 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             precise("timestamp", *digits, "with time zone"),
             NeutralType::TimestampTz,
         ),
-        Kind::Json { binary } => Spelled::new(
-            if *binary { "jsonb" } else { "json" },
-            NeutralType::Json,
-        ),
+        Kind::Json { binary } => {
+            Spelled::new(if *binary { "jsonb" } else { "json" }, NeutralType::Json)
+        }
         Kind::Uuid => Spelled::new("uuid", NeutralType::Uuid),
         Kind::Bits { len, varying } => {
             let name = if *varying { "bit varying" } else { "bit" };
@@ -179,12 +180,19 @@ pub(super) fn fold_part(column: &str, fold: &Fold) -> Option<(IndexPart, Option<
             ),
             name: name.clone(),
         };
-        (part(column.to_owned(), false, Some(quote(&name))), Some(made))
+        (
+            part(column.to_owned(), false, Some(quote(&name))),
+            Some(made),
+        )
     };
     match fold {
         // The collation C has two cases of the letters A to Z alone, as the source does.
         Fold::Ascii => Some((
-            part(format!("lower({} COLLATE \"C\")", quote(column)), true, None),
+            part(
+                format!("lower({} COLLATE \"C\")", quote(column)),
+                true,
+                None,
+            ),
             None,
         )),
         Fold::Spaces => Some((part(format!("rtrim({})", quote(column)), true, None), None)),

@@ -1,7 +1,7 @@
 //! What a column really holds: SQLite binds no types, so its values decide, and its declared type says how they are meant.
 
-use crate::copy::profile::ColumnProfile;
 use crate::copy::Epoch;
+use crate::copy::profile::ColumnProfile;
 use crate::copy::translate::kind::Kind;
 use crate::dialect::RowsDialect;
 use crate::dialect::copy::{Chosen, Source};
@@ -151,7 +151,9 @@ fn decimals(p: &ColumnProfile, declared: &str) -> Option<Chosen> {
         return Some(Chosen::new(
             Kind::Decimal { digits: None },
             NeutralType::Decimal,
-            format!("{declared}; every value is a decimal, of at most {before} and {after} digits around the point"),
+            format!(
+                "{declared}; every value is a decimal, of at most {before} and {after} digits around the point"
+            ),
         ));
     }
     if numbers(p) && exact(p) {

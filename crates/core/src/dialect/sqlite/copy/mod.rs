@@ -76,7 +76,8 @@ fn pattern(negated: bool, of: &str, pattern: &str, kind: LikeKind) -> Option<Str
             Some(format!("({of} {not}LIKE {}{escape})", literal(pattern)))
         }
         LikeKind::Like { escape, .. } => {
-            if escape.is_some_and(|escape| pattern.contains(escape)) || pattern.contains(['*', '?', '['])
+            if escape.is_some_and(|escape| pattern.contains(escape))
+                || pattern.contains(['*', '?', '['])
             {
                 return None;
             }
@@ -145,10 +146,9 @@ impl CopyDialect for Copies {
     }
 
     fn left_out(&self, _catalog: &Catalog, table: &Table) -> Option<&'static str> {
-        table
-            .options
-            .contains_key("virtual")
-            .then_some("a virtual table is made by a module of its engine; its shadow tables go with it")
+        table.options.contains_key("virtual").then_some(
+            "a virtual table is made by a module of its engine; its shadow tables go with it",
+        )
     }
 
     fn function(&self, name: &str) -> Option<Function> {
@@ -231,7 +231,10 @@ impl CopyDialect for Copies {
     }
 
     fn write_now(&self, now: Now, kind: &Kind, _caps: &Caps) -> Option<String> {
-        let moment = matches!(kind, Kind::Timestamp(_) | Kind::TimestampTz(_) | Kind::Text { .. });
+        let moment = matches!(
+            kind,
+            Kind::Timestamp(_) | Kind::TimestampTz(_) | Kind::Text { .. }
+        );
         let zoned = matches!(kind, Kind::TimestampTz(_));
         Some(match now {
             // With an offset, as its values are kept here.
@@ -330,11 +333,7 @@ fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::Enum { labels, .. } => {
             let mut spelled = worded("TEXT", NeutralType::Text, "enum-as-text");
             let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
-            spelled.check = Some(format!(
-                "{} IN ({})",
-                quote(wants.place.1),
-                list.join(", ")
-            ));
+            spelled.check = Some(format!("{} IN ({})", quote(wants.place.1), list.join(", ")));
             spelled.bounds = Bounds {
                 labels: Some(labels.clone()),
                 ..Bounds::default()

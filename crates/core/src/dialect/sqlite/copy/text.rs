@@ -1,8 +1,8 @@
 //! The texts of tables and indexes: SQLite keeps what made them, so what has no text cannot be made.
 
 use super::super::ddl::{self, quote};
-use crate::dialect::copy::Notes;
 use crate::dialect::Dialect;
+use crate::dialect::copy::Notes;
 use crate::schema::text::code;
 use crate::schema::{Catalog, Column, Index, Table};
 use crate::sql::LexMode;

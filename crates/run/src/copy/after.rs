@@ -1,0 +1,301 @@
+//! What comes when the rows are there: keys, indexes, checks and foreign keys; counters; and at the very end what runs by
+//! itself.
+
+use super::{Copied, Copying, What, ledger};
+use crate::control::{Control, Stop};
+use crate::trouble;
+use dunlin_core::copy::plan::NotCarried;
+use dunlin_core::copy::policy::Hazard;
+use dunlin_core::copy::stages::Made;
+use dunlin_core::dialect::landing::largest;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::finding::{Finding, Place};
+use dunlin_core::journal;
+use dunlin_core::value::{Query, Value};
+use dunlin_engines::{DbError, Session};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+impl Copying<'_> {
+    /// Makes keys, indexes and checks, table by table on as many sessions as there are tables' worth of; then foreign keys.
+    pub(super) async fn after(
+        &mut self,
+        sink: &mut dyn Sink,
+        control: &mut Control,
+    ) -> Result<(), Failure> {
+        if self.job.what == What::Data {
+            return Ok(());
+        }
+        let stages = self.stages;
+        let (own, across): (Vec<&Made>, Vec<&Made>) = stages
+            .after
+            .iter()
+            .partition(|made| made.table.is_some() && !made.what.starts_with("foreign key"));
+        let mut groups: BTreeMap<Option<usize>, Vec<&Made>> = BTreeMap::new();
+        for made in own {
+            groups.entry(made.table).or_default().push(made);
+        }
+        sink.event(&Event::Note {
+            message: format!("making keys and indexes of {} tables", groups.len()),
+        });
+        let sessions = self.sessions().min(groups.len());
+        let queue = Mutex::new(groups.into_values().collect::<VecDeque<_>>());
+        let this = &*self;
+        let mut works = vec![];
+        for _ in 0..sessions {
+            let (queue, control) = (&queue, &*control);
+            works.push(async move {
+                let mut session = this.another().await?;
+                for sql in session.dialect().bulk().swift() {
+                    // A setting that this user may not change only makes it slower.
+                    let _ = session.execute(sql).await;
+                }
+                loop {
+                    let next = queue
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .pop_front();
+                    let Some(group) = next else { break };
+                    for made in group {
+                        this.pressed(control)?;
+                        this.make_one(made, &mut *session).await?;
+                    }
+                }
+                session.close().await;
+                Ok::<(), Failure>(())
+            });
+        }
+        futures_util::future::try_join_all(works).await?;
+        if across.is_empty() {
+            return Ok(());
+        }
+        let mut session = self.another().await?;
+        for made in across {
+            self.pressed(control)?;
+            self.make_one(made, &mut *session).await?;
+        }
+        session.close().await;
+        Ok(())
+    }
+
+    fn pressed(&self, control: &Control) -> Result<(), Failure> {
+        if control.asked() == Stop::No {
+            return Ok(());
+        }
+        Err(self.interrupted())
+    }
+
+    async fn make_one(&self, made: &Made, session: &mut dyn Session) -> Result<(), Failure> {
+        let name = ledger::made(&made.what);
+        if self.history.made.contains(&name) {
+            return Ok(());
+        }
+        let outcome = self.try_one(made, session).await;
+        if let Err(error) = outcome {
+            let _ = session.rollback().await;
+            return Err(self.not_made(made, &error));
+        }
+        let detail = serde_json::json!({ "made": made.what });
+        let record = ledger::record(journal::Event::Done, &name, &self.hash, detail);
+        if session.in_transaction() {
+            return ledger::commit(self.to, session, &self.pen, record).await;
+        }
+        let written = self.pen.append(self.to, session, &[record]).await;
+        written.map_err(|error| ledger::failure(self.to, &error, "cannot write the journal"))
+    }
+
+    async fn try_one(&self, made: &Made, session: &mut dyn Session) -> Result<(), DbError> {
+        let transactional = session.caps().transactional_ddl;
+        if transactional {
+            session.begin().await?;
+        }
+        for sql in &made.sql {
+            match session.execute(sql).await {
+                Ok(_) => {}
+                // A run that died after it and before its record has made it.
+                Err(error)
+                    if !transactional
+                        && self.history.open
+                        && error.class == ErrorClass::ObjectExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A key or foreign key that the rows break is a hazard of the rows.
+    fn not_made(&self, made: &Made, error: &DbError) -> Failure {
+        let doing = format!("the {} cannot be made", made.what);
+        let mut failure = ledger::failure(self.to, error, &doing);
+        let hazard = match error.class {
+            ErrorClass::Unique => Some(Hazard::DuplicateKey),
+            ErrorClass::ForeignKey => Some(Hazard::Orphan),
+            _ => None,
+        };
+        if let Some(hazard) = hazard {
+            failure.code = hazard.code();
+            failure.hints.push(
+                "the source holds such rows: mend them there (`dunlin check`, `dunlin clean`), then copy anew"
+                    .into(),
+            );
+        }
+        failure
+            .done
+            .push("all rows are in the target; `--resume` goes on from here".into());
+        failure
+    }
+
+    /// Gives counters the values that they have in the source, and never less than what the rows need.
+    pub(super) async fn counters(&mut self, reader: &mut dyn Session) -> Result<(), Failure> {
+        let (from, to) = (self.from, self.to);
+        let unread = |error: &DbError| {
+            from.redact(trouble::failed(
+                error,
+                "a counter of the source cannot be read",
+            ))
+        };
+        let unset = |error: &DbError| ledger::failure(to, error, "a counter cannot be set");
+        let looked = self.looked;
+        for plan in &looked.plan.tables {
+            for counter in &plan.counters {
+                let source = plan
+                    .columns
+                    .iter()
+                    .find(|column| column.target == counter.column)
+                    .map_or(counter.column.as_str(), |column| column.source.as_str());
+                let landing = reader.dialect().landing();
+                let query = landing.next_number(plan.source.0.as_deref(), &plan.source.1, source);
+                let next = match query {
+                    Some(query) => number(reader, &query).await.map_err(|e| unread(&e))?,
+                    None => None,
+                };
+                let (schema, table) = (plan.target.0.as_deref(), plan.target.1.as_str());
+                let dialect = to.dialect();
+                let most = largest(dialect, schema, table, &counter.column);
+                let most = number(&mut *self.work, &most)
+                    .await
+                    .map_err(|e| unset(&e))?;
+                let last = next
+                    .map_or(0, |next| next.saturating_sub(1))
+                    .max(most.unwrap_or(0));
+                let set = dialect
+                    .landing()
+                    .set_counter(schema, table, &counter.column, last);
+                for query in set {
+                    match self.work.query(&query.sql, &query.params).await {
+                        Ok(_) => {}
+                        // Nothing numbers rows here but the rows themselves.
+                        Err(error) if error.class == ErrorClass::ObjectMissing => {}
+                        Err(error) => return Err(unset(&error)),
+                    }
+                }
+            }
+        }
+        self.sequences(reader).await
+    }
+
+    /// Sequences that stand for themselves, like to like.
+    async fn sequences(&mut self, reader: &mut dyn Session) -> Result<(), Failure> {
+        let family = |caps: &dunlin_core::dialect::Caps| caps.engine.family();
+        let alike = family(reader.caps()) == family(self.work.caps());
+        let Some(query) = reader.dialect().catalog().counters().filter(|_| alike) else {
+            return Ok(());
+        };
+        let rows = reader.query(query, &[]).await.map_err(|error| {
+            self.from.redact(trouble::failed(
+                &error,
+                "the source's sequences cannot be read",
+            ))
+        })?;
+        for row in &rows {
+            let Some(sql) = row.first().and_then(Value::as_str) else {
+                continue;
+            };
+            match self.work.execute(sql).await {
+                Ok(_) => {}
+                // Of a table that is not copied, or is called otherwise: its counter was set by its column.
+                Err(error) if error.class == ErrorClass::ObjectMissing => {}
+                Err(error) => {
+                    return Err(ledger::failure(self.to, &error, "a sequence cannot be set"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Views, routines, triggers: what the target does not take is named.
+    pub(super) async fn last(&mut self, copied: &mut Copied) -> Result<(), Failure> {
+        let dialect = self.to.dialect();
+        for plan in &self.looked.plan.tables {
+            let name = dialect
+                .change()
+                .table(plan.target.0.as_deref(), &plan.target.1);
+            if let Some(sql) = dialect.landing().settle(&name) {
+                // Statistics come by themselves too, later.
+                let _ = self.work.execute(&sql).await;
+            }
+        }
+        if self.job.what == What::Data {
+            return Ok(());
+        }
+        if copied.equal == Some(false) && !self.stages.last.is_empty() {
+            copied.findings.push(Finding::warning(
+                "left-off",
+                Place::default(),
+                "views, routines and triggers were not made: the rows are not proven",
+            ));
+            return Ok(());
+        }
+        let stages = self.stages;
+        for made in &stages.last {
+            let name = ledger::made(&made.what);
+            if self.history.made.contains(&name) {
+                continue;
+            }
+            if let Err(error) = self.try_here(made).await {
+                let _ = self.work.rollback().await;
+                if error.class.is_lost() {
+                    return Err(ledger::failure(self.to, &error, "the connection was lost"));
+                }
+                copied.not_carried.push(NotCarried {
+                    object: made.what.clone(),
+                    why: format!("the target refuses it: {}", error.message),
+                    text: Some(made.sql.join(";\n")),
+                });
+                continue;
+            }
+            let detail = serde_json::json!({ "made": made.what });
+            let record = ledger::record(journal::Event::Done, &name, &self.hash, detail);
+            if self.work.in_transaction() {
+                ledger::commit(self.to, &mut *self.work, &self.pen, record).await?;
+            } else {
+                let written = self.pen.append(self.to, &mut *self.work, &[record]).await;
+                written.map_err(|e| ledger::failure(self.to, &e, "cannot write the journal"))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_here(&mut self, made: &Made) -> Result<(), DbError> {
+        let transactional = self.work.caps().transactional_ddl;
+        if transactional {
+            self.work.begin().await?;
+        }
+        for sql in &made.sql {
+            self.work.execute(sql).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The number in the last column of the only row; `None`: no row, or NULL.
+async fn number(session: &mut dyn Session, query: &Query) -> Result<Option<i64>, DbError> {
+    let rows = match session.query(&query.sql, &query.params).await {
+        Ok(rows) => rows,
+        // An engine makes its table of counters with the first of them.
+        Err(error) if error.class == ErrorClass::ObjectMissing => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(rows.first().and_then(|row| row.last()?.as_i64()))
+}

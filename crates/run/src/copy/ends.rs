@@ -1,0 +1,135 @@
+//! The two ends of a copy: sessions that read one state of the source, and sessions that write under the target's lease.
+
+use crate::digest::{begin_snapshot, end_snapshot};
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::dialect::landing::Sharing;
+use dunlin_core::failure::Failure;
+use dunlin_core::value::Value;
+use dunlin_engines::{DbError, Purpose, Session};
+
+/// Sessions that read one state of the source. The first is always there.
+pub struct Readers {
+    sessions: Vec<Box<dyn Session>>,
+}
+
+fn wrong(world: &World, error: &DbError) -> Failure {
+    world.redact(trouble::refused(error, "the source cannot be read"))
+}
+
+impl Readers {
+    /// Opens them: as many as are wanted where the engine lets several see one state, else one.
+    pub async fn open(world: &World, wanted: usize) -> Result<Readers, Failure> {
+        let lead = world.open(Purpose::Read).await?;
+        let mut readers = Readers {
+            sessions: vec![lead],
+        };
+        let opened = readers.begin(world, wanted.max(1)).await;
+        match opened {
+            Ok(()) => Ok(readers),
+            Err(error) => {
+                readers.close().await;
+                Err(wrong(world, &error))
+            }
+        }
+    }
+
+    async fn begin(&mut self, world: &World, wanted: usize) -> Result<(), DbError> {
+        let dialect = world.dialect();
+        let landing = dialect.landing();
+        match landing.sharing() {
+            Sharing::Exported if wanted > 1 => {
+                begin_snapshot(&mut *self.sessions[0]).await?;
+                let Some(export) = dialect.rows().snapshot_export() else {
+                    return Ok(());
+                };
+                let rows = self.sessions[0].query(export, &[]).await?;
+                let name = rows.first().and_then(|row| row.first()?.as_str());
+                let Some(name) = name.map(str::to_owned) else {
+                    return Ok(());
+                };
+                for _ in 1..wanted {
+                    let mut session = world.engine.open(Purpose::Read).await?;
+                    for sql in landing.join(&name) {
+                        session.execute(&sql).await?;
+                    }
+                    self.sessions.push(session);
+                }
+                Ok(())
+            }
+            Sharing::Still { hold, free } if wanted > 1 => {
+                // A file that may not be written is read by one: others might write it between two beginnings.
+                let mut still = world.engine.open(Purpose::Tool).await.ok();
+                let held = match &mut still {
+                    Some(session) => session.execute(hold).await.is_ok(),
+                    None => false,
+                };
+                let begun = self.begin_all(world, if held { wanted } else { 1 }).await;
+                if let Some(mut session) = still {
+                    if held {
+                        let _ = session.execute(free).await;
+                    }
+                    session.close().await;
+                }
+                begun
+            }
+            _ => begin_snapshot(&mut *self.sessions[0]).await,
+        }
+    }
+
+    async fn begin_all(&mut self, world: &World, wanted: usize) -> Result<(), DbError> {
+        begin_snapshot(&mut *self.sessions[0]).await?;
+        for _ in 1..wanted {
+            let mut session = world.engine.open(Purpose::Read).await?;
+            begin_snapshot(&mut *session).await?;
+            self.sessions.push(session);
+        }
+        Ok(())
+    }
+
+    /// The first of them.
+    pub fn lead(&mut self) -> &mut dyn Session {
+        &mut *self.sessions[0]
+    }
+
+    /// All of them, each to be used by one worker.
+    pub fn all(&mut self) -> &mut [Box<dyn Session>] {
+        &mut self.sessions
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Ends their transactions and closes them.
+    pub async fn close(self) {
+        for mut session in self.sessions {
+            let _ = end_snapshot(&mut *session).await;
+            session.close().await;
+        }
+    }
+}
+
+/// Refuses a file that is damaged, before anything is read from it.
+pub async fn sound(world: &World, session: &mut dyn Session) -> Result<(), Failure> {
+    let Some(query) = world.dialect().landing().sound() else {
+        return Ok(());
+    };
+    let rows = session
+        .query(query, &[])
+        .await
+        .map_err(|error| wrong(world, &error))?;
+    let faults: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row.first().and_then(Value::as_str))
+        .filter(|text| *text != "ok")
+        .map(str::to_owned)
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the source is damaged: {}", faults.join("; "));
+    Err(Failure::refused("source-damaged", message)
+        .hint("repair it first (the engine's own `.recover`), or copy from a backup that is whole"))
+}

@@ -1,0 +1,69 @@
+//! Copying into tables that are there: their columns decide, not the plan's.
+
+use super::Existing;
+use dunlin_core::copy::plan::{CopyPlan, TablePlan};
+use dunlin_core::finding::{Finding, Place};
+use dunlin_core::schema::{Catalog, Table, label};
+
+/// Fits a plan to the tables that are there: those are not made, and their types count.
+pub fn fit(plan: &mut CopyPlan, there: &Catalog, existing: Existing, findings: &mut Vec<Finding>) {
+    for table in &mut plan.tables {
+        let Some(found) = there.table(table.target.0.as_deref(), &table.target.1) else {
+            continue;
+        };
+        columns(table, found, findings);
+        let label = label(table.target.0.as_deref(), &table.target.1);
+        let message = match existing {
+            Existing::Append => format!("{label} is there: rows are added to its own"),
+            Existing::Replace => format!("{label} is there: its rows are replaced"),
+        };
+        findings.push(Finding::info(
+            "table-is-there",
+            Place::object(label),
+            message,
+        ));
+    }
+    let names: Vec<_> = plan
+        .tables
+        .iter()
+        .map(|table| table.target.clone())
+        .collect();
+    let known = |table: &Table| {
+        names.contains(&(table.schema.clone(), table.name.clone()))
+            && there.table(table.schema.as_deref(), &table.name).is_some()
+    };
+    plan.catalog.tables.retain(|table| !known(table));
+    let seen = |name: &str| there.views.iter().any(|view| view.name == name);
+    plan.catalog.views.retain(|view| !seen(&view.name));
+    let typed = |name: &str| there.types.iter().any(|ty| ty.name == name);
+    plan.catalog.types.retain(|ty| !typed(&ty.name));
+}
+
+fn columns(table: &mut TablePlan, found: &Table, findings: &mut Vec<Finding>) {
+    for column in &mut table.columns {
+        let Some(own) = found.column(&column.target) else {
+            findings.push(Finding::error(
+                "no-such-column",
+                Place::object(format!("{}.{}", found.label(), column.target)),
+                format!(
+                    "table {} is there and has no column {}: its values would be lost",
+                    found.label(),
+                    column.target
+                ),
+            ));
+            continue;
+        };
+        if own.native != column.target_native {
+            column.why = format!("the table is there with {}", own.native);
+            column.bounds = dunlin_core::copy::plan::Bounds {
+                nul: column.bounds.nul,
+                ..Default::default()
+            };
+        }
+        column.target_native.clone_from(&own.native);
+        if !column.as_is {
+            column.ty = own.neutral.clone();
+        }
+        column.nullable = own.nullable;
+    }
+}

@@ -1,0 +1,170 @@
+//! What a copy has done, in the target's own journal: a record for each thing that is done, in the same commit. A copy that
+//! died is gone on with by reading them.
+
+use super::rows::Tally;
+use crate::journal_store::{self, Pen};
+use crate::plan::store;
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::copy::Digest;
+use dunlin_core::copy::plan::{CopyPlan, TablePlan};
+use dunlin_core::copy::policy::Hazard;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::journal::{self, Writing};
+use dunlin_core::schema::label;
+use dunlin_engines::{DbError, Halted, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What keys of copies begin with: no plan is called so.
+const KEY: &str = "@:copy/";
+
+/// What is known of a table that is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The table, in the source's words.
+    pub table: String,
+    /// Rows read.
+    pub read: u64,
+    /// Rows that are in the target.
+    pub sent: u64,
+    /// Rows left out.
+    pub rejected: u64,
+    /// The digest of those that are in the target.
+    pub digest: String,
+    /// Values bent: column, code, how many.
+    pub coerced: Vec<(String, String, u64)>,
+    /// Rows and digest of what the target's table held before.
+    #[serde(default)]
+    pub before: (u64, String),
+}
+
+impl Done {
+    /// What a tally says.
+    pub fn of(plan: &TablePlan, tally: &Tally) -> Done {
+        Done {
+            table: label(plan.source.0.as_deref(), &plan.source.1),
+            read: tally.read,
+            sent: tally.sent,
+            rejected: tally.rejected,
+            digest: tally.digest.hex(),
+            coerced: tally
+                .coerced
+                .iter()
+                .map(|((column, hazard), count)| (column.clone(), hazard.code().to_owned(), *count))
+                .collect(),
+            before: (tally.before.rows, tally.before.hex()),
+        }
+    }
+
+    /// The tally again.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            read: self.read,
+            sent: self.sent,
+            rejected: self.rejected,
+            digest: Digest::from_hex(self.sent, &self.digest).unwrap_or_default(),
+            coerced: self
+                .coerced
+                .iter()
+                .filter_map(|(column, code, count)| {
+                    Some(((column.clone(), Hazard::by_code(code)?), *count))
+                })
+                .collect(),
+            before: Digest::from_hex(self.before.0, &self.before.1).unwrap_or_default(),
+        }
+    }
+}
+
+/// What the journal knows of a copy.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// It was begun, and not ended.
+    pub open: bool,
+    /// Of a plan with this hash.
+    pub hash: String,
+    /// Tables that are done, by their label in the source.
+    pub tables: BTreeMap<String, Done>,
+    /// What else is done, by name.
+    pub made: Vec<String>,
+}
+
+/// The hash of a plan: what is made, what moves, and under which types.
+pub fn hash(plan: &CopyPlan, from: &str) -> String {
+    let text = format!("{from}\n{}\n{:?}", plan.catalog.to_json(), plan.tables);
+    blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+}
+
+/// Reads what is known of the newest copy into this database.
+pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, Failure> {
+    let mut history = History::default();
+    for record in store::records(world, session).await? {
+        let Some(unit) = record
+            .unit
+            .as_deref()
+            .and_then(|unit| unit.strip_prefix(KEY))
+        else {
+            continue;
+        };
+        match (record.event, unit) {
+            (journal::Event::Began, "run") => {
+                let hash = record.hash.clone().unwrap_or_default();
+                if !history.open || history.hash != hash {
+                    history = History::default();
+                }
+                history.open = true;
+                history.hash = hash;
+            }
+            (journal::Event::Done, "run") => history.open = false,
+            (journal::Event::Done, "table") => {
+                let done: Done = record.detail();
+                history.tables.insert(done.table.clone(), done);
+            }
+            (journal::Event::Undone, "table") => {
+                let done: Done = record.detail();
+                history.tables.remove(&done.table);
+            }
+            (journal::Event::Done, made) => history.made.push(made.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(history)
+}
+
+/// A record about a copy.
+pub fn record(event: journal::Event, what: &str, hash: &str, detail: serde_json::Value) -> Writing {
+    Writing::unit(event, &format!("{KEY}{what}"), hash, detail)
+}
+
+/// The key of a thing that is made once: its number, and a hash of its name, since keys are short.
+pub fn made(what: &str) -> String {
+    let hash = blake3::hash(what.as_bytes()).to_hex();
+    format!("made/{}", &hash[..24])
+}
+
+/// What the pen said, as a failure.
+pub fn failure(world: &World, error: &DbError, doing: &str) -> Failure {
+    if journal_store::is_fenced(error) {
+        return journal_store::fenced();
+    }
+    world.redact(trouble::failed(error, doing))
+}
+
+/// Writes a record and commits it with what the open transaction did.
+pub async fn commit(
+    world: &World,
+    session: &mut dyn Session,
+    pen: &Pen,
+    record: Writing,
+) -> Result<(), Failure> {
+    let written = pen.append_and_commit(world, session, &[record]).await;
+    written.map_err(|halted| match halted {
+        Halted::After(error) if error.class.is_lost() => Failure::new(
+            FailureClass::Failed,
+            "connection-lost",
+            "the connection was lost in a COMMIT: what it held is there or not, and the journal knows",
+        )
+        .hint("`--resume` reads the journal and goes on"),
+        halted => failure(world, &halted.into_error(), "cannot write the journal"),
+    })
+}

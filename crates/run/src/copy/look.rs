@@ -1,0 +1,378 @@
+//! Looking before a copy: the source's catalog and what its columns really hold, the target as it is, and the plan that
+//! follows from them. Nothing is written.
+
+use super::ends::Readers;
+use super::{Existing, Job};
+use crate::world::World;
+use crate::{digest, observe, trouble};
+use dunlin_core::copy::plan::{CopyPlan, NotCarried, TablePlan};
+use dunlin_core::copy::profile::Profiler;
+use dunlin_core::copy::reading::{Reading, TableShape};
+use dunlin_core::copy::translate::{self, Evidence};
+use dunlin_core::dialect::Caps;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, Place};
+use dunlin_core::schema::{Catalog, Scope, Table, label};
+use dunlin_core::source::pattern;
+use dunlin_engines::{DbError, Session};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What was seen, and what follows from it.
+pub struct Looked {
+    /// The source's catalog: what is to be copied of it.
+    pub source: Catalog,
+    /// The plan.
+    pub plan: CopyPlan,
+    /// What there is to say.
+    pub findings: Vec<Finding>,
+    /// Table by table as in the plan: rows and bytes of the source, as far as they are known.
+    pub sizes: Vec<Size>,
+    /// Columns of keys of the source's tables, as in the plan.
+    pub keys: Vec<Vec<String>>,
+    /// Whether a table's rows are its own, as in the plan.
+    pub own_rows: Vec<bool>,
+    /// The target's capabilities.
+    pub to: Caps,
+    /// The target's catalog as it was before.
+    pub there: Catalog,
+    /// Rows read a second while profiling; `None`: nothing was profiled.
+    pub rows_per_second: Option<f64>,
+}
+
+/// How large a table of the source is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Rows.
+    pub rows: u64,
+    /// The rows were counted; otherwise the engine's statistics say so.
+    pub counted: bool,
+    /// Bytes, by the engine's statistics.
+    pub bytes: u64,
+}
+
+fn unreadable(world: &World, error: &DbError) -> Failure {
+    world.redact(trouble::refused(error, "the source cannot be read"))
+}
+
+/// Looks at both ends. The readers hold the state of the source that is copied later.
+pub async fn look(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    target: &mut dyn Session,
+    sink: &mut dyn Sink,
+) -> Result<Looked, Failure> {
+    super::ends::sound(from, readers.lead()).await?;
+    let whole = observe::whole(readers.lead())
+        .await
+        .map_err(|error| unreadable(from, &error))?;
+    let mut findings = vec![];
+    let (mut source, left) = chosen(from, whole, job, &mut findings)?;
+    let shapes = digest::shapes(readers.lead())
+        .await
+        .map_err(|error| unreadable(from, &error))?;
+    let caps = readers.lead().caps().clone();
+    if caps.engine.family() == target.caps().engine.family() {
+        // Like to like, the server's own statements say it best.
+        let mut exact = source.clone();
+        if observe::exact(readers.lead(), &mut exact).await.is_ok() {
+            for (table, exact) in source.tables.iter_mut().zip(exact.tables) {
+                table.triggers = exact.triggers;
+            }
+            source.routines = exact.routines;
+            source.sequences = exact.sequences;
+            source.events = exact.events;
+        }
+    }
+    let counted = Instant::now();
+    let to_caps = target.caps().clone();
+    let mut sizes = known_sizes(from, readers.lead()).await;
+    let mut evidence = Evidence::default();
+    let mut rows_per_second = None;
+    // Types are chosen by what is there where the other engine's are other ones.
+    if caps.engine.family() != to_caps.engine.family() {
+        let rows = profile(from, readers, &source, &shapes, &mut evidence, sink).await?;
+        let total: u64 = rows.values().sum();
+        let seconds = counted.elapsed().as_secs_f64();
+        rows_per_second = (total > 0 && seconds > 0.0).then(|| total as f64 / seconds);
+        for (name, rows) in rows {
+            let size = sizes.entry(name).or_default();
+            (size.rows, size.counted) = (rows, true);
+        }
+    }
+    let (mut plan, said) = translate::plan(&source, &caps, &to_caps, &evidence, &job.casts);
+    findings.extend(said);
+    plan.not_carried.extend(left);
+    let own = |schema: &Option<String>, name: &str| {
+        let shape = shapes
+            .iter()
+            .find(|shape| shape.name == name && shape.schema == *schema);
+        shape.map(|shape| shape.own_rows)
+    };
+    // Tables without rows of their own (partitions show through their root) are made and not read.
+    plan.tables
+        .retain(|table| own(&table.source.0, &table.source.1).is_some());
+    let own_rows = plan
+        .tables
+        .iter()
+        .map(|table| own(&table.source.0, &table.source.1).unwrap_or(true))
+        .collect();
+    let scope = Scope::new(vec![], vec![], &to.names, to.sql.tables.clone());
+    if !to.dialect().landing().takes_raw() {
+        let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
+        columns.for_each(|column| column.as_is = false);
+    }
+    let there = observe::catalog(target, &scope)
+        .await
+        .map_err(|error| to.redact(trouble::refused(&error, "the target cannot be read")))?;
+    if let Some(existing) = job.existing {
+        super::existing::fit(&mut plan, &there, existing, &mut findings);
+    }
+    let keys = plan
+        .tables
+        .iter()
+        .map(|table| key(&source, table))
+        .collect();
+    let sizes = plan
+        .tables
+        .iter()
+        .map(|table| sizes.get(&table.source).copied().unwrap_or_default())
+        .collect();
+    Ok(Looked {
+        source,
+        plan,
+        findings,
+        sizes,
+        keys,
+        own_rows,
+        to: to_caps,
+        there,
+        rows_per_second,
+    })
+}
+
+/// What of the source is copied: `--tables` and `--exclude`; never the journal, which speaks of its own database alone.
+fn chosen(
+    from: &World,
+    whole: Catalog,
+    job: &Job,
+    findings: &mut Vec<Finding>,
+) -> Result<(Catalog, Vec<NotCarried>), Failure> {
+    let scope = Scope::new(vec![], vec![], &from.names, from.sql.tables.clone());
+    let mut left = vec![];
+    let own = |table: &&Table| !scope.owns(table.schema.as_deref(), &table.name);
+    let journal: Vec<String> = whole.tables.iter().filter(own).map(Table::label).collect();
+    if !journal.is_empty() {
+        left.push(NotCarried {
+            object: format!("tables {}", journal.join(", ")),
+            why: "the journal of this database says nothing of another; `dunlin baseline` begins one there".into(),
+            text: None,
+        });
+    }
+    let mut source = whole.owned(&scope);
+    let named = |patterns: &[String], schema: Option<&str>, name: &str| {
+        pattern::any(patterns, Some(schema.unwrap_or("public")), name)
+    };
+    if let Some(unknown) = job.tables.iter().find(|wanted| {
+        let one = std::slice::from_ref(*wanted);
+        !source
+            .tables
+            .iter()
+            .any(|table| named(one, table.schema.as_deref(), &table.name))
+    }) {
+        let message = format!("no table of the source fits `{unknown}`");
+        return Err(Failure::refused("no-such-table", message));
+    }
+    let keeps = |schema: Option<&str>, name: &str| {
+        (job.tables.is_empty() || named(&job.tables, schema, name))
+            && !named(&job.exclude, schema, name)
+    };
+    let some = !job.tables.is_empty() || !job.exclude.is_empty();
+    source
+        .tables
+        .retain(|table| keeps(table.schema.as_deref(), &table.name));
+    if some {
+        // Of a part of the tables nobody knows whether its views and routines still hold.
+        source.views.clear();
+        source.routines.clear();
+        source.events.clear();
+        let names: Vec<_> = source
+            .tables
+            .iter()
+            .map(|table| (table.schema.clone(), table.name.clone()))
+            .collect();
+        for table in &mut source.tables {
+            let label = table.label();
+            table.foreign_keys.retain(|key| {
+                let there =
+                    names.contains(&(key.references_schema.clone(), key.references.clone()));
+                if !there {
+                    left.push(NotCarried {
+                        object: format!("foreign key of {label} ({})", key.columns.join(", ")),
+                        why: format!("table {} is not copied", key.references),
+                        text: None,
+                    });
+                }
+                there
+            });
+        }
+    }
+    if source.tables.is_empty() {
+        findings.push(Finding::warning(
+            "nothing-to-copy",
+            Place::default(),
+            "the source holds no tables",
+        ));
+    }
+    Ok((source, left))
+}
+
+type Names = (Option<String>, String);
+
+async fn known_sizes(from: &World, session: &mut dyn Session) -> BTreeMap<Names, Size> {
+    let scope = Scope::new(vec![], vec![], &from.names, from.sql.tables.clone());
+    // Sizes are for estimates: without the right to see them there are none.
+    let sizes = observe::sizes(session, &scope).await.unwrap_or_default();
+    let default = session.caps().default_schema.clone();
+    sizes
+        .into_iter()
+        .map(|size| {
+            let schema = size
+                .schema
+                .filter(|schema| default.as_ref() != Some(schema));
+            let found = Size {
+                rows: size.rows.unwrap_or_default(),
+                counted: false,
+                bytes: size.bytes.unwrap_or_default(),
+            };
+            ((schema, size.name), found)
+        })
+        .collect()
+}
+
+/// Reads every row once, table by table on as many sessions as there are.
+async fn profile(
+    from: &World,
+    readers: &mut Readers,
+    source: &Catalog,
+    shapes: &[TableShape],
+    evidence: &mut Evidence,
+    sink: &mut dyn Sink,
+) -> Result<BTreeMap<Names, u64>, Failure> {
+    let (_, mut bounds) = Reading::derive(shapes);
+    bounds.retain(|bound| {
+        source
+            .table(bound.schema.as_deref(), &bound.table)
+            .is_some()
+    });
+    for bound in &mut bounds {
+        // The catalog's order: profiles are told apart by their place.
+        let table = source.table(bound.schema.as_deref(), &bound.table);
+        let place = |name: &str| table?.columns.iter().position(|column| column.name == name);
+        bound
+            .columns
+            .sort_by_key(|column| place(&column.shape.name).unwrap_or(usize::MAX));
+    }
+    let mut rows = BTreeMap::new();
+    let queue = std::sync::Mutex::new(bounds);
+    let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
+    let mut works = vec![];
+    for session in readers.all() {
+        works.push(async {
+            let mut found = vec![];
+            while let Some(bound) = next() {
+                let dialect = session.dialect();
+                let mut profilers: Vec<Profiler> = bound
+                    .columns
+                    .iter()
+                    .map(|column| Profiler::new(column.ty.clone()))
+                    .collect();
+                let mut stream = session.stream(&dialect.rows().select(&bound)).await?;
+                let mut count = 0_u64;
+                while let Some(batch) = stream.next().await? {
+                    count += batch.len() as u64;
+                    profilers = tokio::task::spawn_blocking(move || {
+                        for row in 0..batch.len() {
+                            for (profiler, cell) in profilers.iter_mut().zip(batch.row(row)) {
+                                profiler.take(cell);
+                            }
+                        }
+                        profilers
+                    })
+                    .await
+                    .unwrap_or_default();
+                }
+                let profiles: Vec<_> = profilers.into_iter().map(Profiler::finish).collect();
+                found.push(((bound.schema.clone(), bound.table.clone()), profiles, count));
+            }
+            Ok::<_, DbError>(found)
+        });
+    }
+    let found = futures_util::future::try_join_all(works)
+        .await
+        .map_err(|error| unreadable(from, &error))?;
+    for (name, profiles, count) in found.into_iter().flatten() {
+        sink.event(&Event::Progress {
+            what: format!("looked at {}", label(name.0.as_deref(), &name.1)),
+            done: count,
+            total: Some(count),
+            unit: "rows".into(),
+        });
+        rows.insert(name.clone(), count);
+        evidence.tables.insert(name, profiles);
+    }
+    Ok(rows)
+}
+
+/// The columns of a table's primary key, else of a unique key: what names a row.
+fn key(source: &Catalog, plan: &TablePlan) -> Vec<String> {
+    let Some(table) = source.table(plan.source.0.as_deref(), &plan.source.1) else {
+        return vec![];
+    };
+    let primary = table.keys.iter().find(|key| key.primary);
+    primary
+        .or_else(|| table.keys.first())
+        .map(|key| key.columns.clone())
+        .unwrap_or_default()
+}
+
+/// Refuses a target that holds something of the same name, unless told what to do with it.
+pub fn vacant(looked: &Looked, existing: Option<Existing>) -> Result<(), Failure> {
+    if existing.is_some() {
+        return Ok(());
+    }
+    let there: Vec<String> = looked
+        .there
+        .tables
+        .iter()
+        .map(Table::label)
+        .chain(
+            looked
+                .there
+                .views
+                .iter()
+                .map(|view| label(view.schema.as_deref(), &view.name)),
+        )
+        .collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<&str> = there.iter().take(5).map(String::as_str).collect();
+    let more = there.len().saturating_sub(shown.len());
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "the target is not empty: it holds {}{more}",
+        shown.join(", ")
+    );
+    Err(Failure::refused("target-not-empty", message).hint(
+        "copy into an empty database, or say what becomes of rows that are there: `--into-existing append` or `replace`; \
+         `--resume` goes on with a copy that was begun",
+    ))
+}

@@ -1,0 +1,488 @@
+//! Copying a database into another one, and proving that every row arrived.
+//!
+//! The source is read in one state ([`ends`]); what its columns hold decides their types ([`look`]); the rows move table by
+//! table, each in one transaction with the record that it is done ([`rows`], [`table`], [`ledger`]); then come keys,
+//! indexes and foreign keys ([`after`]); and every row is read again from the target and compared with what was read from
+//! the source ([`prove`]). What does not go over is a reject, a named loss, or the end of the copy.
+
+pub mod after;
+pub mod ends;
+pub mod existing;
+pub mod ledger;
+pub mod look;
+pub mod prove;
+pub mod rejects;
+pub mod rows;
+pub mod table;
+pub mod verify;
+
+use crate::control::{Control, Stop};
+use crate::journal_store::Pen;
+use crate::world::World;
+use crate::{lease, trouble};
+use dunlin_core::copy::cast::Casts;
+use dunlin_core::copy::plan::NotCarried;
+use dunlin_core::copy::policy::Policies;
+use dunlin_core::copy::stages::{Stages, stages};
+use dunlin_core::dialect::landing::Inline;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::exit::Outcome;
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::finding::{Finding, any_error};
+use dunlin_core::journal::{self, Writing};
+use dunlin_core::schema::label;
+use dunlin_engines::{Purpose, Session};
+use ends::Readers;
+use look::Looked;
+use rejects::Rejects;
+use rows::Tally;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Most sessions that a copy opens on either side: more than that only wait for the server's disk.
+const JOBS_MAX: usize = 16;
+
+/// What happens to tables that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Rows are added.
+    Append,
+    /// Rows are replaced.
+    Replace,
+}
+
+/// What is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum What {
+    /// Schema and rows.
+    #[default]
+    All,
+    /// No rows.
+    Schema,
+    /// Rows into tables that are there.
+    Data,
+}
+
+/// A copy as it is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Job {
+    /// Patterns of tables; empty: all.
+    pub tables: Vec<String>,
+    /// Patterns of tables that are left out.
+    pub exclude: Vec<String>,
+    /// How many sessions work at once; 0: as many as there are cores.
+    pub jobs: usize,
+    /// What is copied.
+    pub what: What,
+    /// Renames and types that a person decided.
+    pub casts: Casts,
+    /// What is done about hazards.
+    pub policies: Policies,
+    /// Where rejected rows go.
+    pub rejects: PathBuf,
+    /// Goes on with a copy that was begun.
+    pub resume: bool,
+    /// Proves every row.
+    pub verify: bool,
+    /// What happens to tables that are there; `None`: the target must be empty.
+    pub existing: Option<Existing>,
+    /// Waits for another runner.
+    pub wait: bool,
+}
+
+/// One table, copied.
+#[derive(Debug, Clone, Serialize)]
+pub struct CopiedTable {
+    /// The table, in the source's words.
+    pub table: String,
+    /// Its name in the target.
+    pub target: String,
+    /// Rows read from the source.
+    pub rows_source: u64,
+    /// Rows in the target; of a copy that was not verified, those that the target took.
+    pub rows_target: u64,
+    /// Rows left out.
+    pub rejected: u64,
+    /// The digest of the rows that were sent.
+    pub digest_source: String,
+    /// The digest of the rows that were read again; `None`: not verified.
+    pub digest_target: Option<String>,
+    /// Whether both agree; `None`: not verified.
+    pub equal: Option<bool>,
+}
+
+/// Values that changed in spelling or class under the plan, or by a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lossy {
+    /// The table, in the source's words.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// How.
+    pub kind: String,
+    /// In how many rows.
+    pub rows: u64,
+}
+
+/// What a copy did.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// The run.
+    pub run: String,
+    /// Table by table, as in the plan.
+    pub tables: Vec<CopiedTable>,
+    /// All tables agree; `None`: not verified.
+    pub equal: Option<bool>,
+    /// What changed.
+    pub lossy: Vec<Lossy>,
+    /// What is not there.
+    pub not_carried: Vec<NotCarried>,
+    /// Constraints that were tried: what, and whether the target refused what it must.
+    pub proven: Vec<prove::Proof>,
+    /// Where rejected rows are.
+    pub rejects: Option<PathBuf>,
+    /// What there is to say.
+    pub findings: Vec<Finding>,
+    /// How long the rows took, in milliseconds.
+    pub rows_ms: u64,
+    /// How long keys, indexes and foreign keys took.
+    pub after_ms: u64,
+    /// How long the proof took.
+    pub verify_ms: u64,
+}
+
+impl Copied {
+    /// Rows left out, of all tables.
+    pub fn rejected(&self) -> u64 {
+        self.tables.iter().map(|table| table.rejected).sum()
+    }
+}
+
+/// Looks and plans; writes nothing.
+pub async fn dry(
+    from: &World,
+    to: &World,
+    job: &Job,
+    sink: &mut dyn Sink,
+) -> Result<Looked, Failure> {
+    let mut readers = Readers::open(from, jobs(job)).await?;
+    let mut target = to.open(Purpose::Read).await?;
+    let looked = look::look(from, to, job, &mut readers, &mut *target, sink).await;
+    readers.close().await;
+    target.close().await;
+    looked
+}
+
+fn jobs(job: &Job) -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    match job.jobs {
+        0 => cores,
+        jobs => jobs,
+    }
+    .clamp(1, JOBS_MAX)
+}
+
+/// Copies.
+///
+/// # Errors
+///
+/// Refused before the first write: an end that cannot be read or written, a target that is not empty, the same database on
+/// both ends, a plan with errors. Afterwards: a hazard under the policy `fail`, a constraint that its rows break, a
+/// connection lost. What is done stays, and `resume` goes on with it.
+pub async fn copy(
+    from: &World,
+    to: &World,
+    job: &Job,
+    sink: &mut dyn Sink,
+    mut control: Control,
+) -> Result<Copied, Failure> {
+    let mut readers = Readers::open(from, jobs(job)).await?;
+    let outcome = with_readers(from, to, job, &mut readers, sink, &mut control).await;
+    readers.close().await;
+    outcome
+}
+
+async fn with_readers(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    sink: &mut dyn Sink,
+    control: &mut Control,
+) -> Result<Copied, Failure> {
+    let mut target = to.open(Purpose::Read).await?;
+    let looked = look::look(from, to, job, readers, &mut *target, sink).await;
+    let history = match &looked {
+        Ok(_) => ledger::read(to, &mut *target).await,
+        Err(_) => Ok(ledger::History::default()),
+    };
+    target.close().await;
+    let (looked, history) = (looked?, history?);
+    if any_error(&looked.findings) {
+        return Err(unplannable(&looked.findings));
+    }
+    let hash = ledger::hash(&looked.plan, &from.engine.describe());
+    if !job.resume {
+        look::vacant(&looked, job.existing)?;
+    } else if history.open && history.hash != hash {
+        return Err(Failure::refused(
+            "copy-changed",
+            "the copy that was begun here had another plan: source, options or what the columns hold have changed since",
+        )
+        .hint("empty the target and copy anew"));
+    }
+    let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
+    let pen = Pen {
+        run: to.run_id(),
+        token: held.token,
+    };
+    let began = Instant::now();
+    sink.event(&Event::RunBegan {
+        run: pen.run.clone(),
+        what: "copy".into(),
+        database: to.redactor.apply(&to.engine.describe()),
+    });
+    let stages = stages(&looked.plan.catalog, to.dialect());
+    let history = if job.resume && history.open {
+        history
+    } else {
+        ledger::History::default()
+    };
+    let mut copying = Copying {
+        from,
+        to,
+        job,
+        hash,
+        stages: &stages,
+        looked: &looked,
+        history,
+        pen,
+        rejects: Arc::new(Rejects::new(job.rejects.clone())),
+        work,
+    };
+    let outcome = copying.run(readers, sink, control).await;
+    let run = copying.pen.run.clone();
+    copying.work.close().await;
+    held.release().await;
+    let outcome = outcome.map_err(|failure| to.redact(from.redact(failure)));
+    sink.event(&Event::RunEnded {
+        run,
+        outcome: match &outcome {
+            Ok(_) => Outcome::Done,
+            Err(failure) => failure.class.outcome(),
+        },
+        duration_ms: millis(began),
+    });
+    outcome
+}
+
+/// Milliseconds since then.
+pub(crate) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn unplannable(findings: &[Finding]) -> Failure {
+    let errors: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity == dunlin_core::finding::Severity::Error)
+        .collect();
+    let code = errors
+        .first()
+        .map_or("nothing-to-copy", |finding| finding.code);
+    let sentences: Vec<&str> = errors
+        .iter()
+        .take(5)
+        .map(|finding| finding.message.as_str())
+        .collect();
+    let mut failure = Failure::refused(code, sentences.join("; "));
+    failure
+        .hints
+        .extend(errors.iter().filter_map(|finding| finding.help.clone()));
+    failure
+}
+
+/// A copy at work.
+pub(crate) struct Copying<'c> {
+    pub from: &'c World,
+    pub to: &'c World,
+    pub job: &'c Job,
+    pub hash: String,
+    pub stages: &'c Stages,
+    pub looked: &'c Looked,
+    pub history: ledger::History,
+    pub pen: Pen,
+    pub rejects: Arc<Rejects>,
+    pub work: Box<dyn Session>,
+}
+
+impl Copying<'_> {
+    async fn run(
+        &mut self,
+        readers: &mut Readers,
+        sink: &mut dyn Sink,
+        control: &mut Control,
+    ) -> Result<Copied, Failure> {
+        self.begin(readers).await?;
+        let clock = Instant::now();
+        let tallies = tokio::select! {
+            tallies = self.carry_all(readers, sink) => tallies?,
+            () = control.until(Stop::Soon) => return Err(self.interrupted()),
+        };
+        let rows_ms = millis(clock);
+        let clock = Instant::now();
+        self.after(sink, control).await?;
+        self.counters(readers.lead()).await?;
+        let after_ms = millis(clock);
+        let mut copied = self.report(&tallies);
+        (copied.rows_ms, copied.after_ms) = (rows_ms, after_ms);
+        if self.job.verify && self.job.what != What::Schema {
+            let clock = Instant::now();
+            self.prove(&tallies, &mut copied, sink).await?;
+            copied.verify_ms = millis(clock);
+        }
+        self.last(&mut copied).await?;
+        copied.rejects = self.rejects.close()?;
+        self.end(&copied).await?;
+        Ok(copied)
+    }
+
+    /// Says in the target's journal what is about to happen, and refuses where that is the source's journal too.
+    async fn begin(&mut self, readers: &mut Readers) -> Result<(), Failure> {
+        let detail = serde_json::json!({ "what": "copy", "by": self.to.who });
+        let records = [
+            Writing::run(journal::Event::Began, detail.clone()),
+            ledger::record(journal::Event::Began, "run", &self.hash, detail),
+        ];
+        let wrong = |error| ledger::failure(self.to, &error, "cannot write the journal");
+        self.pen
+            .append(self.to, &mut *self.work, &records)
+            .await
+            .map_err(wrong)?;
+        if self.same(readers).await {
+            let ended = serde_json::json!({ "outcome": "refused" });
+            let records = [
+                Writing::run(journal::Event::Ended, ended),
+                ledger::record(
+                    journal::Event::Done,
+                    "run",
+                    &self.hash,
+                    serde_json::json!({}),
+                ),
+            ];
+            let _ = self.pen.append(self.to, &mut *self.work, &records).await;
+            return Err(Failure::refused(
+                "same-database",
+                "source and target are the same database",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the source is the target, whatever their URLs say: it shows what was just written there. Asked in a session
+    /// of its own, for the readers stand in the past.
+    async fn same(&self, readers: &mut Readers) -> bool {
+        if readers.lead().caps().engine != self.work.caps().engine {
+            return false;
+        }
+        let Ok(mut session) = self.from.open(Purpose::Read).await else {
+            return false;
+        };
+        // With the target's names for the journal, which the source's configuration need not share.
+        let runs = crate::plan::store::runs(self.to, &mut *session).await;
+        session.close().await;
+        runs.is_ok_and(|runs| runs.iter().any(|record| record.run == self.pen.run))
+    }
+
+    fn interrupted(&self) -> Failure {
+        Failure::new(
+            FailureClass::Interrupted,
+            "interrupted",
+            "interrupted: tables that are done stay, the one in flight was rolled back",
+        )
+        .hint("the same command with `--resume` goes on")
+    }
+
+    /// What is known so far.
+    fn report(&self, tallies: &[Tally]) -> Copied {
+        let mut copied = Copied {
+            run: self.pen.run.clone(),
+            not_carried: self.looked.plan.not_carried.clone(),
+            findings: self.looked.findings.clone(),
+            ..Copied::default()
+        };
+        let lacks = self.stages.lacks.iter().map(|why| NotCarried {
+            object: "statement".into(),
+            why: why.clone(),
+            text: None,
+        });
+        copied.not_carried.extend(lacks);
+        for (plan, tally) in self.looked.plan.tables.iter().zip(tallies) {
+            let table = label(plan.source.0.as_deref(), &plan.source.1);
+            for column in &plan.columns {
+                if let Some(kind) = column.kind {
+                    copied.lossy.push(Lossy {
+                        table: table.clone(),
+                        column: column.source.clone(),
+                        kind: kind.to_owned(),
+                        rows: tally.sent,
+                    });
+                }
+            }
+            for ((column, hazard), rows) in &tally.coerced {
+                copied.lossy.push(Lossy {
+                    table: table.clone(),
+                    column: column.clone(),
+                    kind: hazard.code().to_owned(),
+                    rows: *rows,
+                });
+            }
+            copied.tables.push(CopiedTable {
+                table,
+                target: label(plan.target.0.as_deref(), &plan.target.1),
+                rows_source: tally.read,
+                rows_target: tally.sent,
+                rejected: tally.rejected,
+                digest_source: tally.digest.hex(),
+                digest_target: None,
+                equal: None,
+            });
+        }
+        copied
+    }
+
+    async fn end(&mut self, copied: &Copied) -> Result<(), Failure> {
+        let outcome = match copied.equal {
+            Some(false) => "mismatch",
+            _ if copied.rejected() > 0 => "partial",
+            _ => "done",
+        };
+        let detail = serde_json::json!({ "what": "copy", "outcome": outcome });
+        let records = [
+            Writing::run(journal::Event::Ended, detail.clone()),
+            ledger::record(journal::Event::Done, "run", &self.hash, detail),
+        ];
+        self.pen
+            .append(self.to, &mut *self.work, &records)
+            .await
+            .map_err(|error| ledger::failure(self.to, &error, "cannot write the journal"))
+    }
+
+    /// How many sessions may write at once: one, where the engine has one writer.
+    pub(crate) fn sessions(&self) -> usize {
+        match self.to.dialect().landing().inline() {
+            Inline::Everything => 1,
+            _ => jobs(self.job),
+        }
+    }
+
+    /// A session that writes to the target beside the first.
+    pub(crate) async fn another(&self) -> Result<Box<dyn Session>, Failure> {
+        let session = self.to.engine.open(Purpose::Tool).await;
+        session.map_err(|error| {
+            self.to
+                .redact(trouble::failed(&error, "cannot open another session"))
+        })
+    }
+}

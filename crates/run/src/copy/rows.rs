@@ -1,0 +1,418 @@
+//! One table's rows on their way: read, converted, hashed and encoded, loaded. Three parts that wait for each other with
+//! at most a few pieces between them, so that memory does not grow with the rows.
+
+use super::rejects::{Reject, Rejects};
+use dunlin_core::copy::convert::{Converter, Slot};
+use dunlin_core::copy::digest::row_hash;
+use dunlin_core::copy::encode::{encode, encode_datum};
+use dunlin_core::copy::plan::TablePlan;
+use dunlin_core::copy::policy::{Hazard, Policies, Policy};
+use dunlin_core::copy::reading::{Bound, BoundColumn, ColumnShape};
+use dunlin_core::copy::{Cell, Datum, Digest, Typing};
+use dunlin_core::dialect::bulk::{Encoder, TargetColumn, TargetTable};
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::finding::Place;
+use dunlin_core::schema::label;
+use dunlin_engines::{Batch, DbError, RowSink, RowSource};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// Encoded bytes that are sent at once. A quarter of a MiB: large enough that sending costs nothing beside encoding,
+/// small enough that a few of them lie in a processor's cache.
+const PIECE: usize = 256 * 1024;
+/// Pieces that may wait on either side: with a source's batch of at most 1 MiB that is a few MiB for each table at work.
+const WAITING: usize = 3;
+
+/// What became of one table's rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rows read.
+    pub read: u64,
+    /// Rows handed to the target.
+    pub sent: u64,
+    /// Rows left out.
+    pub rejected: u64,
+    /// The digest of the rows that were sent, as they are to be in the target.
+    pub digest: Digest,
+    /// Values that were bent, by column and hazard.
+    pub coerced: BTreeMap<(String, Hazard), u64>,
+    /// The digest of the rows that the target's table held before, under the same types.
+    pub before: Digest,
+}
+
+/// One table's way.
+pub struct Way<'a> {
+    /// The plan.
+    pub plan: &'a TablePlan,
+    /// What is done about hazards.
+    pub policies: &'a Arc<Policies>,
+    /// Where rejected rows go.
+    pub rejects: &'a Arc<Rejects>,
+    /// The columns of the source's key, by name; empty: it has none.
+    pub key: &'a [String],
+    /// The target's typing.
+    pub typing: Typing,
+    /// Rows done, for whoever shows progress.
+    pub done: &'a Arc<AtomicU64>,
+}
+
+/// A table of the source as it is read. `own_rows`: as of its shape.
+pub fn source(plan: &TablePlan, own_rows: bool) -> Bound {
+    let columns = plan.columns.iter().map(|column| BoundColumn {
+        shape: ColumnShape {
+            name: column.source.clone(),
+            native: column.source_native.clone(),
+            ty: column.source_type.clone(),
+            generated: false,
+        },
+        ty: column.source_type.clone(),
+    });
+    Bound {
+        name: label(plan.source.0.as_deref(), &plan.source.1),
+        schema: plan.source.0.clone(),
+        table: plan.source.1.clone(),
+        own_rows,
+        columns: columns.collect(),
+    }
+}
+
+/// The same table of the target as it is read again.
+pub fn target(plan: &TablePlan) -> Bound {
+    let columns = plan.columns.iter().map(|column| BoundColumn {
+        shape: ColumnShape {
+            name: column.target.clone(),
+            native: column.target_native.clone(),
+            ty: column.ty.clone(),
+            generated: false,
+        },
+        ty: column.ty.clone(),
+    });
+    Bound {
+        name: label(plan.target.0.as_deref(), &plan.target.1),
+        schema: plan.target.0.clone(),
+        table: plan.target.1.clone(),
+        own_rows: false,
+        columns: columns.collect(),
+    }
+}
+
+/// The table as it is loaded.
+pub fn load_table(plan: &TablePlan) -> TargetTable {
+    TargetTable {
+        schema: plan.target.0.clone(),
+        name: plan.target.1.clone(),
+        columns: plan
+            .columns
+            .iter()
+            .map(|column| TargetColumn {
+                name: column.target.clone(),
+                native: column.target_native.clone(),
+                ty: column.ty.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// What stopped a table.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The source could not be read on.
+    Source(DbError),
+    /// The target took no more.
+    Target(DbError),
+    /// A value, under the policy `fail`; or the reject file could not be written.
+    Value(Box<Failure>),
+}
+
+/// Moves all rows of a table. The target's transaction is the caller's.
+pub async fn carry(
+    way: &Way<'_>,
+    source: &mut dyn RowSource,
+    mut sink: Box<dyn RowSink + '_>,
+    encoder: Box<dyn Encoder>,
+) -> Result<Tally, Stopped> {
+    let (batches, inbox) = mpsc::channel::<Batch>(WAITING);
+    let (pieces, outbox) = mpsc::channel::<Vec<u8>>(WAITING);
+    let worker = Worker::new(way, encoder);
+    let work = tokio::task::spawn_blocking(move || worker.work(inbox, &pieces));
+    let read = async move {
+        loop {
+            match source.next().await {
+                Ok(Some(batch)) => {
+                    // The worker has stopped: its own word says why.
+                    if batches.send(batch).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let load = async {
+        let mut outbox = outbox;
+        while let Some(piece) = outbox.recv().await {
+            sink.send(piece).await?;
+        }
+        Ok::<_, DbError>(())
+    };
+    let (read, load) = tokio::join!(read, load);
+    let worked = match work.await {
+        Ok(worked) => worked,
+        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+    };
+    // In this order: a source that broke off looks to the worker like its end, and a target that broke off stops both.
+    read.map_err(Stopped::Source)?;
+    load.map_err(Stopped::Target)?;
+    let tally = worked.map_err(Stopped::Value)?;
+    let taken = sink.finish().await.map_err(Stopped::Target)?;
+    if taken != tally.sent {
+        let message = format!("{} rows were sent, and the target took {taken}", tally.sent);
+        return Err(Stopped::Target(DbError::new(
+            dunlin_core::failure::ErrorClass::Other,
+            message,
+        )));
+    }
+    Ok(tally)
+}
+
+/// The part that converts, hashes and encodes, on a thread of its own.
+struct Worker {
+    table: String,
+    columns: Vec<String>,
+    converters: Vec<Converter>,
+    key: Vec<usize>,
+    policies: Arc<Policies>,
+    rejects: Arc<Rejects>,
+    encoder: Box<dyn Encoder>,
+    typing: Typing,
+    done: Arc<AtomicU64>,
+    tally: Tally,
+    hashed: Vec<u8>,
+}
+
+/// A row's place in what was converted of a batch.
+struct Kept {
+    row: usize,
+    from: usize,
+}
+
+impl Worker {
+    fn new(way: &Way<'_>, encoder: Box<dyn Encoder>) -> Self {
+        let place = |name: &String| way.plan.columns.iter().position(|c| c.source == *name);
+        Worker {
+            table: label(way.plan.source.0.as_deref(), &way.plan.source.1),
+            columns: way.plan.columns.iter().map(|c| c.source.clone()).collect(),
+            converters: way.plan.columns.iter().map(Converter::new).collect(),
+            key: way.key.iter().filter_map(place).collect(),
+            policies: Arc::clone(way.policies),
+            rejects: Arc::clone(way.rejects),
+            encoder,
+            typing: way.typing,
+            done: Arc::clone(way.done),
+            tally: Tally::default(),
+            hashed: Vec::with_capacity(512),
+        }
+    }
+
+    fn work(
+        mut self,
+        mut inbox: mpsc::Receiver<Batch>,
+        pieces: &mpsc::Sender<Vec<u8>>,
+    ) -> Result<Tally, Box<Failure>> {
+        let mut out = Vec::with_capacity(PIECE + 4096);
+        self.encoder.begin(&mut out);
+        while let Some(batch) = inbox.blocking_recv() {
+            if !self.batch(&batch, &mut out, pieces)? {
+                return Ok(self.tally);
+            }
+            self.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        }
+        self.encoder.end(&mut out);
+        let _ = pieces.blocking_send(out);
+        Ok(self.tally)
+    }
+
+    /// Converts a whole batch into the scratch text first: data borrow from it afterwards. `false`: the target has
+    /// stopped.
+    fn batch(
+        &mut self,
+        batch: &Batch,
+        out: &mut Vec<u8>,
+        pieces: &mpsc::Sender<Vec<u8>>,
+    ) -> Result<bool, Box<Failure>> {
+        let width = self.converters.len();
+        let mut scratch = String::new();
+        let mut slots: Vec<Slot<'_>> = Vec::with_capacity(batch.len() * width);
+        let mut kept: Vec<Kept> = Vec::with_capacity(batch.len());
+        for row in 0..batch.len() {
+            let from = slots.len();
+            if self.convert(batch, row, &mut slots, &mut scratch)? {
+                kept.push(Kept { row, from });
+            } else {
+                slots.truncate(from);
+            }
+        }
+        self.tally.read += batch.len() as u64;
+        let mut data: Vec<Datum<'_>> = Vec::with_capacity(width);
+        for Kept { row, from } in kept {
+            data.clear();
+            let row_slots = &slots[from..from + width];
+            data.extend(row_slots.iter().map(|slot| slot.datum(&scratch)));
+            match self.encoder.row(&data, out) {
+                Ok(()) => self.count(batch, row, &data),
+                Err(unfit) => {
+                    self.unfit(batch, row, unfit.column, Hazard::WrongClass, &unfit.why)?;
+                }
+            }
+            if out.len() >= PIECE {
+                let full = std::mem::replace(out, Vec::with_capacity(PIECE + 4096));
+                if pieces.blocking_send(full).is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn count(&mut self, batch: &Batch, row: usize, data: &[Datum<'_>]) {
+        self.hashed.clear();
+        let cells = batch.row(row);
+        for ((converter, datum), cell) in self.converters.iter().zip(data).zip(cells) {
+            if converter.as_is() {
+                encode(cell, converter.ty(), self.typing, &mut self.hashed);
+            } else {
+                encode_datum(datum, converter.ty(), &mut self.hashed);
+            }
+        }
+        self.tally.digest.add(row_hash(&self.hashed));
+        self.tally.sent += 1;
+    }
+
+    /// Converts one row. `false`: it is rejected.
+    fn convert<'b>(
+        &mut self,
+        batch: &'b Batch,
+        row: usize,
+        slots: &mut Vec<Slot<'b>>,
+        scratch: &mut String,
+    ) -> Result<bool, Box<Failure>> {
+        for (at, cell) in batch.row(row).enumerate().take(self.converters.len()) {
+            let converter = &self.converters[at];
+            let hazard = match converter.convert(cell, scratch) {
+                Ok(slot) => {
+                    slots.push(slot);
+                    continue;
+                }
+                Err(hazard) => hazard,
+            };
+            let policy = self.policies.of(&self.table, &self.columns[at], hazard);
+            if policy == Policy::Coerce
+                && let Some(slot) = converter.coerce(cell, hazard, scratch)
+            {
+                slots.push(slot);
+                let key = (self.columns[at].clone(), hazard);
+                *self.tally.coerced.entry(key).or_default() += 1;
+                continue;
+            }
+            self.unfit(batch, row, at, hazard, hazard.sentence())?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A row that does not go over: written down, or the end of the table.
+    fn unfit(
+        &mut self,
+        batch: &Batch,
+        row: usize,
+        column: usize,
+        hazard: Hazard,
+        why: &str,
+    ) -> Result<(), Box<Failure>> {
+        let cells: Vec<Cell<'_>> = batch.row(row).collect();
+        let name = &self.columns[column];
+        let key: Vec<(String, Cell<'_>)> = self
+            .key
+            .iter()
+            .map(|at| (self.columns[*at].clone(), cells[*at]))
+            .collect();
+        let reject = Reject {
+            table: &self.table,
+            key: &key,
+            column: name,
+            code: hazard.code(),
+            value: cells[column],
+            reason: why,
+        };
+        if self.policies.of(&self.table, name, hazard) == Policy::Fail {
+            return Err(Box::new(refused(&reject)));
+        }
+        self.rejects.write(&reject)?;
+        self.tally.rejected += 1;
+        Ok(())
+    }
+}
+
+/// A value that may not go over stops the copy of its table.
+fn refused(reject: &Reject<'_, '_>) -> Failure {
+    let place = match reject.key_text() {
+        Some(key) => format!("the row {key}"),
+        None => "a row without a key".into(),
+    };
+    Failure::new(
+        FailureClass::Failed,
+        reject.code,
+        format!(
+            "{}.{}: in {place} the value {} {}",
+            reject.table,
+            reject.column,
+            reject.value_text(),
+            reject.reason
+        ),
+    )
+    .at(Place::object(format!("{}.{}", reject.table, reject.column)))
+    .hint(format!(
+        "`--policy {}=reject` leaves such rows out and writes them down, `=coerce` bends them as `dunlin explain {}` says",
+        reject.code, reject.code
+    ))
+}
+
+/// Writes nothing.
+struct Nothing;
+
+impl Encoder for Nothing {
+    fn begin(&mut self, _out: &mut Vec<u8>) {}
+    fn row(
+        &mut self,
+        _row: &[Datum<'_>],
+        _out: &mut Vec<u8>,
+    ) -> Result<(), dunlin_core::dialect::bulk::Unfit> {
+        Ok(())
+    }
+    fn end(&mut self, _out: &mut Vec<u8>) {}
+}
+
+/// Reads a table as a copy would, and loads nothing: what its tally is now.
+pub async fn look_only(way: &Way<'_>, source: &mut dyn RowSource) -> Result<Tally, Stopped> {
+    let mut worker = Worker::new(way, Box::new(Nothing));
+    // Nothing is ever sent: nothing is encoded.
+    let (pieces, _outbox) = mpsc::channel(1);
+    while let Some(batch) = source.next().await.map_err(Stopped::Source)? {
+        let pieces = pieces.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let outcome = worker.batch(&batch, &mut vec![], &pieces);
+            (worker, outcome)
+        })
+        .await;
+        let (back, outcome) = match worked {
+            Ok(worked) => worked,
+            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+        };
+        worker = back;
+        outcome.map_err(Stopped::Value)?;
+    }
+    Ok(worker.tally)
+}

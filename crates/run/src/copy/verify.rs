@@ -1,0 +1,420 @@
+//! Whether two databases hold the same rows: digests first, then for tables that differ the rows, then their columns.
+//!
+//! Rows are told apart by their key's hash: of 4096 buckets those that differ are looked at again, so that memory stays
+//! bounded however many rows there are, and the engines never have to sort.
+
+use super::ends::Readers;
+use super::look::{self, Looked};
+use super::rejects::json;
+use super::rows;
+use super::{CopiedTable, Existing, Job, prove};
+use crate::digest::{begin_snapshot, end_snapshot};
+use crate::trouble;
+use crate::world::World;
+use dunlin_core::copy::convert::Converter;
+use dunlin_core::copy::digest::{bucket, row_hash};
+use dunlin_core::copy::encode::{encode, encode_datum};
+use dunlin_core::copy::plan::TablePlan;
+use dunlin_core::copy::reading::Bound;
+use dunlin_core::copy::{Cell, Digest, Typing};
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, any_error};
+use dunlin_core::schema::label;
+use dunlin_engines::{DbError, Purpose, Session};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Into how many buckets rows are sorted by their keys' hashes: 4096 · 2 · 24 bytes is 200 kB, and of a million rows each
+/// holds 250.
+const BUCKETS: u32 = 4_096;
+/// How many rows that differ are named of one table.
+const NAMED: usize = 200;
+/// How many rows of differing buckets are held at once: at some 200 bytes each 10 MB.
+const HELD: usize = 50_000;
+
+/// A row that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// The table, in the source's words.
+    pub table: String,
+    /// Its key.
+    pub key: serde_json::Value,
+    /// The columns that differ; of a row that is missing on one side, none.
+    pub columns: Vec<String>,
+    /// `source`, `target`: it is only there; `both`.
+    #[serde(rename = "in")]
+    pub side: &'static str,
+}
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Table by table.
+    pub tables: Vec<CopiedTable>,
+    /// Rows that differ, as many as are named.
+    pub differences: Vec<Difference>,
+    /// Of tables with more: how many rows differ at least.
+    pub more: bool,
+    /// Everything agrees.
+    pub equal: bool,
+    /// What there is to say.
+    pub findings: Vec<Finding>,
+}
+
+/// Compares.
+pub async fn verify(
+    from: &World,
+    to: &World,
+    tables: &[String],
+    sink: &mut dyn Sink,
+) -> Result<Verified, Failure> {
+    let job = Job {
+        tables: tables.to_vec(),
+        existing: Some(Existing::Append),
+        ..Job::default()
+    };
+    let mut readers = Readers::open(from, 1).await?;
+    let mut target = match to.open(Purpose::Read).await {
+        Ok(target) => target,
+        Err(failure) => {
+            readers.close().await;
+            return Err(failure);
+        }
+    };
+    let outcome = compare(from, to, &job, &mut readers, &mut *target, sink).await;
+    readers.close().await;
+    target.close().await;
+    outcome
+}
+
+async fn compare(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    target: &mut dyn Session,
+    sink: &mut dyn Sink,
+) -> Result<Verified, Failure> {
+    let looked = look::look(from, to, job, readers, target, sink).await?;
+    let mut verified = Verified {
+        equal: true,
+        ..Verified::default()
+    };
+    let wrong = |error: &DbError| to.redact(trouble::refused(error, "the target cannot be read"));
+    begin_snapshot(target)
+        .await
+        .map_err(|error| wrong(&error))?;
+    for at in 0..looked.plan.tables.len() {
+        let plan = &looked.plan.tables[at];
+        let name = label(plan.source.0.as_deref(), &plan.source.1);
+        sink.event(&Event::Progress {
+            what: format!("comparing {name}"),
+            done: at as u64,
+            total: Some(looked.plan.tables.len() as u64),
+            unit: "tables".into(),
+        });
+        let there = looked.there.table(plan.target.0.as_deref(), &plan.target.1);
+        let pair = Pair::new(&looked, at, to.dialect().rows().typing());
+        let ours = pair.source_digest(readers.lead()).await;
+        let ours =
+            ours.map_err(|e| from.redact(trouble::refused(&e, "the source cannot be read")))?;
+        let missing = plan
+            .columns
+            .iter()
+            .any(|column| there.is_none_or(|table| table.column(&column.target).is_none()));
+        let mut line = CopiedTable {
+            table: name.clone(),
+            target: label(plan.target.0.as_deref(), &plan.target.1),
+            rows_source: ours.rows,
+            rows_target: 0,
+            rejected: 0,
+            digest_source: ours.hex(),
+            digest_target: None,
+            equal: Some(false),
+        };
+        if missing {
+            verified.equal = false;
+            if there.is_none() {
+                let message = format!("the target has no table {}", line.target);
+                let place = dunlin_core::finding::Place::object(&line.target);
+                verified
+                    .findings
+                    .push(Finding::error("digest-table-missing", place, message));
+            }
+            verified.tables.push(line);
+            continue;
+        }
+        let theirs = prove::digest(target, &pair.target).await;
+        let theirs = theirs.map_err(|error| wrong(&error))?;
+        line.rows_target = theirs.rows;
+        line.digest_target = Some(theirs.hex());
+        line.equal = Some(ours == theirs);
+        verified.tables.push(line);
+        if ours != theirs {
+            verified.equal = false;
+            let found = pair.differences(&name, readers.lead(), target).await;
+            let (found, more) =
+                found.map_err(|e| trouble::refused(&e, "the rows cannot be compared"))?;
+            verified.differences.extend(found);
+            verified.more |= more;
+        }
+    }
+    let _ = end_snapshot(target).await;
+    verified.findings.extend(looked.findings);
+    verified.equal &= !any_error(&verified.findings);
+    Ok(verified)
+}
+
+/// One table on both sides.
+struct Pair<'l> {
+    plan: &'l TablePlan,
+    source: Bound,
+    target: Bound,
+    converters: Vec<Converter>,
+    key: Vec<usize>,
+    typing: Typing,
+}
+
+/// A row in its canonical form, column by column.
+#[derive(Default)]
+struct Canonical {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Canonical {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    fn column(&self, at: usize) -> &[u8] {
+        let from = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[from..self.ends[at]]
+    }
+
+    fn key(&self, columns: &[usize]) -> u128 {
+        if columns.is_empty() {
+            return row_hash(&self.bytes);
+        }
+        let mut key = vec![];
+        for at in columns {
+            key.extend_from_slice(self.column(*at));
+        }
+        row_hash(&key)
+    }
+}
+
+/// A row of a bucket that differs.
+struct Held {
+    /// Hashes of its columns.
+    columns: Vec<u128>,
+    key: serde_json::Value,
+    times: u32,
+}
+
+type Sums = Vec<Digest>;
+
+impl<'l> Pair<'l> {
+    fn new(looked: &'l Looked, at: usize, typing: Typing) -> Self {
+        let plan = &looked.plan.tables[at];
+        let place = |name: &String| plan.columns.iter().position(|c| c.source == *name);
+        Pair {
+            plan,
+            source: rows::source(plan, looked.own_rows[at]),
+            target: rows::target(plan),
+            converters: plan.columns.iter().map(Converter::new).collect(),
+            key: looked.keys[at].iter().filter_map(place).collect(),
+            typing,
+        }
+    }
+
+    /// The form that a source's row has in the target. A value that does not fit equals nothing there.
+    fn canonical_source<'c>(
+        &self,
+        cells: impl Iterator<Item = Cell<'c>>,
+        scratch: &mut String,
+        out: &mut Canonical,
+    ) {
+        out.clear();
+        scratch.clear();
+        for (converter, cell) in self.converters.iter().zip(cells) {
+            if converter.as_is() {
+                encode(cell, converter.ty(), self.typing, &mut out.bytes);
+            } else {
+                match converter.convert(cell, scratch) {
+                    Ok(slot) => {
+                        encode_datum(&slot.datum(scratch), converter.ty(), &mut out.bytes);
+                    }
+                    Err(_) => {
+                        // No value of the target has this tag.
+                        out.bytes.push(0xff);
+                        encode(cell, converter.ty(), Typing::Dynamic, &mut out.bytes);
+                    }
+                }
+            }
+            out.ends.push(out.bytes.len());
+        }
+    }
+
+    fn canonical_target<'c>(&self, cells: impl Iterator<Item = Cell<'c>>, out: &mut Canonical) {
+        out.clear();
+        for (column, cell) in self.plan.columns.iter().zip(cells) {
+            encode(cell, &column.ty, self.typing, &mut out.bytes);
+            out.ends.push(out.bytes.len());
+        }
+    }
+
+    async fn source_digest(&self, reader: &mut dyn Session) -> Result<Digest, DbError> {
+        let select = reader.dialect().rows().select(&self.source);
+        let mut stream = reader.stream(&select).await?;
+        let (mut scratch, mut row) = (String::new(), Canonical::default());
+        let mut digest = Digest::default();
+        while let Some(batch) = stream.next().await? {
+            for at in 0..batch.len() {
+                self.canonical_source(batch.row(at), &mut scratch, &mut row);
+                digest.add(row_hash(&row.bytes));
+            }
+        }
+        Ok(digest)
+    }
+
+    /// Calls with each row's canonical form and its cells of the key.
+    async fn each(
+        &self,
+        session: &mut dyn Session,
+        of_source: bool,
+        mut take: impl FnMut(&Canonical, &dyn Fn() -> serde_json::Value) + Send,
+    ) -> Result<(), DbError> {
+        let bound = if of_source {
+            &self.source
+        } else {
+            &self.target
+        };
+        let select = session.dialect().rows().select(bound);
+        let mut stream = session.stream(&select).await?;
+        let (mut scratch, mut row) = (String::new(), Canonical::default());
+        while let Some(batch) = stream.next().await? {
+            for at in 0..batch.len() {
+                if of_source {
+                    self.canonical_source(batch.row(at), &mut scratch, &mut row);
+                } else {
+                    self.canonical_target(batch.row(at), &mut row);
+                }
+                let key = || {
+                    let cells: Vec<Cell<'_>> = batch.row(at).collect();
+                    let pairs = self.key.iter().map(|place| {
+                        let name = self.plan.columns[*place].source.clone();
+                        (name, json(cells[*place]))
+                    });
+                    serde_json::Value::Object(pairs.collect())
+                };
+                take(&row, &key);
+            }
+        }
+        Ok(())
+    }
+
+    async fn sums(&self, session: &mut dyn Session, of_source: bool) -> Result<Sums, DbError> {
+        let mut sums = vec![Digest::default(); BUCKETS as usize];
+        self.each(session, of_source, |row, _| {
+            let place = bucket(row.key(&self.key), BUCKETS) as usize;
+            sums[place].add(row_hash(&row.bytes));
+        })
+        .await?;
+        Ok(sums)
+    }
+
+    /// The rows that differ, as many as are named, and whether there are more.
+    async fn differences(
+        &self,
+        table: &str,
+        reader: &mut dyn Session,
+        target: &mut dyn Session,
+    ) -> Result<(Vec<Difference>, bool), DbError> {
+        let ours = self.sums(reader, true).await?;
+        let theirs = self.sums(target, false).await?;
+        let mut wanted = vec![false; BUCKETS as usize];
+        let (mut held, mut more) = (0, false);
+        for (at, (a, b)) in ours.iter().zip(&theirs).enumerate() {
+            if a != b {
+                held += usize::try_from(a.rows.max(b.rows)).unwrap_or(usize::MAX);
+                if held > HELD && at > 0 && wanted.iter().any(|wanted| *wanted) {
+                    more = true;
+                    break;
+                }
+                wanted[at] = true;
+            }
+        }
+        let ours = self.hold(reader, true, &wanted).await?;
+        let mut theirs = self.hold(target, false, &wanted).await?;
+        let mut found = vec![];
+        let mut put = |key: serde_json::Value, columns: Vec<String>, side: &'static str| {
+            if found.len() < NAMED {
+                found.push(Difference {
+                    table: table.to_owned(),
+                    key,
+                    columns,
+                    side,
+                });
+            } else {
+                more = true;
+            }
+        };
+        for (hash, held) in ours {
+            match theirs.remove(&hash) {
+                None => put(held.key, vec![], "source"),
+                Some(other) if other.columns != held.columns => {
+                    let names = self
+                        .plan
+                        .columns
+                        .iter()
+                        .zip(&held.columns)
+                        .zip(&other.columns);
+                    let names = names.filter(|((_, a), b)| a != b);
+                    let names = names.map(|((column, _), _)| column.source.clone());
+                    put(held.key, names.collect(), "both");
+                }
+                Some(other) if other.times != held.times => {
+                    let side = if other.times < held.times {
+                        "source"
+                    } else {
+                        "target"
+                    };
+                    put(held.key, vec![], side);
+                }
+                Some(_) => {}
+            }
+        }
+        for held in theirs.into_values() {
+            put(held.key, vec![], "target");
+        }
+        Ok((found, more))
+    }
+
+    async fn hold(
+        &self,
+        session: &mut dyn Session,
+        of_source: bool,
+        wanted: &[bool],
+    ) -> Result<BTreeMap<u128, Held>, DbError> {
+        let mut held: BTreeMap<u128, Held> = BTreeMap::new();
+        self.each(session, of_source, |row, key| {
+            let hash = row.key(&self.key);
+            if !wanted[bucket(hash, BUCKETS) as usize] {
+                return;
+            }
+            let columns = || (0..row.ends.len()).map(|at| row_hash(row.column(at)));
+            held.entry(hash)
+                .and_modify(|held| held.times += 1)
+                .or_insert_with(|| Held {
+                    columns: columns().collect(),
+                    key: key(),
+                    times: 1,
+                });
+        })
+        .await?;
+        Ok(held)
+    }
+}
