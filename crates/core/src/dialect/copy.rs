@@ -8,7 +8,7 @@ use crate::copy::profile::ColumnProfile;
 use crate::copy::translate::expr::{Function, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::finding::{Finding, Place};
-use crate::schema::{Catalog, Column, IndexPart, NamedType, NeutralType, Table};
+use crate::schema::{Catalog, Column, IndexPart, NamedType, NeutralType, Routine, Table, Trigger};
 
 /// A column of the source, with what is known of it.
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +203,13 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     /// As a target: a default as its clause wants it, for a column of this native type.
     fn wrap_default(&self, text: String, _native: &str) -> String {
         text
+    }
+    /// As a target: the statement that makes a view of a query.
+    fn view(&self, name: &str, query: &str) -> String;
+    /// As a target: what sets a column whenever its row changes, for an engine whose columns do not do it by themselves:
+    /// a function and a trigger. `None`: there is no such thing.
+    fn touch(&self, _table: &Table, _column: &str, _now: &str) -> Option<(Routine, Trigger)> {
+        None
     }
     /// As a target: what is allowed.
     fn limits(&self) -> Limits;

@@ -207,7 +207,7 @@ impl Work<'_> {
                 attributes: None,
                 comment: from.comment.clone(),
             });
-            self.column_rest(from, &object);
+            self.column_rest(at, place, &mut table, &object);
         }
         self.checks(at, &mut table);
         table
@@ -259,13 +259,22 @@ impl Work<'_> {
     }
 
     /// What else a column has and no other engine knows.
-    fn column_rest(&mut self, from: &Column, object: &str) {
+    fn column_rest(&mut self, at: usize, place: usize, table: &mut Table, object: &str) {
+        let from = &self.source_table(at).columns[place];
         if let Some(text) = &from.on_update {
-            self.notes.lack(
-                format!("ON UPDATE of {object}"),
-                "the target sets no column by itself",
-                Some(text.clone()),
-            );
+            let own = &self.tables[at].columns[place];
+            let now = self.value_in(at, text, &own.chosen.kind).ok();
+            match now.and_then(|now| self.write.touch(table, &own.name, &now)) {
+                Some((routine, trigger)) => {
+                    self.target.routines.push(routine);
+                    table.triggers.push(trigger);
+                }
+                None => self.notes.lack(
+                    format!("ON UPDATE of {object}"),
+                    "the target sets no column by itself",
+                    Some(text.clone()),
+                ),
+            }
         }
         if from
             .attributes

@@ -11,6 +11,7 @@ mod keys;
 pub mod kind;
 pub mod names;
 mod same;
+mod select;
 mod texts;
 mod unify;
 mod views;

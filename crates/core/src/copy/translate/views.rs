@@ -2,6 +2,7 @@
 
 use super::Work;
 use crate::finding::{Finding, Place};
+use crate::schema::View;
 
 impl Work<'_> {
     /// What of a table stays behind.
@@ -57,11 +58,29 @@ impl Work<'_> {
     pub(super) fn views(&mut self) {
         for view in &self.source.views {
             let label = crate::schema::label(view.schema.as_deref(), &view.name);
-            self.notes.lack(
-                format!("view {label}"),
-                "views speak their engine's own language",
-                Some(view.definition.clone()),
-            );
+            let schema = view.schema.clone().filter(|_| self.limits.schemas);
+            let made = self.view_in(view, &view.name);
+            let taken =
+                self.target.tables.iter().any(|table| {
+                    table.name.eq_ignore_ascii_case(&view.name) && table.schema == schema
+                });
+            match made {
+                Ok(definition) if !taken => self.target.views.push(View {
+                    schema,
+                    name: view.name.clone(),
+                    definition,
+                    ..View::default()
+                }),
+                Ok(_) => self.notes.lack(
+                    format!("view {label}"),
+                    "a table there has its name",
+                    Some(view.definition.clone()),
+                ),
+                Err(why) => {
+                    self.notes
+                        .lack(format!("view {label}"), why, Some(view.definition.clone()));
+                }
+            }
             for trigger in &view.triggers {
                 self.notes.lack(
                     format!("trigger {} of {label}", trigger.name),

@@ -95,6 +95,18 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The table of `table.*`, if that is next.
+    pub fn all_of(&mut self) -> Option<String> {
+        let [name, point, star] = self.tokens.get(self.at..self.at + 3)? else {
+            return None;
+        };
+        if point.text != "." || star.text != "*" {
+            return None;
+        }
+        self.at += 3;
+        Some(name.name())
+    }
+
     /// A name, quoted or not.
     pub fn name(&mut self) -> Option<String> {
         let token = self.peek()?;

@@ -258,6 +258,10 @@ impl CopyDialect for Copies {
         }
     }
 
+    fn view(&self, name: &str, query: &str) -> String {
+        format!("CREATE VIEW {} AS\n{query}", quote(name))
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             name_max: 64,

@@ -9,7 +9,9 @@ use crate::copy::translate::expr::{Cast, Function, LikeKind, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::dialect::Caps;
 use crate::dialect::copy::{Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants};
-use crate::schema::{Catalog, Column, Index, IndexPart, NamedType, NeutralType, Table};
+use crate::schema::{
+    Catalog, Column, Index, IndexPart, NamedType, NeutralType, Routine, Table, Trigger,
+};
 
 /// Copies from and to PostgreSQL.
 #[derive(Debug, Clone, Copy)]
@@ -238,6 +240,14 @@ impl CopyDialect for Copies {
 
     fn write_now(&self, now: Now, kind: &Kind, _caps: &Caps) -> Option<String> {
         spell::now(now, kind)
+    }
+
+    fn view(&self, name: &str, query: &str) -> String {
+        format!("CREATE VIEW {} AS\n{query}", quote(name))
+    }
+
+    fn touch(&self, table: &Table, column: &str, now: &str) -> Option<(Routine, Trigger)> {
+        Some(spell::touch(table, column, now))
     }
 
     fn limits(&self) -> Limits {

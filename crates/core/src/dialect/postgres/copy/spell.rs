@@ -1,13 +1,13 @@
 //! How PostgreSQL spells kinds. Types stand as the server itself shows them.
 
-use super::super::ddl::quote;
+use super::super::ddl::{qualified, quote};
 use super::super::dml::literal;
 use crate::copy::plan::Bounds;
 use crate::copy::translate::expr::Now;
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::copy::translate::names;
 use crate::dialect::copy::{Spelled, Wants};
-use crate::schema::{IndexPart, NamedType, NeutralType};
+use crate::schema::{IndexPart, NamedType, NeutralType, Routine, Table, Trigger};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -200,6 +200,35 @@ pub(super) fn fold_part(column: &str, fold: &Fold) -> Option<(IndexPart, Option<
         Fold::Accents(locale) => Some(icu(locale, 1)),
         Fold::None | Fold::Unknown => None,
     }
+}
+
+/// What sets a column when its row changes and the change did not set it: what ON UPDATE does elsewhere.
+pub(super) fn touch(table: &Table, column: &str, now: &str) -> (Routine, Trigger) {
+    let name = names::shortened(&format!("{}_{column}_touch", table.name), 63, true);
+    let function = qualified(table.schema.as_deref(), &name);
+    let column = quote(column);
+    let body = format!("BEGIN\n  NEW.{column} := {now};\n  RETURN NEW;\nEND");
+    let routine = Routine {
+        schema: table.schema.clone(),
+        name: name.clone(),
+        arguments: Some(String::new()),
+        kind: "FUNCTION".into(),
+        definition: Some(format!(
+            "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {}",
+            literal(&body)
+        )),
+    };
+    let trigger = Trigger {
+        definition: format!(
+            "CREATE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.* AND \
+             OLD.{column} IS NOT DISTINCT FROM NEW.{column}) EXECUTE FUNCTION {function}()",
+            quote(&name),
+            qualified(table.schema.as_deref(), &table.name)
+        ),
+        name,
+        disabled: None,
+    };
+    (routine, trigger)
 }
 
 /// The present moment or chance as a default.
