@@ -431,7 +431,7 @@ pub async fn alone(
     );
     runner.pending.push(began);
     let guard = block.guard.clone().unwrap_or_default();
-    if !goes_with_record(unit, at) || last::concerns(runner, &unit.lowered.classes[at]) {
+    if !goes_with_record(unit, at) || last::concerns(runner, unit, at) {
         write_beginning(runner).await?;
     }
     let switches = match switch_on(&mut *runner.work, &guard).await {

@@ -12,7 +12,8 @@ use dunlin_core::dialect::catalog::Hold;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::Writing;
-use dunlin_core::sql::{Condition, ObjectKind, StatementClass};
+use dunlin_core::plan::inverse::is_harmless;
+use dunlin_core::sql::{Condition, Kind, ObjectKind, StatementClass};
 use dunlin_engines::{DbError, Halted, Purpose};
 
 /// What an undo takes away, as it was when it was looked at and archived.
@@ -50,25 +51,41 @@ impl Last {
     }
 }
 
-/// The tables that a statement takes away, or columns of them, of which something is known.
-fn concerned(runner: &Runner<'_>, class: &StatementClass) -> Vec<String> {
+/// The tables that a statement takes away, or columns of them, of which something is known. What the script itself has
+/// changed by then is not as it was seen, and nobody else did it: of that nothing is known any more.
+fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, at: usize) -> Vec<String> {
     let Some(last) = &runner.last else {
         return vec![];
     };
-    let gone = class.post.iter().filter_map(|condition| match condition {
+    let classes = &unit.lowered.classes;
+    let before = &classes[..at];
+    let harmless = |class: &StatementClass| is_harmless(class) || class.kind == Kind::Ddl;
+    if !before.iter().all(harmless) {
+        return vec![];
+    }
+    let changed = |name: &String| {
+        let mut objects = before.iter().flat_map(|class| &class.touches);
+        objects.any(|object| {
+            let table = object.parent.as_ref().unwrap_or(&object.name);
+            table.eq_ignore_ascii_case(name)
+        })
+    };
+    let gone = classes[at].post.iter();
+    let gone = gone.filter_map(|condition| match condition {
         Condition::Missing(object) if object.kind == ObjectKind::Table => Some(&object.name),
         Condition::Missing(object) if object.kind == ObjectKind::Column => object.parent.as_ref(),
         _ => None,
     });
-    let mut tables: Vec<String> = gone.filter(|name| last.knows(name)).cloned().collect();
+    let known = gone.filter(|name| last.knows(name) && !changed(name));
+    let mut tables: Vec<String> = known.cloned().collect();
     tables.sort();
     tables.dedup();
     tables
 }
 
 /// Whether a last look is to be taken before a statement: its record cannot go with it then.
-pub(super) fn concerns(runner: &Runner<'_>, class: &StatementClass) -> bool {
-    !concerned(runner, class).is_empty()
+pub(super) fn concerns(runner: &Runner<'_>, unit: &Unit<'_>, at: usize) -> bool {
+    !concerned(runner, unit, at).is_empty()
 }
 
 /// Sends a statement; after a last look, and under its lock, where it takes away something that is known.
@@ -78,7 +95,7 @@ pub(super) async fn execute(
     at: usize,
     with: With<'_>,
 ) -> Result<u64, Halted> {
-    let tables = concerned(runner, &unit.lowered.classes[at]);
+    let tables = concerned(runner, unit, at);
     if tables.is_empty() {
         return execute_with(runner, unit, at, with).await;
     }
