@@ -1,0 +1,65 @@
+//! `copy` and `verify` from the command line, from SQLite to every engine and back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod basics;
+mod crash;
+mod refused;
+
+use dunlin_testkit::TestDatabase;
+use dunlin_testkit::engines::TestEngine;
+use dunlin_testkit::sandbox::{Ran, Sandbox};
+use rusqlite::Connection;
+use serde_json::Value;
+
+/// A SQLite file to be copied, and a target of some engine.
+pub struct Ends {
+    /// The folder.
+    pub sandbox: Sandbox,
+    /// The target.
+    pub target: TestDatabase,
+    /// What it runs on.
+    pub engine: TestEngine,
+}
+
+impl Ends {
+    /// A source made by these statements, and an empty target.
+    pub fn new(engine: TestEngine, sql: &str) -> Ends {
+        let sandbox = Sandbox::new();
+        let connection = Connection::open(sandbox.path("source.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+        let target = engine.database();
+        if engine.is_mysql_family() {
+            let name = target.name();
+            let _ = target.run(&format!("ALTER DATABASE {name} CHARACTER SET utf8mb4"));
+        }
+        Ends {
+            sandbox,
+            target,
+            engine,
+        }
+    }
+
+    /// `dunlin copy source target …`.
+    pub fn copy(&self, more: &[&str]) -> Ran {
+        let url = self.target.url();
+        let mut args = vec!["copy", "sqlite:source.db", &url, "--format", "json"];
+        args.extend(more);
+        self.sandbox.dunlin(args)
+    }
+
+    /// `dunlin verify source target …`: exit code and JSON.
+    pub fn verify(&self) -> (i32, Value) {
+        let url = self.target.url();
+        let ran = self
+            .sandbox
+            .dunlin(["verify", "sqlite:source.db", &url, "--format", "json"]);
+        (ran.code.unwrap_or(-1), ran.json())
+    }
+}
+
+/// Whether every table of a report agrees.
+pub fn all_equal(json: &Value) -> bool {
+    let tables = json["data"]["tables"].as_array().unwrap();
+    !tables.is_empty() && tables.iter().all(|table| table["equal"] == true)
+}
