@@ -66,7 +66,7 @@ for_each_engine! {
         let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, at DATETIME);
             INSERT INTO t VALUES (1, '2024-01-01 00:00:00'), (2, '2024-06-01 00:00:00'), (3, '0000-00-00');
             CREATE TABLE u (id INTEGER PRIMARY KEY); INSERT INTO u VALUES (1);";
-        let cast = "[columns.\"t.at\"]\ntype = \"TYPE\"\n".replace("TYPE", engine.pick("DATETIME", "timestamp", "datetime(6)"));
+        let cast = "[columns.\"t.at\"]\ntype = \"TYPE\"\n".replace("TYPE", engine.pick("DATETIME", "timestamp without time zone", "datetime(6)"));
         if engine.pick("as it is", "", "") == "as it is" {
             // SQLite to SQLite every value goes over in its own class: there is nothing that does not fit.
             let ends = Ends::new(engine, sql);

@@ -31,7 +31,7 @@ for_each_engine! {
         let url = ends.target.url();
         let mut killed = 0;
         for wait in [40_u64, 120, 250, 400, 650] {
-            let mut running = ends.sandbox.spawn(["copy", "sqlite:source.db", &url, "--resume", "--format", "json"]);
+            let mut running = ends.sandbox.spawn(["copy", "sqlite:source.db", url, "--resume", "--format", "json"]);
             std::thread::sleep(Duration::from_millis(wait));
             if running.ended() {
                 break;

@@ -43,7 +43,7 @@ impl Ends {
     /// `dunlin copy source target …`.
     pub fn copy(&self, more: &[&str]) -> Ran {
         let url = self.target.url();
-        let mut args = vec!["copy", "sqlite:source.db", &url, "--format", "json"];
+        let mut args = vec!["copy", "sqlite:source.db", url, "--format", "json"];
         args.extend(more);
         self.sandbox.dunlin(args)
     }
@@ -53,7 +53,7 @@ impl Ends {
         let url = self.target.url();
         let ran = self
             .sandbox
-            .dunlin(["verify", "sqlite:source.db", &url, "--format", "json"]);
+            .dunlin(["verify", "sqlite:source.db", url, "--format", "json"]);
         (ran.code.unwrap_or(-1), ran.json())
     }
 }

@@ -30,7 +30,7 @@ for_each_engine! {
         } else {
             url.replace("127.0.0.1", other)
         };
-        let args = ["copy", &url, &twin, "--into-existing", "append", "--format", "json"];
+        let args = ["copy", url, &twin, "--into-existing", "append", "--format", "json"];
         let refused = ends.sandbox.dunlin(args).code(4).json();
         assert_eq!(refused["failure"]["code"], "same-database", "{refused:#}");
     }

@@ -116,7 +116,7 @@ impl Copying<'_> {
                 // A run that died after it and before its record has made it.
                 Err(error)
                     if !transactional
-                        && self.history.open
+                        && self.history.goes_on()
                         && error.class == ErrorClass::ObjectExists => {}
                 Err(error) => return Err(error),
             }

@@ -4,7 +4,7 @@ use crate::digest::{begin_snapshot, end_snapshot};
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::dialect::landing::Sharing;
-use dunlin_core::failure::Failure;
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
 
@@ -116,10 +116,18 @@ pub async fn sound(world: &World, session: &mut dyn Session) -> Result<(), Failu
     let Some(query) = world.dialect().landing().sound() else {
         return Ok(());
     };
-    let rows = session
-        .query(query, &[])
-        .await
-        .map_err(|error| wrong(world, &error))?;
+    let damaged = |faults: String| {
+        Failure::refused("source-damaged", format!("the source is damaged: {faults}")).hint(
+            "repair it first (the engine's own `.recover`), or copy from a backup that is whole",
+        )
+    };
+    let rows = match session.query(query, &[]).await {
+        Ok(rows) => rows,
+        Err(error) if error.class == ErrorClass::NotADatabase => {
+            return Err(damaged(error.message));
+        }
+        Err(error) => return Err(wrong(world, &error)),
+    };
     let faults: Vec<String> = rows
         .iter()
         .filter_map(|row| row.first().and_then(Value::as_str))
@@ -129,7 +137,15 @@ pub async fn sound(world: &World, session: &mut dyn Session) -> Result<(), Failu
     if faults.is_empty() {
         return Ok(());
     }
-    let message = format!("the source is damaged: {}", faults.join("; "));
-    Err(Failure::refused("source-damaged", message)
-        .hint("repair it first (the engine's own `.recover`), or copy from a backup that is whole"))
+    Err(damaged(faults.join("; ")))
+}
+
+/// Whether both are one file, whatever it is called: a reader of it would keep its own writer waiting for ever.
+pub fn same_file(from: &World, to: &World) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |world: &World| {
+        let file = world.engine.file()?.metadata().ok()?;
+        Some((file.dev(), file.ino()))
+    };
+    place(from).is_some_and(|place_of| place(to) == Some(place_of))
 }

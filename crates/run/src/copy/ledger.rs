@@ -81,12 +81,19 @@ impl Done {
 pub struct History {
     /// It was begun, and not ended.
     pub open: bool,
-    /// Of a plan with this hash.
+    /// Of a plan with this hash; empty: there is none.
     pub hash: String,
     /// Tables that are done, by their label in the source.
     pub tables: BTreeMap<String, Done>,
     /// What else is done, by name.
     pub made: Vec<String>,
+}
+
+impl History {
+    /// Whether there is a copy to go on with: what is there and not recorded is half a thing of ours.
+    pub fn goes_on(&self) -> bool {
+        !self.hash.is_empty()
+    }
 }
 
 /// The hash of a plan: what is made, what moves, and under which types.

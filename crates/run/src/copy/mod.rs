@@ -198,6 +198,9 @@ pub async fn copy(
     sink: &mut dyn Sink,
     mut control: Control,
 ) -> Result<Copied, Failure> {
+    if ends::same_file(from, to) {
+        return Err(same_database());
+    }
     let mut readers = Readers::open(from, jobs(job)).await?;
     let outcome = with_readers(from, to, job, &mut readers, sink, &mut control).await;
     readers.close().await;
@@ -224,14 +227,16 @@ async fn with_readers(
         return Err(unplannable(&looked.findings));
     }
     let hash = ledger::hash(&looked.plan, &from.engine.describe());
-    if !job.resume {
-        look::vacant(&looked, job.existing)?;
-    } else if history.open && history.hash != hash {
+    let goes_on = job.resume && history.hash == hash;
+    if job.resume && history.open && !goes_on {
         return Err(Failure::refused(
             "copy-changed",
             "the copy that was begun here had another plan: source, options or what the columns hold have changed since",
         )
         .hint("empty the target and copy anew"));
+    }
+    if !goes_on {
+        look::vacant(&looked, job.existing)?;
     }
     let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
     let pen = Pen {
@@ -245,7 +250,7 @@ async fn with_readers(
         database: to.redactor.apply(&to.engine.describe()),
     });
     let stages = stages(&looked.plan.catalog, to.dialect());
-    let history = if job.resume && history.open {
+    let history = if goes_on {
         history
     } else {
         ledger::History::default()
@@ -276,6 +281,11 @@ async fn with_readers(
         duration_ms: millis(began),
     });
     outcome
+}
+
+fn same_database() -> Failure {
+    let message = "source and target are the same database";
+    Failure::refused("same-database", message)
 }
 
 /// Milliseconds since then.
@@ -372,10 +382,7 @@ impl Copying<'_> {
                 ),
             ];
             let _ = self.pen.append(self.to, &mut *self.work, &records).await;
-            return Err(Failure::refused(
-                "same-database",
-                "source and target are the same database",
-            ));
+            return Err(same_database());
         }
         Ok(())
     }

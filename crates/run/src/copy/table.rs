@@ -300,7 +300,7 @@ impl Copying<'_> {
         if transactional {
             writer.begin().await.map_err(wrong)?;
         }
-        if self.history.open {
+        if self.history.goes_on() {
             // A run before this one may have made it, and not come to its end with it. What it held was ours.
             let drop = writer
                 .dialect()
