@@ -4,6 +4,7 @@
 //! world is handed in as data: bytes of files, [`facts::Facts`] of a server, records of a journal.
 
 pub mod backfill;
+pub mod bulk;
 pub mod copy;
 pub mod dialect;
 pub mod event;

@@ -453,6 +453,26 @@ async fn names_of_databases(mut session: Box<dyn Session>) -> Result<Vec<String>
     Ok(rows?.iter().filter_map(name).collect())
 }
 
+/// A database that is a file, whatever its name is. `create`: make it where it is missing.
+pub fn file_database(path: &std::path::Path, create: bool) -> Result<Box<dyn Engine>, DbError> {
+    #[cfg(feature = "sqlite")]
+    {
+        let settings = Settings {
+            create,
+            ..Settings::default()
+        };
+        Ok(Box::new(sqlite::connect::SqliteEngine::of_file(
+            path, settings,
+        )))
+    }
+    #[cfg(not(feature = "sqlite"))]
+    {
+        let _ = (path, create);
+        let message = "this build has no engine whose databases are files";
+        Err(DbError::new(ErrorClass::Other, message))
+    }
+}
+
 /// The engine of a URL. An unknown scheme is an error that names the known ones.
 pub fn open(url: &SecretUrl, settings: Settings) -> Result<Box<dyn Engine>, DbError> {
     // People paste what a Java service is configured with.

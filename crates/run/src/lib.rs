@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod backup;
+pub mod bulk;
 pub mod checkpoint;
 pub mod checks;
 pub mod control;

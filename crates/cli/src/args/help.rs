@@ -126,3 +126,14 @@ Examples:
   dunlin verify sqlite:app.db postgres://app@localhost/app
   dunlin verify old new --tables orders,customers
   dunlin verify old new --repair                                       rewrites the rows that differ";
+pub const EXPORT: &str = "\
+Examples:
+  dunlin export -o out                   all tables, a file each, and a manifest
+  dunlin export -o new --tables kb_entries --since kb_entries.created_at=2026-01-01
+  dunlin export -o - | dunlin -d other import -
+  dunlin export -o all.sqlite            one SQLite file";
+pub const IMPORT: &str = "\
+Examples:
+  dunlin import out                      what `export -o out` wrote
+  dunlin import out --skip-duplicates --key kb_entries:title,problem
+  dunlin import people.csv --continue-on-error --rejects rejects.ndjson";

@@ -255,6 +255,12 @@ pub enum Verb {
     /// Whether two databases hold the same rows, down to rows and columns
     #[command(after_help = help::VERIFY)]
     Verify(Verify),
+    /// Writes rows of tables into files, from one snapshot
+    #[command(after_help = help::EXPORT)]
+    Export(Export),
+    /// Brings rows of files into tables, all or nothing
+    #[command(after_help = help::IMPORT)]
+    Import(Import),
     /// Prints a completion script
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -537,6 +543,50 @@ pub enum BackupVerb {
         #[arg(long, value_name = "N")]
         keep: Option<u32>,
     },
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A folder (a file for each table and a manifest), a file, or - for a pipe (NDJSON)
+    #[arg(short = 'o', long, value_name = "DIR|FILE")]
+    pub output: PathBuf,
+    /// The tables; those that refer to them come along (default: all that are ours)
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// Of a table only rows that meet a condition, and what refers to them
+    #[arg(long = "where", value_name = "TABLE=SQL")]
+    pub filters: Vec<String>,
+    /// Of a table only rows since a date, in whatever format the column holds dates
+    #[arg(long, value_name = "TABLE.COLUMN=DATE")]
+    pub since: Vec<String>,
+    /// How rows are written (default: by the name of the file, else ndjson)
+    #[arg(long = "as", value_name = "FORM", value_parser = ["ndjson", "csv", "sqlite"])]
+    pub form: Option<String>,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Folders of an export, files (NDJSON, CSV, SQLite, by content and ending), - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Leave out rows that are there already, and what refers to rows that were left out
+    #[arg(long)]
+    pub skip_duplicates: bool,
+    /// By which columns rows of a table are duplicates (default: its primary and unique keys)
+    #[arg(
+        long = "key",
+        value_name = "TABLE:COLUMNS",
+        requires = "skip_duplicates"
+    )]
+    pub keys: Vec<String>,
+    /// Write rows that are refused down, and import the others (exit code 8)
+    #[arg(long)]
+    pub continue_on_error: bool,
+    /// Where they are written down (default: a file in the folder of backups)
+    #[arg(long, value_name = "FILE", requires = "continue_on_error")]
+    pub rejects: Option<PathBuf>,
 }
 
 /// `checkpoint …`.

@@ -9,6 +9,8 @@ mod checkpoint;
 mod copy;
 mod digest;
 mod dry_run;
+mod export;
+mod import;
 mod plan;
 mod plan_look;
 mod records;
@@ -180,6 +182,8 @@ fn name_of(verb: &Verb) -> &'static str {
         Verb::Checkpoint(_) => "checkpoint",
         Verb::Copy(_) => "copy",
         Verb::Verify(_) => "verify",
+        Verb::Export(_) => "export",
+        Verb::Import(_) => "import",
         Verb::Completions { .. } => "completions",
         Verb::Man => "man",
         Verb::Explain { .. } => "explain",
@@ -226,6 +230,8 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Checkpoint(verb) => checkpoint::checkpoint(global, verb).await,
         Verb::Copy(copy) => copy::copy(global, &copy).await,
         Verb::Verify(verify) => verify::verify(global, &verify).await,
+        Verb::Export(asked) => export::export(global, asked).await,
+        Verb::Import(asked) => import::import(global, asked).await,
     }
 }
 

@@ -15,7 +15,7 @@ pub mod profile;
 pub mod reading;
 pub(crate) mod spell;
 pub mod stages;
-mod temporal;
+pub(crate) mod temporal;
 pub mod translate;
 
 pub use cell::Cell;

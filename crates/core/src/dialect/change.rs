@@ -88,6 +88,45 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     fn settled(&self) -> &'static [&'static str] {
         &[]
     }
+    /// Statements after [`ChangeDialect::quiet`] for a session into which new rows come: what a column cannot hold is
+    /// refused, never bent.
+    fn strictly(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Statements after [`ChangeDialect::quiet`] where foreign keys are to be looked at all the same.
+    fn keys_on(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Statements that begin, release and take back a part of a transaction in which rows come.
+    fn part(&self) -> [&'static str; 3] {
+        [
+            "SAVEPOINT dunlin_part",
+            "RELEASE SAVEPOINT dunlin_part",
+            "ROLLBACK TO SAVEPOINT dunlin_part",
+        ]
+    }
+    /// A query for the counters that number a table's rows and do not follow rows that bring their number along: name,
+    /// column, the last number given out (NULL: none yet). `None`: all follow.
+    fn numbered(&self, _schema: Option<&str>, _table: &str) -> Option<Query> {
+        None
+    }
+    /// The greatest value of a column.
+    fn greatest(&self, table: &Bound, column: &str) -> String {
+        format!(
+            "SELECT max({}) FROM {}{}",
+            self.quote(column),
+            self.only(table),
+            self.target(table)
+        )
+    }
+    /// How many rows a table has.
+    fn count(&self, table: &Bound) -> String {
+        format!(
+            "SELECT count(*) FROM {}{}",
+            self.only(table),
+            self.target(table)
+        )
+    }
     /// A statement that keeps other writers from tables up to the end of the transaction; `None`: the transaction or the
     /// reading itself does.
     fn lock(&self, _tables: &[Bound]) -> Option<String> {

@@ -243,6 +243,16 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     /// The statement that puts so many rows back, every value bound in the order of the columns, row by row; and whether
     /// values are bound as text, which the statement casts.
     fn insert(&self, table: &Bound, rows: usize) -> (String, bool);
+    /// The statement that puts one row back of which these values are texts that are no UTF-8, bound as their bytes;
+    /// `None`: the engine holds no such texts.
+    fn insert_texts(&self, _table: &Bound, _texts: &[bool]) -> Option<String> {
+        None
+    }
+    /// The statement that makes a table for exported rows in a database file: columns and nothing else. `declared`:
+    /// the columns' native types are this engine's own. `None`: databases are no files.
+    fn plain_table(&self, _table: &Bound, _declared: bool) -> Option<String> {
+        None
+    }
     /// What a session needs before rows are put back exactly as they were (beside what a dump begins with).
     fn load_begin(&self) -> &'static [&'static str];
     /// A query for the names of the databases of this server, for the scratch ones that a killed run left; `None` where

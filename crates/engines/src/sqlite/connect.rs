@@ -24,6 +24,16 @@ pub struct SqliteEngine {
 }
 
 impl SqliteEngine {
+    /// The database in a file, whose path is taken as it is.
+    pub fn of_file(path: &Path, settings: Settings) -> Self {
+        SqliteEngine {
+            path: Some(path.to_owned()),
+            shown: format!("sqlite:{}", path.display()),
+            settings,
+            read_only: false,
+        }
+    }
+
     /// Reads `sqlite:path`, `sqlite://path`, `sqlite::memory:`, with `?mode=ro|rw|rwc`. Opens nothing.
     pub fn new(url: &SecretUrl, mut settings: Settings) -> Result<Self, DbError> {
         let text = url.expose();

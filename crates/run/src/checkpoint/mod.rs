@@ -10,7 +10,7 @@ mod hashes;
 mod home;
 pub(crate) mod keep;
 mod merge;
-mod quiet;
+pub(crate) mod quiet;
 mod restore;
 mod write;
 
@@ -20,6 +20,7 @@ pub use home::{bring_home, still};
 pub use keep::Keep;
 pub(crate) use keep::may_keep;
 pub use merge::{Merged, merge, note_after};
+pub(crate) use restore::transactional;
 pub use restore::{Restored, restore};
 pub use write::{create, create_in};
 

@@ -34,9 +34,20 @@ struct Watched {
     before: i64,
 }
 
+/// Rows that would be orphans.
+#[derive(Debug)]
+pub(crate) struct Referred {
+    /// How many.
+    pub(crate) rows: i64,
+    /// Their table.
+    pub(crate) child: String,
+    /// The table referred to.
+    pub(crate) parent: String,
+}
+
 /// The frame.
 #[derive(Debug)]
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     triggers: Vec<Pair>,
     keys: Vec<Pair>,
     watched: Vec<Watched>,
@@ -50,7 +61,7 @@ fn refused(error: &DbError) -> Failure {
 
 impl Quiet {
     /// What is in the way of rows of these tables. `there`: the catalog of everything.
-    pub(super) fn plan(
+    pub(crate) fn plan(
         dialect: &'static dyn Dialect,
         commits: bool,
         there: &Catalog,
@@ -90,7 +101,7 @@ impl Quiet {
     }
 
     /// Before the transaction: triggers go where their going commits, and the journal knows how they come back.
-    pub(super) async fn before(
+    pub(crate) async fn before(
         &self,
         world: &World,
         session: &mut dyn Session,
@@ -120,7 +131,7 @@ impl Quiet {
     }
 
     /// Begins the transaction and keeps other writers out.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         &self,
         session: &mut dyn Session,
         tables: &[Bound],
@@ -138,7 +149,7 @@ impl Quiet {
     }
 
     /// Within the transaction: what is in the way goes.
-    pub(super) async fn open(&mut self, session: &mut dyn Session) -> Result<(), Failure> {
+    pub(crate) async fn open(&mut self, session: &mut dyn Session) -> Result<(), Failure> {
         for watched in &mut self.watched {
             watched.before = count(session, &watched.sql).await?;
         }
@@ -153,22 +164,43 @@ impl Quiet {
     }
 
     /// Within the transaction: it comes back, unless a row would refer to one that is gone.
-    pub(super) async fn close(&self, session: &mut dyn Session) -> Result<(), Failure> {
+    pub(crate) async fn close(&self, session: &mut dyn Session) -> Result<(), Failure> {
+        if let Some(Referred {
+            rows,
+            child,
+            parent,
+        }) = self.referred(session).await?
+        {
+            let message = format!(
+                "{rows} rows of {child} refer to rows of {parent} that the checkpoint does not hold"
+            );
+            return Err(Failure::refused("checkpoint-referred", message).hint(format!(
+                "nothing has been changed; take the rows of {child} away first, or make checkpoints that hold both tables"
+            )));
+        }
+        self.settle(session).await
+    }
+
+    /// Rows that refer to rows that are not there, more than there were before.
+    pub(crate) async fn referred(
+        &self,
+        session: &mut dyn Session,
+    ) -> Result<Option<Referred>, Failure> {
         for watched in &self.watched {
             let now = count(session, &watched.sql).await?;
             if now > watched.before {
-                let message = format!(
-                    "{} rows of {} refer to rows of {} that the checkpoint does not hold",
-                    now - watched.before,
-                    watched.child,
-                    watched.parent
-                );
-                return Err(Failure::refused("checkpoint-referred", message).hint(format!(
-                    "nothing has been changed; take the rows of {} away first, or make checkpoints that hold both tables",
-                    watched.child
-                )));
+                return Ok(Some(Referred {
+                    rows: now - watched.before,
+                    child: watched.child.clone(),
+                    parent: watched.parent.clone(),
+                }));
             }
         }
+        Ok(None)
+    }
+
+    /// Makes again what was in the way.
+    pub(crate) async fn settle(&self, session: &mut dyn Session) -> Result<(), Failure> {
         let settled = session.dialect().change().settled();
         let triggers = self.triggers.iter().filter(|_| !self.commits);
         let made = self.keys.iter().chain(triggers).flat_map(|pair| &pair.make);
@@ -182,7 +214,7 @@ impl Quiet {
     }
 
     /// After the transaction, however it ended.
-    pub(super) async fn after(
+    pub(crate) async fn after(
         &self,
         world: &World,
         session: &mut dyn Session,
@@ -268,7 +300,7 @@ async fn bring_triggers_back(
 }
 
 /// Makes the triggers again that a restore which died had dropped.
-pub(super) async fn mend(
+pub(crate) async fn mend(
     world: &World,
     session: &mut dyn Session,
     pen: &Pen,

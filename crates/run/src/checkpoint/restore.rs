@@ -429,7 +429,7 @@ pub(super) fn tables(there: &Catalog, targets: &[Bound]) -> Vec<Table> {
 }
 
 /// Rows of a table that is not transactional cannot be replaced as one.
-pub(super) async fn transactional(
+pub(crate) async fn transactional(
     work: &mut dyn Session,
     targets: &[Bound],
 ) -> Result<(), Failure> {

@@ -49,6 +49,14 @@ impl ChangeDialect for Changes {
         ]
     }
 
+    fn strictly(&self) -> &'static [&'static str] {
+        &["SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'"]
+    }
+
+    fn keys_on(&self) -> &'static [&'static str] {
+        &["SET SESSION foreign_key_checks = 1"]
+    }
+
     fn reading(&self) -> (&'static [&'static str], &'static [&'static str]) {
         (
             &[

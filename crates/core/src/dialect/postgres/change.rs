@@ -129,6 +129,20 @@ impl ChangeDialect for Changes {
         ))
     }
 
+    fn numbered(&self, schema: Option<&str>, table: &str) -> Option<Query> {
+        Some(Query::new(
+            "WITH own AS (SELECT d.objid AS seq, d.refobjsubid AS att FROM pg_depend d WHERE d.classid = \
+             'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass($1::text) AND \
+             d.deptype IN ('a', 'i') AND d.refobjsubid > 0 UNION SELECT d.refobjid, a.adnum FROM pg_attrdef a JOIN \
+             pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = \
+             'pg_class'::regclass WHERE a.adrelid = to_regclass($1::text)) SELECT format('%I.%I', n.nspname, s.relname), \
+             t.attname::text, pg_sequence_last_value(s.oid) FROM own JOIN pg_class s ON s.oid = own.seq AND s.relkind = \
+             'S' JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_attribute \
+             t ON t.attrelid = to_regclass($1::text) AND t.attnum = own.att WHERE q.seqincrement > 0 ORDER BY 1, 2",
+            vec![qualified(schema, table).into()],
+        ))
+    }
+
     fn raise(&self, _schema: Option<&str>, _table: &str, counter: &str, value: i64) -> Vec<Query> {
         vec![Query::new(
             "SELECT setval(to_regclass($1::text), $2::bigint)",

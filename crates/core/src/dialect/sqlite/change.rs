@@ -37,6 +37,10 @@ impl ChangeDialect for Changes {
         &["PRAGMA foreign_keys = ON"]
     }
 
+    fn keys_on(&self) -> &'static [&'static str] {
+        self.loud()
+    }
+
     fn counters(&self, _schema: Option<&str>, table: &str) -> Option<Query> {
         Some(Query::new(
             "SELECT 'sqlite_sequence', seq FROM main.sqlite_sequence WHERE name = ?",

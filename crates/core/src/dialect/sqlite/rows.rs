@@ -70,6 +70,39 @@ impl RowsDialect for Rows {
         (sql, false)
     }
 
+    fn insert_texts(&self, table: &Bound, texts: &[bool]) -> Option<String> {
+        let columns = table.columns.iter().map(|c| quote(&c.shape.name));
+        let marks = texts
+            .iter()
+            .map(|text| if *text { "CAST(? AS TEXT)" } else { "?" });
+        Some(format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            quote(&table.table),
+            columns.collect::<Vec<_>>().join(", "),
+            marks.collect::<Vec<_>>().join(", ")
+        ))
+    }
+
+    fn plain_table(&self, table: &Bound, declared: bool) -> Option<String> {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| {
+                let native = if declared {
+                    declared_type(&column.shape.native)
+                } else {
+                    unbent(&column.ty).to_owned()
+                };
+                format!("{} {native}", quote(&column.shape.name))
+            })
+            .collect();
+        Some(format!(
+            "CREATE TABLE {} ({})",
+            quote(&table.table),
+            columns.join(", ")
+        ))
+    }
+
     fn load_begin(&self) -> &'static [&'static str] {
         &[]
     }
@@ -80,6 +113,28 @@ impl RowsDialect for Rows {
 
     fn snapshot_end(&self) -> &'static str {
         "ROLLBACK"
+    }
+}
+
+/// A declared type as it can stand in a statement.
+fn declared_type(native: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_ (),".contains(c);
+    let words = native.split(['(', ' ']).next().unwrap_or_default();
+    if native.is_empty() || (native.chars().all(plain) && !words.is_empty()) {
+        native.to_owned()
+    } else {
+        quote(native)
+    }
+}
+
+/// A declared type whose affinity leaves values of a server's column as they are.
+fn unbent(ty: &NeutralType) -> &'static str {
+    match ty {
+        NeutralType::Bool => "BOOLEAN",
+        NeutralType::Int => "INTEGER",
+        NeutralType::Float => "REAL",
+        NeutralType::Bytes => "BLOB",
+        _ => "TEXT",
     }
 }
 
