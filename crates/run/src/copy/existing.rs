@@ -23,6 +23,9 @@ pub fn fit(plan: &mut CopyPlan, there: &Catalog, existing: Existing, findings: &
             message,
         ));
     }
+    if existing == Existing::Replace {
+        referred(plan, there, findings);
+    }
     let names: Vec<_> = plan
         .tables
         .iter()
@@ -37,6 +40,30 @@ pub fn fit(plan: &mut CopyPlan, there: &Catalog, existing: Existing, findings: &
     plan.catalog.views.retain(|view| !seen(&view.name));
     let typed = |name: &str| there.types.iter().any(|ty| ty.name == name);
     plan.catalog.types.retain(|ty| !typed(&ty.name));
+}
+
+/// Rows that are replaced must not be referred to by tables that stay: those rows would go with them, or be in the way.
+fn referred(plan: &CopyPlan, there: &Catalog, findings: &mut Vec<Finding>) {
+    let copied = |schema: &Option<String>, name: &str| {
+        let target = |table: &TablePlan| table.target.0 == *schema && table.target.1 == name;
+        plan.tables.iter().any(target)
+    };
+    for table in &there.tables {
+        if copied(&table.schema, &table.name) {
+            continue;
+        }
+        for key in &table.foreign_keys {
+            if copied(&key.references_schema, &key.references) {
+                let message = format!(
+                    "rows of {} would be replaced, and {} refers to them without being copied itself",
+                    key.references,
+                    table.label()
+                );
+                let place = Place::object(table.label());
+                findings.push(Finding::error("replaced-is-referred-to", place, message));
+            }
+        }
+    }
 }
 
 fn columns(table: &mut TablePlan, found: &Table, findings: &mut Vec<Finding>) {

@@ -6,8 +6,8 @@ use super::{Existing, Job};
 use crate::world::World;
 use crate::{digest, observe, trouble};
 use dunlin_core::copy::plan::{CopyPlan, NotCarried, TablePlan};
-use dunlin_core::copy::profile::Profiler;
-use dunlin_core::copy::reading::{Reading, TableShape};
+use dunlin_core::copy::profile::{ColumnProfile, Profiler};
+use dunlin_core::copy::reading::{Bound, Reading, TableShape};
 use dunlin_core::copy::translate::{self, Evidence};
 use dunlin_core::dialect::Caps;
 use dunlin_core::event::{Event, Sink};
@@ -17,7 +17,7 @@ use dunlin_core::schema::{Catalog, Scope, Table, label};
 use dunlin_core::source::pattern;
 use dunlin_engines::{DbError, Session};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What was seen, and what follows from it.
 pub struct Looked {
@@ -76,16 +76,7 @@ pub async fn look(
         .map_err(|error| unreadable(from, &error))?;
     let caps = readers.lead().caps().clone();
     if caps.engine.family() == target.caps().engine.family() {
-        // Like to like, the server's own statements say it best.
-        let mut exact = source.clone();
-        if observe::exact(readers.lead(), &mut exact).await.is_ok() {
-            for (table, exact) in source.tables.iter_mut().zip(exact.tables) {
-                table.triggers = exact.triggers;
-            }
-            source.routines = exact.routines;
-            source.sequences = exact.sequences;
-            source.events = exact.events;
-        }
+        exactly(readers.lead(), &mut source).await;
     }
     let counted = Instant::now();
     let to_caps = target.caps().clone();
@@ -95,9 +86,7 @@ pub async fn look(
     // Types are chosen by what is there where the other engine's are other ones.
     if caps.engine.family() != to_caps.engine.family() {
         let rows = profile(from, readers, &source, &shapes, &mut evidence, sink).await?;
-        let total: u64 = rows.values().sum();
-        let seconds = counted.elapsed().as_secs_f64();
-        rows_per_second = (total > 0 && seconds > 0.0).then(|| total as f64 / seconds);
+        rows_per_second = rate(&rows, counted.elapsed());
         for (name, rows) in rows {
             let size = sizes.entry(name).or_default();
             (size.rows, size.counted) = (rows, true);
@@ -106,20 +95,7 @@ pub async fn look(
     let (mut plan, said) = translate::plan(&source, &caps, &to_caps, &evidence, &job.casts);
     findings.extend(said);
     plan.not_carried.extend(left);
-    let own = |schema: &Option<String>, name: &str| {
-        let shape = shapes
-            .iter()
-            .find(|shape| shape.name == name && shape.schema == *schema);
-        shape.map(|shape| shape.own_rows)
-    };
-    // Tables without rows of their own (partitions show through their root) are made and not read.
-    plan.tables
-        .retain(|table| own(&table.source.0, &table.source.1).is_some());
-    let own_rows = plan
-        .tables
-        .iter()
-        .map(|table| own(&table.source.0, &table.source.1).unwrap_or(true))
-        .collect();
+    let own_rows = only_read(&mut plan, &shapes);
     let scope = Scope::new(vec![], vec![], &to.names, to.sql.tables.clone());
     if !to.dialect().landing().takes_raw() {
         let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
@@ -152,6 +128,39 @@ pub async fn look(
         there,
         rows_per_second,
     })
+}
+
+fn rate(rows: &BTreeMap<Names, u64>, took: Duration) -> Option<f64> {
+    let total: u64 = rows.values().sum();
+    (total > 0 && !took.is_zero()).then(|| total as f64 / took.as_secs_f64())
+}
+
+/// Leaves out tables without rows of their own (partitions show through their root): they are made and not read. Gives
+/// whether the rows of the others are their own.
+fn only_read(plan: &mut CopyPlan, shapes: &[TableShape]) -> Vec<bool> {
+    let own = |table: &TablePlan| {
+        let (schema, name) = &table.source;
+        let shape = shapes
+            .iter()
+            .find(|shape| shape.name == *name && shape.schema == *schema);
+        shape.map(|shape| shape.own_rows)
+    };
+    plan.tables.retain(|table| own(table).is_some());
+    plan.tables.iter().filter_map(own).collect()
+}
+
+/// Like to like, the server's own statements say it best.
+async fn exactly(session: &mut dyn Session, source: &mut Catalog) {
+    let mut exact = source.clone();
+    if observe::exact(session, &mut exact).await.is_err() {
+        return;
+    }
+    for (table, exact) in source.tables.iter_mut().zip(exact.tables) {
+        table.triggers = exact.triggers;
+    }
+    source.routines = exact.routines;
+    source.sequences = exact.sequences;
+    source.events = exact.events;
 }
 
 /// What of the source is copied: `--tables` and `--exclude`; never the journal, which speaks of its own database alone.
@@ -190,35 +199,11 @@ fn chosen(
         (job.tables.is_empty() || named(&job.tables, schema, name))
             && !named(&job.exclude, schema, name)
     };
-    let some = !job.tables.is_empty() || !job.exclude.is_empty();
     source
         .tables
         .retain(|table| keeps(table.schema.as_deref(), &table.name));
-    if some {
-        // Of a part of the tables nobody knows whether its views and routines still hold.
-        source.views.clear();
-        source.routines.clear();
-        source.events.clear();
-        let names: Vec<_> = source
-            .tables
-            .iter()
-            .map(|table| (table.schema.clone(), table.name.clone()))
-            .collect();
-        for table in &mut source.tables {
-            let label = table.label();
-            table.foreign_keys.retain(|key| {
-                let there =
-                    names.contains(&(key.references_schema.clone(), key.references.clone()));
-                if !there {
-                    left.push(NotCarried {
-                        object: format!("foreign key of {label} ({})", key.columns.join(", ")),
-                        why: format!("table {} is not copied", key.references),
-                        text: None,
-                    });
-                }
-                there
-            });
-        }
+    if !job.tables.is_empty() || !job.exclude.is_empty() {
+        only_tables(&mut source, &mut left);
     }
     if source.tables.is_empty() {
         findings.push(Finding::warning(
@@ -228,6 +213,33 @@ fn chosen(
         ));
     }
     Ok((source, left))
+}
+
+/// Of a part of the tables nobody knows whether views and routines still hold; foreign keys to tables that stay behind
+/// are named.
+fn only_tables(source: &mut Catalog, left: &mut Vec<NotCarried>) {
+    source.views.clear();
+    source.routines.clear();
+    source.events.clear();
+    let names: Vec<Names> = source
+        .tables
+        .iter()
+        .map(|table| (table.schema.clone(), table.name.clone()))
+        .collect();
+    for table in &mut source.tables {
+        let label = table.label();
+        table.foreign_keys.retain(|key| {
+            let there = names.contains(&(key.references_schema.clone(), key.references.clone()));
+            if !there {
+                left.push(NotCarried {
+                    object: format!("foreign key of {label} ({})", key.columns.join(", ")),
+                    why: format!("table {} is not copied", key.references),
+                    text: None,
+                });
+            }
+            there
+        });
+    }
 }
 
 type Names = (Option<String>, String);
@@ -284,28 +296,7 @@ async fn profile(
         works.push(async {
             let mut found = vec![];
             while let Some(bound) = next() {
-                let dialect = session.dialect();
-                let mut profilers: Vec<Profiler> = bound
-                    .columns
-                    .iter()
-                    .map(|column| Profiler::new(column.ty.clone()))
-                    .collect();
-                let mut stream = session.stream(&dialect.rows().select(&bound)).await?;
-                let mut count = 0_u64;
-                while let Some(batch) = stream.next().await? {
-                    count += batch.len() as u64;
-                    profilers = tokio::task::spawn_blocking(move || {
-                        for row in 0..batch.len() {
-                            for (profiler, cell) in profilers.iter_mut().zip(batch.row(row)) {
-                                profiler.take(cell);
-                            }
-                        }
-                        profilers
-                    })
-                    .await
-                    .unwrap_or_default();
-                }
-                let profiles: Vec<_> = profilers.into_iter().map(Profiler::finish).collect();
+                let (profiles, count) = profile_one(&mut **session, &bound).await?;
                 found.push(((bound.schema.clone(), bound.table.clone()), profiles, count));
             }
             Ok::<_, DbError>(found)
@@ -325,6 +316,36 @@ async fn profile(
         evidence.tables.insert(name, profiles);
     }
     Ok(rows)
+}
+
+/// Reads a table once, looking at each value.
+async fn profile_one(
+    session: &mut dyn Session,
+    bound: &Bound,
+) -> Result<(Vec<ColumnProfile>, u64), DbError> {
+    let columns = bound.columns.iter();
+    let mut profilers: Vec<Profiler> = columns
+        .map(|column| Profiler::new(column.ty.clone()))
+        .collect();
+    let select = session.dialect().rows().select(bound);
+    let mut stream = session.stream(&select).await?;
+    let mut count = 0_u64;
+    while let Some(batch) = stream.next().await? {
+        count += batch.len() as u64;
+        let looking = tokio::task::spawn_blocking(move || {
+            for row in 0..batch.len() {
+                for (profiler, cell) in profilers.iter_mut().zip(batch.row(row)) {
+                    profiler.take(cell);
+                }
+            }
+            profilers
+        });
+        profilers = match looking.await {
+            Ok(profilers) => profilers,
+            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+        };
+    }
+    Ok((profilers.into_iter().map(Profiler::finish).collect(), count))
 }
 
 /// The columns of a table's primary key, else of a unique key: what names a row.

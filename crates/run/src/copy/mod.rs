@@ -215,29 +215,7 @@ async fn with_readers(
     sink: &mut dyn Sink,
     control: &mut Control,
 ) -> Result<Copied, Failure> {
-    let mut target = to.open(Purpose::Read).await?;
-    let looked = look::look(from, to, job, readers, &mut *target, sink).await;
-    let history = match &looked {
-        Ok(_) => ledger::read(to, &mut *target).await,
-        Err(_) => Ok(ledger::History::default()),
-    };
-    target.close().await;
-    let (looked, history) = (looked?, history?);
-    if any_error(&looked.findings) {
-        return Err(unplannable(&looked.findings));
-    }
-    let hash = ledger::hash(&looked.plan, &from.engine.describe());
-    let goes_on = job.resume && history.hash == hash;
-    if job.resume && history.open && !goes_on {
-        return Err(Failure::refused(
-            "copy-changed",
-            "the copy that was begun here had another plan: source, options or what the columns hold have changed since",
-        )
-        .hint("empty the target and copy anew"));
-    }
-    if !goes_on {
-        look::vacant(&looked, job.existing)?;
-    }
+    let (looked, history, hash) = ready(from, to, job, readers, sink).await?;
     let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
     let pen = Pen {
         run: to.run_id(),
@@ -250,11 +228,6 @@ async fn with_readers(
         database: to.redactor.apply(&to.engine.describe()),
     });
     let stages = stages(&looked.plan.catalog, to.dialect());
-    let history = if goes_on {
-        history
-    } else {
-        ledger::History::default()
-    };
     let mut copying = Copying {
         from,
         to,
@@ -281,6 +254,45 @@ async fn with_readers(
         duration_ms: millis(began),
     });
     outcome
+}
+
+/// What was seen, what is known of a copy to go on with, and the plan's hash; refused where the copy may not begin.
+async fn ready(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    sink: &mut dyn Sink,
+) -> Result<(Looked, ledger::History, String), Failure> {
+    let mut target = to.open(Purpose::Read).await?;
+    let looked = look::look(from, to, job, readers, &mut *target, sink).await;
+    let history = match &looked {
+        Ok(_) => ledger::read(to, &mut *target).await,
+        Err(_) => Ok(ledger::History::default()),
+    };
+    target.close().await;
+    let (looked, history) = (looked?, history?);
+    if any_error(&looked.findings) {
+        return Err(unplannable(&looked.findings));
+    }
+    let hash = ledger::hash(&looked.plan, &from.engine.describe());
+    let goes_on = job.resume && history.hash == hash;
+    if job.resume && history.open && !goes_on {
+        return Err(Failure::refused(
+            "copy-changed",
+            "the copy that was begun here had another plan: source, options or what the columns hold have changed since",
+        )
+        .hint("empty the target and copy anew"));
+    }
+    if !goes_on {
+        look::vacant(&looked, job.existing)?;
+    }
+    let history = if goes_on {
+        history
+    } else {
+        ledger::History::default()
+    };
+    Ok((looked, history, hash))
 }
 
 fn same_database() -> Failure {

@@ -11,7 +11,8 @@ use dunlin_core::dialect::catalog::Part;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal;
-use dunlin_core::schema::label;
+use dunlin_core::schema::render::table_order;
+use dunlin_core::schema::{Table, label};
 use dunlin_engines::{DbError, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,13 +35,7 @@ impl Copying<'_> {
         let known = self.still_true(readers).await?;
         let plans = &self.looked.plan.tables;
         let done: Vec<Arc<AtomicU64>> = plans.iter().map(|_| Arc::default()).collect();
-        let mut order: Vec<usize> = (0..plans.len()).filter(|at| known[*at].is_none()).collect();
-        // The largest first, so that no session is left with it at the end. Into tables that are there, as their foreign
-        // keys want it.
-        if self.job.existing.is_none() {
-            let size = |at: usize| self.looked.sizes[at];
-            order.sort_by_key(|at| std::cmp::Reverse((size(*at).bytes, size(*at).rows)));
-        }
+        let order = self.order(&known);
         let queue = Mutex::new(order.into_iter().collect::<VecDeque<usize>>());
         let finished: Mutex<BTreeMap<usize, Tally>> = Mutex::new(BTreeMap::new());
         let writers = self.writers(readers.count()).await?;
@@ -94,6 +89,26 @@ impl Copying<'_> {
             known.or_else(|| finished.remove(&at)).unwrap_or_default()
         };
         Ok(known.into_iter().enumerate().map(tally).collect())
+    }
+
+    /// The tables that are to be done: the largest first, so that no session is left with it at the end. Into tables that
+    /// are there, as their foreign keys want it.
+    fn order(&self, known: &[Option<Tally>]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..known.len()).filter(|at| known[*at].is_none()).collect();
+        if self.job.existing.is_none() {
+            let size = |at: usize| self.looked.sizes[at];
+            order.sort_by_key(|at| std::cmp::Reverse((size(*at).bytes, size(*at).rows)));
+            return order;
+        }
+        let parents_first = table_order(&self.looked.source);
+        let place = |at: usize| {
+            let (schema, name) = &self.looked.plan.tables[at].source;
+            let tables = &self.looked.source.tables;
+            let is = |table: &Table| table.name == *name && table.schema == *schema;
+            parents_first.iter().position(|of| is(&tables[*of]))
+        };
+        order.sort_by_key(|at| place(*at));
+        order
     }
 
     /// Sessions that write: one, where the engine has one writer or tables that are there want an order.
@@ -325,11 +340,7 @@ impl Copying<'_> {
         Ok(transactional)
     }
 
-    async fn is_there(
-        &self,
-        table: &dunlin_core::schema::Table,
-        session: &mut dyn Session,
-    ) -> Result<bool, DbError> {
+    async fn is_there(&self, table: &Table, session: &mut dyn Session) -> Result<bool, DbError> {
         let schema = table.schema.as_deref();
         let schemas: Vec<&str> = schema
             .into_iter()

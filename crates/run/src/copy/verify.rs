@@ -14,13 +14,12 @@ use crate::world::World;
 use dunlin_core::copy::convert::Converter;
 use dunlin_core::copy::digest::{bucket, row_hash};
 use dunlin_core::copy::encode::{encode, encode_datum};
-use dunlin_core::copy::plan::TablePlan;
+use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::{Cell, Digest, Typing};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
-use dunlin_core::finding::{Finding, any_error};
-use dunlin_core::schema::label;
+use dunlin_core::finding::{Finding, Place, any_error};
 use dunlin_engines::{DbError, Purpose, Session};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -101,69 +100,42 @@ async fn compare(
         equal: true,
         ..Verified::default()
     };
-    let wrong = |error: &DbError| to.redact(trouble::refused(error, "the target cannot be read"));
-    begin_snapshot(target)
-        .await
-        .map_err(|error| wrong(&error))?;
+    let wrong = |error: DbError| to.redact(trouble::refused(&error, "the target cannot be read"));
+    begin_snapshot(target).await.map_err(wrong)?;
     for at in 0..looked.plan.tables.len() {
-        let plan = &looked.plan.tables[at];
-        let name = label(plan.source.0.as_deref(), &plan.source.1);
+        let pair = Pair::new(&looked, at, to.dialect().rows().typing());
         sink.event(&Event::Progress {
-            what: format!("comparing {name}"),
+            what: format!("comparing {}", pair.source.label()),
             done: at as u64,
             total: Some(looked.plan.tables.len() as u64),
             unit: "tables".into(),
         });
-        let there = looked.there.table(plan.target.0.as_deref(), &plan.target.1);
-        let pair = Pair::new(&looked, at, to.dialect().rows().typing());
-        let ours = pair.source_digest(readers.lead()).await;
-        let ours =
-            ours.map_err(|e| from.redact(trouble::refused(&e, "the source cannot be read")))?;
-        let missing = plan
-            .columns
-            .iter()
-            .any(|column| there.is_none_or(|table| table.column(&column.target).is_none()));
-        let mut line = CopiedTable {
-            table: name.clone(),
-            target: label(plan.target.0.as_deref(), &plan.target.1),
-            rows_source: ours.rows,
-            rows_target: 0,
-            rejected: 0,
-            digest_source: ours.hex(),
-            digest_target: None,
-            equal: Some(false),
-        };
-        if missing {
-            verified.equal = false;
-            if there.is_none() {
-                let message = format!("the target has no table {}", line.target);
-                let place = dunlin_core::finding::Place::object(&line.target);
-                verified
-                    .findings
-                    .push(Finding::error("digest-table-missing", place, message));
+        let missing = pair.missing(&looked);
+        let compared = pair.compare(missing, readers.lead(), target, &mut verified);
+        compared.await.map_err(|side| match side {
+            Side::Source(error) => {
+                from.redact(trouble::refused(&error, "the source cannot be read"))
             }
-            verified.tables.push(line);
-            continue;
-        }
-        let theirs = prove::digest(target, &pair.target).await;
-        let theirs = theirs.map_err(|error| wrong(&error))?;
-        line.rows_target = theirs.rows;
-        line.digest_target = Some(theirs.hex());
-        line.equal = Some(ours == theirs);
-        verified.tables.push(line);
-        if ours != theirs {
-            verified.equal = false;
-            let found = pair.differences(&name, readers.lead(), target).await;
-            let (found, more) =
-                found.map_err(|e| trouble::refused(&e, "the rows cannot be compared"))?;
-            verified.differences.extend(found);
-            verified.more |= more;
-        }
+            Side::Target(error) => wrong(error),
+        })?;
     }
     let _ = end_snapshot(target).await;
     verified.findings.extend(looked.findings);
     verified.equal &= !any_error(&verified.findings);
     Ok(verified)
+}
+
+/// Which end could not be read.
+enum Side {
+    Source(DbError),
+    Target(DbError),
+}
+
+/// What a target lacks of a table.
+enum Missing {
+    Nothing,
+    Column,
+    Table,
 }
 
 /// One table on both sides.
@@ -228,6 +200,67 @@ impl<'l> Pair<'l> {
             key: looked.keys[at].iter().filter_map(place).collect(),
             typing,
         }
+    }
+
+    fn missing(&self, looked: &Looked) -> Missing {
+        let there = looked
+            .there
+            .table(self.target.schema.as_deref(), &self.target.table);
+        let Some(there) = there else {
+            return Missing::Table;
+        };
+        let lacks = |column: &ColumnPlan| there.column(&column.target).is_none();
+        if self.plan.columns.iter().any(lacks) {
+            return Missing::Column;
+        }
+        Missing::Nothing
+    }
+
+    /// Compares, and writes down what was found.
+    async fn compare(
+        &self,
+        missing: Missing,
+        reader: &mut dyn Session,
+        target: &mut dyn Session,
+        verified: &mut Verified,
+    ) -> Result<(), Side> {
+        let ours = self.source_digest(reader).await.map_err(Side::Source)?;
+        let mut line = CopiedTable {
+            table: self.source.label(),
+            target: self.target.label(),
+            rows_source: ours.rows,
+            rows_target: 0,
+            rejected: 0,
+            digest_source: ours.hex(),
+            digest_target: None,
+            equal: Some(false),
+        };
+        if let Missing::Table = missing {
+            let message = format!("the target has no table {}", line.target);
+            let place = Place::object(&line.target);
+            let finding = Finding::error("digest-table-missing", place, message);
+            verified.findings.push(finding);
+        }
+        if !matches!(missing, Missing::Nothing) {
+            verified.equal = false;
+            verified.tables.push(line);
+            return Ok(());
+        }
+        let theirs = prove::digest(target, &self.target).await;
+        let theirs = theirs.map_err(Side::Target)?;
+        line.rows_target = theirs.rows;
+        line.digest_target = Some(theirs.hex());
+        line.equal = Some(ours == theirs);
+        let name = line.table.clone();
+        verified.tables.push(line);
+        if ours != theirs {
+            verified.equal = false;
+            let found = self.differences(&name, reader, target).await;
+            let (found, more) = found.map_err(Side::Target)?;
+            verified.differences.extend(found);
+            verified.more |= more;
+        }
+        Ok(())
     }
 
     /// The form that a source's row has in the target. A value that does not fit equals nothing there.
