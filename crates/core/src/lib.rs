@@ -19,6 +19,7 @@ pub mod plan;
 pub mod preflight;
 pub mod redact;
 pub mod report;
+pub mod rules;
 pub mod schema;
 pub mod source;
 pub mod sql;

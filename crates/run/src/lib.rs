@@ -27,6 +27,7 @@ pub mod observe;
 pub mod outside;
 pub mod plan;
 pub mod preview;
+pub mod rules;
 pub(crate) mod scratch;
 pub mod settle;
 mod shapes;

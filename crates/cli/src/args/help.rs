@@ -64,6 +64,15 @@ Examples:
   dunlin digest                          every table of the project's database
   dunlin digest sqlite:app.db customers
   dunlin digest postgres://…/app --like sqlite:app.db";
+pub const CHECK: &str = "\
+Examples:
+  dunlin check                           every rule; exit 5 where one of severity error is violated
+  dunlin check orphaned-tags --format json";
+pub const CLEAN: &str = "\
+Examples:
+  dunlin clean --dry-run                 the very numbers, and nothing touched
+  dunlin clean orphaned-tags entries-once
+  dunlin clean --undo                    takes the newest cleaning back";
 pub const BACKUP: &str = "\
 Examples:
   dunlin backup create --if-older-than 24h

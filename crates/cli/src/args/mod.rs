@@ -197,6 +197,15 @@ pub enum Verb {
         #[arg(long, value_name = "DB")]
         like: Option<String>,
     },
+    /// Looks for rows that violate the `[[rule]]`s
+    #[command(after_help = help::CHECK)]
+    Check {
+        /// The rules (default: all of the database)
+        rules: Vec<String>,
+    },
+    /// Removes, merges and archives what the rules find, in batches that can be taken back
+    #[command(after_help = help::CLEAN)]
+    Clean(Clean),
     /// Whole-database backups
     #[command(subcommand, after_help = help::BACKUP)]
     Backup(BackupVerb),
@@ -607,4 +616,17 @@ fn verb_typed() -> String {
         .skip(1)
         .find(|arg| known.find_subcommand(arg).is_some())
         .unwrap_or_default()
+}
+
+/// Arguments of `clean`.
+#[derive(Debug, Args)]
+pub struct Clean {
+    /// The rules (default: all of the database that clean something)
+    pub rules: Vec<String>,
+    /// Only the numbers; nothing is touched
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Takes a cleaning back: the one with this id, or the newest that stands
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "newest", conflicts_with_all = ["dry_run", "rules"])]
+    pub undo: Option<String>,
 }

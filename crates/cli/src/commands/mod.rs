@@ -5,8 +5,10 @@ mod admin;
 mod ask;
 mod backup;
 mod catalog;
+mod check;
 mod checkpoint;
 mod copy;
+mod clean;
 mod digest;
 mod dry_run;
 mod export;
@@ -135,6 +137,7 @@ fn shows(verb: &Verb) -> bool {
         | Verb::Drift { .. }
         | Verb::Unlock { .. }
         | Verb::Digest { .. }
+        | Verb::Check { .. }
         | Verb::Completions { .. }
         | Verb::Man
         | Verb::Explain { .. }
@@ -145,6 +148,7 @@ fn shows(verb: &Verb) -> bool {
         | Verb::Checkpoint(CheckpointVerb::List) => true,
         Verb::Up(up) => up.dry_run,
         Verb::Copy(copy) => copy.dry_run,
+        Verb::Clean(clean) => clean.dry_run,
         Verb::Repair(repair) => repair.accept.is_empty() && repair.settle.is_empty(),
         Verb::Schema { output, .. } => output.is_none(),
         _ => false,
@@ -167,6 +171,8 @@ fn name_of(verb: &Verb) -> &'static str {
         Verb::Schema { .. } => "schema",
         Verb::Support { .. } => "support",
         Verb::Digest { .. } => "digest",
+        Verb::Check { .. } => "check",
+        Verb::Clean(_) => "clean",
         Verb::Backup(_) => "backup",
         Verb::Plan(PlanVerb::Show { .. }) => "plan show",
         Verb::Plan(PlanVerb::Check { .. }) => "plan check",
@@ -226,6 +232,8 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Support { output } => catalog::support(global, &output).await,
         Verb::Drift { rebuild } => catalog::drift(global, rebuild).await,
         Verb::Digest { db, tables, like } => digest::digest(global, db, tables, like).await,
+        Verb::Check { rules } => check::check(global, &rules).await,
+        Verb::Clean(clean) => clean::clean(global, &clean).await,
         Verb::Backup(verb) => backup::backup(global, verb).await,
         Verb::Checkpoint(verb) => checkpoint::checkpoint(global, verb).await,
         Verb::Copy(copy) => copy::copy(global, &copy).await,

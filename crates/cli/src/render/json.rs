@@ -35,6 +35,8 @@ fn needed(command: &str) -> serde_json::Value {
             serde_json::json!({ "changed": [], "lease": null })
         }
         "drift" => serde_json::json!({ "differences": [] }),
+        "check" => serde_json::json!({ "rules": [], "valid": null, "summary": null }),
+        "clean" => serde_json::json!({ "rules": [] }),
         "digest" => serde_json::json!({ "reading": null, "tables": [] }),
         "backup" => serde_json::json!({ "items": [] }),
         "run" | "rollback" => serde_json::json!({ "run": null, "phases": [] }),

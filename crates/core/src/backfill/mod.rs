@@ -7,4 +7,4 @@ pub mod task;
 
 pub use chunk::State;
 pub use pace::Pace;
-pub use task::{Assigned, Task};
+pub use task::{Assigned, Task, assignments};

@@ -108,8 +108,11 @@ fn kept(table: &Table, key: &[String], assigned: &[Assigned], own: &str) -> Vec<
     columns.map(|column| column.name.clone()).collect()
 }
 
-/// Reads `a = 1, "b" = upper(c)`. The error is a sentence.
-fn assignments(set: &str, table: &Table, rules: &LexRules) -> Result<Vec<Assigned>, String> {
+/// Reads `a = 1, "b" = upper(c)`.
+///
+/// # Errors
+/// A sentence.
+pub fn assignments(set: &str, table: &Table, rules: &LexRules) -> Result<Vec<Assigned>, String> {
     let words = Words::read(set, rules);
     let mut found: Vec<Assigned> = vec![];
     for part in by_commas(&words.toks) {

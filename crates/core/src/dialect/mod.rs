@@ -11,6 +11,7 @@ pub mod landing;
 pub mod mysql;
 pub mod postgres;
 pub mod preflight;
+pub mod rules;
 pub mod sqlite;
 pub mod steps;
 
@@ -219,6 +220,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn landing(&self) -> &'static dyn landing::LandingDialect;
     /// How rows are loaded.
     fn bulk(&self) -> &'static dyn bulk::BulkDialect;
+    /// How integrity rules ask and tidy.
+    fn rules(&self) -> &'static dyn rules::RulesDialect;
 }
 
 /// Reading whole tables, for digests, backups and copies.

@@ -277,11 +277,22 @@ impl Reading<'_> {
             project.databases = standing.databases;
             self.deferred.extend(standing.deferred);
         }
+        self.check_rules(&file);
         project.file = file;
         project.places = self.places.clone();
         project.deferred = std::mem::take(&mut self.deferred);
         self.check_schemes(&mut project);
         (project, self.findings)
+    }
+
+    /// Faults of rules count for whoever asks them.
+    fn check_rules(&mut self, file: &ProjectFile) {
+        for (at, rule) in file.rule.iter().enumerate() {
+            for fault in crate::rules::read(rule).err().into_iter().flatten() {
+                let path = format!("/rule/{at}{}", fault.at);
+                self.defer(fault.code, &path, fault.message, fault.help);
+            }
+        }
     }
 
     fn check_schemes(&self, project: &mut Project) {

@@ -126,4 +126,7 @@ impl Dialect for SimDialect {
     fn checks(&self) -> &'static dyn dunlin_core::dialect::checks::ChecksDialect {
         Sqlite.checks()
     }
+    fn rules(&self) -> &'static dyn dunlin_core::dialect::rules::RulesDialect {
+        Sqlite.rules()
+    }
 }

@@ -100,6 +100,12 @@ impl Quiet {
         Ok(quiet)
     }
 
+    /// Rows may come back that referred to nothing when they were taken away.
+    pub(crate) fn whatever_refers(mut self) -> Quiet {
+        self.watched.clear();
+        self
+    }
+
     /// Before the transaction: triggers go where their going commits, and the journal knows how they come back.
     pub(crate) async fn before(
         &self,

@@ -15,6 +15,7 @@ mod http;
 mod kept;
 mod marks;
 mod refuses;
+mod rules;
 mod show;
 mod speed;
 mod spool;
@@ -33,6 +34,7 @@ use crate::world::World;
 use dunlin_core::failure::Failure;
 use dunlin_core::plan::evidence::{CheckOutcome, Evidence};
 use dunlin_core::redact::Redactor;
+use dunlin_core::rules::Rule;
 use dunlin_core::schema::Catalog;
 use dunlin_core::source::grammar::checks::{CheckSeverity, When};
 use dunlin_core::source::plan::{CheckDoc, CheckSpec};
@@ -60,6 +62,8 @@ pub struct Context<'w> {
     dir: PathBuf,
     sensitive: Sensitive,
     redactor: Redactor,
+    /// The project's rules about this database, or what is wrong with them.
+    rules: Result<Vec<Rule>, String>,
 }
 
 /// Columns whose values are never shown.
@@ -94,7 +98,22 @@ impl<'w> Context<'w> {
             dir: PathBuf::from("."),
             sensitive: Sensitive::default(),
             redactor: world.redactor.clone(),
+            rules: Ok(vec![]),
         }
+    }
+
+    /// The rules of a project, for checks that name them.
+    #[must_use]
+    pub fn ruled(mut self, project: &dunlin_core::source::Project) -> Self {
+        let chosen = crate::rules::chosen(project, &self.world.config, &[]);
+        self.rules = chosen.map_err(|findings| {
+            let said: Vec<String> = findings
+                .into_iter()
+                .map(|finding| finding.message)
+                .collect();
+            said.join("; ")
+        });
+        self
     }
 
     /// The folder in which commands run: the project's.
@@ -366,9 +385,8 @@ async fn find(cx: &mut Context<'_>, asked: &Asked<'_>) -> Result<Verdict, Troubl
         CheckSpec::Has(has) => has::find(cx, has).await,
         CheckSpec::Exec(exec) => exec::find(cx, exec).await,
         CheckSpec::Ask(_) => Ok(ask::find(asked.answer)),
-        CheckSpec::Rules(_) | CheckSpec::Compare(_) => {
-            Ok(Verdict::NotYet("checks of this kind come later".into()))
-        }
+        CheckSpec::Rules(names) => rules::find(cx, names).await,
+        CheckSpec::Compare(_) => Ok(Verdict::NotYet("checks of this kind come later".into())),
     }
 }
 

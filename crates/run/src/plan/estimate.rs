@@ -154,7 +154,7 @@ pub fn of_step(
 
 /// Whether a step's inverse writes the rows that it wrote.
 fn by_rows(step: &StepDoc) -> bool {
-    matches!(step.kind, StepSpec::Backfill(_))
+    matches!(step.kind, StepSpec::Backfill(_) | StepSpec::Clean(_))
 }
 
 fn restored(
@@ -199,6 +199,9 @@ fn measured(
         StepSpec::Later(kind) => Estimate::unknown(format!(
             "steps of the kind `{kind}` come with a later version"
         )),
+        StepSpec::Clean(_) => Estimate::unknown(
+            "how many rows violate its rules is known when its turn comes; `dunlin clean --dry-run` counts them",
+        ),
         StepSpec::Backfill(backfill) => match rows(&backfill.table) {
             // Each batch writes the rows and, in the same transaction, what they were.
             Some(rows) => rates.rewrite_of(rows.saturating_mul(2)),

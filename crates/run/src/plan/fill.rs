@@ -51,6 +51,9 @@ pub async fn forward(
 
 /// Takes the batches back; rows that others have changed since are left alone and said.
 pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), Failure> {
+    if matches!(doc.kind, StepSpec::Clean(_)) {
+        return super::clean::back(walk, doc, key).await;
+    }
     let StepSpec::Backfill(spec) = &doc.kind else {
         let message = "the step was a backfill when it ran, and is none any more";
         return Err(Failure::new(FailureClass::Failed, "no-inverse", message));

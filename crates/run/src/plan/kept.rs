@@ -13,7 +13,11 @@ use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
 pub fn possible(step: &StepDoc) -> Result<(), Failure> {
     let of_rows = matches!(
         step.kind,
-        StepSpec::Sql(_) | StepSpec::Settings(_) | StepSpec::Plugin { .. } | StepSpec::Backfill(_)
+        StepSpec::Sql(_)
+            | StepSpec::Settings(_)
+            | StepSpec::Plugin { .. }
+            | StepSpec::Backfill(_)
+            | StepSpec::Clean(_)
     );
     if step.undo != UndoSpec::Restore || of_rows {
         return Ok(());

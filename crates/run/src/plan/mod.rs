@@ -7,6 +7,7 @@ pub mod archive;
 mod ask_http;
 pub mod back;
 pub mod checks;
+mod clean;
 pub mod emergency;
 pub mod estimate;
 mod fill;
@@ -294,7 +295,7 @@ fn possible(phases: &[&PhaseDoc], history: &PlanHistory) -> Result<(), Failure> 
         }
         let own = phase.steps.iter().flat_map(|step| &step.checks);
         for check in phase.checks.iter().chain(own) {
-            if matches!(check.kind, CheckSpec::Rules(_) | CheckSpec::Compare(_)) {
+            if matches!(check.kind, CheckSpec::Compare(_)) {
                 let message = format!(
                     "check `{}`: checks of the kind `{}` come with a later version",
                     check.id,
@@ -422,7 +423,8 @@ async fn walk<'r, 'w>(
     let checks = crate::checks::Context::new(runner.world)
         .in_folder(&ask.project.root)
         .masking(&ask.project.sensitive)
-        .hiding(&ask.doc.secrets.0);
+        .hiding(&ask.doc.secrets.0)
+        .ruled(ask.project);
     Ok(Walk {
         runner,
         ask,

@@ -426,6 +426,10 @@ fn derived(step: &StepDoc, look: Option<&StepLook>) -> String {
         (StepSpec::Backfill(_), _) => {
             "puts back the values of each batch, where a row still holds what the step left".into()
         }
+        (StepSpec::Clean(_), _) => {
+            "brings back what its batches removed and changed, where nobody wrote to it since"
+                .into()
+        }
         (StepSpec::Settings(_), _) => {
             "restores the values that were there, deletes the rows that it inserted".into()
         }

@@ -43,6 +43,7 @@ pub async fn forward(
         StepSpec::Manual(manual) => return by_hand(walk, phase, step, &key, &manual.what).await,
         StepSpec::Exec(exec) => command(walk, step, &key, exec, stated(&step.undo)).await?,
         StepSpec::Backfill(spec) => super::fill::forward(walk, phase, step, &key, spec).await?,
+        StepSpec::Clean(rules) => super::clean::forward(walk, step, &key, rules).await?,
         StepSpec::Checkpoint(spec) => super::save::step(walk, step, &key, spec).await?,
         StepSpec::Http(http) => super::ask_http::send(walk, step, &key, http).await?,
         StepSpec::Plugin { id, on } => match commands_of(walk, id, *on) {

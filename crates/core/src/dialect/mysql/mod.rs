@@ -19,6 +19,7 @@ mod preflight;
 pub mod probe;
 mod require;
 pub mod rows;
+mod rules;
 mod shown;
 pub mod steps;
 #[cfg(test)]
@@ -137,5 +138,8 @@ impl Dialect for Mysql {
     }
     fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
         &checks::Checks
+    }
+    fn rules(&self) -> &'static dyn super::rules::RulesDialect {
+        &rules::Rules
     }
 }

@@ -20,6 +20,7 @@ mod preflight;
 pub mod probe;
 mod require;
 pub mod rows;
+mod rules;
 pub mod steps;
 #[cfg(test)]
 mod tests;
@@ -141,5 +142,8 @@ impl Dialect for Postgres {
     }
     fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
         &checks::Checks
+    }
+    fn rules(&self) -> &'static dyn super::rules::RulesDialect {
+        &rules::Rules
     }
 }

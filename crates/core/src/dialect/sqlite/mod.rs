@@ -20,6 +20,7 @@ pub mod probe;
 mod rebuild;
 mod require;
 pub mod rows;
+mod rules;
 pub mod steps;
 #[cfg(test)]
 mod tests;
@@ -132,5 +133,8 @@ impl Dialect for Sqlite {
     }
     fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
         &checks::Checks
+    }
+    fn rules(&self) -> &'static dyn super::rules::RulesDialect {
+        &rules::Rules
     }
 }

@@ -10,7 +10,7 @@ pub mod sql;
 
 mod kept;
 mod known;
-mod said_key;
+pub(crate) mod said_key;
 #[cfg(test)]
 mod tests;
 mod violations;

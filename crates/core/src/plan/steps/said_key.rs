@@ -1,7 +1,7 @@
 //! A foreign key as a plan writes it: `user_id -> users(id) on delete cascade`.
 
 /// `columns -> table(columns) [on delete …] [on update …] [deferrable …]`.
-pub(super) struct SaidKey<'t> {
+pub(crate) struct SaidKey<'t> {
     /// The columns.
     pub columns: Vec<&'t str>,
     /// The table referred to.
@@ -21,7 +21,7 @@ fn list(text: &str) -> Vec<&str> {
 }
 
 /// Reads one. `None`: not one.
-pub(super) fn read(text: &str) -> Option<SaidKey<'_>> {
+pub(crate) fn read(text: &str) -> Option<SaidKey<'_>> {
     let (left, right) = text.split_once("->")?;
     let left = left.trim();
     let left = left

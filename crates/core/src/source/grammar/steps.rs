@@ -73,7 +73,7 @@ pub struct StepTable {
     /// Reads rows from files.
     pub import: Option<Value>,
     /// Repairs what rules find.
-    pub clean: Option<Value>,
+    pub clean: Option<CleanStep>,
     /// Saves tables.
     pub checkpoint: Option<CheckpointStep>,
     /// Runs a command.
@@ -299,6 +299,14 @@ pub struct PluginStep {
     pub enable: Option<String>,
     /// The plugin that is switched off.
     pub disable: Option<String>,
+}
+
+/// `clean`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CleanStep {
+    /// The rules; `*`: all.
+    pub rules: Vec<String>,
 }
 
 /// `checkpoint`.

@@ -27,7 +27,7 @@ impl Reading<'_> {
         let kind = self.check_spec(path, &mut check)?;
         self.check_when(path, when, &kind);
         match &kind {
-            CheckSpec::Rules(_) | CheckSpec::Compare(_) => {
+            CheckSpec::Compare(_) => {
                 let message = format!(
                     "checks of the kind `{}` come with a later version of Dunlin",
                     kind.kind()
@@ -302,7 +302,7 @@ impl Reading<'_> {
         }
     }
 
-    fn rules(&mut self, path: &str, rules: &[String]) {
+    pub(super) fn rules(&mut self, path: &str, rules: &[String]) {
         self.listed(path, rules);
         let project = self.project;
         let known: Vec<&str> = project

@@ -161,6 +161,8 @@ pub enum StepSpec {
         /// On, or off.
         on: bool,
     },
+    /// Cleans by rules of `dunlin.toml`.
+    Clean(Vec<String>),
     /// Saves tables.
     Checkpoint(CheckpointStep),
     /// Runs a command.
@@ -185,6 +187,7 @@ impl StepSpec {
             StepSpec::Index(_) => "index",
             StepSpec::Settings(_) => "settings",
             StepSpec::Plugin { .. } => "plugin",
+            StepSpec::Clean(_) => "clean",
             StepSpec::Checkpoint(_) => "checkpoint",
             StepSpec::Exec(_) => "exec",
             StepSpec::Http(_) => "http",

@@ -121,6 +121,10 @@ impl Reading<'_> {
         if let Some(step) = table.plugin.take() {
             return self.plugin(path, step);
         }
+        if let Some(step) = table.clean.take() {
+            self.rules(&format!("{path}/clean/rules"), &step.rules);
+            return Some(StepSpec::Clean(step.rules));
+        }
         if let Some(step) = table.checkpoint.take() {
             return self.checkpoint(path, step);
         }
@@ -369,7 +373,6 @@ fn later(table: &StepTable) -> Option<&'static str> {
         ("copy", table.copy.is_some()),
         ("import", table.import.is_some()),
         ("export", table.export.is_some()),
-        ("clean", table.clean.is_some()),
         ("sync", table.sync.is_some()),
         ("drop_columns", table.drop_columns.is_some()),
         ("drop_tables", table.drop_tables.is_some()),

@@ -172,7 +172,7 @@ fn kinds(ahead: &[&PhaseDoc]) -> Vec<Checked> {
             }
         }
         for check in checks_of(phase) {
-            if matches!(check.kind, CheckSpec::Rules(_) | CheckSpec::Compare(_)) {
+            if matches!(check.kind, CheckSpec::Compare(_)) {
                 let kind = check.kind.kind();
                 later(
                     format!("check `{}`: checks of the kind `{kind}`", check.id),
