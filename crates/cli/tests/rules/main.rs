@@ -77,7 +77,7 @@ fn knowledge(kind: TestEngine, database: &TestDatabase) {
          ('e2', 'Login', 'fails', 'y', '2024-01-01 06:00:00', 9, 0), \
          ('e3', 'Login', 'fails', 'z', '1704092400', 9, 0), \
          ('e4', 'Null', NULL, 's', '2024-01-01T00:00:00Z', 9, 0), \
-         ('e5', 'Null', NULL, 's', '2024-01-01T00:00:00-00:30', 9, 0), \
+         ('e5', 'Null', NULL, 's', '2024-01-01T00:00:00+00:30', 9, 0), \
          ('e6', '', 'p', 's', '2024-01-01', 9, 0), \
          ('e7', 'Bad', 'date', 's', 'yesterday', 9, 0), \
          ('e8', 'Bad', 'date', 's', '2024-01-02', 9, 0), \
@@ -146,7 +146,7 @@ for_each_engine! {
         assert_eq!(digest(&sandbox), before, "a dry run touches nothing");
         assert!(!database.has_table("dunlin_journal"));
         let removed = [("orphaned-tags", 2), ("entries-once", 5), ("archive-unused", 0), ("tidy", 0)];
-        let changed = [("orphaned-tags", 0), ("entries-once", 5), ("archive-unused", 1), ("tidy", 0)];
+        let changed = [("orphaned-tags", 0), ("entries-once", 4), ("archive-unused", 1), ("tidy", 0)];
         assert_eq!((numbers(&dry, "removed"), numbers(&dry, "changed")), (named(&removed), named(&changed)));
         let done = sandbox.dunlin(["clean", "--format", "json"]).success();
         for what in ["removed", "changed", "left"] {
