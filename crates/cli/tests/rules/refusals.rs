@@ -15,7 +15,7 @@ for_each_engine! {
             ("orphans = { table = \"keyed\", columns = [\"a\"], references = \"gone(id)\" }", "rule-not-askable", "check"),
             ("archive = { table = \"keyed\", set = \"b = 1\", where = \"id = 1\" }", "rule-not-askable", "clean"),
             ("archive = { table = \"keyed\", set = \"id = 7\", where = \"id = 1\" }", "rule-not-askable", "clean"),
-            ("sql = \"SELECT nothing FROM nowhere\"", "object-missing", "check"),
+            ("sql = \"SELECT a_column FROM nowhere\"", "object-missing", "check"),
             ("sql = \"SELECT 1; SELECT 2\"", "rule-not-askable", "check"),
         ] {
             let sandbox = room(&database, &format!("[[rule]]\nid = \"r\"\n{rule}\n"));
