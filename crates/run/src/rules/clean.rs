@@ -428,7 +428,7 @@ impl<'a> Cleaning<'a> {
             } => sweep.set(at, rows, set).await,
             Kind::Archive {
                 to: To::Table(_), ..
-            } => sweep.to_table(at, rows, self.asked.archive).await,
+            } => sweep.move_rows(at, rows, self.asked.archive).await,
             Kind::Archive {
                 to: To::File(_), ..
             } => {

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 impl Sweep<'_, '_> {
     /// Moves rows into a table: they are there, as they were, before they go.
-    pub(super) async fn to_table(
+    pub(super) async fn move_rows(
         &mut self,
         at: usize,
         rows: Vec<Row>,
