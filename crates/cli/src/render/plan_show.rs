@@ -2,7 +2,9 @@
 
 use super::table::{bytes, count, duration};
 use dunlin::plan::state::State;
-use dunlin::plan::view::{CheckView, GateView, HazardView, PhaseView, PlanView, StepView};
+use dunlin::plan::view::{
+    ArchiveView, CheckView, GateView, HazardView, PhaseView, PlanView, StepView,
+};
 use dunlin_core::journal::plan::{PhaseState, StepState};
 use dunlin_core::plan::estimate::Estimate;
 use dunlin_core::plan::risk::{Level, Reason, word};
@@ -467,15 +469,18 @@ fn of_step(page: &mut Page, step: &StepView) {
         page.said(4, "", &estimate(&step.undo_estimate));
     }
     for waits in &step.waiting_archives {
-        let text = format!(
-            "{}, archived {} in checkpoint {}, to come home when it runs again",
-            waits.parts.join(", "),
-            waits.at,
-            waits.checkpoint
-        );
-        page.said(4, "waits", &text);
+        page.said(4, "waits", &of_archive(waits));
     }
     checks(page, 4, &step.checks);
+}
+
+fn of_archive(waits: &ArchiveView) -> String {
+    format!(
+        "{}, archived {} in checkpoint {}, to come home when it runs again",
+        waits.parts.join(", "),
+        waits.at,
+        waits.checkpoint
+    )
 }
 
 fn of_hazard(hazard: &HazardView) -> String {

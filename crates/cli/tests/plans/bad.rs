@@ -3,6 +3,7 @@
 use crate::{Desk, PLAN};
 use dunlin_testkit::TestEngine;
 use dunlin_testkit::for_each_engine;
+use std::time::Duration;
 
 /// A plan of one phase with these steps.
 fn plan(steps: &str) -> String {
@@ -130,25 +131,6 @@ fn nobody_cannot_approve_and_nobody_can_confirm() {
 }
 
 for_each_engine! {
-    /// A phase that has begun cannot go out of the file; put back, the plan goes on.
-    async fn a_phase_that_began_cannot_be_taken_out_of_the_file(engine: TestEngine) {
-        let desk = Desk::new(engine);
-        desk.sandbox.write("owners.plan.toml", PLAN);
-        let _ = desk.dunlin("run owners --until tables").success();
-        let half = desk.picture();
-        let (head, first) = PLAN.split_once("[[phase]]").unwrap();
-        let second = first.find("[[phase]]").unwrap();
-        desk.sandbox.write("owners.plan.toml", format!("{head}{}", &first[second..]));
-        for line in ["run owners", "rollback owners"] {
-            let (exit, answer) = desk.json(line);
-            assert_eq!(exit, 5, "{line}: {answer:#}");
-            assert_eq!(answer["failure"]["code"], "changed-plan", "{line}: {answer:#}");
-        }
-        assert_eq!(desk.picture(), half);
-        desk.sandbox.write("owners.plan.toml", PLAN);
-        let _ = desk.dunlin("run owners").success();
-    }
-
     /// A service that does not answer: before, it refuses; after, the phase goes back; as a step, it fails.
     async fn an_endpoint_that_is_down(engine: TestEngine) {
         let desk = Desk::new(engine);
@@ -171,5 +153,76 @@ for_each_engine! {
             assert!(answer["failure"].to_string().contains(named), "{answer:#}");
             assert_eq!(desk.picture(), before, "{text}");
         }
+    }
+}
+
+for_each_engine! {
+    /// A plan says for which database it is. Chosen for another one, no verb takes it, and neither database is touched;
+    /// what was begun in one database is unknown to the other.
+    async fn a_plan_of_another_database_is_refused(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let other = Desk::new(engine);
+        let (before, elsewhere) = (desk.picture(), other.picture());
+        let toml = |app: &Desk, second: &Desk| format!(
+            "[project]\nname = \"desk\"\n[database.app]\nurl = \"{}\"\n[database.second]\nurl = \"{}\"\n",
+            app.database.url(),
+            second.database.url()
+        );
+        desk.sandbox.write("dunlin.toml", toml(&desk, &other));
+        desk.sandbox.write("owners.plan.toml", PLAN.replace("name = \"to owners\"", "name = \"to owners\"\ndatabase = \"app\""));
+        for line in ["run owners", "rollback owners", "approve owners tables --by Ann", "pause owners", "plan check owners"] {
+            let (code, refused) = desk.json(&format!("{line} -d second"));
+            assert_eq!(code, 2, "{line}: {refused:#}");
+            assert_eq!(refused["findings"][0]["code"], "other-database", "{line}: {refused:#}");
+        }
+        desk.sandbox.write("lost.plan.toml", PLAN.replace("name = \"to owners\"", "name = \"lost\"\ndatabase = \"nowhere\""));
+        let (code, refused) = desk.json("run lost");
+        assert_eq!((code, refused["failure"]["code"].as_str()), (2, Some("unknown-database")), "{refused:#}");
+        assert_eq!((desk.picture(), other.picture()), (before, elsewhere.clone()));
+
+        let _ = desk.dunlin("run owners").success();
+        let done = desk.picture();
+        // The same name leads to another database now: there nothing was begun, and nothing is taken back.
+        desk.sandbox.write("dunlin.toml", toml(&other, &desk));
+        let (code, back) = desk.json("rollback owners");
+        assert_eq!(code, 0, "{back:#}");
+        assert_eq!(Desk::state(&back, "tables"), "pending", "{back:#}");
+        let (code, refused) = desk.json("pause owners");
+        assert_eq!((code, refused["failure"]["code"].as_str()), (4, Some("plan-not-begun")), "{refused:#}");
+        assert_eq!((desk.picture(), other.picture()), (done, elsewhere));
+    }
+}
+
+for_each_engine! {
+    /// A phase is taken out of the file while it runs: its runner goes on with what it has read; everybody else is
+    /// refused, also when it has died, until the file is as it was.
+    async fn a_phase_removed_from_a_running_plan(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let held = "\n  [[phase.step]]\n  id = \"held\"\n  exec = { run = \"touch begun; while ! test -e go; do sleep 0.05; done\", rerunnable = true }\n  undo = { none = \"it waits\" }\n";
+        let (first, second) = PLAN.split_once("\n[[phase]]\nid = \"rows\"").unwrap();
+        let whole = format!("{first}{held}\n[[phase]]\nid = \"rows\"{second}");
+        let without = format!("name = \"to owners\"\n\n[[phase]]\nid = \"rows\"{second}");
+        desk.sandbox.write("owners.plan.toml", &whole);
+        let running = desk.sandbox.spawn(["run", "owners"]);
+        while !desk.sandbox.path("begun").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        desk.sandbox.write("owners.plan.toml", &without);
+        let refused = |line: &str| {
+            let (code, refused) = desk.json(line);
+            assert_eq!((code, refused["failure"]["code"].as_str()), (5, Some("changed-plan")), "{line}: {refused:#}");
+            let message = refused["failure"]["message"].as_str().unwrap();
+            assert!(message.contains("phase `tables` has begun, and the plan file does not have it any more"), "{message}");
+        };
+        refused("run owners");
+        refused("rollback owners");
+        running.signal("KILL");
+        let _ = running.wait();
+        refused("run owners");
+        refused("rollback owners");
+        desk.sandbox.write("owners.plan.toml", &whole).write("go", "");
+        let (code, ran) = desk.json("run owners");
+        assert_eq!(code, 0, "{ran:#}");
+        assert_eq!(Desk::state(&ran, "rows"), "done", "{ran:#}");
     }
 }

@@ -4,10 +4,10 @@
 
 mod archive;
 mod bad;
-mod bad_input;
 mod blockers;
 mod constraints;
 mod crash;
+mod doubts;
 mod emergency;
 mod failing;
 mod gates;

@@ -413,6 +413,14 @@ pub struct UndoSql {
     pub read: String,
 }
 
+/// [`JournalSql::count_unrecorded`], which all engines spell alike but for the parameter.
+fn count_unrecorded(journal: &str, run: &str) -> String {
+    format!(
+        "SELECT count(*) FROM {journal} WHERE scope = 'run' AND event = 'began' AND run <> {run} AND id > \
+         COALESCE((SELECT max(id) FROM {journal} WHERE scope = 'catalog' AND hash IS NULL), 0)"
+    )
+}
+
 impl JournalSql {
     /// Parameters of one appended row.
     pub const APPEND_WIDTH: usize = 9;

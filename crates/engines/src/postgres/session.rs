@@ -1,5 +1,6 @@
 //! One PostgreSQL connection.
 
+mod ask;
 mod whole;
 
 use super::bulk;
@@ -7,7 +8,7 @@ use super::cancel::{Canceller, Route};
 use super::errors::COPY_WITHOUT_DATA;
 pub(super) use super::errors::db_error;
 use super::text::{Step, reads, words};
-use super::values::{Bound, Raw, read, type_of, value};
+use super::values::{Bound, Raw, read, type_of};
 use crate::gate::Gate;
 use crate::{Cancel, Cell, DbError, Halted, RowSink, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
@@ -375,41 +376,6 @@ impl PostgresSession {
             .query_raw(&statement, params.iter().map(Bound))
             .await?;
         Ok(Rows::new(statement.columns(), Box::pin(stream), None))
-    }
-
-    /// Starts a query that is not prepared: one trip, and columns of built-in types only.
-    async fn typed_rows(
-        &mut self,
-        sql: &str,
-        params: &[Value],
-    ) -> Result<Rows, tokio_postgres::Error> {
-        let typed = params.iter().map(|param| (Bound(param), type_of(param)));
-        let mut stream = Box::pin(self.client.query_typed_raw(sql, typed).await?);
-        let first = stream.try_next().await?;
-        // Without a description there is only the first row to tell the columns.
-        let columns = first.as_ref().map(NativeRow::columns).unwrap_or_default();
-        let mut rows = Rows::new(columns, stream, first.clone());
-        if first.is_none() {
-            rows.stream = None;
-        }
-        Ok(rows)
-    }
-
-    /// All rows of a result, and its end.
-    async fn all_of(&mut self, mut rows: Rows, sql: &str) -> Result<Vec<Row>, DbError> {
-        let mut all = vec![];
-        let mut scratch = String::new();
-        loop {
-            match rows.next().await {
-                Ok(None) => return self.finished(Ok(all), sql).await,
-                Err(error) => return self.finished(Err(error), sql).await,
-                Ok(Some(row)) => {
-                    let mut values = Row::with_capacity(rows.columns.len());
-                    rows.cells(&row, &mut scratch, |cell| values.push(value(cell)))?;
-                    all.push(values);
-                }
-            }
-        }
     }
 
     async fn simple(&mut self, sql: &str) -> Result<u64, tokio_postgres::Error> {

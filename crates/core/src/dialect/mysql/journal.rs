@@ -2,7 +2,7 @@
 //! a journal that is not transactional would be worth nothing.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql, count_unrecorded};
 
 const OPTIONS: &str = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
@@ -62,10 +62,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_orders: of_unit(columns, &journal, "plan"),
         read_plans: format!("SELECT {columns} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {columns} FROM {journal} WHERE scope = 'run' ORDER BY id"),
-        count_unrecorded: format!(
-            "SELECT count(*) FROM {journal} WHERE scope = 'run' AND event = 'began' AND run <> ? AND id > \
-             COALESCE((SELECT max(id) FROM {journal} WHERE scope = 'catalog' AND hash IS NULL), 0)"
-        ),
+        count_unrecorded: count_unrecorded(&journal, "?"),
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),

@@ -1,23 +1,10 @@
 //! Changing rows in bulk. Values travel as text and are cast by the server, as when rows are put back.
 
 use super::ddl::quote;
-use super::rows::{DEFAULT_SCHEMA, expression};
+use super::rows::{DEFAULT_SCHEMA, EXACT, exactly_after, expression};
 use crate::copy::reading::{Bound, ColumnShape};
 use crate::dialect::change::{ChangeDialect, Filling};
 use crate::value::Query;
-
-/// A savepoint, and the settings under which rows are read and put back exactly.
-const ASIDE: &[&str] = &[
-    "SAVEPOINT dunlin_aside",
-    "SET LOCAL TimeZone = 'UTC'",
-    "SET LOCAL DateStyle = 'ISO, YMD'",
-    "SET LOCAL IntervalStyle = 'postgres'",
-    "SET LOCAL extra_float_digits = 1",
-    "SET LOCAL bytea_output = 'hex'",
-    "SET LOCAL row_security = off",
-    "SET LOCAL statement_timeout = 0",
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-];
 
 /// How rows are changed.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +64,7 @@ impl ChangeDialect for Changes {
     }
 
     fn pins(&self) -> &'static [&'static str] {
-        &ASIDE[1..]
+        &EXACT
     }
 
     /// Switching constraints off takes a superuser; dropping and making them takes the owner, and making them checks.
@@ -107,8 +94,9 @@ impl ChangeDialect for Changes {
 
     /// What is set goes with the savepoint; the lock of the tables is older and stays.
     fn aside(&self) -> (&'static [&'static str], &'static [&'static str]) {
+        const ASIDE: [&str; EXACT.len() + 1] = exactly_after("SAVEPOINT dunlin_aside");
         (
-            ASIDE,
+            &ASIDE,
             &[
                 "ROLLBACK TO SAVEPOINT dunlin_aside",
                 "RELEASE SAVEPOINT dunlin_aside",

@@ -1,7 +1,7 @@
 //! The journal's and the lease's SQL on PostgreSQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql, count_unrecorded};
 
 fn table(names: &JournalNames, name: &str) -> String {
     let schema = names.schema.as_deref().unwrap_or("public");
@@ -29,11 +29,7 @@ fn undo(names: &JournalNames) -> UndoSql {
 
 /// The journal's SQL.
 pub fn sql(names: &JournalNames) -> JournalSql {
-    let (journal, fence, lease) = (
-        table(names, "journal"),
-        table(names, "fence"),
-        table(names, "lease"),
-    );
+    let [journal, fence, lease] = ["journal", "fence", "lease"].map(|name| table(names, name));
     let columns = "id, run, at, event, unit, stmt, hash, detail";
     JournalSql {
         undo: undo(names),
@@ -69,10 +65,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_orders: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'plan' ORDER BY id"),
         read_plans: format!("SELECT {columns} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {columns} FROM {journal} WHERE scope = 'run' ORDER BY id"),
-        count_unrecorded: format!(
-            "SELECT count(*) FROM {journal} WHERE scope = 'run' AND event = 'began' AND run <> $1::text AND id > \
-             COALESCE((SELECT max(id) FROM {journal} WHERE scope = 'catalog' AND hash IS NULL), 0)"
-        ),
+        count_unrecorded: count_unrecorded(&journal, "$1::text"),
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),

@@ -14,6 +14,29 @@ pub struct Rows;
 /// The schema that names without one mean here.
 pub(super) const DEFAULT_SCHEMA: &str = "public";
 
+/// The settings under which rows are read and put back exactly, in a transaction.
+pub(super) const EXACT: [&str; 8] = [
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL DateStyle = 'ISO, YMD'",
+    "SET LOCAL IntervalStyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 1",
+    "SET LOCAL bytea_output = 'hex'",
+    "SET LOCAL row_security = off",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+];
+
+/// A statement, and those settings after it.
+pub(super) const fn exactly_after(first: &'static str) -> [&'static str; EXACT.len() + 1] {
+    let mut all = [first; EXACT.len() + 1];
+    let mut at = 0;
+    while at < EXACT.len() {
+        all[at + 1] = EXACT[at];
+        at += 1;
+    }
+    all
+}
+
 impl RowsDialect for Rows {
     fn typing(&self) -> Typing {
         Typing::Static
@@ -68,17 +91,9 @@ impl RowsDialect for Rows {
     }
 
     fn snapshot(&self) -> &'static [&'static str] {
-        &[
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            "SET LOCAL TimeZone = 'UTC'",
-            "SET LOCAL DateStyle = 'ISO, YMD'",
-            "SET LOCAL IntervalStyle = 'postgres'",
-            "SET LOCAL extra_float_digits = 1",
-            "SET LOCAL bytea_output = 'hex'",
-            "SET LOCAL row_security = off",
-            "SET LOCAL statement_timeout = 0",
-            "SET LOCAL idle_in_transaction_session_timeout = 0",
-        ]
+        const SNAPSHOT: [&str; EXACT.len() + 1] =
+            exactly_after("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        &SNAPSHOT
     }
 
     fn snapshot_export(&self) -> Option<&'static str> {

@@ -1,7 +1,7 @@
 //! The journal's SQL on SQLite. The lease is a file beside the database, so there is no lease SQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql, count_unrecorded};
 
 const COLUMNS: &str = "id, run, at, event, unit, stmt, hash, detail";
 
@@ -47,10 +47,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_orders: of_unit(&journal, "plan"),
         read_plans: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'plan' ORDER BY id"),
         read_runs: format!("SELECT {COLUMNS} FROM {journal} WHERE scope = 'run' ORDER BY id"),
-        count_unrecorded: format!(
-            "SELECT count(*) FROM {journal} WHERE scope = 'run' AND event = 'began' AND run <> ? AND id > \
-             COALESCE((SELECT max(id) FROM {journal} WHERE scope = 'catalog' AND hash IS NULL), 0)"
-        ),
+        count_unrecorded: count_unrecorded(&journal, "?"),
         read_catalog: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' ORDER BY id DESC LIMIT 1"
         ),

@@ -1,80 +1,8 @@
-//! Plans that do not fit what is there: of another database, or changed while they run; and doubts that only a person
-//! settles.
+//! Doubts that only a person settles.
 
-use crate::{Desk, PLAN};
+use crate::Desk;
 use dunlin_testkit::for_each_engine;
 use std::time::Duration;
-
-for_each_engine! {
-    /// A plan says for which database it is. Chosen for another one, no verb takes it, and neither database is touched;
-    /// what was begun in one database is unknown to the other.
-    async fn a_plan_of_another_database_is_refused(engine: TestEngine) {
-        let desk = Desk::new(engine);
-        let other = Desk::new(engine);
-        let (before, elsewhere) = (desk.picture(), other.picture());
-        let toml = |app: &Desk, second: &Desk| format!(
-            "[project]\nname = \"desk\"\n[database.app]\nurl = \"{}\"\n[database.second]\nurl = \"{}\"\n",
-            app.database.url(),
-            second.database.url()
-        );
-        desk.sandbox.write("dunlin.toml", toml(&desk, &other));
-        desk.sandbox.write("owners.plan.toml", PLAN.replace("name = \"to owners\"", "name = \"to owners\"\ndatabase = \"app\""));
-        for line in ["run owners", "rollback owners", "approve owners tables --by Ann", "pause owners", "plan check owners"] {
-            let (code, refused) = desk.json(&format!("{line} -d second"));
-            assert_eq!(code, 2, "{line}: {refused:#}");
-            assert_eq!(refused["findings"][0]["code"], "other-database", "{line}: {refused:#}");
-        }
-        desk.sandbox.write("lost.plan.toml", PLAN.replace("name = \"to owners\"", "name = \"lost\"\ndatabase = \"nowhere\""));
-        let (code, refused) = desk.json("run lost");
-        assert_eq!((code, refused["failure"]["code"].as_str()), (2, Some("unknown-database")), "{refused:#}");
-        assert_eq!((desk.picture(), other.picture()), (before, elsewhere.clone()));
-
-        let _ = desk.dunlin("run owners").success();
-        let done = desk.picture();
-        // The same name leads to another database now: there nothing was begun, and nothing is taken back.
-        desk.sandbox.write("dunlin.toml", toml(&other, &desk));
-        let (code, back) = desk.json("rollback owners");
-        assert_eq!(code, 0, "{back:#}");
-        assert_eq!(Desk::state(&back, "tables"), "pending", "{back:#}");
-        let (code, refused) = desk.json("pause owners");
-        assert_eq!((code, refused["failure"]["code"].as_str()), (4, Some("plan-not-begun")), "{refused:#}");
-        assert_eq!((desk.picture(), other.picture()), (done, elsewhere));
-    }
-}
-
-for_each_engine! {
-    /// A phase is taken out of the file while it runs: its runner goes on with what it has read; everybody else is
-    /// refused, also when it has died, until the file is as it was.
-    async fn a_phase_removed_from_a_running_plan(engine: TestEngine) {
-        let desk = Desk::new(engine);
-        let held = "\n  [[phase.step]]\n  id = \"held\"\n  exec = { run = \"touch begun; while ! test -e go; do sleep 0.05; done\", rerunnable = true }\n  undo = { none = \"it waits\" }\n";
-        let (first, second) = PLAN.split_once("\n[[phase]]\nid = \"rows\"").unwrap();
-        let whole = format!("{first}{held}\n[[phase]]\nid = \"rows\"{second}");
-        let without = format!("name = \"to owners\"\n\n[[phase]]\nid = \"rows\"{second}");
-        desk.sandbox.write("owners.plan.toml", &whole);
-        let running = desk.sandbox.spawn(["run", "owners"]);
-        while !desk.sandbox.path("begun").exists() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        desk.sandbox.write("owners.plan.toml", &without);
-        let refused = |line: &str| {
-            let (code, refused) = desk.json(line);
-            assert_eq!((code, refused["failure"]["code"].as_str()), (5, Some("changed-plan")), "{line}: {refused:#}");
-            let message = refused["failure"]["message"].as_str().unwrap();
-            assert!(message.contains("phase `tables` has begun, and the plan file does not have it any more"), "{message}");
-        };
-        refused("run owners");
-        refused("rollback owners");
-        running.signal("KILL");
-        let _ = running.wait();
-        refused("run owners");
-        refused("rollback owners");
-        desk.sandbox.write("owners.plan.toml", &whole).write("go", "");
-        let (code, ran) = desk.json("run owners");
-        assert_eq!(code, 0, "{ran:#}");
-        assert_eq!(Desk::state(&ran, "rows"), "done", "{ran:#}");
-    }
-}
 
 /// A procedure whose runner dies in it: no rule tells whether it took effect, so nothing is touched until a person says
 /// it; the word counts for the way forward and for the way back.
