@@ -204,7 +204,7 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     fn wrap_default(&self, text: String, _native: &str) -> String {
         text
     }
-    /// As a target: the statement that makes a view of a query.
+    /// As a target: the statement that makes a view of a query, given from behind its SELECT on.
     fn view(&self, name: &str, query: &str) -> String;
     /// As a target: what sets a column whenever its row changes, for an engine whose columns do not do it by themselves:
     /// a function and a trigger. `None`: there is no such thing.

@@ -22,7 +22,7 @@ CREATE TABLE checks (
   g BOOLEAN CHECK (g IN (0, 1)), h TEXT CHECK (h LIKE '%@%.com'), i INTEGER CHECK (i BETWEEN 1 AND 9 OR i IS NULL),
   j DATE CHECK (j > '2000-01-01'), k TEXT CHECK (k REGEXP 'x'), l TEXT CHECK (instr(l, ' ') = 0)
 );
-CREATE TABLE computed (p REAL, q INTEGER, total AS (p * q) STORED, label TEXT AS (q || ' pieces'), year TEXT AS (strftime('%Y', p)));
+CREATE TABLE computed (p REAL, q INTEGER, total REAL AS (p * q) STORED, label TEXT AS (q || ' pieces'), year TEXT AS (strftime('%Y', p)));
 CREATE TABLE defaults (
   a TEXT DEFAULT 'it''s', b INTEGER DEFAULT -1, c DATETIME DEFAULT CURRENT_TIMESTAMP, d DATETIME DEFAULT (datetime('now', 'localtime')),
   e INTEGER DEFAULT (strftime('%s','now')), f TEXT DEFAULT (lower(hex(randomblob(16)))), g TEXT DEFAULT "dq", h BLOB DEFAULT x'00ff',

@@ -173,7 +173,7 @@ impl Work<'_> {
             .map(|(text, name, _)| format!("{text} AS {}", (style.quote)(name)))
             .collect();
         let distinct = if select.distinct { "DISTINCT " } else { "" };
-        let mut text = format!("SELECT {distinct}{}\nFROM ", list.join(", "));
+        let mut text = format!("{distinct}{}\nFROM ", list.join(", "));
         for source in &select.sources {
             let table = &self.tables[source.at];
             let label = match &table.schema {

@@ -4,8 +4,12 @@
 //! sides are let through; everything else is an error with its reason, and the object is listed with its text instead.
 //! Nothing is guessed.
 
+mod call;
+mod compare;
+mod literal;
 pub mod parse;
 pub mod render;
+mod value;
 
 pub use parse::{Parser, parse};
 pub use render::{Column, Scope, predicate, value};
@@ -222,6 +226,6 @@ pub struct Style {
     pub pattern: fn(bool, &str, &str, LikeKind) -> Option<String>,
     /// A cast.
     pub cast: fn(Cast, &str) -> Option<String>,
-    /// A text literal where a day or time stands.
-    pub moments_as_text: bool,
+    /// Decimals are numbers (and not texts that only a cast compares as such).
+    pub decimals: bool,
 }

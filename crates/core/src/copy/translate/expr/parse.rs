@@ -1,6 +1,7 @@
 //! Reading an expression of the source.
 
-use super::{Cast, Expr, Function, LikeKind, Now, Op};
+use super::literal::{cast, literal, number};
+use super::{Expr, Function, Now, Op};
 use crate::dialect::Dialect;
 use crate::schema::text::{Code, closing, code, items, joined};
 use crate::sql::LexMode;
@@ -11,10 +12,10 @@ const DEPTH: usize = 100;
 
 /// Reads tokens of the source.
 pub struct Parser<'a> {
-    tokens: &'a [Code<'a>],
-    at: usize,
+    pub(super) tokens: &'a [Code<'a>],
+    pub(super) at: usize,
     depth: usize,
-    dialect: &'a dyn Dialect,
+    pub(super) dialect: &'a dyn Dialect,
     /// Whether a name is a column of what the expression is about.
     known: &'a dyn Fn(&str) -> bool,
 }
@@ -84,7 +85,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn want(&mut self, word: &str) -> Parsed<()> {
+    pub(super) fn want(&mut self, word: &str) -> Parsed<()> {
         if self.eat(word) {
             Ok(())
         } else {
@@ -156,117 +157,8 @@ impl<'a> Parser<'a> {
         Ok(expr)
     }
 
-    fn comparison(&mut self) -> Parsed<Expr> {
-        let mut left = self.sum()?;
-        loop {
-            let Some(next) = self.comparison_after(&left)? else {
-                return Ok(left);
-            };
-            left = next;
-        }
-    }
-
-    fn comparison_after(&mut self, left: &Expr) -> Parsed<Option<Expr>> {
-        const OPS: [(&str, Op); 9] = [
-            ("==", Op::Equal),
-            ("=", Op::Equal),
-            ("<>", Op::Unequal),
-            ("!=", Op::Unequal),
-            ("<=>", Op::Same),
-            ("<=", Op::LessEqual),
-            (">=", Op::GreaterEqual),
-            ("<", Op::Less),
-            (">", Op::Greater),
-        ];
-        let boxed = || Box::new(left.clone());
-        if let Some(op) = self.operator(&OPS) {
-            if self.eat("ANY") {
-                let list = self.array()?;
-                return match op {
-                    Op::Equal => Ok(Some(Expr::In(false, boxed(), list))),
-                    _ => Err("a comparison with ANY is not known".into()),
-                };
-            }
-            if op == Op::Unequal && self.eat("ALL") {
-                let list = self.array()?;
-                return Ok(Some(Expr::In(true, boxed(), list)));
-            }
-            let right = self.sum()?;
-            return Ok(Some(binary(op, left.clone(), right)));
-        }
-        if self.eat("IS") {
-            let negated = self.eat("NOT");
-            if self.eat("NULL") {
-                return Ok(Some(Expr::IsNull(negated, boxed())));
-            }
-            if self.eat_all(&["DISTINCT", "FROM"]) {
-                let op = if negated { Op::Same } else { Op::NotSame };
-                return Ok(Some(binary(op, left.clone(), self.sum()?)));
-            }
-            let op = if negated { Op::NotSame } else { Op::Same };
-            return Ok(Some(binary(op, left.clone(), self.sum()?)));
-        }
-        if self.eat("ISNULL") {
-            return Ok(Some(Expr::IsNull(false, boxed())));
-        }
-        if self.eat("NOTNULL") || self.eat_all(&["NOT", "NULL"]) {
-            return Ok(Some(Expr::IsNull(true, boxed())));
-        }
-        let start = self.at;
-        let negated = self.eat("NOT");
-        if self.eat("IN") {
-            let list = self.list()?;
-            return Ok(Some(Expr::In(negated, boxed(), list)));
-        }
-        if self.eat("BETWEEN") {
-            let low = self.sum()?;
-            self.want("AND")?;
-            let high = self.sum()?;
-            return Ok(Some(Expr::Between(
-                negated,
-                boxed(),
-                Box::new(low),
-                Box::new(high),
-            )));
-        }
-        if let Some(like) = self.like(negated, left)? {
-            return Ok(Some(like));
-        }
-        self.at = start;
-        Ok(None)
-    }
-
-    fn like(&mut self, mut negated: bool, left: &Expr) -> Parsed<Option<Expr>> {
-        let (folds, escape) = self.dialect.copy().style().like;
-        let mut kind = if self.eat("LIKE") || self.joined_operator("~~") {
-            LikeKind::Like { folds, escape }
-        } else if self.eat("GLOB") {
-            LikeKind::Glob
-        } else if self.joined_operator("!~~") {
-            negated = true;
-            LikeKind::Like { folds, escape }
-        } else if self.joined_operator("~") {
-            LikeKind::Regex
-        } else {
-            return Ok(None);
-        };
-        let pattern = self.sum()?;
-        if self.eat("ESCAPE") {
-            match (&mut kind, self.primary()?) {
-                (LikeKind::Like { escape, .. }, Expr::Text(text)) => *escape = text.chars().next(),
-                _ => return Err("this ESCAPE is not known".into()),
-            }
-        }
-        Ok(Some(Expr::Like(
-            negated,
-            Box::new(left.clone()),
-            Box::new(pattern),
-            kind,
-        )))
-    }
-
     /// An operator that the lexer may hand over in single marks.
-    fn joined_operator(&mut self, operator: &str) -> bool {
+    pub(super) fn joined_operator(&mut self, operator: &str) -> bool {
         let mut rest = operator;
         let mut at = self.at;
         while !rest.is_empty() {
@@ -294,7 +186,7 @@ impl<'a> Parser<'a> {
         true
     }
 
-    fn operator(&mut self, known: &[(&str, Op)]) -> Option<Op> {
+    pub(super) fn operator(&mut self, known: &[(&str, Op)]) -> Option<Op> {
         let mut longest: Vec<&(&str, Op)> = known.iter().collect();
         longest.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         longest
@@ -303,7 +195,7 @@ impl<'a> Parser<'a> {
             .map(|(_, op)| *op)
     }
 
-    fn sum(&mut self) -> Parsed<Expr> {
+    pub(super) fn sum(&mut self) -> Parsed<Expr> {
         let mut left = self.product()?;
         let pipes = self.dialect.copy().style().pipes;
         let mut seen: Option<bool> = None;
@@ -411,7 +303,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `(a, b, c)`.
-    fn list(&mut self) -> Parsed<Vec<Expr>> {
+    pub(super) fn list(&mut self) -> Parsed<Vec<Expr>> {
         self.want("(")?;
         let mut list = vec![];
         if self.eat(")") {
@@ -427,7 +319,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `(ARRAY[a, b])`, with brackets and casts around.
-    fn array(&mut self) -> Parsed<Vec<Expr>> {
+    pub(super) fn array(&mut self) -> Parsed<Vec<Expr>> {
         let open = self.at;
         if self.peek().is_none_or(|token| token.text != "(") {
             return Err("ANY without brackets is not known".into());
@@ -464,7 +356,7 @@ impl<'a> Parser<'a> {
         Ok(list)
     }
 
-    fn primary(&mut self) -> Parsed<Expr> {
+    pub(super) fn primary(&mut self) -> Parsed<Expr> {
         let token = self.peek().ok_or("the expression ends too early")?;
         if let Some((now, len)) = self.now() {
             self.at += len;
@@ -477,7 +369,7 @@ impl<'a> Parser<'a> {
             }
             TokenKind::Text => {
                 self.at += 1;
-                self.literal(token.text)
+                literal(token.text, self.dialect.copy().style().backslash)
             }
             TokenKind::Operator if token.text == "(" => {
                 self.at += 1;
@@ -646,148 +538,8 @@ impl<'a> Parser<'a> {
         }
         Ok(Expr::Call(function, arguments))
     }
-
-    fn literal(&self, text: &str) -> Parsed<Expr> {
-        let open = text
-            .find(['\'', '"', '$'])
-            .ok_or_else(|| format!("the literal {text} is not understood"))?;
-        let (prefix, rest) = text.split_at(open);
-        let quote = rest.chars().next().unwrap_or('\'');
-        let inner = rest
-            .strip_prefix(quote)
-            .and_then(|rest| rest.strip_suffix(quote))
-            .filter(|_| quote != '$')
-            .ok_or_else(|| format!("the literal {text} is not understood"))?;
-        let doubled = format!("{quote}{quote}");
-        let plain = inner.replace(&doubled, &quote.to_string());
-        let prefix = prefix.trim().to_lowercase();
-        match prefix.as_str() {
-            "x" => hex(&plain).map(Expr::Bytes),
-            "b" => u64::from_str_radix(&plain, 2)
-                .map(|n| Expr::Number(n.to_string()))
-                .map_err(|_| format!("the literal {text} is not understood")),
-            "e" => Ok(Expr::Text(unescaped(&plain))),
-            "" | "n" => Ok(Expr::Text(if self.dialect.copy().style().backslash {
-                unescaped(&plain)
-            } else {
-                plain
-            })),
-            prefix if prefix.starts_with('_') => Ok(Expr::Text(unescaped(&plain))),
-            _ => Err(format!("the literal {text} is not understood")),
-        }
-    }
 }
 
-fn binary(op: Op, left: Expr, right: Expr) -> Expr {
+pub(super) fn binary(op: Op, left: Expr, right: Expr) -> Expr {
     Expr::Binary(op, Box::new(left), Box::new(right))
-}
-
-fn number(text: &str) -> Parsed<Expr> {
-    let lower = text.to_lowercase();
-    if let Some(digits) = lower.strip_prefix("0x") {
-        return i64::from_str_radix(digits, 16)
-            .map(|n| Expr::Number(n.to_string()))
-            .map_err(|_| format!("the number {text} is not understood"));
-    }
-    if lower.parse::<f64>().is_ok() && lower.bytes().all(|b| b"0123456789.e+-".contains(&b)) {
-        Ok(Expr::Number(lower))
-    } else {
-        Err(format!("the number {text} is not understood"))
-    }
-}
-
-fn hex(text: &str) -> Parsed<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| c.to_digit(16).map(|d| d as u8))
-        .collect();
-    digits
-        .filter(|digits| digits.len() % 2 == 0)
-        .map(|digits| {
-            digits
-                .chunks(2)
-                .map(|pair| pair[0] * 16 + pair[1])
-                .collect()
-        })
-        .ok_or_else(|| "bytes that are not hexadecimal digits".to_owned())
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('0') => out.push('\0'),
-            Some('b') => out.push('\u{8}'),
-            Some('Z') => out.push('\u{1a}'),
-            Some(other) => out.push(other),
-            None => out.push(c),
-        }
-    }
-    out
-}
-
-/// A cast; those that only say what a literal is are left out.
-fn cast(expr: Expr, ty: &str) -> Parsed<Expr> {
-    let base = ty.split('(').next().unwrap_or_default().trim();
-    let to = match base {
-        "text"
-        | "character varying"
-        | "varchar"
-        | "char"
-        | "character"
-        | "bpchar"
-        | "nchar"
-        | "char charset utf8mb4"
-        | "citext" => Cast::Text,
-        "int" | "integer" | "bigint" | "smallint" | "signed" | "int4" | "int8" | "unsigned" => {
-            Cast::Int
-        }
-        "real" | "double" | "double precision" | "float" | "float8" => Cast::Float,
-        "numeric" | "decimal" => Cast::Decimal,
-        "date"
-        | "timestamp without time zone"
-        | "timestamp with time zone"
-        | "time without time zone"
-        | "boolean"
-        | "jsonb"
-        | "json"
-        | "uuid"
-        | "interval"
-            if matches!(expr, Expr::Text(_)) =>
-        {
-            return Ok(expr);
-        }
-        "bytea" => {
-            return match &expr {
-                Expr::Text(text) => match text.strip_prefix("\\x") {
-                    Some(digits) => hex(digits).map(Expr::Bytes),
-                    None => Err("bytes in this spelling are not known".into()),
-                },
-                _ => Err("a cast to bytea is not known".into()),
-            };
-        }
-        "name" | "regclass" => return Err(format!("a cast to {base} is not known")),
-        // A label of an enum type, as the server shows it.
-        _ if matches!(expr, Expr::Text(_)) && !ty.ends_with(']') => return Ok(expr),
-        _ => return Err(format!("a cast to {ty} is not known")),
-    };
-    Ok(match (&expr, to) {
-        (Expr::Text(_), Cast::Text) | (Expr::Null, _) => expr,
-        (Expr::Number(_), Cast::Int | Cast::Float | Cast::Decimal) => expr,
-        (Expr::Text(text), Cast::Int | Cast::Float | Cast::Decimal)
-            if text.parse::<f64>().is_ok_and(f64::is_finite) =>
-        {
-            Expr::Number(text.trim().to_owned())
-        }
-        (Expr::Column(..), Cast::Text) => Expr::Cast(Box::new(expr), Cast::Text),
-        _ => Expr::Cast(Box::new(expr), to),
-    })
 }

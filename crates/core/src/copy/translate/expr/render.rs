@@ -1,5 +1,7 @@
 //! Writing an expression for the target, checked against what its columns are there.
 
+use super::call::call;
+use super::value::{boolean, literal_as};
 use super::{Cast, Expr, Function, LikeKind, Now, Op, Style};
 use crate::copy::translate::kind::{Class, Kind};
 
@@ -29,7 +31,7 @@ pub(in crate::copy::translate) type Written = Result<(String, Class), String>;
 /// The expression as a condition: its value is true, false or NULL.
 pub fn predicate(expr: &Expr, scope: &dyn Scope) -> Result<String, String> {
     let (text, class) = write(expr, scope)?;
-    truth(text, class, scope)
+    truth(text, class)
 }
 
 /// The expression as a value of a kind.
@@ -50,7 +52,7 @@ pub fn value(expr: &Expr, kind: &Kind, scope: &dyn Scope) -> Result<String, Stri
     if same {
         Ok(text)
     } else if number_as_bool {
-        truth(text, class, scope)
+        truth(text, class)
     } else if bool_as_number && !scope.style().booleans {
         Ok(text)
     } else if bool_as_number {
@@ -78,122 +80,13 @@ fn people(class: Class) -> &'static str {
     }
 }
 
-fn truth(text: String, class: Class, scope: &dyn Scope) -> Result<String, String> {
+fn truth(text: String, class: Class) -> Result<String, String> {
     match class {
         Class::Bool | Class::Open => Ok(text),
-        Class::Number if scope.style().booleans => Ok(format!("({text}) <> 0")),
-        Class::Number => Ok(text),
+        // A number is no condition on some sides, and means this on all others.
+        Class::Number => Ok(format!("({text}) <> 0")),
         class => Err(format!("{} as a condition are not known", people(class))),
     }
-}
-
-/// A literal in the spelling that a column of this kind takes: 0 in a column of booleans is false there. `None`: it is
-/// no literal. An error: the column cannot hold it.
-pub fn literal_as(expr: &Expr, kind: &Kind, scope: &dyn Scope) -> Result<Option<String>, String> {
-    let style = scope.style();
-    let cannot = |text: &str| {
-        Err(format!(
-            "{text} is not a value of the type that the column has there"
-        ))
-    };
-    let quoted = |text: &str| Ok(Some((style.text)(text)));
-    Ok(Some(match (expr, kind) {
-        (Expr::Null, _) => "NULL".into(),
-        (Expr::Bool(value), Kind::Bool) => boolean(*value, style),
-        (
-            Expr::Bool(value),
-            Kind::Int { .. } | Kind::Decimal { .. } | Kind::Float { .. } | Kind::Bits { .. },
-        ) => u8::from(*value).to_string(),
-        (Expr::Number(text), Kind::Bool) => match text.as_str() {
-            "0" => boolean(false, style),
-            "1" => boolean(true, style),
-            _ => return cannot(text),
-        },
-        (Expr::Text(text), Kind::Bool) => match text.to_ascii_lowercase().as_str() {
-            "0" | "f" | "false" | "no" | "off" => boolean(false, style),
-            "1" | "t" | "true" | "yes" | "on" => boolean(true, style),
-            _ => return cannot(text),
-        },
-        (Expr::Number(text), Kind::Int { .. }) => match text.parse::<f64>() {
-            Ok(n) if n.fract() == 0.0 && text.parse::<i128>().is_ok() => text.clone(),
-            _ => return cannot(text),
-        },
-        (Expr::Number(text), Kind::Decimal { .. } | Kind::Float { .. }) => text.clone(),
-        (Expr::Text(text), Kind::Int { .. }) => match text.trim().parse::<i128>() {
-            Ok(n) => n.to_string(),
-            Err(_) => return cannot(text),
-        },
-        (Expr::Text(text), Kind::Decimal { .. } | Kind::Float { .. }) => {
-            match text.trim().parse::<f64>() {
-                Ok(n) if n.is_finite() => text.trim().to_owned(),
-                _ => return cannot(text),
-            }
-        }
-        (Expr::Text(text), Kind::Text { .. } | Kind::Any) => return quoted(text),
-        (Expr::Number(text), Kind::Text { .. } | Kind::Any) => return quoted(text),
-        (Expr::Text(text), Kind::Enum { labels, .. }) => {
-            if labels.contains(text) {
-                return quoted(text);
-            }
-            return cannot(text);
-        }
-        (Expr::Text(text), Kind::Bytes { .. }) => (style.bytes)(text.as_bytes()),
-        (Expr::Bytes(bytes), Kind::Bytes { .. }) => (style.bytes)(bytes),
-        (Expr::Bytes(bytes), Kind::Text { .. }) => match std::str::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => return quoted(text),
-            _ => return cannot("a literal of bytes"),
-        },
-        (
-            Expr::Text(text),
-            Kind::Date | Kind::Time(_) | Kind::Span(_) | Kind::Timestamp(_) | Kind::TimestampTz(_),
-        ) => {
-            if moment(text, kind) {
-                return quoted(text);
-            }
-            return cannot(text);
-        }
-        (Expr::Text(text), Kind::Json { .. }) => {
-            if serde_json::from_str::<serde_json::Value>(text).is_ok() {
-                return quoted(text);
-            }
-            return cannot(text);
-        }
-        (Expr::Number(text), Kind::Json { .. }) => return quoted(text),
-        (Expr::Text(text), Kind::Uuid) => {
-            if text.len() == 36 && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-                return quoted(text);
-            }
-            return cannot(text);
-        }
-        (Expr::Bool(_) | Expr::Number(_) | Expr::Text(_) | Expr::Bytes(_), _) => {
-            return cannot("the literal");
-        }
-        _ => return Ok(None),
-    }))
-}
-
-/// Whether a text is a value of a kind of days or times.
-fn moment(text: &str, kind: &Kind) -> bool {
-    use crate::copy::temporal;
-    let bytes = text.as_bytes();
-    match kind {
-        Kind::Date => text.len() <= 13 && temporal::date(bytes).is_some(),
-        Kind::Time(_) | Kind::Span(_) => temporal::time(bytes).is_some(),
-        Kind::Timestamp(_) => {
-            temporal::timestamp(bytes, false).is_some() || temporal::date(bytes).is_some()
-        }
-        _ => temporal::timestamp(bytes, true).is_some(),
-    }
-}
-
-fn boolean(value: bool, style: &Style) -> String {
-    match (style.booleans, value) {
-        (true, true) => "true",
-        (true, false) => "false",
-        (false, true) => "1",
-        (false, false) => "0",
-    }
-    .into()
 }
 
 pub(in crate::copy::translate) fn write(expr: &Expr, scope: &dyn Scope) -> Written {
@@ -253,6 +146,12 @@ fn column(qualifier: Option<&str>, name: &str, scope: &dyn Scope) -> Written {
     let found = scope
         .column(qualifier, name)
         .ok_or_else(|| format!("the column {name} is not there"))?;
+    if matches!(found.kind, Kind::Decimal { .. }) && !scope.style().decimals {
+        return Err(format!(
+            "the decimals of {} are texts there, and compare as such",
+            found.name
+        ));
+    }
     let quote = scope.style().quote;
     let text = match qualifier.and_then(|qualifier| scope.qualifier(qualifier)) {
         Some(qualifier) => format!("{}.{}", quote(&qualifier), quote(&found.name)),
@@ -266,7 +165,7 @@ fn column(qualifier: Option<&str>, name: &str, scope: &dyn Scope) -> Written {
 }
 
 /// The kind of a column, for what is compared with it.
-fn kind_of(expr: &Expr, scope: &dyn Scope) -> Option<Kind> {
+pub(super) fn kind_of(expr: &Expr, scope: &dyn Scope) -> Option<Kind> {
     match expr {
         Expr::Column(qualifier, name) => Some(scope.column(qualifier.as_deref(), name)?.kind),
         Expr::Cast(inner, Cast::Text) => {
@@ -277,7 +176,7 @@ fn kind_of(expr: &Expr, scope: &dyn Scope) -> Option<Kind> {
 }
 
 /// Operands that are compared with each other: literals are spelled as the column among them wants them.
-fn matched(all: &[&Expr], scope: &dyn Scope) -> Result<(Vec<String>, Class), String> {
+pub(super) fn matched(all: &[&Expr], scope: &dyn Scope) -> Result<(Vec<String>, Class), String> {
     let kind = all.iter().find_map(|expr| kind_of(expr, scope));
     let (mut texts, mut classes) = (vec![], vec![]);
     for expr in all {
@@ -386,7 +285,7 @@ fn arithmetic(op: Op, left: &Expr, right: &Expr, scope: &dyn Scope) -> Written {
 }
 
 /// An operand that is text, or can be spelled as one without doubt.
-fn text_of(expr: &Expr, scope: &dyn Scope) -> Result<String, String> {
+pub(super) fn text_of(expr: &Expr, scope: &dyn Scope) -> Result<String, String> {
     if let Some(Kind::Enum { .. }) = kind_of(expr, scope) {
         let (text, _) = write(expr, scope)?;
         return (scope.style().cast)(Cast::Text, &text)
@@ -411,7 +310,7 @@ fn like(negated: bool, of: &Expr, pattern: &Expr, kind: LikeKind, scope: &dyn Sc
         .ok_or_else(|| "this pattern has no known equal".into())
 }
 
-fn case(
+pub(super) fn case(
     subject: Option<&Expr>,
     arms: &[(Expr, Expr)],
     other: Option<&Expr>,
@@ -463,174 +362,4 @@ fn cast(inner: &Expr, to: Cast, scope: &dyn Scope) -> Written {
     (scope.style().cast)(to, &text)
         .map(|text| (text, wanted))
         .ok_or_else(|| "this cast has no known equal".into())
-}
-
-fn call(function: Function, arguments: &[Expr], scope: &dyn Scope) -> Written {
-    use Function::*;
-    let style = scope.style();
-    let make = |texts: Vec<String>, class: Class| {
-        (style.function)(function, &texts)
-            .map(|text| (text, class))
-            .ok_or_else(|| "a function has no known equal there".to_owned())
-    };
-    let count = |allowed: std::ops::RangeInclusive<usize>| {
-        if allowed.contains(&arguments.len()) {
-            Ok(())
-        } else {
-            Err("a function with so many arguments is not known".to_owned())
-        }
-    };
-    let texts = || {
-        arguments
-            .iter()
-            .map(|argument| text_of(argument, scope))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    match function {
-        Lower(_) | Upper(_) | Trim | TrimLeft | TrimRight => {
-            count(1..=1)?;
-            make(texts()?, Class::Text)
-        }
-        Length => {
-            count(1..=1)?;
-            make(texts()?, Class::Number)
-        }
-        Bytes => {
-            count(1..=1)?;
-            let (text, class) = write(&arguments[0], scope)?;
-            if !matches!(class, Class::Text | Class::Bytes) {
-                return Err("the bytes of something else than a text".into());
-            }
-            make(vec![text], Class::Number)
-        }
-        Replace => {
-            count(3..=3)?;
-            make(texts()?, Class::Text)
-        }
-        Position => {
-            count(2..=2)?;
-            make(texts()?, Class::Number)
-        }
-        Concat => make(texts()?, Class::Text),
-        Substr | Left => substr(function, arguments, scope),
-        Abs | Round => {
-            count(1..=2)?;
-            let mut out = vec![];
-            for argument in arguments {
-                match write(argument, scope)? {
-                    (text, Class::Number) => out.push(text),
-                    _ => return Err("a function of numbers over something else".into()),
-                }
-            }
-            // Rounding a double to digits is not the same everywhere, and not there on some sides.
-            let exact = matches!(
-                kind_of(&arguments[0], scope),
-                Some(Kind::Int { .. } | Kind::Decimal { .. })
-            );
-            if function == Round && !exact {
-                return Err("a double is not rounded the same everywhere".into());
-            }
-            make(out, Class::Number)
-        }
-        Coalesce | NullIf => {
-            let all: Vec<&Expr> = arguments.iter().collect();
-            let (texts, class) = matched(&all, scope)?;
-            let class = match all.iter().find_map(|expr| kind_of(expr, scope)) {
-                Some(kind) if kind.class() == Class::Bool && style.booleans => Class::Bool,
-                Some(kind) if class == Class::Open => kind.class(),
-                _ => class,
-            };
-            make(texts, class)
-        }
-        If => {
-            count(3..=3)?;
-            let arms = [(arguments[0].clone(), arguments[1].clone())];
-            case(None, &arms, Some(&arguments[2]), scope)
-        }
-        JsonValid => {
-            count(1..=1)?;
-            let (text, _) = write(&arguments[0], scope)?;
-            match kind_of(&arguments[0], scope) {
-                // Of its type already; NULL stays NULL.
-                Some(Kind::Json { .. }) => Ok((
-                    format!(
-                        "CASE WHEN {text} IS NOT NULL THEN {} END",
-                        boolean(true, style)
-                    ),
-                    Class::Bool,
-                )),
-                _ => make(vec![text], Class::Bool),
-            }
-        }
-        TypeOf => type_of(arguments, scope),
-        Count => {
-            count(1..=1)?;
-            make(vec![write(&arguments[0], scope)?.0], Class::Number)
-        }
-        Min | Max => {
-            count(1..=1)?;
-            let (text, class) = write(&arguments[0], scope)?;
-            if class == Class::Bool {
-                return Err("the least of booleans is not known".into());
-            }
-            make(vec![text], class)
-        }
-        Sum | Average => {
-            count(1..=1)?;
-            match write(&arguments[0], scope)? {
-                (text, Class::Number) => make(vec![text], Class::Number),
-                _ => Err("a sum of something else than numbers".into()),
-            }
-        }
-    }
-}
-
-fn substr(function: Function, arguments: &[Expr], scope: &dyn Scope) -> Written {
-    let (first, rest) = arguments
-        .split_first()
-        .ok_or("a function without its arguments")?;
-    let mut texts = vec![text_of(first, scope)?];
-    for (at, argument) in rest.iter().enumerate() {
-        // A place of 0 or less means something else on each side.
-        match argument {
-            Expr::Number(text)
-                if text
-                    .parse::<u32>()
-                    .is_ok_and(|n| n > 0 || at > 0 || function == Function::Left) =>
-            {
-                texts.push(text.clone());
-            }
-            _ => return Err("a part of a text from a place that is not a plain number".into()),
-        }
-    }
-    if texts.len() < 2 || texts.len() > 3 {
-        return Err("a function with so many arguments is not known".into());
-    }
-    (scope.style().function)(function, &texts)
-        .map(|text| (text, Class::Text))
-        .ok_or_else(|| "a function has no known equal there".into())
-}
-
-/// The class of a value, known where the column's type is one of its own.
-fn type_of(arguments: &[Expr], scope: &dyn Scope) -> Written {
-    let [argument] = arguments else {
-        return Err("a function with so many arguments is not known".into());
-    };
-    let word = match kind_of(argument, scope) {
-        Some(Kind::Int { .. } | Kind::Bool) => "integer",
-        Some(Kind::Float { .. }) => "real",
-        Some(Kind::Text { .. }) => "text",
-        Some(Kind::Bytes { .. }) => "blob",
-        _ => return Err("the class of a value is not known there".into()),
-    };
-    let (text, _) = write(argument, scope)?;
-    let quoted = scope.style().text;
-    Ok((
-        format!(
-            "CASE WHEN {text} IS NULL THEN {} ELSE {} END",
-            quoted("null"),
-            quoted(word)
-        ),
-        Class::Text,
-    ))
 }

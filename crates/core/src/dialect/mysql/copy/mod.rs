@@ -108,7 +108,7 @@ static STYLE: Style = Style {
     function,
     pattern,
     cast,
-    moments_as_text: true,
+    decimals: true,
 };
 
 impl CopyDialect for Copies {
@@ -259,7 +259,7 @@ impl CopyDialect for Copies {
     }
 
     fn view(&self, name: &str, query: &str) -> String {
-        format!("CREATE VIEW {} AS\n{query}", quote(name))
+        format!("CREATE VIEW {} AS\nSELECT {query}", quote(name))
     }
 
     fn limits(&self) -> Limits {

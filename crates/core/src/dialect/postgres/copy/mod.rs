@@ -133,7 +133,7 @@ static STYLE: Style = Style {
     function,
     pattern,
     cast,
-    moments_as_text: true,
+    decimals: true,
 };
 
 impl CopyDialect for Copies {
@@ -165,12 +165,21 @@ impl CopyDialect for Copies {
         }
     }
 
-    fn counter(&self, _catalog: &Catalog, _table: &Table, column: &Column) -> Option<bool> {
-        match (&column.identity, &column.default) {
-            (Some(word), _) => Some(word == "ALWAYS"),
-            (None, Some(default)) if default.starts_with("nextval(") => Some(false),
-            _ => None,
+    fn counter(&self, catalog: &Catalog, _table: &Table, column: &Column) -> Option<bool> {
+        if let Some(word) = &column.identity {
+            return Some(word == "ALWAYS");
         }
+        let default = column.default.as_deref()?;
+        // One that the column owns counts for it alone; another one may count for many.
+        let behind = format!(".{}", ddl::quote_if_needed(&column.name));
+        let owned = catalog.sequences.iter().any(|sequence| {
+            let of_column = sequence
+                .owned_by
+                .as_ref()
+                .is_some_and(|owner| owner.ends_with(&behind));
+            of_column && default.contains(&sequence.name)
+        });
+        (default.starts_with("nextval(") && owned).then_some(false)
     }
 
     fn left_out(&self, _catalog: &Catalog, table: &Table) -> Option<&'static str> {
@@ -243,7 +252,7 @@ impl CopyDialect for Copies {
     }
 
     fn view(&self, name: &str, query: &str) -> String {
-        format!("CREATE VIEW {} AS\n{query}", quote(name))
+        format!("CREATE VIEW {} AS\nSELECT {query}", quote(name))
     }
 
     fn touch(&self, table: &Table, column: &str, now: &str) -> Option<(Routine, Trigger)> {

@@ -1,6 +1,6 @@
 //! How PostgreSQL spells kinds. Types stand as the server itself shows them.
 
-use super::super::ddl::{qualified, quote};
+use super::super::ddl::{qualified, quote, quote_if_needed};
 use super::super::dml::literal;
 use crate::copy::plan::Bounds;
 use crate::copy::translate::expr::Now;
@@ -155,7 +155,7 @@ fn labelled(labels: &[String], wants: &Wants<'_>) -> Spelled {
             labels: labels.to_vec(),
             name: name.clone(),
         }],
-        ..Spelled::new(quote(&name), NeutralType::Text)
+        ..Spelled::new(quote_if_needed(&name), NeutralType::Text)
     }
 }
 

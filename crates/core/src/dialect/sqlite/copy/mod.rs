@@ -113,7 +113,7 @@ static STYLE: Style = Style {
     function,
     pattern,
     cast,
-    moments_as_text: true,
+    decimals: false,
 };
 
 impl CopyDialect for Copies {
@@ -262,8 +262,17 @@ impl CopyDialect for Copies {
         })
     }
 
+    fn wrap_default(&self, text: String, native: &str) -> String {
+        // A number would be spelled by SQLite itself: 0.00 as 0.0.
+        if native.starts_with("DECIMAL_TEXT") && text.parse::<f64>().is_ok() {
+            literal(&text)
+        } else {
+            text
+        }
+    }
+
     fn view(&self, name: &str, query: &str) -> String {
-        format!("CREATE VIEW {} AS\n{query}", quote(name))
+        format!("CREATE VIEW {} AS\nSELECT {query}", quote(name))
     }
 
     fn limits(&self) -> Limits {

@@ -29,14 +29,34 @@ pub(super) fn descending_key(table: &Table, column: &Column) -> bool {
 }
 
 /// Gives every table and index its text.
-pub(super) fn write(catalog: &mut Catalog, _notes: &mut Notes) {
+pub(super) fn write(catalog: &mut Catalog, notes: &mut Notes) {
     for table in &mut catalog.tables {
+        counters(table, notes);
         let definition = table_text(table);
         let name = table.name.clone();
         for index in &mut table.indexes {
             index.definition = Some(index_text(&name, index));
         }
         table.definition = Some(definition);
+    }
+}
+
+/// Only what is the whole primary key numbers rows by itself.
+fn counters(table: &mut Table, notes: &mut Notes) {
+    let label = table.label();
+    let alone = table
+        .keys
+        .iter()
+        .find(|key| key.primary && key.columns.len() == 1)
+        .map(|key| key.columns[0].clone());
+    for column in &mut table.columns {
+        if column.identity.is_some() && alone.as_ref() != Some(&column.name) {
+            notes.lack(
+                format!("counter of {label}.{}", column.name),
+                "the target numbers a table's primary key alone",
+                column.identity.take(),
+            );
+        }
     }
 }
 
