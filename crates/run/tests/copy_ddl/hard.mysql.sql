@@ -11,7 +11,7 @@ CREATE TABLE refers (
   price decimal(10,2) NOT NULL DEFAULT 0.00, bytes binary(4) NULL DEFAULT NULL, total decimal(12,2) GENERATED ALWAYS AS (price * 2) STORED, short varchar(20) GENERATED ALWAYS AS (left(code, 3)) VIRTUAL,
   yes tinyint(1) NOT NULL DEFAULT 1 CHECK (yes IN (0, 1)), PRIMARY KEY (id), KEY code (code), KEY big (big),
   CONSTRAINT to_code FOREIGN KEY (code) REFERENCES keys_of (code) ON DELETE SET NULL ON UPDATE CASCADE, CONSTRAINT to_types FOREIGN KEY (big) REFERENCES types (id),
-  CONSTRAINT price_ok CHECK (price >= 0 AND char_length(code) > 1)
+  CONSTRAINT price_ok CHECK (price >= 0 AND char_length(emp) < 9)
 ) COMMENT='it''s a table';
 CREATE TABLE `sp ace.dot` (`Upper` int PRIMARY KEY COMMENT 'with \'quotes\'');
 CREATE TABLE prefixed (t text, PRIMARY KEY (t(10)));

@@ -20,7 +20,7 @@ CREATE TABLE checks (
   a INTEGER CHECK (a > 0), b TEXT CHECK (length(b) < 5), c TEXT CHECK (c IN ('x', 'y')),
   d TEXT CHECK (d GLOB '[a-c]*'), e INTEGER CHECK (typeof(e) = 'integer'), f JSON CHECK (json_valid(f)),
   g BOOLEAN CHECK (g IN (0, 1)), h TEXT CHECK (h LIKE '%@%.com'), i INTEGER CHECK (i BETWEEN 1 AND 9 OR i IS NULL),
-  j DATE CHECK (j > '2000-01-01'), k TEXT CHECK (k REGEXP 'x'), l TEXT CHECK (instr(l, ' ') = 0)
+  j DATE CHECK (j > '2000-01-01'), k TEXT CHECK (hex(k) <> '00'), l TEXT CHECK (instr(l, ' ') = 0)
 );
 CREATE TABLE computed (p REAL, q INTEGER, total REAL AS (p * q) STORED, label TEXT AS (q || ' pieces'), year TEXT AS (strftime('%Y', p)));
 CREATE TABLE defaults (

@@ -52,7 +52,8 @@ impl Place {
     }
 
     async fn look(&self) -> (Catalog, Caps) {
-        let mut session = self.engine.open(Purpose::Read).await.unwrap();
+        // A file that is not there yet is made.
+        let mut session = self.engine.open(Purpose::Tool).await.unwrap();
         let catalog = observe::catalog(&mut *session, &Scope::default())
             .await
             .unwrap();

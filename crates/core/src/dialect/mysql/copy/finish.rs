@@ -18,6 +18,7 @@ pub(super) fn finish(catalog: &mut Catalog, caps: &Caps, notes: &mut Notes) {
         unique_keys(table);
         indexes(table, caps, notes);
         foreign_keys(table, notes);
+        cascades(table, caps, notes);
         counters(table, notes);
     }
 }
@@ -159,6 +160,39 @@ fn foreign_keys(table: &mut Table, notes: &mut Notes) {
                 *action = None;
             }
         }
+    }
+}
+
+/// What refers in a way that changes its own columns keeps them out of stored columns, and on MySQL out of checks.
+fn cascades(table: &mut Table, caps: &Caps, notes: &mut Notes) {
+    let label = table.label();
+    let changed: Vec<String> = table
+        .foreign_keys
+        .iter()
+        .filter(|key| key.on_delete.is_some() || key.on_update.is_some())
+        .flat_map(|key| key.columns.iter().map(|column| quote(column)))
+        .collect();
+    let over = |text: &str| changed.iter().any(|column| text.contains(column));
+    for column in &mut table.columns {
+        if let Some(generated) = column.generated.as_mut()
+            && over(&generated.expression)
+        {
+            generated.stored = false;
+        }
+    }
+    if caps.engine != EngineKind::Mysql {
+        return;
+    }
+    let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut table.checks)
+        .into_iter()
+        .partition(|check| over(&check.clause));
+    table.checks = kept;
+    for check in lost {
+        notes.lack(
+            format!("check of {label}"),
+            "the target takes no check over a column that a foreign key changes",
+            Some(check.clause),
+        );
     }
 }
 
