@@ -13,7 +13,7 @@ fn talks(kind: TestEngine, database: &TestDatabase) {
          {blob}){utf8}"
     ));
     database.run(
-        "CREATE TABLE lines (id int NOT NULL PRIMARY KEY, talk int NOT NULL, FOREIGN KEY (talk) REFERENCES talks (id) ON \
+        "CREATE TABLE said (id int NOT NULL PRIMARY KEY, talk int NOT NULL, FOREIGN KEY (talk) REFERENCES talks (id) ON \
          DELETE CASCADE)",
     );
     database.run(
@@ -24,7 +24,7 @@ fn talks(kind: TestEngine, database: &TestDatabase) {
          (2, NULL, '2020-06-01 12:00:00', 1e300, NULL), (3, 'billed', '2020-01-01 00:00:00', 2, NULL), \
          (4, 'young', '2090-01-01 00:00:00', 3, NULL), (5, 'no date', NULL, 4, NULL)"
     ));
-    database.run("INSERT INTO lines VALUES (1, 1), (2, 1), (3, 4)");
+    database.run("INSERT INTO said VALUES (1, 1), (2, 1), (3, 4)");
     database.run("INSERT INTO bills VALUES (1, 3)");
 }
 

@@ -1,3 +1,5 @@
+//! What rules say once they are read, and what is wrong with faulty ones.
+
 #![allow(clippy::unwrap_used)]
 use super::*;
 
