@@ -6,10 +6,11 @@ Examples:
   dunlin status                          what is applied, pending, changed
   dunlin up --dry-run                    the exact SQL, nothing touched
   dunlin down --steps 1                  take the newest back
+  dunlin copy sqlite:app.db postgres://app@localhost/app
   dunlin explain changed-script          what a code means and what to do
 
 Exit codes: 0 done · 1 failed · 2 usage · 4 refused · 5 mismatch · 6 locked · 7 in doubt ·
-10 pending (`status --exit-code`) · 130 interrupted";
+8 partial · 10 pending (`status --exit-code`) · 130 interrupted";
 
 pub const INIT: &str = "Examples:\n  dunlin init\n  dunlin --url postgres://app@localhost/app init";
 pub const NEW: &str =

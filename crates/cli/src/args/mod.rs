@@ -260,7 +260,7 @@ pub enum Verb {
     /// The rows of chosen tables, saved and brought back
     #[command(subcommand, after_help = help::CHECKPOINT)]
     Checkpoint(CheckpointVerb),
-    /// Copies a database into another one, of the same engine or another, and proves every row
+    /// Copies a database into another one, and proves every row
     #[command(after_help = help::COPY)]
     Copy(Box<Copy>),
     /// Whether two databases hold the same rows, down to rows and columns
