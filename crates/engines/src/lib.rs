@@ -298,13 +298,7 @@ pub trait Session: Send {
     /// Begins a load: `sql` is the statement of the dialect's `bulk`, what is sent afterwards is what its encoder wrote.
     /// A load is taken whole or not at all, also outside of a transaction; within one, a load that failed or was dropped
     /// leaves the transaction to be rolled back.
-    async fn load(
-        &mut self,
-        _sql: &str,
-        _columns: usize,
-    ) -> Result<Box<dyn RowSink + '_>, DbError> {
-        Err(DbError::new(ErrorClass::Other, "this engine loads no rows"))
-    }
+    async fn load(&mut self, sql: &str, columns: usize) -> Result<Box<dyn RowSink + '_>, DbError>;
     /// Copies a database's file over the one of this session, which may keep it locked; where databases are files.
     async fn overwrite(&mut self, _from: &std::path::Path) -> Result<(), DbError> {
         let message = "this engine's databases are no files";

@@ -3,6 +3,8 @@
 //! Each function makes what it needs in the database of the engine it is given and drops it again, so they may run one
 //! after the other on one database; two of them at once need two databases.
 
+mod loading;
+mod values;
 mod whole;
 
 use anyhow::{Result, bail, ensure};
@@ -10,6 +12,7 @@ use dunlin_core::dialect::EngineKind;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::value::Value;
 use dunlin_engines::{Cell, DbError, Engine, Halted, Purpose, Session};
+pub use loading::{loading, loading_cut, loading_refused};
 use std::time::{Duration, Instant};
 pub use whole::whole;
 
@@ -61,6 +64,9 @@ pub async fn all(engine: &dyn Engine) -> Result<()> {
     error_classes(engine).await.context("error_classes")?;
     cancel(engine).await.context("cancel")?;
     streaming(engine).await.context("streaming")?;
+    loading(engine).await.context("loading")?;
+    loading_refused(engine).await.context("loading_refused")?;
+    loading_cut(engine).await.context("loading_cut")?;
     odd_names(engine).await.context("odd_names")?;
     databases(engine).await.context("databases")?;
     Ok(())

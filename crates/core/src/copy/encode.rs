@@ -400,6 +400,7 @@ fn documents(cell: Cell<'_>, typing: Typing, out: &mut Vec<u8>) -> Option<Fit> {
     })
 }
 
+/// The bytes of a UUID in any of its spellings.
 pub(crate) fn uuid(cell: Cell<'_>) -> Option<[u8; 16]> {
     let text = match cell {
         Cell::Bytes(bytes) => return bytes.try_into().ok(),

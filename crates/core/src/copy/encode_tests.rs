@@ -225,3 +225,148 @@ fn integers_take_no_more_bytes_than_needed_and_stay_apart() {
         2 + 9
     );
 }
+
+/// Each datum beside the cells in which servers and SQLite hand it back.
+#[test]
+fn a_datum_has_the_form_of_what_is_read_back() {
+    let raw: [u8; 16] = std::array::from_fn(|at| at as u8);
+    let at = |micros| Datum::Stamp(Moment::At(micros));
+    let cases: Vec<(T, Datum<'_>, Vec<Cell<'_>>)> = vec![
+        (
+            T::Bool,
+            Datum::Bool(true),
+            vec![Cell::Bool(true), Cell::Int(1)],
+        ),
+        (
+            T::Int,
+            Datum::Int(-5),
+            vec![Cell::Int(-5), Cell::Text("-5")],
+        ),
+        (
+            T::Int,
+            Datum::UInt(u64::MAX),
+            vec![Cell::UInt(u64::MAX), Cell::Text("18446744073709551615")],
+        ),
+        (T::Int, Datum::Bool(true), vec![Cell::Int(1)]),
+        (
+            T::Decimal,
+            Datum::Decimal("1.50"),
+            vec![Cell::Text("1.500000"), Cell::Text("1.5")],
+        ),
+        (T::Decimal, Datum::Int(5), vec![Cell::Text("5.00")]),
+        (T::Decimal, Datum::Decimal("NaN"), vec![Cell::Text("NaN")]),
+        (
+            T::Float,
+            Datum::Float(-0.0),
+            vec![Cell::Float(0.0), Cell::Float(-0.0)],
+        ),
+        (
+            T::Float,
+            Datum::Float32(1.1),
+            vec![Cell::Float32(1.1), Cell::Float(f64::from(1.1_f32))],
+        ),
+        (T::Text, Datum::Text("a\0b"), vec![Cell::Text("a\0b")]),
+        (T::Bytes, Datum::Bytes(b"\xff"), vec![Cell::Bytes(b"\xff")]),
+        (
+            T::Date,
+            Datum::Date(Moment::At(11_016)),
+            vec![Cell::Text("2000-02-29")],
+        ),
+        (
+            T::Date,
+            Datum::Date(Moment::Infinity),
+            vec![Cell::Text("infinity")],
+        ),
+        (
+            T::Time,
+            Datum::Time(-1),
+            vec![Cell::Text("-00:00:00.000001")],
+        ),
+        (
+            T::Timestamp,
+            at(1),
+            vec![Cell::Text("1970-01-01 00:00:00.000001")],
+        ),
+        (
+            T::TimestampTz,
+            at(0),
+            vec![
+                Cell::Text("1970-01-01 00:00:00+00"),
+                Cell::Text("1970-01-01 00:00:00"),
+            ],
+        ),
+        (
+            T::Json,
+            Datum::Json("{\"b\":1, \"a\":[]}"),
+            vec![Cell::Text("{\"a\": [], \"b\": 1}")],
+        ),
+        (
+            T::Uuid,
+            Datum::Uuid(raw),
+            vec![
+                Cell::Bytes(&raw),
+                Cell::Text("00010203-0405-0607-0809-0a0b0c0d0e0f"),
+            ],
+        ),
+        (
+            T::Bits,
+            Datum::Bits("0101"),
+            vec![Cell::Text("101"), Cell::Bytes(&[5]), Cell::Int(5)],
+        ),
+        (
+            T::Opaque("int[]".into()),
+            Datum::Opaque("{1}"),
+            vec![Cell::Text("{1}")],
+        ),
+        (
+            T::Text,
+            Datum::Date(Moment::At(0)),
+            vec![Cell::Text("1970-01-01")],
+        ),
+        (T::Int, Datum::Null, vec![Cell::Null]),
+    ];
+    for (ty, datum, cells) in cases {
+        let mut out = vec![];
+        encode_datum(&datum, &ty, &mut out);
+        for cell in cells {
+            assert_eq!(
+                form(cell, &ty, Typing::Static).0,
+                out,
+                "{datum:?} {cell:?} under {ty}"
+            );
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn long_payloads_stand_behind_their_length(digits in "[1-9][0-9]{0,400}", key in "[a-z]{0,300}") {
+        // Written in place, and as a whole: the same bytes.
+        let mut expected = vec![TAG_DECIMAL];
+        push_len(digits.len(), &mut expected);
+        expected.extend_from_slice(digits.as_bytes());
+        let (found, _) = form(Cell::Text(&digits), &T::Decimal, Typing::Static);
+        proptest::prop_assert_eq!(found, expected);
+        let document = format!("{{\"{key}\": 1}}");
+        let mut payload = vec![];
+        json::canonical(document.as_bytes(), &mut payload);
+        let mut expected = vec![TAG_JSON];
+        push_len(payload.len(), &mut expected);
+        expected.extend_from_slice(&payload);
+        let (found, _) = form(Cell::Text(&document), &T::Json, Typing::Static);
+        proptest::prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_moment_has_the_form_of_its_spelling(days in -700_000..2_900_000_i64, micros in 0..86_400_000_000_i64) {
+        let at = Moment::At(days * 86_400_000_000 + micros);
+        let mut text = vec![];
+        spell::stamp(at, false, &mut text);
+        for ty in [T::Timestamp, T::TimestampTz] {
+            let mut out = vec![];
+            encode_datum(&Datum::Stamp(at), &ty, &mut out);
+            let cell = Cell::Text(std::str::from_utf8(&text).unwrap());
+            proptest::prop_assert_eq!(form(cell, &ty, Typing::Static).0, out);
+        }
+    }
+}

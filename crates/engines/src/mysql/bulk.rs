@@ -25,7 +25,7 @@ pub(super) async fn start<'a>(
     sql: &str,
 ) -> Result<Box<dyn RowSource + 'a>, DbError> {
     session.ready().await?;
-    let statement = session.parts().0.prep(sql).await;
+    let statement = session.parts()?.0.prep(sql).await;
     let statement = session.finished(statement).await?;
     let columns = statement
         .columns()
@@ -34,7 +34,7 @@ pub(super) async fn start<'a>(
         .collect();
     session.ready().await?;
     // Errors while rows arrive are the stream's own; what a cancel leaves behind is drained by the next statement.
-    let (conn, unseen) = session.parts();
+    let (conn, unseen) = session.parts()?;
     let begun = conn.exec_iter(statement, ()).await;
     *unseen = false;
     let rows = begun.map_err(|error| super::session::db_error(&error))?;

@@ -5,5 +5,6 @@ pub mod bulk;
 pub mod cancel;
 pub mod connect;
 mod dump;
+mod load;
 pub mod session;
 mod values;

@@ -5,9 +5,10 @@ mod whole;
 use super::bulk;
 use super::cancel::Canceller;
 use super::connect::MysqlEngine;
+use super::load;
 use super::values::{Shape, bound, is_long, read, shape, value, with_literals};
 use crate::gate::Gate;
-use crate::{Cancel, DbError, Halted, Purpose, RowSource, Session, Whole, step_by_step};
+use crate::{Cancel, DbError, Halted, Purpose, RowSink, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::mysql::Mysql;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -19,6 +20,7 @@ use mysql_async::prelude::{Protocol, Queryable};
 use mysql_async::{Conn, DriverError, IoError, Params, QueryResult};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// ER_UNSUPPORTED_PS: the statement is understood, and not by the prepared protocol.
 const NOT_PREPARABLE: u16 = 1295;
@@ -28,7 +30,11 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One MySQL or MariaDB connection.
 pub struct MysqlSession {
-    conn: Conn,
+    /// Away while a load has it.
+    conn: Option<Conn>,
+    /// Where it comes back from, and whether the load's own transaction is then to be taken back.
+    away: Option<(oneshot::Receiver<Conn>, bool)>,
+    id: u32,
     engine: MysqlEngine,
     purpose: Purpose,
     caps: Caps,
@@ -113,7 +119,9 @@ impl MysqlSession {
         sql_mode: &str,
     ) -> Self {
         MysqlSession {
-            conn,
+            id: conn.id(),
+            conn: Some(conn),
+            away: None,
             engine,
             purpose,
             caps: Mysql.caps(version),
@@ -128,12 +136,49 @@ impl MysqlSession {
     }
 
     /// The connection, and the mark that stands while an answer is awaited.
-    pub(super) fn parts(&mut self) -> (&mut Conn, &mut bool) {
-        (&mut self.conn, &mut self.unseen)
+    pub(super) fn parts(&mut self) -> Result<(&mut Conn, &mut bool), DbError> {
+        match &mut self.conn {
+            Some(conn) => Ok((conn, &mut self.unseen)),
+            None => Err(db_error(&DriverError::ConnectionClosed.into())),
+        }
+    }
+
+    /// The connection, which is here but while a load has it.
+    fn conn(&mut self) -> Result<&mut Conn, mysql_async::Error> {
+        let here = self.conn.as_mut();
+        here.ok_or_else(|| DriverError::ConnectionClosed.into())
+    }
+
+    /// Hands the connection to a load, which gives it back there.
+    pub(super) fn lend(&mut self, home: oneshot::Receiver<Conn>, own: bool) -> Option<Conn> {
+        let conn = self.conn.take()?;
+        self.away = Some((home, own));
+        Some(conn)
+    }
+
+    /// Takes back what a load was lent. `wanted`: the load's own transaction is to stay.
+    pub(super) async fn take_back(&mut self, wanted: bool) -> Result<(), DbError> {
+        let Some((home, own)) = self.away.take() else {
+            return Ok(());
+        };
+        self.conn = home.await.ok();
+        self.unseen = false;
+        self.look();
+        if !own {
+            return Ok(());
+        }
+        let end = if wanted { "COMMIT" } else { "ROLLBACK" };
+        let ended = match self.conn() {
+            Ok(conn) => conn.query_drop(end).await,
+            Err(error) => Err(error),
+        };
+        self.look();
+        ended.map_err(|error| db_error(&error))
     }
 
     /// Before each statement: a late cancel is drained.
     pub(super) async fn ready(&mut self) -> Result<(), DbError> {
+        self.take_back(false).await?;
         if self.unseen {
             self.in_transaction = false;
             return Err(DbError::new(
@@ -174,7 +219,7 @@ impl MysqlSession {
 
     /// The server says with each answer whether a transaction is open.
     fn look(&mut self) {
-        if let Some(answer) = self.conn.last_ok_packet() {
+        if let Some(answer) = self.conn.as_ref().and_then(Conn::last_ok_packet) {
             self.in_transaction = answer
                 .status_flags()
                 .contains(StatusFlags::SERVER_STATUS_IN_TRANS);
@@ -184,12 +229,9 @@ impl MysqlSession {
     /// Sends something that a late cancel may hit.
     async fn drain(&mut self) -> Result<(), DbError> {
         for _ in 0..3 {
-            match self
-                .conn
-                .query_drop("DO 0")
-                .await
-                .map_err(|error| db_error(&error))
-            {
+            let (conn, _) = self.parts()?;
+            let drained = conn.query_drop("DO 0").await;
+            match drained.map_err(|error| db_error(&error)) {
                 Err(error) if error.class == ErrorClass::Cancelled => {}
                 outcome => return outcome,
             }
@@ -198,7 +240,7 @@ impl MysqlSession {
     }
 
     async fn text(&mut self, sql: &str) -> Result<u64, mysql_async::Error> {
-        let result = self.conn.query_iter(sql).await?;
+        let result = self.conn()?.query_iter(sql).await?;
         let changed = result.affected_rows();
         let reads = !result.columns_ref().is_empty();
         result.drop_result().await?;
@@ -206,7 +248,7 @@ impl MysqlSession {
     }
 
     async fn prepared(&mut self, sql: &str, params: Params) -> Result<u64, mysql_async::Error> {
-        let result = self.conn.exec_iter(sql, params).await?;
+        let result = self.conn()?.exec_iter(sql, params).await?;
         let changed = result.affected_rows();
         let reads = !result.columns_ref().is_empty();
         result.drop_result().await?;
@@ -216,7 +258,8 @@ impl MysqlSession {
     /// A statement of ours without rows and one after it, in one text: the server leaves the second aside where the first
     /// fails. An error comes with whether the first had passed.
     async fn two(&mut self, text: &str) -> Result<u64, (bool, mysql_async::Error)> {
-        let opened = self.conn.query_iter(text).await;
+        let conn = self.conn().map_err(|error| (false, error))?;
+        let opened = conn.query_iter(text).await;
         let mut result = opened.map_err(|error| (false, error))?;
         let second = async {
             // From the end of the first result to the beginning of the second.
@@ -298,8 +341,10 @@ impl Session for MysqlSession {
     async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
         self.ready().await?;
         // Without values a text costs one round trip where a prepared statement costs two.
-        let outcome = if params.is_empty() && self.may_be_text(sql) {
-            match self.conn.query_iter(sql).await {
+        let as_text = params.is_empty() && self.may_be_text(sql);
+        let (conn, _) = self.parts()?;
+        let outcome = if as_text {
+            match conn.query_iter(sql).await {
                 Ok(result) => all_rows(result).await,
                 Err(error) => Err(error),
             }
@@ -308,7 +353,7 @@ impl Session for MysqlSession {
                 [] => Params::Empty,
                 some => Params::Positional(some.iter().map(bound).collect()),
             };
-            match self.conn.exec_iter(sql, params).await {
+            match conn.exec_iter(sql, params).await {
                 Ok(result) => all_rows(result).await,
                 Err(error) => Err(error),
             }
@@ -390,7 +435,7 @@ impl Session for MysqlSession {
     fn canceller(&self) -> Box<dyn Cancel> {
         Box::new(Canceller {
             engine: self.engine.clone(),
-            id: self.conn.id(),
+            id: self.id,
             gate: Arc::clone(&self.gate),
         })
     }
@@ -399,7 +444,13 @@ impl Session for MysqlSession {
         bulk::start(self, sql).await
     }
 
+    async fn load(&mut self, sql: &str, _columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {
+        load::start(self, sql).await
+    }
+
     async fn close(self: Box<Self>) {
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.conn.disconnect()).await;
+        if let Some(conn) = self.conn {
+            let _ = tokio::time::timeout(CLOSE_PATIENCE, conn.disconnect()).await;
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Streaming rows out of PostgreSQL, and `COPY … FROM stdin` into it.
 
-use super::session::{PostgresSession, Rows};
+use super::rows::Rows;
+use super::session::PostgresSession;
 use crate::{Batch, DbError, RowSink, RowSource};
 use async_trait::async_trait;
 use bytes::Bytes;
+use dunlin_core::failure::ErrorClass;
 use futures_util::SinkExt;
 use std::pin::Pin;
 use tokio_postgres::CopyInSink;
@@ -115,7 +117,7 @@ pub(super) async fn load<'a>(
     let begun = session.client().copy_in::<_, Bytes>(sql).await;
     let sink = match begun {
         Ok(sink) => Box::pin(sink),
-        Err(error) => return Err(session.ended(error, sql).await),
+        Err(error) => return Err(ended(session, error, sql).await),
     };
     let sql = sql.to_owned();
     Ok(Box::new(Load { session, sink, sql }))
@@ -129,7 +131,7 @@ impl RowSink for Load<'_> {
             // In pieces, for the driver makes a copy of each.
             let piece = rest.split_to(rest.len().min(LOAD_PIECE));
             if let Err(error) = self.sink.send(piece).await {
-                return Err(self.session.ended(error, &self.sql).await);
+                return Err(ended(self.session, error, &self.sql).await);
             }
         }
         Ok(())
@@ -143,5 +145,13 @@ impl RowSink for Load<'_> {
         } = *self;
         let copied = sink.as_mut().finish().await;
         session.finished(copied, &sql).await
+    }
+}
+
+/// After a statement that failed.
+async fn ended(session: &mut PostgresSession, error: tokio_postgres::Error, sql: &str) -> DbError {
+    match session.finished::<()>(Err(error), sql).await {
+        Err(error) => error,
+        Ok(()) => DbError::new(ErrorClass::Other, "the load ended before its rows did"),
     }
 }

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod connect;
 mod dump;
 mod errors;
+mod rows;
 pub mod session;
 mod text;
 mod values;

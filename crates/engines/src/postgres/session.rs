@@ -7,10 +7,11 @@ use super::bulk;
 use super::cancel::{Canceller, Route};
 use super::errors::COPY_WITHOUT_DATA;
 pub(super) use super::errors::db_error;
+use super::rows::Rows;
 use super::text::{Step, reads, words};
-use super::values::{Bound, Raw, read, type_of};
+use super::values::{Bound, type_of};
 use crate::gate::Gate;
-use crate::{Cancel, Cell, DbError, Halted, RowSink, RowSource, Session, Whole, step_by_step};
+use crate::{Cancel, DbError, Halted, RowSink, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::postgres::Postgres;
 use dunlin_core::dialect::{Caps, Dialect};
@@ -19,13 +20,12 @@ use dunlin_core::sql::LexMode;
 use dunlin_core::value::{Row, Value};
 use futures_util::TryStreamExt;
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Column, Row as NativeRow, RowStream, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 /// How many prepared statements are kept. Dunlin's own statements are some dozens.
 const STATEMENTS_MAX: usize = 64;
@@ -73,66 +73,6 @@ pub struct PostgresSession {
 struct Kept {
     types: Vec<Type>,
     statement: Option<Statement>,
-}
-
-/// A result on its way.
-pub(super) struct Rows {
-    /// `None` after its end: the driver must not be asked again.
-    stream: Option<Pin<Box<RowStream>>>,
-    first: Option<NativeRow>,
-    pub(super) columns: Vec<String>,
-    types: Vec<Type>,
-}
-
-impl Rows {
-    fn new(columns: &[Column], stream: Pin<Box<RowStream>>, first: Option<NativeRow>) -> Self {
-        Rows {
-            columns: columns
-                .iter()
-                .map(|column| column.name().to_owned())
-                .collect(),
-            types: columns
-                .iter()
-                .map(|column| column.type_().clone())
-                .collect(),
-            stream: Some(stream),
-            first,
-        }
-    }
-
-    /// The next row.
-    pub(super) async fn next(&mut self) -> Result<Option<NativeRow>, tokio_postgres::Error> {
-        if let Some(row) = self.first.take() {
-            return Ok(Some(row));
-        }
-        let Some(stream) = &mut self.stream else {
-            return Ok(None);
-        };
-        let row = stream.try_next().await?;
-        if row.is_none() {
-            self.stream = None;
-        }
-        Ok(row)
-    }
-
-    /// Gives the cells of a row, one by one, to `take`.
-    pub(super) fn cells(
-        &self,
-        row: &NativeRow,
-        scratch: &mut String,
-        mut take: impl FnMut(Cell<'_>),
-    ) -> Result<(), DbError> {
-        for (at, (ty, name)) in self.types.iter().zip(&self.columns).enumerate() {
-            let raw: Option<Raw<'_>> = row
-                .try_get(at)
-                .map_err(|error| DbError::new(ErrorClass::Other, error.to_string()))?;
-            match raw {
-                None => take(Cell::Null),
-                Some(Raw(raw)) => take(read(ty, name, raw, scratch)?),
-            }
-        }
-        Ok(())
-    }
 }
 
 impl PostgresSession {
@@ -234,14 +174,6 @@ impl PostgresSession {
             }
             error
         })
-    }
-
-    /// After a statement that failed.
-    pub(super) async fn ended(&mut self, error: tokio_postgres::Error, sql: &str) -> DbError {
-        match self.finished::<()>(Err(error), sql).await {
-            Err(error) => error,
-            Ok(()) => DbError::new(ErrorClass::Other, "an error is none"),
-        }
     }
 
     /// Sends something that a late cancel may hit, and learns whether the transaction stands.

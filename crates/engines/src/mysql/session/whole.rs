@@ -71,7 +71,7 @@ impl MysqlSession {
         changed: &mut u64,
     ) -> Result<(), mysql_async::Error> {
         use mysql_async::prelude::Queryable;
-        let mut result = self.conn.query_iter(text).await?;
+        let mut result = self.conn()?.query_iter(text).await?;
         loop {
             if *failing == STATEMENT && result.columns_ref().is_empty() {
                 *changed = result.affected_rows();

@@ -3,7 +3,7 @@
 use super::{
     BITS, CLASS, FIELD_MAX, Kind, LONG, MOMENT, RANGE, Why, double, each, fitted, single, whole,
 };
-use crate::copy::{Datum, Moment};
+use crate::copy::{Cell, Datum, Moment, encode, temporal};
 use crate::dialect::bulk::{Encoder, Unfit};
 
 /// Days from 1970 to 2000, where the server begins to count.
@@ -124,12 +124,9 @@ fn value(kind: Kind, datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> {
             Datum::Bytes(bytes) => sized(bytes, out),
             _ => Err(CLASS),
         },
-        Kind::Uuid => match datum {
-            Datum::Uuid(bytes) => sized(bytes, out),
-            _ => Err(CLASS),
-        },
+        Kind::Uuid => sized(&uuid(datum).ok_or(CLASS)?, out),
         Kind::Date | Kind::Time | Kind::Timestamp | Kind::TimestampTz | Kind::Interval => {
-            time(kind, datum, out)
+            time(kind, &moment(kind, datum), out)
         }
         Kind::Bit(width) => bits(datum, Some(width), out),
         Kind::Varbit => bits(datum, None, out),
@@ -167,6 +164,31 @@ fn letters(kind: Kind, datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> 
     out.push(1);
     out.extend_from_slice(text);
     Ok(())
+}
+
+/// A UUID, also as its letters: a cell that goes over as it is comes so.
+fn uuid(datum: &Datum<'_>) -> Option<[u8; 16]> {
+    match *datum {
+        Datum::Uuid(bytes) => Some(bytes),
+        Datum::Bytes(bytes) => bytes.try_into().ok(),
+        Datum::Text(text) => encode::uuid(Cell::Text(text)),
+        _ => None,
+    }
+}
+
+/// The moment that a text spells: a cell that goes over as it is comes so.
+fn moment<'d>(kind: Kind, datum: &Datum<'d>) -> Datum<'d> {
+    let Datum::Text(text) = *datum else {
+        return *datum;
+    };
+    let bytes = text.as_bytes();
+    let found = match kind {
+        Kind::Date => temporal::date(bytes).map(Datum::Date),
+        Kind::Timestamp => temporal::timestamp(bytes, false).map(Datum::Stamp),
+        Kind::TimestampTz => temporal::timestamp(bytes, true).map(Datum::Stamp),
+        _ => temporal::time(bytes).map(Datum::Time),
+    };
+    found.unwrap_or(*datum)
 }
 
 fn time(kind: Kind, datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> {
@@ -212,7 +234,7 @@ fn time(kind: Kind, datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> {
 }
 
 fn bits(datum: &Datum<'_>, exact: Option<usize>, out: &mut Vec<u8>) -> Result<(), Why> {
-    let Datum::Bits(text) = datum else {
+    let (Datum::Bits(text) | Datum::Text(text)) = datum else {
         return Err(CLASS);
     };
     let (zeros, text) = fitted(text, exact)?;
@@ -234,7 +256,7 @@ fn bits(datum: &Datum<'_>, exact: Option<usize>, out: &mut Vec<u8>) -> Result<()
 
 fn number(datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> {
     let n = match *datum {
-        Datum::Decimal(text) => return numeric(text.as_bytes(), out),
+        Datum::Decimal(text) | Datum::Text(text) => return numeric(text.as_bytes(), out),
         Datum::Int(n) => i128::from(n),
         Datum::UInt(n) => i128::from(n),
         _ => return Err(CLASS),

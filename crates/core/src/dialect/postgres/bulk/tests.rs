@@ -117,6 +117,42 @@ fn moments_count_from_2000() {
 }
 
 #[test]
+fn cells_as_they_are_mean_the_same() {
+    let same = |native: &str, text: &'static str, datum: Datum<'_>| {
+        let read = field(
+            native,
+            NeutralType::Opaque(String::new()),
+            Datum::Text(text),
+        );
+        assert_eq!(
+            read,
+            field(native, NeutralType::Opaque(String::new()), datum),
+            "{text}"
+        );
+    };
+    same("date", "1970-01-02", Datum::Date(Moment::At(1)));
+    same("time", "00:00:01", Datum::Time(1_000_000));
+    same(
+        "timestamp",
+        "-infinity",
+        Datum::Stamp(Moment::NegativeInfinity),
+    );
+    same(
+        "timestamptz",
+        "1970-01-01 01:00:00+01",
+        Datum::Stamp(Moment::At(0)),
+    );
+    same("numeric", "-1.50", Datum::Decimal("-1.50"));
+    same(
+        "uuid",
+        "00000000-0000-0000-0000-000000000001",
+        Datum::Uuid(1_u128.to_be_bytes()),
+    );
+    same("bit(4)", "0101", Datum::Bits("101"));
+    assert!(one("date", NeutralType::Date, Datum::Text("now")).is_err());
+}
+
+#[test]
 fn text_form_cannot_be_broken_out_of() {
     let line = |datum| {
         String::from_utf8(one("tsvector", NeutralType::Opaque("tsvector".into()), datum).unwrap())

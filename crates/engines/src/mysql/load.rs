@@ -1,0 +1,282 @@
+//! Loading rows into MySQL and MariaDB: LOAD DATA from memory, by a task that has the connection meanwhile. Where the
+//! server takes no files of clients, the same rows by INSERT with bound values.
+//!
+//! LOAD DATA LOCAL makes warnings of errors, as if people had asked for it: rows are left out, numbers are bent. Here
+//! every warning and every row left out is the error that it is.
+
+use super::session::{MysqlSession, db_error};
+use crate::{DbError, RowSink};
+use async_trait::async_trait;
+use bytes::Bytes;
+use dunlin_core::dialect::Dialect;
+use dunlin_core::dialect::mysql::{Mysql, bulk};
+use dunlin_core::failure::ErrorClass;
+use futures_util::StreamExt;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Params, Value};
+use tokio::sync::{mpsc, oneshot};
+
+/// Parameters of one INSERT, and bytes: whichever is reached first. The protocol counts to 65,535.
+const PARAMS_MAX: usize = 16_384;
+const BYTES_MAX: usize = 1 << 20;
+
+/// What the task is told.
+enum Told {
+    Rows(Vec<u8>),
+    /// There are no more, and the load is wanted.
+    End,
+}
+
+struct Load<'a> {
+    session: &'a mut MysqlSession,
+    rows: mpsc::Sender<Told>,
+    outcome: oneshot::Receiver<Result<u64, DbError>>,
+}
+
+/// Begins a load. Two pieces wait at most.
+pub(super) async fn start<'a>(
+    session: &'a mut MysqlSession,
+    sql: &str,
+) -> Result<Box<dyn RowSink + 'a>, DbError> {
+    use crate::Session;
+    let answer = session.query("SELECT @@local_infile", &[]).await?;
+    let takes_files = answer.first().and_then(|row| row.first());
+    let takes_files = takes_files == Some(&dunlin_core::value::Value::Int(1));
+    // Outside of a transaction the load is one of its own: whole or not at all.
+    let own = !session.in_transaction();
+    if own {
+        session.begin().await?;
+    }
+    let (home, back) = oneshot::channel();
+    let (answer, outcome) = oneshot::channel();
+    let (rows, inbox) = mpsc::channel(2);
+    let Some(mut conn) = session.lend(back, own) else {
+        return Err(gone());
+    };
+    let sql = sql.to_owned();
+    tokio::spawn(async move {
+        let done = if takes_files {
+            from_file(&mut conn, &sql, inbox).await
+        } else {
+            by_insert(&mut conn, &sql, inbox).await
+        };
+        let _ = home.send(conn);
+        let _ = answer.send(done);
+    });
+    Ok(Box::new(Load {
+        session,
+        rows,
+        outcome,
+    }))
+}
+
+fn gone() -> DbError {
+    DbError::new(
+        ErrorClass::ConnectionLost,
+        "the connection to the server was lost",
+    )
+}
+
+impl Load<'_> {
+    /// Why the task listens no more.
+    async fn ended(&mut self) -> DbError {
+        let outcome = (&mut self.outcome).await;
+        // What the rollback says matters less than what went wrong.
+        let _ = self.session.take_back(false).await;
+        match outcome {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => gone(),
+        }
+    }
+}
+
+#[async_trait]
+impl RowSink for Load<'_> {
+    async fn send(&mut self, bytes: Vec<u8>) -> Result<(), DbError> {
+        match self.rows.send(Told::Rows(bytes)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.ended().await),
+        }
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<u64, DbError> {
+        if self.rows.send(Told::End).await.is_err() {
+            return Err(self.ended().await);
+        }
+        match (&mut self.outcome).await {
+            Ok(Ok(rows)) => {
+                self.session.take_back(true).await?;
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                let _ = self.session.take_back(false).await;
+                Err(error)
+            }
+            Err(_) => Err(gone()),
+        }
+    }
+}
+
+/// The rows as the file that the server asks for. A load that is given up ends the file with an error.
+async fn from_file(
+    conn: &mut Conn,
+    sql: &str,
+    inbox: mpsc::Receiver<Told>,
+) -> Result<u64, DbError> {
+    conn.set_infile_handler(async move {
+        let pieces = futures_util::stream::unfold(Some(inbox), |inbox| async move {
+            let mut inbox = inbox?;
+            match inbox.recv().await {
+                Some(Told::Rows(bytes)) => Some((Ok(Bytes::from(bytes)), Some(inbox))),
+                Some(Told::End) => None,
+                None => Some((Err(std::io::Error::other("the load was given up")), None)),
+            }
+        });
+        Ok(pieces.boxed())
+    });
+    let loaded = async {
+        let result = conn.query_iter(sql).await?;
+        let rows = result.affected_rows();
+        let skipped = skipped(&result.info());
+        let warned = result.warnings();
+        result.drop_result().await?;
+        Ok((rows, skipped, warned))
+    };
+    let (rows, skipped, warned) = loaded.await.map_err(|error| db_error(&error))?;
+    if skipped == 0 && warned == 0 {
+        return Ok(rows);
+    }
+    Err(warning(conn, skipped, warned).await)
+}
+
+/// `Records: 3  Deleted: 0  Skipped: 1  Warnings: 1`.
+fn skipped(info: &str) -> u64 {
+    info.split_once("Skipped:")
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The first warning as the error that it is.
+async fn warning(conn: &mut Conn, skipped: u64, warned: u16) -> DbError {
+    let all = conn
+        .query::<(String, u16, String), _>("SHOW WARNINGS LIMIT 1")
+        .await;
+    let first = match all {
+        Ok(all) => all.into_iter().next(),
+        Err(error) => return db_error(&error),
+    };
+    let (code, message) = match first {
+        Some((_, code, message)) => (code.to_string(), message),
+        None => (String::new(), "the server left rows out".to_owned()),
+    };
+    let hint = format!("{warned} warnings in all, and {skipped} rows left out");
+    let own = Mysql.error_hint(&code, &message);
+    let mut class = Mysql.error_class(&code, &message);
+    if class == ErrorClass::Other {
+        class = ErrorClass::Data;
+    }
+    DbError {
+        class,
+        hint: Some(own.map_or_else(|| hint.clone(), |own| format!("{own}; {hint}"))),
+        code,
+        message,
+        position: None,
+    }
+}
+
+/// The same rows by INSERT, some thousand values at a time.
+async fn by_insert(
+    conn: &mut Conn,
+    sql: &str,
+    mut inbox: mpsc::Receiver<Told>,
+) -> Result<u64, DbError> {
+    let Some((head, marks)) = bulk::insert(sql) else {
+        return Err(DbError::new(
+            ErrorClass::Other,
+            "this statement takes rows from a file, which the server does not allow (local_infile)",
+        ));
+    };
+    let mut taken = 0;
+    let mut begun: Vec<u8> = vec![];
+    let mut batch = Rows::default();
+    while let Some(told) = inbox.recv().await {
+        let Told::Rows(bytes) = told else {
+            taken += batch.insert(conn, &head, &marks).await?;
+            if begun.is_empty() {
+                return Ok(taken);
+            }
+            let message = "a row of the load is not whole";
+            return Err(DbError::new(ErrorClass::Data, message));
+        };
+        begun.extend_from_slice(&bytes);
+        // A bare newline is only ever a row's end; without one there is no row to look for.
+        if !bytes.contains(&b'\n') {
+            continue;
+        }
+        let mut at = 0;
+        while let Some((fields, len)) = bulk::fields(&begun[at..]) {
+            at += len;
+            batch.add(fields, len);
+            if batch.is_full() {
+                taken += batch.insert(conn, &head, &marks).await?;
+            }
+        }
+        begun.drain(..at);
+    }
+    Err(gone())
+}
+
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Vec<Value>>,
+    bytes: usize,
+    params: usize,
+}
+
+impl Rows {
+    fn add(&mut self, fields: Vec<Option<Vec<u8>>>, len: usize) {
+        self.bytes += len;
+        self.params += fields.len();
+        let value = |field: Option<Vec<u8>>| field.map_or(Value::NULL, Value::Bytes);
+        self.rows.push(fields.into_iter().map(value).collect());
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= BYTES_MAX || self.params >= PARAMS_MAX
+    }
+
+    /// Inserts what is here, by statements of so many rows as are a power of two: few enough to be kept prepared.
+    async fn insert(&mut self, conn: &mut Conn, head: &str, marks: &str) -> Result<u64, DbError> {
+        let mut rows = std::mem::take(self).rows;
+        let mut taken = 0;
+        while !rows.is_empty() {
+            let count = 1 << rows.len().ilog2();
+            let rest = rows.split_off(count);
+            let sql = format!("{head}{}", vec![marks; count].join(", "));
+            let values = Params::Positional(rows.into_iter().flatten().collect());
+            let done = conn.exec_drop(sql, values).await;
+            done.map_err(|error| db_error(&error))?;
+            if conn.get_warnings() > 0 {
+                return Err(warning(conn, 0, conn.get_warnings()).await);
+            }
+            taken += conn.affected_rows();
+            rows = rest;
+        }
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_left_out_are_read_from_what_the_server_says() {
+        assert_eq!(
+            skipped("Records: 30  Deleted: 0  Skipped: 12  Warnings: 13"),
+            12
+        );
+        assert_eq!(skipped(""), 0);
+    }
+}
