@@ -2,44 +2,12 @@
 
 use crate::copy::reading::{Bound, ColumnShape};
 use crate::copy::{Digest, Typing};
+use crate::dialect::forms::Form;
 use crate::schema::NeutralType;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
-
-/// How rows are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Form {
-    /// A JSON object a line.
-    Ndjson,
-    /// Comma-separated values.
-    Csv,
-    /// A database file.
-    Sqlite,
-}
-
-impl Form {
-    /// The form of a name.
-    pub fn named(name: &str) -> Option<Form> {
-        match name {
-            "ndjson" | "jsonl" => Some(Form::Ndjson),
-            "csv" => Some(Form::Csv),
-            "sqlite" | "sqlite3" | "db" => Some(Form::Sqlite),
-            _ => None,
-        }
-    }
-
-    /// What its files end with.
-    pub const fn ending(self) -> &'static str {
-        match self {
-            Form::Ndjson => "ndjson",
-            Form::Csv => "csv",
-            Form::Sqlite => "sqlite",
-        }
-    }
-}
 
 /// A column of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,8 @@ pub mod names;
 pub mod ndjson;
 pub mod since;
 
+pub use crate::dialect::forms::Form;
 pub use adapt::adapt;
 pub use choose::{Pick, choose};
 pub use datum::Datum;
-pub use manifest::{Form, Manifest, ManifestColumn, ManifestTable};
+pub use manifest::{Manifest, ManifestColumn, ManifestTable};

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod change;
 pub mod checks;
 pub mod copy;
+pub mod forms;
 pub mod landing;
 pub mod mysql;
 pub mod postgres;

@@ -84,7 +84,7 @@ impl Out {
                 out.head(manifest)?;
             }
             To::Path(path) => {
-                let file = form == Form::Sqlite || is_file(&path);
+                let file = form == Form::Database || is_file(&path);
                 if file && path.exists() {
                     return Err(exists(&path));
                 }
@@ -110,7 +110,7 @@ impl Out {
         let part = PathBuf::from(name);
         let file = private_file(&part).map_err(|error| disk(&part, &error))?;
         self.part = Some(part.clone());
-        if self.form == Form::Sqlite {
+        if self.form == Form::Database {
             drop(file);
             let session = open_database(&part, manifest, tables).await;
             self.sink = Sink::Database(session.map_err(|error| unwritable(path, &error))?);

@@ -7,6 +7,7 @@ use dunlin_core::bulk::manifest::TrailerTable;
 use dunlin_core::bulk::ndjson::{self, Line};
 use dunlin_core::bulk::{Datum, Form, Manifest, names};
 use dunlin_core::copy::reading::{Bound, Reading};
+use dunlin_core::dialect::forms::DATABASE_HEAD;
 use dunlin_core::failure::Failure;
 use dunlin_core::schema::NeutralType;
 use dunlin_engines::{Engine, Purpose};
@@ -130,7 +131,7 @@ async fn file(path: &Path) -> Result<Vec<Part>, Failure> {
         .map_err(|error| wrong_file(path, error))?;
     let ending = path.extension().and_then(|ending| ending.to_str());
     let named = ending.and_then(Form::named);
-    if head[..read].starts_with(b"SQLite format 3\0") {
+    if head[..read].starts_with(DATABASE_HEAD) {
         return database(path).await;
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -142,13 +143,13 @@ async fn file(path: &Path) -> Result<Vec<Part>, Failure> {
             manifest: None,
             shown: path.to_owned(),
         }]),
-        Some(Form::Sqlite) => Err(wrong_file(path, "it is no SQLite database")),
+        Some(Form::Database) => Err(wrong_file(path, "it is no database file")),
         _ if named == Some(Form::Ndjson) || head[..read].trim_ascii_start().starts_with(b"{") => {
             Ok(vec![stream(From::File(path.to_owned()), path)?])
         }
         _ => Err(wrong_file(
             path,
-            "it is neither NDJSON nor CSV nor a SQLite database, by name and by content",
+            "it is neither NDJSON nor CSV nor a database file, by name and by content",
         )),
     }
 }
@@ -224,7 +225,7 @@ async fn database(path: &Path) -> Result<Vec<Part>, Failure> {
     let of = |bound: Bound| Part {
         table: Some(bound.label()),
         from: From::Database(path.to_owned(), Box::new(bound)),
-        form: Form::Sqlite,
+        form: Form::Database,
         manifest: manifest.clone(),
         shown: path.to_owned(),
     };
