@@ -122,6 +122,21 @@ async fn compare(
     }
 }
 
+/// The catalog while what a statement makes stands under a scratch name; `None`: it cannot be made under one.
+async fn made(
+    runner: &mut Runner<'_>,
+    sql: &str,
+    scratch: &str,
+    harmless: impl FnOnce(String) -> Option<String>,
+) -> Result<Option<Catalog>, DbError> {
+    let mode = runner.work.lex_mode().clone();
+    let create = rename::rename_create(runner.work.dialect(), &mode, sql, scratch);
+    match create.and_then(harmless) {
+        Some(create) => tried(runner, &[create]).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Makes the statement's view under a scratch name, which harms nobody, and compares how the server spells the two.
 async fn compare_views(
     runner: &mut Runner<'_>,
@@ -131,10 +146,9 @@ async fn compare_views(
 ) -> Result<Vec<String>, DbError> {
     let dialect = runner.work.dialect();
     let mode = runner.work.lex_mode().clone();
-    let Some(create) = rename::rename_create(dialect, &mode, sql, scratch) else {
+    let Some(catalog) = made(runner, sql, scratch, Some).await? else {
         return Ok(vec![]);
     };
-    let catalog = tried(runner, &[create]).await?;
     let schema = view.schema.as_deref();
     let of = |name: &str| {
         let named = |view: &&View| view.name.eq_ignore_ascii_case(name);

@@ -232,7 +232,41 @@ struct One<'o> {
     hashes: Hashes,
 }
 
-impl One<'_> {
+/// The rows of the file, bucket by bucket, beside what stands in the table of the bucket that they are in.
+#[derive(Default)]
+struct Beside<'s> {
+    bucket: u32,
+    there: There,
+    stored: Option<Stored<'s>>,
+}
+
+impl<'o> One<'o> {
+    /// The next row of the file, with its key's hash and its own.
+    async fn next(
+        &mut self,
+        work: &mut dyn Session,
+        beside: &mut Beside<'o>,
+    ) -> Result<Option<(Vec<Value>, u128, u128)>, Failure> {
+        while beside.bucket < self.hashes.count {
+            if beside.stored.is_none() {
+                beside.there = self.there(work, beside.bucket).await?;
+            }
+            let stored = match &mut beside.stored {
+                Some(stored) => stored,
+                none => none.insert(Stored::open(self.checkpoint, &self.saved.label())?),
+            };
+            while let Some(row) = stored.next()? {
+                let (key, hash) = self.hashes.of_values(&row);
+                if bucket(key, self.hashes.count) == beside.bucket {
+                    return Ok(Some((row, key, hash)));
+                }
+            }
+            beside.stored = None;
+            beside.bucket += 1;
+        }
+        Ok(None)
+    }
+
     async fn there(&mut self, work: &mut dyn Session, number: u32) -> Result<There, Failure> {
         let mut there = There::new();
         let hashes = &mut self.hashes;
@@ -259,27 +293,19 @@ impl One<'_> {
     /// Puts the rows in that are not there.
     async fn rows(&mut self, work: &mut dyn Session, came: &mut Came) -> Result<(), Failure> {
         let mut putter = Putter::new(work.dialect(), self.target);
-        for number in 0..self.hashes.count {
-            let mut there = self.there(work, number).await?;
-            let mut stored = Stored::open(self.checkpoint, &self.saved.label())?;
-            while let Some(row) = stored.next()? {
-                let (key, hash) = self.hashes.of_values(&row);
-                if bucket(key, self.hashes.count) != number {
-                    continue;
-                }
-                match self.met(&mut there, key, hash) {
-                    Some(true) => came.same += 1,
-                    Some(false) => came.left += 1,
-                    None => {
-                        came.rows += 1;
-                        putter.row(&row);
-                        putter.send(work).await.map_err(|error| refused(&error))?;
-                    }
+        let mut beside = Beside::default();
+        while let Some((row, key, hash)) = self.next(work, &mut beside).await? {
+            match self.met(&mut beside.there, key, hash) {
+                Some(true) => came.same += 1,
+                Some(false) => came.left += 1,
+                None => {
+                    came.rows += 1;
+                    putter.row(&row);
+                    putter.send(work).await.map_err(|error| refused(&error))?;
                 }
             }
-            putter.flush(work).await.map_err(|error| refused(&error))?;
         }
-        Ok(())
+        putter.flush(work).await.map_err(|error| refused(&error))
     }
 
     /// Gives columns the values that they held, in rows where nobody has written them since.
@@ -294,28 +320,19 @@ impl One<'_> {
             Failure::refused("checkpoint-shape", message)
         })?;
         let columns = self.columns(work, table).await?;
-        for number in 0..self.hashes.count {
-            let there = self.there(work, number).await?;
-            let mut stored = Stored::open(self.checkpoint, &self.saved.label())?;
-            let mut waiting = vec![];
-            while let Some(row) = stored.next()? {
-                let (key, hash) = self.hashes.of_values(&row);
-                if bucket(key, self.hashes.count) != number {
-                    continue;
-                }
-                match there.get(&key) {
-                    Some((now, _)) if *now == hash => came.same += 1,
-                    Some(_) => waiting.push(row),
-                    None => {}
-                }
-                if waiting.len() >= WINDOW {
-                    self.send(work, &columns, std::mem::take(&mut waiting))
-                        .await?;
-                }
+        let (mut beside, mut waiting) = (Beside::default(), vec![]);
+        while let Some((row, key, hash)) = self.next(work, &mut beside).await? {
+            match beside.there.get(&key) {
+                Some((now, _)) if *now == hash => came.same += 1,
+                Some(_) => waiting.push(row),
+                None => {}
             }
-            self.send(work, &columns, waiting).await?;
+            if waiting.len() >= WINDOW {
+                self.send(work, &columns, std::mem::take(&mut waiting))
+                    .await?;
+            }
         }
-        Ok(())
+        self.send(work, &columns, waiting).await
     }
 
     /// The columns that are not of the key, and how to tell that nobody has written them.
@@ -385,23 +402,16 @@ impl One<'_> {
     /// Reads the table again: every row of the file that was not left alone is there as the file has it.
     async fn prove(&mut self, work: &mut dyn Session, came: &mut Came) -> Result<(), Failure> {
         let (mut left, mut kept) = (0, 0);
-        for number in 0..self.hashes.count {
-            let mut there = self.there(work, number).await?;
-            let mut stored = Stored::open(self.checkpoint, &self.saved.label())?;
-            while let Some(row) = stored.next()? {
-                let (key, hash) = self.hashes.of_values(&row);
-                if bucket(key, self.hashes.count) != number {
-                    continue;
-                }
-                if self.met(&mut there, key, hash) == Some(true) {
-                    kept += 1;
-                    continue;
-                }
-                left += 1;
-                if came.keys.len() < KEYS_SHOWN {
-                    came.keys
-                        .push(shown_key(self.saved, &key_of(self.saved, &row)));
-                }
+        let mut beside = Beside::default();
+        while let Some((row, key, hash)) = self.next(work, &mut beside).await? {
+            if self.met(&mut beside.there, key, hash) == Some(true) {
+                kept += 1;
+                continue;
+            }
+            left += 1;
+            if came.keys.len() < KEYS_SHOWN {
+                came.keys
+                    .push(shown_key(self.saved, &key_of(self.saved, &row)));
             }
         }
         if self.saved.partial {

@@ -1,6 +1,6 @@
 //! Routines, events and sequences: made under a scratch name, which harms nobody, and compared as the server spells them.
 
-use super::tried;
+use super::made;
 use crate::executor::Runner;
 use dunlin_core::dialect::Dialect;
 use dunlin_core::schema::{Catalog, rename, text};
@@ -16,18 +16,14 @@ pub(super) async fn compare(
 ) -> Result<Vec<String>, DbError> {
     let dialect = runner.work.dialect();
     let mode = runner.work.lex_mode().clone();
-    let Some(create) = rename::rename_create(dialect, &mode, sql, scratch) else {
-        return Ok(vec![]);
-    };
-    let create = match object.kind {
+    let harmless = |create: String| match object.kind {
         // Switched on it might run before it is dropped again.
         ObjectKind::Event => rename::switched_off(dialect, &mode, &create),
         _ => Some(create),
     };
-    let Some(create) = create else {
+    let Some(catalog) = made(runner, sql, scratch, harmless).await? else {
         return Ok(vec![]);
     };
-    let catalog = tried(runner, &[create]).await?;
     let spelled = |name: &str| spelling(&catalog, object, name, scratch, dialect, &mode);
     let Some(expected) = spelled(scratch) else {
         return Ok(vec![]);

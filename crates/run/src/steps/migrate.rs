@@ -68,27 +68,12 @@ pub async fn run(
         Failure::refused("no-undo", format!("{} has no undo part", migration.version))
     })?;
     let started = Instant::now();
-    runner.refresh().await?;
-    storage::learn(runner, script).await?;
-    let lowered = lower_now(runner, migration, script);
-    runner.dirty = lowered
+    let mut unit = ready(runner, step, script).await?;
+    runner.dirty = unit
+        .lowered
         .classes
         .iter()
         .any(|class| class.state != SessionState::None);
-    runner.wrote.clear();
-    runner.rows = 0;
-    let mut unit = Unit {
-        step,
-        migration,
-        script,
-        direction: *direction,
-        lowered,
-        done: vec![],
-        done_blocks: vec![],
-        began: false,
-        first: 0,
-        undone: vec![],
-    };
     let resume_from = match history.units.get(&migration.version) {
         Some(UnitState::InFlight(was)) => Some(resume(runner, &mut unit, was, Way::On).await?),
         _ => None,
@@ -130,31 +115,13 @@ pub async fn take_half_back(
     step: &Step,
     history: &History,
 ) -> Result<bool, Failure> {
-    let StepKind::Migrate {
-        migration,
-        direction,
-    } = &step.kind;
+    let StepKind::Migrate { migration, .. } = &step.kind;
     let Some(UnitState::InFlight(flight)) = history.units.get(&migration.version) else {
         return Ok(true);
     };
     let script = &migration.up;
-    runner.refresh().await?;
-    storage::learn(runner, script).await?;
-    let lowered = lower_now(runner, migration, script);
-    runner.wrote.clear();
-    runner.rows = 0;
-    let mut unit = Unit {
-        step,
-        migration,
-        script,
-        direction: *direction,
-        lowered,
-        done: vec![],
-        done_blocks: vec![],
-        began: true,
-        first: 0,
-        undone: vec![],
-    };
+    let mut unit = ready(runner, step, script).await?;
+    unit.began = true;
     resume(runner, &mut unit, flight, Way::Back).await?;
     let message = format!("{} stands half way", unit.title());
     let mut failure = Failure::new(FailureClass::Failed, "taken-back", message);
@@ -165,6 +132,47 @@ pub async fn take_half_back(
     if !clean && flight.error.is_none() {
         return Ok(false);
     }
+    note_failed(runner, &unit, &failure, clean);
+    let written = runner.flush().await;
+    written.map_err(|error| runner.trouble(&error, "the journal could not be written"))?;
+    if clean {
+        return Ok(true);
+    }
+    failure.message = failure.hints.pop().unwrap_or(failure.message);
+    Err(failure)
+}
+
+/// A unit whose script is lowered now, and of which nothing has been done yet.
+async fn ready<'s>(
+    runner: &mut Runner<'_>,
+    step: &'s Step,
+    script: &'s Script,
+) -> Result<Unit<'s>, Failure> {
+    let StepKind::Migrate {
+        migration,
+        direction,
+    } = &step.kind;
+    runner.refresh().await?;
+    storage::learn(runner, script).await?;
+    let lowered = lower_now(runner, migration, script);
+    runner.wrote.clear();
+    runner.rows = 0;
+    Ok(Unit {
+        step,
+        migration,
+        script,
+        direction: *direction,
+        lowered,
+        done: vec![],
+        done_blocks: vec![],
+        began: false,
+        first: 0,
+        undone: vec![],
+    })
+}
+
+/// Its record goes with the next commit.
+fn note_failed(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &Failure, clean: bool) {
     let detail = UnitDetail {
         direction: Some(unit.direction),
         name: unit.migration.name.clone(),
@@ -179,13 +187,6 @@ pub async fn take_half_back(
         &unit.step.hash,
         json(&detail),
     ));
-    let written = runner.flush().await;
-    written.map_err(|error| runner.trouble(&error, "the journal could not be written"))?;
-    if clean {
-        return Ok(true);
-    }
-    failure.message = failure.hints.pop().unwrap_or(failure.message);
-    Err(failure)
 }
 
 /// Keeps what ran, where a backup may come back: it is run again beside it, to see whether others have written.
@@ -525,20 +526,7 @@ async fn taken_back(runner: &mut Runner<'_>, unit: &mut Unit<'_>, mut failure: F
         _ => undo::after_failure(runner, unit, &mut failure).await,
     };
     if failure.class == FailureClass::Failed && !runner.one_transaction {
-        let detail = UnitDetail {
-            direction: Some(unit.direction),
-            name: unit.migration.name.clone(),
-            by: runner.world.who.clone(),
-            error: runner.world.redactor.apply(&failure.message),
-            clean: Some(clean),
-            ..UnitDetail::default()
-        };
-        runner.pending.push(Writing::unit(
-            journal::Event::Failed,
-            &unit.migration.version.0,
-            &unit.step.hash,
-            json(&detail),
-        ));
+        note_failed(runner, unit, &failure, clean);
         if let Err(error) = runner.flush().await {
             failure.hints.push(format!(
                 "the journal could not be written either: {}",
