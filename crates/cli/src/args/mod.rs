@@ -1,7 +1,7 @@
 //! What was typed. One definition feeds help, man page and completions.
 
-mod copy;
 mod bulk;
+mod copy;
 mod help;
 
 pub use bulk::{Export, Import};
