@@ -277,13 +277,38 @@ fn taken(asked: &Asked, catalog: &Catalog, bounds: Vec<Bound>) -> Result<Vec<Tak
         );
         return Err(Failure::usage("usage", message));
     }
-    let bound_of = |at: usize| {
-        let table = &tables[at];
-        let mut bounds = bounds.iter();
-        bounds.find(|bound| bound.table == table.name && bound.schema == table.schema)
+    let chosen = Chosen {
+        asked,
+        tables,
+        bounds: &bounds,
+        filters: &filters,
+        sinces: &sinces,
     };
-    let places = |at: usize, columns: &[String]| -> Option<(Vec<usize>, Vec<NeutralType>)> {
-        let bound = bound_of(at)?;
+    let picks = picks
+        .into_iter()
+        .filter_map(|pick| chosen.one(pick).transpose());
+    picks.collect()
+}
+
+/// What a table that is picked is made out of.
+struct Chosen<'c> {
+    asked: &'c Asked,
+    tables: &'c [Table],
+    bounds: &'c [Bound],
+    /// The tables of the filters, and of `--since`, in their order.
+    filters: &'c [usize],
+    sinces: &'c [usize],
+}
+
+impl Chosen<'_> {
+    fn bound_of(&self, at: usize) -> Option<&Bound> {
+        let table = &self.tables[at];
+        let mut bounds = self.bounds.iter();
+        bounds.find(|bound| bound.table == table.name && bound.schema == table.schema)
+    }
+
+    fn places(&self, at: usize, columns: &[String]) -> Option<(Vec<usize>, Vec<NeutralType>)> {
+        let bound = self.bound_of(at)?;
         let places: Option<Vec<usize>> = columns.iter().map(|name| place(bound, name)).collect();
         let places = places?;
         let types = places
@@ -291,16 +316,16 @@ fn taken(asked: &Asked, catalog: &Catalog, bounds: Vec<Bound>) -> Result<Vec<Tak
             .map(|at| bound.columns[*at].ty.clone())
             .collect();
         Some((places, types))
-    };
-    let mut taken = vec![];
-    for mut pick in picks {
-        let Some(bound) = bound_of(pick.table).cloned() else {
-            continue;
+    }
+
+    fn one(&self, mut pick: Pick) -> Result<Option<Taken>, Failure> {
+        let Some(bound) = self.bound_of(pick.table).cloned() else {
+            return Ok(None);
         };
         let mut ties = vec![];
         pick.ties.retain(|tie| {
-            let mine = places(pick.table, &tie.columns);
-            let theirs = places(tie.parent, &tie.references);
+            let mine = self.places(pick.table, &tie.columns);
+            let theirs = self.places(tie.parent, &tie.references);
             let found = mine
                 .zip(theirs)
                 .map(|((mine, _), (_, types))| (mine, types));
@@ -310,41 +335,35 @@ fn taken(asked: &Asked, catalog: &Catalog, bounds: Vec<Bound>) -> Result<Vec<Tak
         });
         pick.tied &= !pick.ties.is_empty();
         pick.remember
-            .retain(|columns| places(pick.table, columns).is_some());
-        let remember = pick
-            .remember
-            .iter()
-            .filter_map(|c| places(pick.table, c))
+            .retain(|columns| self.places(pick.table, columns).is_some());
+        let remember = pick.remember.iter();
+        let remember = remember
+            .filter_map(|c| self.places(pick.table, c))
             .collect();
         let mut since = None;
-        for (at, asked) in sinces
-            .iter()
-            .zip(&asked.since)
-            .filter(|(at, _)| **at == pick.table)
-        {
+        let sinces = self.sinces.iter().zip(&self.asked.since);
+        for (at, asked) in sinces.filter(|(at, _)| **at == pick.table) {
             let column = place(&bound, &asked.column).ok_or_else(|| {
-                let message = format!("{} has no column {}", tables[*at].label(), asked.column);
+                let label = self.tables[*at].label();
+                let message = format!("{label} has no column {}", asked.column);
                 Failure::refused("object-missing", message)
             })?;
             since = Some((column, asked.at));
         }
-        let mine = filters
-            .iter()
-            .zip(&asked.filters)
-            .filter(|(at, _)| **at == pick.table);
+        let mine = self.filters.iter().zip(&self.asked.filters);
         let only: Vec<String> = mine
+            .filter(|(at, _)| **at == pick.table)
             .map(|(_, filter)| format!("({}\n)", filter.sql))
             .collect();
-        taken.push(Taken {
+        Ok(Some(Taken {
             only: (!only.is_empty()).then(|| only.join(" AND ")),
             pick,
             bound,
             since,
             ties,
             remember,
-        });
+        }))
     }
-    Ok(taken)
 }
 
 /// What goes from table to table.

@@ -1,6 +1,7 @@
 //! Bulk data: `export` writes tables into files from one snapshot, `import` brings such files, or anybody's, into tables.
 
 pub mod export;
+mod filling;
 pub mod import;
 mod load;
 mod out;

@@ -98,8 +98,7 @@ pub async fn look(
     let own_rows = only_read(&mut plan, &shapes);
     let scope = Scope::new(vec![], vec![], &to.names, to.sql.tables.clone());
     if !to.dialect().landing().takes_raw() {
-        let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
-        columns.for_each(|column| column.as_is = false);
+        looked_at(&mut plan);
     }
     let there = observe::catalog(target, &scope)
         .await
@@ -128,6 +127,12 @@ pub async fn look(
         there,
         rows_per_second,
     })
+}
+
+/// Every value is looked at on its way.
+fn looked_at(plan: &mut CopyPlan) {
+    let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
+    columns.for_each(|column| column.as_is = false);
 }
 
 fn rate(rows: &BTreeMap<Names, u64>, took: Duration) -> Option<f64> {

@@ -175,6 +175,24 @@ fn restored(
     }
 }
 
+/// Why nobody knows how long a step of this kind takes.
+fn unknowable(kind: &StepSpec) -> Option<String> {
+    Some(match kind {
+        StepSpec::Manual(_) => "a person's work".into(),
+        StepSpec::Exec(_) => {
+            "how long a command takes is not known; `estimate` in the step says it".into()
+        }
+        StepSpec::Http(_) => {
+            "how long a service takes is not known; `estimate` in the step says it".into()
+        }
+        StepSpec::Later(kind) => format!("steps of the kind `{kind}` come with a later version"),
+        StepSpec::Clean(_) => {
+            "how many rows violate its rules is known when its turn comes; `dunlin clean --dry-run` counts them".into()
+        }
+        _ => return None,
+    })
+}
+
 fn measured(
     step: &StepDoc,
     look: Option<&StepLook>,
@@ -188,20 +206,10 @@ fn measured(
         )),
         false => Estimate::unknown("nobody has answered yet"),
     };
+    if let Some(why) = unknowable(&step.kind) {
+        return Estimate::unknown(why);
+    }
     match &step.kind {
-        StepSpec::Manual(_) => Estimate::unknown("a person's work"),
-        StepSpec::Exec(_) => Estimate::unknown(
-            "how long a command takes is not known; `estimate` in the step says it",
-        ),
-        StepSpec::Http(_) => Estimate::unknown(
-            "how long a service takes is not known; `estimate` in the step says it",
-        ),
-        StepSpec::Later(kind) => Estimate::unknown(format!(
-            "steps of the kind `{kind}` come with a later version"
-        )),
-        StepSpec::Clean(_) => Estimate::unknown(
-            "how many rows violate its rules is known when its turn comes; `dunlin clean --dry-run` counts them",
-        ),
         StepSpec::Backfill(backfill) => match rows(&backfill.table) {
             // Each batch writes the rows and, in the same transaction, what they were.
             Some(rows) => rates.rewrite_of(rows.saturating_mul(2)),

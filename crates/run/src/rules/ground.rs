@@ -208,7 +208,8 @@ impl Ground {
                 }
                 let follow = match key.on_delete.as_deref() {
                     Some("CASCADE") => Follow::Goes,
-                    Some("SET NULL") => Follow::Emptied,
+                    // The only action that ends so.
+                    Some(action) if action.ends_with(" NULL") => Follow::Emptied,
                     _ => Follow::Keeps,
                 };
                 found.push(Relation {

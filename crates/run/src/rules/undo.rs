@@ -274,11 +274,19 @@ async fn drop_empty(
     if rows.first().and_then(|row| row.first()?.as_i64()) != Some(0) {
         return Ok(());
     }
-    let sql = format!("DROP TABLE {}", dialect.change().table(schema, table));
-    work.execute(&sql)
-        .await
-        .map(drop)
-        .map_err(|error| refused(&error))
+    let gone = Table {
+        schema: schema.map(str::to_owned),
+        name: table.to_owned(),
+        ..Table::default()
+    };
+    let drop = dialect
+        .catalog()
+        .drop(dunlin_core::dialect::catalog::Part::Table(&gone));
+    for sql in drop.unwrap_or_default() {
+        let dropped = work.execute(&sql).await;
+        dropped.map_err(|error| refused(&error))?;
+    }
+    Ok(())
 }
 
 /// One image on its way back.

@@ -407,6 +407,30 @@ fn own(database: &TestDatabase, path: &Path, more: &[&str]) -> Taken {
     bench::timed(&command)
 }
 
+/// The command itself, and its peer where there is one.
+fn whole(path: &std::path::Path, rows: u64) {
+    let fresh = || TestEngine::Server(Kind::PostgresNewer).database();
+    let known = Command::new(bench::binary())
+        .args(["copy", "--help"])
+        .output();
+    if known.is_ok_and(|known| known.status.success()) {
+        line(
+            "dunlin copy --no-verify",
+            rows,
+            own(&fresh(), path, &["--no-verify"]),
+        );
+        line("dunlin copy", rows, own(&fresh(), path, &[]));
+    }
+    if Command::new("pgloader").arg("--version").output().is_ok() {
+        let mut command = Command::new("pgloader");
+        let database = fresh();
+        command
+            .arg(path)
+            .arg(database.url().replacen("postgres://", "postgresql://", 1));
+        line("pgloader", rows, bench::timed(&command));
+    }
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -466,24 +490,6 @@ fn main() {
             rows as f64 / wall
         );
         drop(sessions);
-        let known = Command::new(bench::binary())
-            .args(["copy", "--help"])
-            .output();
-        if known.is_ok_and(|known| known.status.success()) {
-            line(
-                "dunlin copy --no-verify",
-                rows,
-                own(&fresh(), &path, &["--no-verify"]),
-            );
-            line("dunlin copy", rows, own(&fresh(), &path, &[]));
-        }
-        if Command::new("pgloader").arg("--version").output().is_ok() {
-            let mut command = Command::new("pgloader");
-            let database = fresh();
-            command
-                .arg(&path)
-                .arg(database.url().replacen("postgres://", "postgresql://", 1));
-            line("pgloader", rows, bench::timed(&command));
-        }
+        whole(&path, rows);
     }
 }
