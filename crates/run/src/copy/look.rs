@@ -111,11 +111,8 @@ pub async fn look(
         .iter()
         .map(|table| key(&source, table))
         .collect();
-    let sizes = plan
-        .tables
-        .iter()
-        .map(|table| sizes.get(&table.source).copied().unwrap_or_default())
-        .collect();
+    let size = |table: &TablePlan| sizes.get(&table.source).copied().unwrap_or_default();
+    let sizes = plan.tables.iter().map(size).collect();
     Ok(Looked {
         source,
         plan,

@@ -77,12 +77,13 @@ impl MysqlSession {
                 *changed = result.affected_rows();
             }
             *failing += 1;
-            // The last part has no rows, and nothing comes after it.
-            if result.is_empty() {
-                return Ok(());
-            }
             // To its end, and to the beginning of the next one.
             while result.next().await?.is_some() {}
+            if result.is_empty() {
+                // Nothing comes any more, or an error waits, which counts as no rows.
+                result.next().await?;
+                return Ok(());
+            }
         }
     }
 }
