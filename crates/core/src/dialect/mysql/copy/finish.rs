@@ -141,8 +141,14 @@ fn indexes(table: &mut Table, caps: &Caps, notes: &mut Notes) {
 
 fn foreign_keys(table: &mut Table, notes: &mut Notes) {
     let label = table.label();
+    let columns = &table.columns;
     for key in &mut table.foreign_keys {
         let object = format!("foreign key of {label} ({})", key.columns.join(", "));
+        let filled = |name: &String| {
+            let mut columns = columns.iter();
+            columns.any(|column| column.name == *name && !column.nullable)
+        };
+        let never_null = key.columns.iter().any(filled);
         if let Some(attributes) = key.attributes.take() {
             notes.lack(
                 format!("{attributes} of the {object}"),
@@ -155,6 +161,14 @@ fn foreign_keys(table: &mut Table, notes: &mut Notes) {
                 notes.lack(
                     format!("SET DEFAULT of the {object}"),
                     "the target refuses it",
+                    None,
+                );
+                *action = None;
+            }
+            if action.as_deref() == Some("SET NULL") && never_null {
+                notes.lack(
+                    format!("SET NULL of the {object}"),
+                    "the target refuses it for columns that take no NULL",
                     None,
                 );
                 *action = None;

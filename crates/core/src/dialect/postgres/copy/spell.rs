@@ -7,7 +7,7 @@ use crate::copy::translate::expr::Now;
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::copy::translate::names;
 use crate::dialect::copy::{Spelled, Wants};
-use crate::schema::{IndexPart, NamedType, NeutralType, Routine, Table, Trigger};
+use crate::schema::{Column, IndexPart, NamedType, NeutralType, Routine, Table, Trigger};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -218,12 +218,23 @@ pub(super) fn touch(table: &Table, column: &str, now: &str) -> (Routine, Trigger
             literal(&body)
         )),
     };
+    // Computed columns are not computed yet, and JSON as text knows no equality.
+    let own = table.columns.iter().filter(|own| own.generated.is_none());
+    let row = |of: &str| -> String {
+        let one = |own: &Column| match own.native.as_str() {
+            "json" => format!("{of}.{}::text", quote(&own.name)),
+            _ => format!("{of}.{}", quote(&own.name)),
+        };
+        own.clone().map(one).collect::<Vec<_>>().join(", ")
+    };
     let trigger = Trigger {
         definition: format!(
-            "CREATE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.* AND \
+            "CREATE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW WHEN (ROW({}) IS DISTINCT FROM ROW({}) AND \
              OLD.{column} IS NOT DISTINCT FROM NEW.{column}) EXECUTE FUNCTION {function}()",
             quote(&name),
-            qualified(table.schema.as_deref(), &table.name)
+            qualified(table.schema.as_deref(), &table.name),
+            row("OLD"),
+            row("NEW")
         ),
         name,
         disabled: None,
