@@ -128,7 +128,7 @@ for_each_engine! {
             let found = evaluate(&mut cx, &ask, When::After, &none, None, answer).await;
             assert_eq!(found.outcome, outcome, "{found:?}");
         }
-        let later = check(CheckSpec::Rules(vec!["*".into()]));
+        let later = check(CheckSpec::Compare("chat".into()));
         let found = evaluate(&mut cx, &later, When::After, &none, None, None).await;
         assert_eq!(found.outcome, CheckOutcome::NotRun);
         cx.close().await;
