@@ -56,12 +56,16 @@ pub(super) fn adapt(catalog: &mut Catalog, to: &Caps, notes: &mut Notes) {
 
 /// What MariaDB takes no index over, and no check that is not enforced.
 fn expressions(table: &mut crate::schema::Table, label: &str, notes: &mut Notes) {
-    for column in &mut table.columns {
-        if let Some(generated) = &mut column.generated {
-            // MariaDB misreads a quote within a literal that an introducer stands before; the session speaks utf8mb4.
-            for introducer in ["_utf8mb4'", "_utf8mb3'", "_utf8'"] {
-                generated.expression = generated.expression.replace(introducer, "'");
-            }
+    let generated = table
+        .columns
+        .iter_mut()
+        .filter_map(|column| column.generated.as_mut())
+        .map(|generated| &mut generated.expression);
+    let checks = table.checks.iter_mut().map(|check| &mut check.clause);
+    for text in generated.chain(checks) {
+        // MariaDB misreads a quote within a literal that an introducer stands before; the session speaks utf8mb4.
+        for introducer in ["_utf8mb4'", "_utf8mb3'", "_utf8'"] {
+            *text = text.replace(introducer, "'");
         }
     }
     let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut table.indexes)
