@@ -1,0 +1,68 @@
+//! SQLite to SQLite and PostgreSQL to PostgreSQL: everything goes over as it is, in its own class.
+
+use super::{Case, Pair, all, case};
+use dunlin_testkit::engines::TestEngine;
+use dunlin_testkit::servers::Kind;
+
+#[test]
+fn sqlite_to_sqlite() {
+    let pair = Pair {
+        from: TestEngine::Sqlite,
+        to: TestEngine::Sqlite,
+    };
+    all(pair, &of_sqlite(), &[]);
+}
+
+#[test]
+fn postgres_to_postgres() {
+    let postgres = TestEngine::Server(Kind::Postgres);
+    let pair = Pair {
+        from: postgres,
+        to: postgres,
+    };
+    all(pair, &of_postgres(), KNOWN_POSTGRES);
+}
+
+const KNOWN_POSTGRES: &[(&str, &str)] = &[
+    // Tables are made in the catalog's order, and not parents first.
+    ("inherits", "table c could not be made"),
+    // A partitioned table is loaded as if it were a plain one.
+    ("partition", "COPY FREEZE"),
+];
+
+fn of_sqlite() -> Vec<Case> {
+    vec![
+        case("classes", "CREATE TABLE t (v); INSERT INTO t VALUES (1), ('1'), (1.5), (x'31'), (NULL), (CAST(x'ff41' AS TEXT)), ('a' || char(0) || 'b');")
+            .ask("SELECT group_concat(typeof(v)) FROM t", "integer,text,real,blob,null,text,text"),
+        case("dates", "CREATE TABLE t (v DATETIME); INSERT INTO t VALUES ('now'), (0), ('0000-00-00'), (2460000.5);").ask("SELECT count(*) FROM t WHERE v IN ('now', 0, '0000-00-00')", "3"),
+        case("infinity", "CREATE TABLE t (v REAL); INSERT INTO t VALUES (9e999), (-9e999), (1e308);").ask("SELECT count(*) FROM t WHERE v > 1e308", "1"),
+        case("counter", "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v); INSERT INTO t VALUES (100, 1); DELETE FROM t;").take("INSERT INTO t (v) VALUES (1)").ask("SELECT id FROM t", "101"),
+        case("strict", "CREATE TABLE t (a ANY, k TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; INSERT INTO t VALUES ('001', 'k'), (1, 'l');").ask("SELECT typeof(a) FROM t ORDER BY k", "text|integer"),
+        case("null-key", "CREATE TABLE t (k TEXT PRIMARY KEY); INSERT INTO t VALUES (NULL), (NULL), ('a');").ask("SELECT count(*) FROM t", "3").refuse("INSERT INTO t VALUES ('a')"),
+        case("generated", "CREATE TABLE t (a INT, b INT AS (a * 2) STORED, c AS (a + 1)); INSERT INTO t (a) VALUES (2);").ask("SELECT b, c FROM t", "4|3"),
+        case("partial", "CREATE TABLE t (v TEXT COLLATE NOCASE, d INT); CREATE UNIQUE INDEX u ON t (v) WHERE d = 0; INSERT INTO t VALUES ('a', 0), ('A', 1);").refuse("INSERT INTO t VALUES ('A', 0)"),
+        case("trigger", "CREATE TABLE t (v INT); CREATE TABLE log (n INT); CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END; INSERT INTO t VALUES (1);")
+            .ask("SELECT count(*) FROM log", "1").take("INSERT INTO t VALUES (2)").ask("SELECT count(*) FROM log", "2"),
+        case("view", "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('xa'); CREATE VIEW w AS SELECT group_concat(v) AS g FROM t WHERE v GLOB 'x*';").ask("SELECT g FROM w", "xa"),
+    ]
+}
+
+fn of_postgres() -> Vec<Case> {
+    vec![
+        case("unlogged", "CREATE UNLOGGED TABLE t (v int); INSERT INTO t VALUES (1);").ask("SELECT relpersistence FROM pg_class WHERE oid = 't'::regclass", "u"),
+        case("identity", "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int); INSERT INTO t (v) VALUES (1), (2);").refuse("INSERT INTO t VALUES (9, 1)").ask("INSERT INTO t (v) VALUES (3) RETURNING id", "3"),
+        case("generated", "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t (a) VALUES (2);").ask("SELECT b FROM t", "4"),
+        case("sequence", "CREATE SEQUENCE s; CREATE TABLE t (v int DEFAULT nextval('s')); INSERT INTO t DEFAULT VALUES; INSERT INTO t DEFAULT VALUES;").ask("INSERT INTO t DEFAULT VALUES RETURNING v", "3"),
+        case("domain", "CREATE DOMAIN d AS int CHECK (value > 0); CREATE TABLE t (v d); INSERT INTO t VALUES (1);").refuse("INSERT INTO t VALUES (0)"),
+        case("nulls", "CREATE TABLE t (v int, UNIQUE NULLS NOT DISTINCT (v)); INSERT INTO t VALUES (NULL);").refuse("INSERT INTO t VALUES (NULL)"),
+        case("deferrable", "CREATE TABLE t (v int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO t VALUES (1);").ask("SELECT condeferred FROM pg_constraint WHERE conrelid = 't'::regclass", "t"),
+        case("exclusion", "CREATE TABLE t (v int4range, EXCLUDE USING gist (v WITH &&)); INSERT INTO t VALUES ('[1,5)');").refuse("INSERT INTO t VALUES ('[2,3)')"),
+        case("partition", "CREATE TABLE t (id int, v int) PARTITION BY RANGE (id); CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); INSERT INTO t VALUES (1, 2);").ask("SELECT count(*) FROM t", "1"),
+        case("inherits", "CREATE TABLE t (v int); CREATE TABLE c (w int) INHERITS (t); INSERT INTO t VALUES (1); INSERT INTO c VALUES (2, 3);").ask("SELECT count(*) FROM t", "2"),
+        case("floats", "CREATE TABLE t (a float4, b float8); INSERT INTO t VALUES (0.1, 0.1), ('NaN', '-Infinity');").ask("SELECT b::text FROM t ORDER BY b", "-Infinity|0.1"),
+        case("odd", "CREATE TABLE t (a interval, b timestamptz, c date, d numeric, e jsonb, f int[]); INSERT INTO t VALUES ('1 mon 2 days', 'infinity', '4713-01-01 BC', 'NaN', '{\"a\": 1.10}', '{{1,2},{3,NULL}}');")
+            .ask("SELECT a::text, b::text, c::text, d::text, e::text, f::text FROM t", "1 mon 2 days|infinity|4713-01-01 BC|NaN|{\"a\": 1.10}|{{1,2},{3,NULL}}"),
+        case("toasted", "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT 1, string_agg(md5(n::text), '') FROM generate_series(1, 50000) n;").ask("SELECT length(v) FROM t", "1600000"),
+        case("schemas", "CREATE SCHEMA a; CREATE TABLE a.t (v int); CREATE TABLE t (v int); INSERT INTO a.t VALUES (1); INSERT INTO t VALUES (2);").ask("SELECT v FROM a.t", "1"),
+    ]
+}
