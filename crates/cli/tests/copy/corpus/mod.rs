@@ -138,7 +138,7 @@ impl End {
         self.database
             .try_run(&all)
             .map(drop)
-            .map_err(|error| format!("{error}"))
+            .map_err(|error| error.to_string())
     }
 
     fn url(&self) -> &str {
