@@ -165,18 +165,6 @@ pub fn copied(copied: &Copied) -> String {
         text.push('\n');
     }
     text.push_str(&not_carried(&copied.not_carried));
-    let bad: Vec<_> = copied.proven.iter().filter(|proof| !proof.holds).collect();
-    if !copied.proven.is_empty() {
-        let _ = writeln!(
-            text,
-            "{} tried, {} refused what they must",
-            count(copied.proven.len(), "constraint"),
-            copied.proven.len() - bad.len()
-        );
-        for proof in bad {
-            let _ = writeln!(text, "  {} does not bite", proof.object);
-        }
-    }
     if let Some(path) = &copied.rejects {
         let _ = writeln!(
             text,
@@ -214,7 +202,7 @@ pub fn copied(copied: &Copied) -> String {
 pub fn copied_json(copied: &Copied) -> serde_json::Value {
     serde_json::json!({
         "run": copied.run, "tables": copied.tables, "equal": copied.equal, "lossy": copied.lossy,
-        "not_carried": copied.not_carried, "constraints": copied.proven, "rejects": copied.rejects,
+        "not_carried": copied.not_carried, "rejects": copied.rejects,
         "rows_ms": copied.rows_ms, "after_ms": copied.after_ms, "verify_ms": copied.verify_ms,
     })
 }

@@ -139,8 +139,6 @@ pub struct Copied {
     pub lossy: Vec<Lossy>,
     /// What is not there.
     pub not_carried: Vec<NotCarried>,
-    /// Constraints that were tried: what, and whether the target refused what it must.
-    pub proven: Vec<prove::Proof>,
     /// Where rejected rows are.
     pub rejects: Option<PathBuf>,
     /// What there is to say.

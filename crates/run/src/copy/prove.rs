@@ -9,18 +9,8 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
 use dunlin_engines::{DbError, Session};
-use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-
-/// A constraint that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Proof {
-    /// What.
-    pub object: String,
-    /// Whether it bites.
-    pub holds: bool,
-}
 
 /// The digest of one table as its session sees it now.
 pub async fn digest(session: &mut dyn Session, table: &Bound) -> Result<Digest, DbError> {
