@@ -50,4 +50,17 @@ for_each_engine! {
         let (code, json) = ends.verify();
         assert_eq!(code, 0, "{json:#}");
     }
+
+    async fn a_copy_that_came_to_its_end_is_not_made_again_over_later_rows(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'a');");
+        let _ = ends.copy(&[]).code(0);
+        let json = ends.copy(&["--resume"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        let _ = ends.target.run("INSERT INTO t (id, name) VALUES (2, 'written later')");
+        let connection = rusqlite::Connection::open(ends.sandbox.path("source.db")).unwrap();
+        connection.execute_batch("INSERT INTO t VALUES (3, 'c')").unwrap();
+        let json = ends.copy(&["--resume"]).code(4).json();
+        assert_eq!(json["failure"]["code"], "copy-changed", "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "2");
+    }
 }

@@ -76,6 +76,14 @@ impl Done {
     }
 }
 
+/// What is said at the beginning.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Began {
+    /// The copy goes on with what a run before it has done.
+    pub goes_on: bool,
+}
+
 /// What the journal knows of a copy.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -116,7 +124,9 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
         match (record.event, unit) {
             (journal::Event::Began, "run") => {
                 let hash = record.hash.clone().unwrap_or_default();
-                if !history.open || history.hash != hash {
+                let began: Began = record.detail();
+                // A copy that began anew found an empty target: what was there before is gone.
+                if !began.goes_on || history.hash != hash {
                     history = History::default();
                 }
                 history.open = true;

@@ -233,9 +233,9 @@ async fn with_readers(
         hash,
         stages: &stages,
         looked: &looked,
+        rejects: Arc::new(Rejects::new(job.rejects.clone(), history.goes_on())),
         history,
         pen,
-        rejects: Arc::new(Rejects::new(job.rejects.clone())),
         work,
     };
     let outcome = copying.run(readers, sink, control).await;
@@ -370,7 +370,8 @@ impl Copying<'_> {
 
     /// Says in the target's journal what is about to happen, and refuses where that is the source's journal too.
     async fn begin(&mut self, readers: &mut Readers) -> Result<(), Failure> {
-        let detail = serde_json::json!({ "what": "copy", "by": self.to.who });
+        let goes_on = self.history.goes_on();
+        let detail = serde_json::json!({ "what": "copy", "by": self.to.who, "goes_on": goes_on });
         let records = [
             Writing::run(journal::Event::Began, detail.clone()),
             ledger::record(journal::Event::Began, "run", &self.hash, detail),

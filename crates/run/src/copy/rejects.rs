@@ -103,14 +103,17 @@ impl Reject<'_, '_> {
 #[derive(Debug)]
 pub struct Rejects {
     path: Option<PathBuf>,
+    /// What a run before this one wrote stays.
+    added: bool,
     file: Mutex<Option<BufWriter<File>>>,
 }
 
 impl Rejects {
-    /// Rejects go to this path.
-    pub fn new(path: PathBuf) -> Self {
+    /// Rejects go to this path. `added`: to the end of what is there, of the run before that this one goes on with.
+    pub fn new(path: PathBuf, added: bool) -> Self {
         Rejects {
             path: Some(path),
+            added,
             file: Mutex::new(None),
         }
     }
@@ -119,6 +122,7 @@ impl Rejects {
     pub fn nowhere() -> Self {
         Rejects {
             path: None,
+            added: false,
             file: Mutex::new(None),
         }
     }
@@ -132,6 +136,10 @@ impl Rejects {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = match &mut *file {
             Some(writer) => writer,
+            none if self.added && path.exists() => {
+                let there = File::options().append(true).open(path).map_err(wrong)?;
+                none.insert(BufWriter::new(there))
+            }
             none => none.insert(BufWriter::new(private_file(path).map_err(wrong)?)),
         };
         writeln!(writer, "{}", reject.line()).map_err(wrong)

@@ -176,6 +176,15 @@ impl Copying<'_> {
                 known.push(Some(tally));
                 continue;
             }
+            if !self.history.open {
+                // The target may have been at work since: what was written there is nobody's to drop.
+                let message = format!(
+                    "the copy had come to its end, and {name} has changed in the source since: its table in the target is \
+                     left as it is"
+                );
+                return Err(Failure::refused("copy-changed", message)
+                    .hint("`dunlin verify` shows what differs; empty the target to copy anew"));
+            }
             let detail = serde_json::to_value(done).unwrap_or_default();
             let record = ledger::record(journal::Event::Undone, "table", &self.hash, detail);
             let written = self.pen.append(self.to, &mut *self.work, &[record]).await;
