@@ -76,14 +76,15 @@ impl MysqlSession {
             if *failing == STATEMENT && result.columns_ref().is_empty() {
                 *changed = result.affected_rows();
             }
-            *failing += 1;
-            // To its end, and to the beginning of the next one.
-            while result.next().await?.is_some() {}
             if result.is_empty() {
-                // Nothing comes any more, or an error waits, which counts as no rows.
+                // The last part; or one that failed, whose error waits and counts as no rows.
                 result.next().await?;
+                *failing += 1;
                 return Ok(());
             }
+            // To its end, and to the beginning of the next one.
+            while result.next().await?.is_some() {}
+            *failing += 1;
         }
     }
 }
