@@ -330,9 +330,8 @@ pub async fn loading_cut(engine: &dyn Engine) -> Result<()> {
     let mut other = engine.open(Purpose::Tool).await?;
     let (who, end) = match kind(&*other) {
         EngineKind::Postgres => ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend(ID)"),
-        EngineKind::Mysql => ("SELECT CONNECTION_ID()", "KILL ID"),
-        // MariaDB was once seen not to hear a KILL while it waits for more of a file: then both ends wait.
-        EngineKind::Mariadb | EngineKind::Sqlite => return Ok(()),
+        // These were seen not to hear a KILL while they wait for more of a file: then both ends wait.
+        EngineKind::Mysql | EngineKind::Mariadb | EngineKind::Sqlite => return Ok(()),
     };
     let mut session = swift(engine).await?;
     let table = target("bulk_cut", &[("t", "text", T::Text, vec![])]);
