@@ -27,6 +27,8 @@ const KNOWN_MYSQL: &[(&str, &str)] = &[];
 
 fn of_postgres() -> Vec<Case> {
     vec![
+        case("comments", "CREATE TABLE t (v int); INSERT INTO t VALUES (1); COMMENT ON TABLE t IS 'what it is'; COMMENT ON COLUMN t.v IS 'a number';")
+            .ask("SELECT v FROM t", "1").listed("what it is").listed("a number"),
         case("L01", "CREATE TABLE t (v numeric(38,20)); INSERT INTO t VALUES (12345678901234567.1234567890123456789);")
             .ask("SELECT CAST(v AS TEXT) FROM t", "12345678901234567.12345678901234567890"),
         case("L02", "CREATE TABLE t (v numeric); INSERT INTO t VALUES ('NaN'), (1.50);").ask("SELECT v FROM t ORDER BY v", "1.50|NaN"),

@@ -294,10 +294,28 @@ impl CopyDialect for Copies {
     }
 
     fn finish(&self, catalog: &mut Catalog, _caps: &Caps, notes: &mut Notes) {
+        comments(catalog, notes);
         text::write(catalog, notes);
     }
 
     fn adapt(&self, _catalog: &mut Catalog, _from: &Caps, _to: &Caps, _notes: &mut Notes) {}
+}
+
+/// SQLite has no place for comments: each is named, with its text.
+fn comments(catalog: &mut Catalog, notes: &mut Notes) {
+    const WHY: &str = "the target keeps no comments";
+    for table in &mut catalog.tables {
+        let label = table.label();
+        if let Some(comment) = table.comment.take() {
+            notes.lack(format!("comment of {label}"), WHY, Some(comment));
+        }
+        for column in &mut table.columns {
+            if let Some(comment) = column.comment.take() {
+                let object = format!("comment of {label}.{}", column.name);
+                notes.lack(object, WHY, Some(comment));
+            }
+        }
+    }
 }
 
 /// A declared type whose affinity keeps the values exactly, and by whose name our own reading knows them again.
