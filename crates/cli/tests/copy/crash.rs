@@ -2,7 +2,7 @@
 
 use super::{Ends, all_equal};
 use dunlin_testkit::for_each_engine;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Five tables of some thousand rows, one without a key, with foreign keys and indexes.
 fn source() -> String {
@@ -62,5 +62,38 @@ for_each_engine! {
         let json = ends.copy(&["--resume"]).code(4).json();
         assert_eq!(json["failure"]["code"], "copy-changed", "{json:#}");
         assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "2");
+    }
+
+    async fn an_interrupted_copy_ends_within_seconds_and_goes_on(engine: TestEngine) {
+        let ends = Ends::new(
+            engine,
+            "CREATE TABLE big (id INTEGER PRIMARY KEY, name TEXT, body TEXT); CREATE INDEX by_name ON big (name);
+             INSERT INTO big WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+             SELECT i, 'row ' || i, printf('%.1000c', 'x') FROM n;",
+        );
+        let url = ends.target.url();
+        let mut interrupted = 0;
+        for wait in [100_u64, 350, 700, 1200] {
+            let mut running = ends.sandbox.spawn(["copy", "sqlite:source.db", url, "--resume", "--format", "json"]);
+            std::thread::sleep(Duration::from_millis(wait));
+            if running.ended() {
+                break;
+            }
+            let pressed = Instant::now();
+            running.signal("INT");
+            running.signal("INT");
+            let ran = running.wait();
+            assert!(pressed.elapsed() < Duration::from_secs(15), "{wait} ms: {:?}", pressed.elapsed());
+            // Where the signal comes before anybody listens it ends the process; where it comes late the copy is done.
+            if !matches!(ran.code, None | Some(0)) {
+                let json = ran.code(130).json();
+                assert_eq!(json["failure"]["code"], "interrupted", "{json:#}");
+                interrupted += 1;
+            }
+        }
+        assert!(interrupted > 0, "nothing was interrupted");
+        let json = ends.copy(&["--resume"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM big"), "40000");
     }
 }

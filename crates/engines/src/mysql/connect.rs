@@ -15,6 +15,7 @@ use mysql_async::{ClientIdentity, Conn, DriverError, IoError, Opts, OptsBuilder,
 use rustls::CertificateError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What the protocol allows at most. Given so that the driver does not ask the server; the server's own bound
 /// (`max_allowed_packet`) is the server's to enforce.
@@ -26,6 +27,9 @@ const STRICT: &str = "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR
 
 /// A living holder of the lease must not be taken for an idle one: the longest bound that every version takes.
 const LEASE_WAIT: u32 = 31_536_000;
+
+/// How long a connection is silent until the other end is asked whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// The address of a MySQL or MariaDB database.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ impl MysqlEngine {
             .max_allowed_packet(Some(PACKET_MAX))
             // The driver's own idea of when an idle connection is stale: it only matters to its pool.
             .wait_timeout(Some(LEASE_WAIT as usize))
+            // A machine that is gone without a word is noticed: nothing else would tell while a statement runs.
+            .tcp_keepalive(Some(KEEPALIVE))
             .client_found_rows(false)
             .into()
     }

@@ -13,7 +13,7 @@ use dunlin_core::dialect::mysql::{Mysql, bulk};
 use dunlin_core::failure::ErrorClass;
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Params, Value};
+use mysql_async::{Conn, LocalInfileError, Params, Value};
 use tokio::sync::{mpsc, oneshot};
 
 /// Parameters of one INSERT, and bytes: whichever is reached first. The protocol counts to 65,535.
@@ -142,7 +142,11 @@ async fn from_file(
         result.drop_result().await?;
         Ok((rows, skipped, warned))
     };
-    let (rows, skipped, warned) = loaded.await.map_err(|error| db_error(&error))?;
+    let loaded = loaded.await;
+    // Where the statement ended before the server asked for its file, the driver still holds the rows: whoever sends them
+    // would wait for ever. Nor does a server get them that asks for a file later.
+    conn.set_infile_handler(async { Err(LocalInfileError::NoHandler.into()) });
+    let (rows, skipped, warned) = loaded.map_err(|error| db_error(&error))?;
     if skipped == 0 && warned == 0 {
         return Ok(rows);
     }

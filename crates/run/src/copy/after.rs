@@ -17,6 +17,33 @@ use dunlin_engines::{DbError, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+fn pressed(control: &Control) -> Result<(), Failure> {
+    if control.asked() == Stop::No {
+        return Ok(());
+    }
+    Err(super::interrupted(
+        "interrupted: all rows are in the target, and not all keys and indexes are made",
+    ))
+}
+
+/// Runs a statement that may take hours, unless it is to be cancelled.
+async fn cancellable(
+    session: &mut dyn Session,
+    sql: &str,
+    control: &Control,
+) -> Result<u64, DbError> {
+    let (canceller, mut control) = (session.canceller(), control.clone());
+    let running = session.execute(sql);
+    tokio::pin!(running);
+    tokio::select! {
+        done = &mut running => return done,
+        () = control.until(Stop::Now) => {}
+    }
+    // Where the cancel does not arrive, the statement's own end is all there is to wait for.
+    let _ = canceller.cancel().await;
+    running.await
+}
+
 impl Copying<'_> {
     /// Makes keys, indexes and checks, table by table on as many sessions as there are tables' worth of; then foreign keys.
     pub(super) async fn after(
@@ -58,8 +85,8 @@ impl Copying<'_> {
                         .pop_front();
                     let Some(group) = next else { break };
                     for made in group {
-                        this.pressed(control)?;
-                        this.make_one(made, &mut *session).await?;
+                        pressed(control)?;
+                        this.make_one(made, &mut *session, control).await?;
                     }
                 }
                 session.close().await;
@@ -72,28 +99,29 @@ impl Copying<'_> {
         }
         let mut session = self.another().await?;
         for made in across {
-            self.pressed(control)?;
-            self.make_one(made, &mut *session).await?;
+            pressed(control)?;
+            self.make_one(made, &mut *session, control).await?;
         }
         session.close().await;
         Ok(())
     }
 
-    fn pressed(&self, control: &Control) -> Result<(), Failure> {
-        if control.asked() == Stop::No {
-            return Ok(());
-        }
-        Err(self.interrupted())
-    }
-
-    async fn make_one(&self, made: &Made, session: &mut dyn Session) -> Result<(), Failure> {
+    async fn make_one(
+        &self,
+        made: &Made,
+        session: &mut dyn Session,
+        control: &Control,
+    ) -> Result<(), Failure> {
         let name = ledger::made(&made.what);
         if self.history.made.contains(&name) {
             return Ok(());
         }
-        let outcome = self.try_one(made, session).await;
+        let outcome = self.try_one(made, session, control).await;
         if let Err(error) = outcome {
             let _ = session.rollback().await;
+            if error.class == ErrorClass::Cancelled {
+                pressed(control)?;
+            }
             return Err(self.not_made(made, &error));
         }
         let detail = serde_json::json!({ "made": made.what });
@@ -105,13 +133,18 @@ impl Copying<'_> {
         written.map_err(|error| ledger::failure(self.to, &error, "cannot write the journal"))
     }
 
-    async fn try_one(&self, made: &Made, session: &mut dyn Session) -> Result<(), DbError> {
+    async fn try_one(
+        &self,
+        made: &Made,
+        session: &mut dyn Session,
+        control: &Control,
+    ) -> Result<(), DbError> {
         let transactional = session.caps().transactional_ddl;
         if transactional {
             session.begin().await?;
         }
         for sql in &made.sql {
-            match session.execute(sql).await {
+            match cancellable(session, sql, control).await {
                 Ok(_) => {}
                 // A run that died after it and before its record has made it.
                 Err(error)

@@ -7,6 +7,10 @@ use dunlin_core::dialect::landing::Sharing;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
+use std::time::Duration;
+
+/// How long the end of a transaction that only read is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sessions that read one state of the source. The first is always there.
 pub struct Readers {
@@ -102,10 +106,11 @@ impl Readers {
         self.sessions.len()
     }
 
-    /// Ends their transactions and closes them.
+    /// Ends their transactions and closes them. A session that is still handing out rows which nobody wants any more is
+    /// not waited for: the server ends what it did with the connection.
     pub async fn close(self) {
         for mut session in self.sessions {
-            let _ = end_snapshot(&mut *session).await;
+            let _ = tokio::time::timeout(PATIENCE, end_snapshot(&mut *session)).await;
             session.close().await;
         }
     }

@@ -213,7 +213,10 @@ async fn with_readers(
     sink: &mut dyn Sink,
     control: &mut Control,
 ) -> Result<Copied, Failure> {
-    let (looked, history, hash) = ready(from, to, job, readers, sink).await?;
+    let (looked, history, hash) = tokio::select! {
+        ready = ready(from, to, job, readers, sink) => ready?,
+        () = control.until(Stop::Soon) => return Err(interrupted("interrupted: nothing was written")),
+    };
     let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
     let pen = Pen {
         run: to.run_id(),
@@ -298,6 +301,15 @@ fn same_database() -> Failure {
     Failure::refused("same-database", message)
 }
 
+fn interrupted(message: &str) -> Failure {
+    Failure::new(FailureClass::Interrupted, "interrupted", message)
+        .hint("the same command with `--resume` goes on")
+}
+
+fn carrying_interrupted() -> Failure {
+    interrupted("interrupted: tables that are done stay, the one in flight was rolled back")
+}
+
 /// Milliseconds since then.
 pub(crate) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -348,7 +360,7 @@ impl Copying<'_> {
         let clock = Instant::now();
         let tallies = tokio::select! {
             tallies = self.carry_all(readers, sink) => tallies?,
-            () = control.until(Stop::Soon) => return Err(self.interrupted()),
+            () = control.until(Stop::Soon) => return Err(carrying_interrupted()),
         };
         let rows_ms = millis(clock);
         let clock = Instant::now();
@@ -359,7 +371,12 @@ impl Copying<'_> {
         (copied.rows_ms, copied.after_ms) = (rows_ms, after_ms);
         if self.job.verify && self.job.what != What::Schema {
             let clock = Instant::now();
-            self.prove(&tallies, &mut copied, sink).await?;
+            tokio::select! {
+                proven = self.prove(&tallies, &mut copied, sink) => proven?,
+                () = control.until(Stop::Soon) => {
+                    return Err(interrupted("interrupted: all rows are there, and not all were read again"));
+                }
+            }
             copied.verify_ms = millis(clock);
         }
         self.last(&mut copied).await?;
@@ -411,15 +428,6 @@ impl Copying<'_> {
         let runs = crate::plan::store::runs(self.to, &mut *session).await;
         session.close().await;
         runs.is_ok_and(|runs| runs.iter().any(|record| record.run == self.pen.run))
-    }
-
-    fn interrupted(&self) -> Failure {
-        Failure::new(
-            FailureClass::Interrupted,
-            "interrupted",
-            "interrupted: tables that are done stay, the one in flight was rolled back",
-        )
-        .hint("the same command with `--resume` goes on")
     }
 
     /// What is known so far.

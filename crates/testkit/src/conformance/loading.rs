@@ -12,6 +12,10 @@ use dunlin_core::failure::ErrorClass;
 use dunlin_core::schema::NeutralType as T;
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Engine, Purpose, Session};
+use std::time::Duration;
+
+/// What is waited for at most, where nothing is to be waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn target(name: &str, columns: &[Column]) -> TargetTable {
     TargetTable {
@@ -283,6 +287,7 @@ pub async fn loading_refused(engine: &dyn Engine) -> Result<()> {
         }
     }
     dropped(engine, &table, &good).await?;
+    refused_at_once(engine).await?;
     let rows = load(&mut *session, &table, &[good], 1 << 10).await??;
     ensure!(rows == 1 && count(&mut *session).await? == Value::Int(1));
     session.execute("DROP TABLE bulk_narrow").await?;
@@ -325,36 +330,52 @@ async fn dropped(engine: &dyn Engine, table: &TargetTable, row: &[Datum<'_>]) ->
     Ok(())
 }
 
-/// A load whose connection is ended by another session: the connection is lost, and nothing of it is there.
+/// A load whose connection is ended by another session, before its first rows have arrived and while it waits for more: the
+/// connection is lost, nobody waits for the other, and nothing of it is there.
 pub async fn loading_cut(engine: &dyn Engine) -> Result<()> {
+    for settled in [Duration::ZERO, Duration::from_millis(300)] {
+        let ended = tokio::time::timeout(PATIENCE, cut(engine, settled)).await;
+        ended.with_context(|| format!("both ends wait, cut after {settled:?}"))??;
+    }
+    Ok(())
+}
+
+async fn cut(engine: &dyn Engine, settled: Duration) -> Result<()> {
     let mut other = engine.open(Purpose::Tool).await?;
     let (who, end) = match kind(&*other) {
         EngineKind::Postgres => ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend(ID)"),
-        // These were seen not to hear a KILL while they wait for more of a file: then both ends wait.
-        EngineKind::Mysql | EngineKind::Mariadb | EngineKind::Sqlite => return Ok(()),
+        EngineKind::Mysql | EngineKind::Mariadb => ("SELECT CONNECTION_ID()", "KILL ID"),
+        // Nobody ends a session of a file.
+        EngineKind::Sqlite => return Ok(()),
     };
     let mut session = swift(engine).await?;
-    let table = target("bulk_cut", &[("t", "text", T::Text, vec![])]);
+    let native = match kind(&*other) {
+        EngineKind::Postgres => "text",
+        _ => "longtext",
+    };
+    let table = target("bulk_cut", &[("t", native, T::Text, vec![])]);
     create(&mut *session, &table).await?;
-    let id = session.query(who, &[]).await?;
-    let Some(Some(Value::Int(id))) = id.first().map(|row| row.first().cloned()) else {
-        bail!("no number of a session: {id:?}");
+    let id = match session.query(who, &[]).await?.as_slice() {
+        [row] => match row.as_slice() {
+            [Value::Int(id)] => id.to_string(),
+            [Value::UInt(id)] => id.to_string(),
+            _ => bail!("no number of a session: {row:?}"),
+        },
+        _ => bail!("no number of a session"),
     };
     let bulk = session.dialect().bulk();
     let mut encoder = bulk.encoder(&table).map_err(anyhow::Error::msg)?;
     let mut bytes = vec![];
     encoder.begin(&mut bytes);
     let mut piece = vec![];
-    ensure!(
-        encoder
-            .row(&[Datum::Text(&"x".repeat(10_000))], &mut piece)
-            .is_ok()
-    );
+    let long = "x".repeat(10_000);
+    ensure!(encoder.row(&[Datum::Text(&long)], &mut piece).is_ok());
     let piece = piece.repeat(100);
     bytes.extend_from_slice(&piece);
     let mut sink = session.load(&bulk.load(&table, false), 1).await?;
     sink.send(bytes).await?;
-    other.execute(&end.replace("ID", &id.to_string())).await?;
+    tokio::time::sleep(settled).await;
+    other.execute(&end.replace("ID", &id)).await?;
     let mut outcome = Ok(0);
     for _ in 0..200 {
         if let Err(error) = sink.send(piece.clone()).await {
@@ -379,5 +400,22 @@ pub async fn loading_cut(engine: &dyn Engine) -> Result<()> {
     ensure!(left == vec![vec![Value::Int(0)]], "{left:?}");
     other.execute("DROP TABLE bulk_cut").await?;
     other.close().await;
+    Ok(())
+}
+
+/// A load that the server refuses before it takes a row: who sends the rows is told so, however many there are. The driver
+/// of PostgreSQL ends the connection with it; elsewhere the session goes on.
+async fn refused_at_once(engine: &dyn Engine) -> Result<()> {
+    let mut session = swift(engine).await?;
+    let table = target("bulk_nowhere", &[("t", "text", T::Text, vec![])]);
+    let rows = vec![vec![Datum::Text("a")]; 64];
+    let refused = load(&mut *session, &table, &rows, 4);
+    let refused = tokio::time::timeout(PATIENCE, refused).await;
+    let refused = refused.context("both ends wait")??;
+    let class = super::class_of(refused)?;
+    ensure!(class == ErrorClass::ObjectMissing, "{class:?}");
+    let next = session.query("SELECT 1", &[]).await;
+    ensure!(kind(&*session) == EngineKind::Postgres || next.is_ok());
+    session.close().await;
     Ok(())
 }

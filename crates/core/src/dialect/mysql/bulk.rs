@@ -116,8 +116,9 @@ impl BulkDialect for Bulk {
         &[
             // Strict, so that nothing is bent without a word; zero is a number like others, also in a counter's column.
             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION'",
-            // A load waits for its source, which is nobody's mistake.
-            "SET SESSION net_read_timeout = 3600, SESSION net_write_timeout = 3600, SESSION wait_timeout = 28800",
+            // A load waits for its source, which is nobody's mistake; but a client that is gone without a word must not
+            // hold its rows' locks for hours.
+            "SET SESSION net_read_timeout = 600, SESSION net_write_timeout = 600, SESSION wait_timeout = 28800",
         ]
     }
 }
