@@ -73,7 +73,7 @@ pub struct Verify {
     /// Only these tables (`*` and `?` stand for anything)
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub tables: Vec<String>,
-    /// Make the rows of the second those of the first
+    /// Make the rows of the second those of the first, by their keys; what was there is kept in a file
     #[arg(long)]
     pub repair: bool,
 }

@@ -233,6 +233,7 @@ pub fn verified(verified: &Verified) -> String {
             text.push_str("  and more\n");
         }
     }
+    text.push_str(&repaired(verified));
     text.push_str(if verified.equal {
         "\nequal\n"
     } else {
@@ -241,10 +242,32 @@ pub fn verified(verified: &Verified) -> String {
     text
 }
 
+/// What a repair did.
+fn repaired(verified: &Verified) -> String {
+    let mut text = String::new();
+    for table in &verified.tables {
+        let Some(done) = table.repaired.filter(|done| done.rows() > 0) else {
+            continue;
+        };
+        if text.is_empty() {
+            text.push_str("\nRepaired:\n");
+        }
+        let _ = writeln!(
+            text,
+            "  {}: {} inserted, {} updated, {} deleted",
+            table.target, done.inserted, done.updated, done.deleted
+        );
+    }
+    if let Some(path) = &verified.kept {
+        let _ = writeln!(text, "What was there is kept in {}", path.display());
+    }
+    text
+}
+
 /// The same for programs.
 pub fn verified_json(verified: &Verified) -> serde_json::Value {
     serde_json::json!({
         "tables": verified.tables, "equal": verified.equal, "lossy": [], "not_carried": [],
-        "differences": verified.differences, "more": verified.more,
+        "differences": verified.differences, "more": verified.more, "kept": verified.kept,
     })
 }

@@ -6,6 +6,7 @@ mod basics;
 mod corpus;
 mod crash;
 mod refused;
+mod repair;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

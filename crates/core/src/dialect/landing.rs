@@ -54,6 +54,31 @@ pub trait LandingDialect: Send + Sync + std::fmt::Debug {
     fn next_number(&self, schema: Option<&str>, table: &str, column: &str) -> Option<Query>;
     /// A statement after a table was filled, so that its planner knows it.
     fn settle(&self, table: &str) -> Option<String>;
+    /// Where rows wait that are to be put into a table: seen by its session alone.
+    fn stage(&self) -> Stage;
+    /// Statements that make it anew, empty, for columns of a table: outside of a transaction.
+    fn make_stage(&self, table: &str, columns: &[String]) -> Vec<String>;
+    /// The statement that gives columns of a table's rows what the stage holds. `same`: the condition under which a row of
+    /// the stage ([`STAGED`]) is one of the table ([`STANDS`]).
+    fn write_over(&self, table: &str, columns: &[String], same: &str) -> String;
+    /// What stands in an INSERT so that it may bring numbers along which the engine gives else.
+    fn numbered_by_us(&self) -> &'static str;
+}
+
+/// What a row of the stage is called in [`LandingDialect::write_over`].
+pub const STAGED: &str = "dunlin_s";
+/// And the row of the table.
+pub const STANDS: &str = "dunlin_t";
+
+/// A table of a session's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// Its schema, as [`super::bulk::TargetTable`] names it.
+    pub schema: Option<&'static str>,
+    /// Its name there.
+    pub name: &'static str,
+    /// Both, as statements name it.
+    pub sql: &'static str,
 }
 
 /// A query for the largest value of a column.

@@ -9,6 +9,7 @@ pub mod checks;
 pub mod copy;
 pub mod forms;
 pub mod landing;
+pub mod mend;
 pub mod mysql;
 pub mod postgres;
 pub mod preflight;

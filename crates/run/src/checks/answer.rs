@@ -28,7 +28,7 @@ pub(super) fn one_statement(session: &dyn Session, text: &str) -> Result<String,
 }
 
 /// A cell as a value.
-pub(super) fn value_of(cell: Cell<'_>) -> Value {
+pub(crate) fn value_of(cell: Cell<'_>) -> Value {
     match cell {
         Cell::Null => Value::Null,
         Cell::Bool(b) => Value::Bool(b),

@@ -31,6 +31,7 @@ pub use state::forget;
 
 use crate::trouble;
 use crate::world::World;
+pub(crate) use answer::value_of;
 use dunlin_core::failure::Failure;
 use dunlin_core::plan::evidence::{CheckOutcome, Evidence};
 use dunlin_core::redact::Redactor;

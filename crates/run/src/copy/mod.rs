@@ -10,8 +10,10 @@ pub mod ends;
 pub mod existing;
 pub mod ledger;
 pub mod look;
+mod mend;
 pub mod prove;
 pub mod rejects;
+pub mod repair;
 pub mod rows;
 pub mod table;
 pub mod verify;
@@ -111,6 +113,9 @@ pub struct CopiedTable {
     pub digest_target: Option<String>,
     /// Whether both agree; `None`: not verified.
     pub equal: Option<bool>,
+    /// Of `verify --repair`: what was done to its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<repair::Repaired>,
 }
 
 /// Values that changed in spelling or class under the plan, or by a policy.
@@ -473,6 +478,7 @@ impl Copying<'_> {
                 digest_source: tally.digest.hex(),
                 digest_target: None,
                 equal: None,
+                repaired: None,
             });
         }
         copied

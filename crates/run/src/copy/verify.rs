@@ -8,6 +8,8 @@ use super::look::{self, Looked};
 use super::rejects::json;
 use super::rows;
 use super::{CopiedTable, Existing, Job, prove};
+use crate::backup::archive::cell_of;
+use crate::checks::value_of;
 use crate::digest::{begin_snapshot, end_snapshot};
 use crate::trouble;
 use crate::world::World;
@@ -20,6 +22,7 @@ use dunlin_core::copy::{Cell, Digest, Typing};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place, any_error};
+use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -59,6 +62,8 @@ pub struct Verified {
     pub equal: bool,
     /// What there is to say.
     pub findings: Vec<Finding>,
+    /// Of a repair: the file of what was there.
+    pub kept: Option<std::path::PathBuf>,
 }
 
 /// Compares.
@@ -96,6 +101,18 @@ async fn compare(
     sink: &mut dyn Sink,
 ) -> Result<Verified, Failure> {
     let looked = look::look(from, to, job, readers, target, sink).await?;
+    comparing(from, to, &looked, readers, target, sink).await
+}
+
+/// Compares what was looked at.
+pub(super) async fn comparing(
+    from: &World,
+    to: &World,
+    looked: &Looked,
+    readers: &mut Readers,
+    target: &mut dyn Session,
+    sink: &mut dyn Sink,
+) -> Result<Verified, Failure> {
     let mut verified = Verified {
         equal: true,
         ..Verified::default()
@@ -103,14 +120,14 @@ async fn compare(
     let wrong = |error: DbError| to.redact(trouble::refused(&error, "the target cannot be read"));
     begin_snapshot(target).await.map_err(wrong)?;
     for at in 0..looked.plan.tables.len() {
-        let pair = Pair::new(&looked, at, to.dialect().rows().typing());
+        let pair = Pair::new(looked, at, to.dialect().rows().typing());
         sink.event(&Event::Progress {
             what: format!("comparing {}", pair.source.label()),
             done: at as u64,
             total: Some(looked.plan.tables.len() as u64),
             unit: "tables".into(),
         });
-        let missing = pair.missing(&looked);
+        let missing = pair.missing(looked);
         let compared = pair.compare(missing, readers.lead(), target, &mut verified);
         compared.await.map_err(|side| match side {
             Side::Source(error) => {
@@ -120,7 +137,7 @@ async fn compare(
         })?;
     }
     let _ = end_snapshot(target).await;
-    verified.findings.extend(looked.findings);
+    verified.findings.extend(looked.findings.iter().cloned());
     verified.equal &= !any_error(&verified.findings);
     Ok(verified)
 }
@@ -139,19 +156,19 @@ enum Missing {
 }
 
 /// One table on both sides.
-struct Pair<'l> {
-    plan: &'l TablePlan,
-    source: Bound,
-    target: Bound,
-    converters: Vec<Converter>,
-    key: Vec<usize>,
+pub(super) struct Pair<'l> {
+    pub(super) plan: &'l TablePlan,
+    pub(super) source: Bound,
+    pub(super) target: Bound,
+    pub(super) converters: Vec<Converter>,
+    pub(super) key: Vec<usize>,
     typing: Typing,
 }
 
 /// A row in its canonical form, column by column.
 #[derive(Default)]
-struct Canonical {
-    bytes: Vec<u8>,
+pub(super) struct Canonical {
+    pub(super) bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
@@ -166,7 +183,7 @@ impl Canonical {
         &self.bytes[from..self.ends[at]]
     }
 
-    fn key(&self, columns: &[usize]) -> u128 {
+    pub(super) fn key(&self, columns: &[usize]) -> u128 {
         if columns.is_empty() {
             return row_hash(&self.bytes);
         }
@@ -189,7 +206,7 @@ struct Held {
 type Sums = Vec<Digest>;
 
 impl<'l> Pair<'l> {
-    fn new(looked: &'l Looked, at: usize, typing: Typing) -> Self {
+    pub(super) fn new(looked: &'l Looked, at: usize, typing: Typing) -> Self {
         let plan = &looked.plan.tables[at];
         let place = |name: &String| plan.columns.iter().position(|c| c.source == *name);
         Pair {
@@ -234,6 +251,7 @@ impl<'l> Pair<'l> {
             digest_source: ours.hex(),
             digest_target: None,
             equal: Some(false),
+            repaired: None,
         };
         if let Missing::Table = missing {
             let message = format!("the target has no table {}", line.target);
@@ -264,7 +282,7 @@ impl<'l> Pair<'l> {
     }
 
     /// The form that a source's row has in the target. A value that does not fit equals nothing there.
-    fn canonical_source<'c>(
+    pub(super) fn canonical_source<'c>(
         &self,
         cells: impl Iterator<Item = Cell<'c>>,
         scratch: &mut String,
@@ -314,11 +332,11 @@ impl<'l> Pair<'l> {
     }
 
     /// Calls with each row's canonical form and its cells of the key.
-    async fn each(
+    pub(super) async fn each(
         &self,
         session: &mut dyn Session,
         of_source: bool,
-        mut take: impl FnMut(&Canonical, &dyn Fn() -> serde_json::Value) + Send,
+        mut take: impl FnMut(&Canonical, &dyn Fn() -> Vec<Value>) + Send,
     ) -> Result<(), DbError> {
         let bound = if of_source {
             &self.source
@@ -337,16 +355,24 @@ impl<'l> Pair<'l> {
                 }
                 let key = || {
                     let cells: Vec<Cell<'_>> = batch.row(at).collect();
-                    let pairs = self.key.iter().map(|place| {
-                        let name = self.plan.columns[*place].source.clone();
-                        (name, json(cells[*place]))
-                    });
-                    serde_json::Value::Object(pairs.collect())
+                    self.key
+                        .iter()
+                        .map(|place| value_of(cells[*place]))
+                        .collect()
                 };
                 take(&row, &key);
             }
         }
         Ok(())
+    }
+
+    /// A key as a report names it.
+    fn named(&self, key: &[Value]) -> serde_json::Value {
+        let pairs = self.key.iter().zip(key).map(|(place, value)| {
+            let name = self.plan.columns[*place].source.clone();
+            (name, json(cell_of(value)))
+        });
+        serde_json::Value::Object(pairs.collect())
     }
 
     async fn sums(&self, session: &mut dyn Session, of_source: bool) -> Result<Sums, DbError> {
@@ -443,7 +469,7 @@ impl<'l> Pair<'l> {
                 .and_modify(|held| held.times += 1)
                 .or_insert_with(|| Held {
                     columns: columns().collect(),
-                    key: key(),
+                    key: self.named(&key()),
                     times: 1,
                 });
         })

@@ -2,7 +2,7 @@
 
 use super::change::Changes;
 use crate::dialect::change::ChangeDialect;
-use crate::dialect::landing::{Inline, LandingDialect, Sharing};
+use crate::dialect::landing::{Inline, LandingDialect, STAGED, STANDS, Sharing, Stage};
 use crate::value::Query;
 
 /// Ends of copies.
@@ -52,5 +52,34 @@ impl LandingDialect for Landing {
 
     fn settle(&self, table: &str) -> Option<String> {
         Some(format!("ANALYZE TABLE {table}"))
+    }
+
+    fn stage(&self) -> Stage {
+        Stage {
+            schema: None,
+            name: "dunlin_stage",
+            sql: "dunlin_stage",
+        }
+    }
+
+    fn make_stage(&self, table: &str, columns: &[String]) -> Vec<String> {
+        let list = columns.join(", ");
+        vec![
+            "DROP TEMPORARY TABLE IF EXISTS dunlin_stage".into(),
+            // Under its own engine's default, which knows transactions.
+            format!("CREATE TEMPORARY TABLE dunlin_stage AS SELECT {list} FROM {table} LIMIT 0"),
+        ]
+    }
+
+    fn write_over(&self, table: &str, columns: &[String], same: &str) -> String {
+        let set = columns
+            .iter()
+            .map(|name| format!("{STANDS}.{name} = {STAGED}.{name}"));
+        let set = set.collect::<Vec<_>>().join(", ");
+        format!("UPDATE {table} AS {STANDS} JOIN dunlin_stage AS {STAGED} ON {same} SET {set}")
+    }
+
+    fn numbered_by_us(&self) -> &'static str {
+        ""
     }
 }

@@ -3,7 +3,7 @@
 use super::ddl::quote;
 use super::rows::{DEFAULT_SCHEMA, Rows};
 use crate::dialect::RowsDialect;
-use crate::dialect::landing::{Inline, LandingDialect, Sharing};
+use crate::dialect::landing::{Inline, LandingDialect, STAGED, STANDS, Sharing, Stage};
 use crate::value::Query;
 
 /// Ends of copies.
@@ -68,5 +68,37 @@ impl LandingDialect for Landing {
 
     fn settle(&self, table: &str) -> Option<String> {
         Some(format!("ANALYZE {table}"))
+    }
+
+    fn stage(&self) -> Stage {
+        Stage {
+            schema: Some("pg_temp"),
+            name: "dunlin_stage",
+            sql: "pg_temp.dunlin_stage",
+        }
+    }
+
+    fn make_stage(&self, table: &str, columns: &[String]) -> Vec<String> {
+        let list = columns.join(", ");
+        vec![
+            "DROP TABLE IF EXISTS pg_temp.dunlin_stage".into(),
+            format!(
+                "CREATE TEMPORARY TABLE dunlin_stage AS SELECT {list} FROM {table} WITH NO DATA"
+            ),
+        ]
+    }
+
+    fn write_over(&self, table: &str, columns: &[String], same: &str) -> String {
+        let set = columns
+            .iter()
+            .map(|name| format!("{name} = {STAGED}.{name}"));
+        let set = set.collect::<Vec<_>>().join(", ");
+        format!(
+            "UPDATE {table} AS {STANDS} SET {set} FROM pg_temp.dunlin_stage AS {STAGED} WHERE {same}"
+        )
+    }
+
+    fn numbered_by_us(&self) -> &'static str {
+        "OVERRIDING SYSTEM VALUE "
     }
 }

@@ -5,6 +5,7 @@
 //! so that the engine has nothing to convert: it would do so to fifteen digits.
 
 use super::ddl::quote;
+use super::landing::TEMPORARY;
 use crate::copy::{Datum, decimal, spell};
 use crate::dialect::bulk::{BulkDialect, Encoder, TargetTable, Unfit};
 use crate::schema::NeutralType;
@@ -45,12 +46,16 @@ impl BulkDialect for Bulk {
             .map(|column| quote(&column.name))
             .collect();
         let name = quote(&table.name);
+        let schema = match table.schema.as_deref() {
+            Some(TEMPORARY) => TEMPORARY,
+            _ => "main",
+        };
         if columns.is_empty() {
-            return format!("INSERT INTO main.{name} DEFAULT VALUES");
+            return format!("INSERT INTO {schema}.{name} DEFAULT VALUES");
         }
         let marks = vec!["?"; columns.len()].join(", ");
         format!(
-            "INSERT INTO main.{name} ({}) VALUES ({marks})",
+            "INSERT INTO {schema}.{name} ({}) VALUES ({marks})",
             columns.join(", ")
         )
     }

@@ -2,8 +2,11 @@
 
 use super::change::Changes;
 use crate::dialect::change::ChangeDialect;
-use crate::dialect::landing::{Inline, LandingDialect, Sharing};
+use crate::dialect::landing::{Inline, LandingDialect, STAGED, STANDS, Sharing, Stage};
 use crate::value::Query;
+
+/// The schema of tables that one connection sees.
+pub(super) const TEMPORARY: &str = "temp";
 
 /// Ends of copies.
 #[derive(Debug, Clone, Copy)]
@@ -50,5 +53,36 @@ impl LandingDialect for Landing {
 
     fn settle(&self, _table: &str) -> Option<String> {
         None
+    }
+
+    fn stage(&self) -> Stage {
+        Stage {
+            schema: Some(TEMPORARY),
+            name: "dunlin_stage",
+            sql: "temp.dunlin_stage",
+        }
+    }
+
+    /// Columns without a type: what waits there stays of the class that it has.
+    fn make_stage(&self, _table: &str, columns: &[String]) -> Vec<String> {
+        let list = columns.join(", ");
+        vec![
+            "DROP TABLE IF EXISTS temp.dunlin_stage".into(),
+            format!("CREATE TEMPORARY TABLE dunlin_stage ({list})"),
+        ]
+    }
+
+    fn write_over(&self, table: &str, columns: &[String], same: &str) -> String {
+        let set = columns
+            .iter()
+            .map(|name| format!("{name} = {STAGED}.{name}"));
+        let set = set.collect::<Vec<_>>().join(", ");
+        format!(
+            "UPDATE {table} AS {STANDS} SET {set} FROM temp.dunlin_stage AS {STAGED} WHERE {same}"
+        )
+    }
+
+    fn numbered_by_us(&self) -> &'static str {
+        ""
     }
 }

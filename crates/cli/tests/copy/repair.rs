@@ -1,0 +1,156 @@
+//! `verify --repair`: rows that differ become those of the source, and what was there is kept.
+
+use super::{Ends, all_equal};
+use dunlin_testkit::for_each_engine;
+use serde_json::{Value, json};
+
+const ROWS: &str = "
+CREATE TABLE parents (id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(80) NOT NULL, email VARCHAR(80) UNIQUE,
+  born DATE, raw BLOB, weight REAL, total NUMERIC);
+CREATE TABLE children (a INTEGER NOT NULL, b VARCHAR(20) NOT NULL, parent INTEGER REFERENCES parents(id), note TEXT,
+  PRIMARY KEY (a, b));
+INSERT INTO parents VALUES (1, 'Ayşe 🚚', 'a@x', '2000-02-29', x'00ff5c0a', 3.141592653589793, 12.5),
+  (2, 'رضا', NULL, NULL, NULL, 1e300, NULL), (3, 'tab' || char(9) || '\\N', 'c@x', '1999-12-31', x'', -0.5, 1000000.01),
+  (4, 'four', 'd@x', NULL, NULL, NULL, NULL);
+INSERT INTO children VALUES (1, 'x', 1, 'one 🐦'), (1, 'y', 2, NULL), (2, 'x', 3, ''), (3, 'é', 4, 'q');
+";
+
+impl Ends {
+    fn repair(&self) -> (i32, Value) {
+        let ran = self.sandbox.dunlin([
+            "verify",
+            "sqlite:source.db",
+            self.target.url(),
+            "--repair",
+            "--format",
+            "json",
+        ]);
+        (ran.code.unwrap_or(-1), ran.json())
+    }
+
+    fn kept(&self, json: &Value) -> Vec<Value> {
+        let path = json["data"]["kept"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{json:#}"));
+        let text = std::fs::read_to_string(self.sandbox.path(path)).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+fn repaired<'j>(json: &'j Value, table: &str) -> &'j Value {
+    let tables = json["data"]["tables"].as_array().unwrap();
+    &tables.iter().find(|one| one["table"] == table).unwrap()["repaired"]
+}
+
+for_each_engine! {
+    async fn rows_become_those_of_the_source_and_what_was_there_is_kept(engine: TestEngine) {
+        let ends = Ends::new(engine, ROWS);
+        let _ = ends.copy(&[]).code(0);
+        for sql in [
+            // A child that will have to go before its parent does, and one whose parent is missing until it is back.
+            "INSERT INTO parents (id, name, email) VALUES (9, 'only there 🦆', 'nine@x')",
+            "INSERT INTO children (a, b, parent, note) VALUES (9, 'z', 9, 'goes')",
+            "UPDATE parents SET name = 'other', email = 'b@x', born = NULL, weight = 7 WHERE id = 1",
+            "UPDATE parents SET total = 3, name = 'was NULL before' WHERE id = 2",
+            "DELETE FROM children WHERE a = 3",
+            "DELETE FROM parents WHERE id = 4",
+            "UPDATE children SET note = NULL, parent = NULL WHERE a = 2",
+        ] {
+            let _ = ends.target.run(sql);
+        }
+        let (code, json) = ends.repair();
+        assert_eq!(code, 0, "{json:#}");
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(repaired(&json, "parents"), &json!({ "inserted": 1, "updated": 2, "deleted": 1 }), "{json:#}");
+        assert_eq!(repaired(&json, "children"), &json!({ "inserted": 1, "updated": 1, "deleted": 1 }), "{json:#}");
+        let (code, json_again) = ends.verify();
+        assert_eq!(code, 0, "{json_again:#}");
+        let kept = ends.kept(&json);
+        assert_eq!(kept.len(), 5, "{kept:#?}");
+        let row = |table: &str, column: &str, value: Value| {
+            let is = |line: &&Value| line["table"] == table && line["row"][column] == value;
+            kept.iter().find(is).unwrap_or_else(|| panic!("{table} {column}: {kept:#?}"))
+        };
+        assert_eq!(row("parents", "id", json!(1))["row"]["name"], "other");
+        assert_eq!(row("parents", "id", json!(9))["row"]["name"], "only there 🦆");
+        assert_eq!(row("children", "note", json!("goes"))["row"]["parent"], 9);
+        // The next row is numbered as it was, and nothing is left to do.
+        let (code, json) = ends.repair();
+        assert_eq!((code, &json["data"]["kept"]), (0, &Value::Null), "{json:#}");
+    }
+
+    async fn a_table_without_a_key_is_named_and_left_alone(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE loose (a INTEGER, b TEXT); INSERT INTO loose VALUES (1, 'x'), (1, 'x');
+            CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES (1, 'x');");
+        let _ = ends.copy(&[]).code(0);
+        let _ = ends.target.run("INSERT INTO loose VALUES (2, 'y')");
+        let _ = ends.target.run("DELETE FROM t");
+        let (code, json) = ends.repair();
+        assert_eq!(code, 5, "{json:#}");
+        let named = json["findings"].as_array().unwrap().iter().any(|one| {
+            one["code"] == "repair-no-key" && one["message"].as_str().unwrap().contains("loose")
+        });
+        assert!(named, "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM loose"), "3");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "1");
+    }
+
+    async fn what_refers_to_a_row_and_was_not_compared_is_never_lost(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT); INSERT INTO t VALUES (1, 'x');");
+        let _ = ends.copy(&[]).code(0);
+        let integer = engine.pick("INTEGER", "bigint", "bigint");
+        let _ = ends.target.run("INSERT INTO t (id, b) VALUES (2, 'more')");
+        let _ = ends.target.run(&format!(
+            "CREATE TABLE own (id int NOT NULL PRIMARY KEY, t {integer}, FOREIGN KEY (t) REFERENCES t(id) ON DELETE CASCADE)"
+        ));
+        let _ = ends.target.run("INSERT INTO own VALUES (7, 2)");
+        let (code, json) = ends.repair();
+        assert_eq!(code, 5, "{json:#}");
+        let stands = json["findings"].as_array().unwrap().iter().find(|one| one["code"] == "repair-in-the-way");
+        assert!(stands.unwrap_or_else(|| panic!("{json:#}"))["message"].as_str().unwrap().contains("own"), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM own"), "1");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "2");
+        let _ = ends.target.run("DELETE FROM own");
+        assert_eq!(ends.repair().0, 0);
+    }
+
+    async fn thousands_of_rows_in_batches_and_again_after_a_kill(engine: TestEngine) {
+        let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, up INTEGER REFERENCES t(id), name TEXT NOT NULL);
+            INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
+            SELECT i, CASE WHEN i > 1 THEN i / 2 END, 'row ' || i || ' رضا 🚚' FROM n;";
+        let ends = Ends::new(engine, sql);
+        let _ = ends.copy(&[]).code(0);
+        let _ = ends.target.run("UPDATE t SET name = 'bent' WHERE id > 1000 AND id < 4000");
+        let _ = ends.target.run("INSERT INTO t (id, up, name) SELECT id + 10000, id, 'more' FROM t WHERE id <= 1200");
+        for wait in [60_u64, 110, 170, 260] {
+            let running = ends.sandbox.spawn(["verify", "sqlite:source.db", ends.target.url(), "--repair", "--format", "json"]);
+            std::thread::sleep(std::time::Duration::from_millis(wait));
+            running.signal("KILL");
+            let _ = running.wait();
+        }
+        let (code, json) = ends.repair();
+        assert_eq!(code, 0, "{json:#}");
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "6000");
+    }
+
+    async fn a_trigger_that_bends_what_is_repaired_is_seen(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20)); INSERT INTO t VALUES (1, 'a'), (2, 'b');");
+        let _ = ends.copy(&[]).code(0);
+        let _ = ends.target.run("UPDATE t SET name = 'z'");
+        for statement in engine.pick(
+            "CREATE TRIGGER bend AFTER UPDATE ON t WHEN new.id = 2 AND new.name <> 'bent' BEGIN UPDATE t SET name = 'bent' WHERE id = 2; END",
+            "CREATE FUNCTION bend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.id = 2 THEN new.name = 'bent'; END IF; \
+             RETURN new; END $$;;CREATE TRIGGER bend BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION bend()",
+            "CREATE TRIGGER bend BEFORE UPDATE ON t FOR EACH ROW SET new.name = IF(new.id = 2, 'bent', new.name)",
+        ).split(";;") {
+            let _ = ends.target.run(statement);
+        }
+        let (code, json) = ends.repair();
+        assert_eq!(code, 5, "{json:#}");
+        assert_eq!(json["data"]["differences"], json!([{ "table": "t", "key": { "id": 2 }, "columns": ["name"], "in": "both" }]), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT name FROM t WHERE id = 1"), "a");
+    }
+}
