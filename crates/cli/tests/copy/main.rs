@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod aside;
 mod basics;
 mod corpus;
 mod crash;

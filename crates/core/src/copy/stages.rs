@@ -15,8 +15,24 @@ pub struct Made {
     pub what: String,
     /// The table that it belongs to, as its place in the catalog.
     pub table: Option<usize>,
+    /// What it is of the table.
+    pub of: Of,
     /// The statements.
     pub sql: Vec<String>,
+}
+
+/// What is made of a table, as its place among the table's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Of {
+    /// A primary or unique key.
+    Key(usize),
+    /// An index.
+    Index(usize),
+    /// A foreign key.
+    ForeignKey(usize),
+    /// Anything else.
+    #[default]
+    Other,
 }
 
 /// The statements of a whole target.
@@ -136,32 +152,36 @@ fn bare(table: &Table, inline: Inline) -> Table {
 
 fn after(catalog: &Catalog, dialect: &dyn Dialect, inline: Inline, stages: &mut Stages) {
     let parts = dialect.catalog();
-    let mut put = |what: String, table: Option<usize>, part: Part<'_>| match parts.create(part) {
+    let mut put = |what: String, table: usize, of: Of, part: Part<'_>| match parts.create(part) {
         Ok(sql) if sql.is_empty() => {}
-        Ok(sql) => stages.after.push(Made { what, table, sql }),
+        Ok(sql) => stages.after.push(Made {
+            what,
+            table: Some(table),
+            of,
+            sql,
+        }),
         Err(sentence) => stages.lacks.push(format!("{what}: {sentence}")),
     };
     // Primary keys first: foreign keys of all tables want them, and so do the servers' own planners.
     for (at, table) in catalog.tables.iter().enumerate() {
         let label = table.label();
-        for key in table
-            .keys
-            .iter()
-            .filter(|key| !key_inline(table, key, inline))
-        {
+        for (number, key) in table.keys.iter().enumerate() {
+            if key_inline(table, key, inline) {
+                continue;
+            }
             let word = if key.primary {
                 "primary key"
             } else {
                 "unique key"
             };
             let what = format!("{word} of {label} ({})", key.columns.join(", "));
-            put(what, Some(at), Part::Key(table, key));
+            put(what, at, Of::Key(number), Part::Key(table, key));
         }
         for (number, index) in table.indexes.iter().enumerate() {
             if !index_inline(table, number, inline) {
                 let what = format!("index {label}.{}", index.name);
                 let part = Part::Index(table.schema.as_deref(), &table.name, index);
-                put(what, Some(at), part);
+                put(what, at, Of::Index(number), part);
             }
         }
         if inline == Inline::Nothing {
@@ -169,7 +189,8 @@ fn after(catalog: &Catalog, dialect: &dyn Dialect, inline: Inline, stages: &mut 
                 let name = check.name.as_deref().unwrap_or(&check.clause);
                 put(
                     format!("check {name} of {label}"),
-                    Some(at),
+                    at,
+                    Of::Other,
                     Part::Check(table, check),
                 );
             }
@@ -177,17 +198,28 @@ fn after(catalog: &Catalog, dialect: &dyn Dialect, inline: Inline, stages: &mut 
     }
     if inline != Inline::Everything {
         for (at, table) in catalog.tables.iter().enumerate() {
-            for key in &table.foreign_keys {
+            for (number, key) in table.foreign_keys.iter().enumerate() {
                 let columns = key.columns.join(", ");
                 let what = format!(
                     "foreign key of {} ({columns}) to {}",
                     table.label(),
                     key.references
                 );
-                put(what, Some(at), Part::ForeignKey(table, key));
+                put(
+                    what,
+                    at,
+                    Of::ForeignKey(number),
+                    Part::ForeignKey(table, key),
+                );
             }
         }
     }
+    owners(catalog, dialect, stages);
+}
+
+/// Sequences that belong to a column.
+fn owners(catalog: &Catalog, dialect: &dyn Dialect, stages: &mut Stages) {
+    let parts = dialect.catalog();
     for sequence in catalog.sequences.iter().filter(|s| s.owned_by.is_some()) {
         let free = crate::schema::Sequence {
             owned_by: None,
@@ -198,6 +230,7 @@ fn after(catalog: &Catalog, dialect: &dyn Dialect, inline: Inline, stages: &mut 
             Ok(sql) => stages.after.push(Made {
                 what: format!("owner of sequence {}", sequence.name),
                 table: None,
+                of: Of::Other,
                 sql,
             }),
             Err(sentence) => stages.lacks.push(sentence),
@@ -211,6 +244,7 @@ fn last(catalog: &Catalog, dialect: &dyn Dialect, called: &BTreeSet<String>, sta
         Ok(sql) => stages.last.push(Made {
             what,
             table: None,
+            of: Of::Other,
             sql,
         }),
         Err(sentence) => stages.lacks.push(format!("{what}: {sentence}")),

@@ -3,7 +3,7 @@
 
 use super::change::ChangeDialect;
 use crate::copy::reading::{Bound, ColumnShape};
-use crate::schema::Table;
+use crate::schema::{Index, Key, Table};
 use crate::value::{Query, Value};
 
 /// The children of some rows, a page of them.
@@ -19,6 +19,15 @@ pub struct Children<'a> {
     pub after: Option<&'a [Value]>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// What no two rows of a table may have the same of.
+#[derive(Debug, Clone, Copy)]
+pub enum Once<'a> {
+    /// A primary or unique key.
+    Key(&'a Key),
+    /// A unique index.
+    Index(&'a Index),
 }
 
 /// Integrity rules in one engine's words.
@@ -81,6 +90,48 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
             change.only(parent),
             change.target(parent),
             self.refers(table, columns, parent, others)
+        )
+    }
+
+    /// The statement that removes the rows that meet a condition.
+    fn remove(&self, table: &Bound, only: &str) -> String {
+        format!("{} WHERE ({only}\n)", self.change().clear(table))
+    }
+
+    /// The statement that removes the rows of [`RulesDialect::orphans`].
+    fn remove_orphans(
+        &self,
+        table: &Bound,
+        columns: &[usize],
+        parent: &Bound,
+        others: &[usize],
+    ) -> String {
+        self.remove(table, &self.orphans(table, columns, parent, others))
+    }
+
+    /// That a row repeats what an earlier one has: those that came first are told by where they lie. `None`: the engine
+    /// shows no such place.
+    fn repeated(&self, _table: &Table, _once: Once<'_>) -> Option<String> {
+        None
+    }
+
+    /// Values of these columns that several rows have, with how many rows: those that are alone come not.
+    fn repeats(&self, table: &Bound, columns: &[usize]) -> String {
+        let change = self.change();
+        let names: Vec<String> = columns
+            .iter()
+            .map(|at| change.quote(&table.columns[*at].shape.name))
+            .collect();
+        let there: Vec<String> = names
+            .iter()
+            .map(|name| format!("{name} IS NOT NULL"))
+            .collect();
+        format!(
+            "SELECT {}, count(*) FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1",
+            change.list(table, columns),
+            change.target(table),
+            there.join(" AND "),
+            names.join(", ")
         )
     }
 

@@ -1,12 +1,12 @@
 //! What comes when the rows are there: keys, indexes, checks and foreign keys; counters; and at the very end what runs by
 //! itself.
 
+use super::rows::Tally;
 use super::{Copied, Copying, What, ledger};
 use crate::control::{Control, Stop};
 use crate::trouble;
-use dunlin_core::copy::plan::NotCarried;
-use dunlin_core::copy::policy::Hazard;
-use dunlin_core::copy::stages::Made;
+use dunlin_core::copy::plan::{NotCarried, TablePlan};
+use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::dialect::landing::largest;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
@@ -48,6 +48,8 @@ impl Copying<'_> {
     /// Makes keys, indexes and checks, table by table on as many sessions as there are tables' worth of; then foreign keys.
     pub(super) async fn after(
         &mut self,
+        reader: &mut dyn Session,
+        tallies: &mut Vec<Tally>,
         sink: &mut dyn Sink,
         control: &mut Control,
     ) -> Result<(), Failure> {
@@ -58,7 +60,7 @@ impl Copying<'_> {
         let (own, across): (Vec<&Made>, Vec<&Made>) = stages
             .after
             .iter()
-            .partition(|made| made.table.is_some() && !made.what.starts_with("foreign key"));
+            .partition(|made| made.table.is_some() && !matches!(made.of, Of::ForeignKey(_)));
         let mut groups: BTreeMap<Option<usize>, Vec<&Made>> = BTreeMap::new();
         for made in own {
             groups.entry(made.table).or_default().push(made);
@@ -66,12 +68,37 @@ impl Copying<'_> {
         sink.event(&Event::Note {
             message: format!("making keys and indexes of {} tables", groups.len()),
         });
+        self.groups(groups, reader, tallies, control).await?;
+        if across.is_empty() {
+            return Ok(());
+        }
+        self.without_orphans(tallies, sink).await?;
+        let mut session = self.another().await?;
+        for made in across {
+            pressed(control)?;
+            self.make_one(made, &mut *session, control).await?;
+        }
+        session.close().await;
+        Ok(())
+    }
+
+    /// Makes what tables have of their own, several tables at once.
+    async fn groups(
+        &self,
+        groups: BTreeMap<Option<usize>, Vec<&Made>>,
+        reader: &mut dyn Session,
+        tallies: &mut Vec<Tally>,
+        control: &Control,
+    ) -> Result<(), Failure> {
         let sessions = self.sessions().min(groups.len());
         let queue = Mutex::new(groups.into_values().collect::<VecDeque<_>>());
-        let this = &*self;
+        let kept = Mutex::new(std::mem::take(tallies));
+        // Groups with a key that its rows break, and whose engine does not show which of them came first.
+        let broken = Mutex::new(vec![]);
+        let this = self;
         let mut works = vec![];
         for _ in 0..sessions {
-            let (queue, control) = (&queue, &*control);
+            let (queue, control, kept, broken) = (&queue, control, &kept, &broken);
             works.push(async move {
                 let mut session = this.another().await?;
                 for sql in session.dialect().bulk().swift() {
@@ -84,9 +111,13 @@ impl Copying<'_> {
                         .unwrap_or_else(PoisonError::into_inner)
                         .pop_front();
                     let Some(group) = next else { break };
-                    for made in group {
+                    for (number, made) in group.iter().enumerate() {
                         pressed(control)?;
-                        this.make_one(made, &mut *session, control).await?;
+                        if !this.make_own(made, &mut *session, kept, control).await? {
+                            let rest = group[number..].to_vec();
+                            lock(broken).push(rest);
+                            break;
+                        }
                     }
                 }
                 session.close().await;
@@ -94,16 +125,77 @@ impl Copying<'_> {
             });
         }
         futures_util::future::try_join_all(works).await?;
-        if across.is_empty() {
-            return Ok(());
+        *tallies = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for group in broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.once_more(&group, reader, tallies, control).await?;
         }
+        Ok(())
+    }
+
+    /// Loads a table again, each key once, and makes what is left of its own.
+    async fn once_more(
+        &self,
+        group: &[&Made],
+        reader: &mut dyn Session,
+        tallies: &mut [Tally],
+        control: &Control,
+    ) -> Result<(), Failure> {
+        let Some(at) = group.first().and_then(|made| self.planned(made)) else {
+            return Ok(());
+        };
+        tallies[at] = self.again(at, reader).await?;
         let mut session = self.another().await?;
-        for made in across {
+        for made in group {
             pressed(control)?;
             self.make_one(made, &mut *session, control).await?;
         }
         session.close().await;
         Ok(())
+    }
+
+    /// The place in the plan of the table that something belongs to.
+    fn planned(&self, made: &Made) -> Option<usize> {
+        let table = &self.looked.plan.catalog.tables[made.table?];
+        let is = |plan: &TablePlan| plan.target.0 == table.schema && plan.target.1 == table.name;
+        self.looked.plan.tables.iter().position(is)
+    }
+
+    /// Makes a key, an index or a check of one table. Rows that break a key are taken out, where the policy says so and the
+    /// engine shows which came first. `false`: it does not show it.
+    async fn make_own(
+        &self,
+        made: &Made,
+        session: &mut dyn Session,
+        tallies: &Mutex<Vec<Tally>>,
+        control: &Control,
+    ) -> Result<bool, Failure> {
+        let name = ledger::made(&made.what);
+        if self.history.made.contains(&name) {
+            return Ok(true);
+        }
+        let Err(error) = self.try_one(made, session, control).await else {
+            return self.made(made, session).await.map(|()| true);
+        };
+        let _ = session.rollback().await;
+        if error.class == ErrorClass::Cancelled {
+            pressed(control)?;
+        }
+        let at = self.planned(made);
+        let at =
+            at.filter(|at| error.class == ErrorClass::Unique && self.sets_repeats_aside(made, *at));
+        let Some(at) = at else {
+            return Err(self.not_made(made, &error, session).await);
+        };
+        let mut tally = lock(tallies)[at].clone();
+        if !self.without_repeats(made, at, session, &mut tally).await? {
+            // Loaded so once, it would be no other a second time.
+            if tally.once {
+                return Err(self.not_made(made, &error, session).await);
+            }
+            return Ok(false);
+        }
+        lock(tallies)[at] = tally;
+        self.make_one(made, session, control).await.map(|()| true)
     }
 
     async fn make_one(
@@ -122,8 +214,14 @@ impl Copying<'_> {
             if error.class == ErrorClass::Cancelled {
                 pressed(control)?;
             }
-            return Err(self.not_made(made, &error));
+            return Err(self.not_made(made, &error, session).await);
         }
+        self.made(made, session).await
+    }
+
+    /// Records what was made, in its transaction.
+    async fn made(&self, made: &Made, session: &mut dyn Session) -> Result<(), Failure> {
+        let name = ledger::made(&made.what);
         let detail = serde_json::json!({ "made": made.what });
         let record = ledger::record(journal::Event::Done, &name, &self.hash, detail);
         if session.in_transaction() {
@@ -158,21 +256,8 @@ impl Copying<'_> {
     }
 
     /// A key or foreign key that the rows break is a hazard of the rows.
-    fn not_made(&self, made: &Made, error: &DbError) -> Failure {
-        let doing = format!("the {} cannot be made", made.what);
-        let mut failure = ledger::failure(self.to, error, &doing);
-        let hazard = match error.class {
-            ErrorClass::Unique => Some(Hazard::DuplicateKey),
-            ErrorClass::ForeignKey => Some(Hazard::Orphan),
-            _ => None,
-        };
-        if let Some(hazard) = hazard {
-            failure.code = hazard.code();
-            failure.hints.push(
-                "the source holds such rows: mend them there (`dunlin check`, `dunlin clean`), then copy anew"
-                    .into(),
-            );
-        }
+    async fn not_made(&self, made: &Made, error: &DbError, session: &mut dyn Session) -> Failure {
+        let mut failure = self.broken(made, error, session).await;
         failure
             .done
             .push("all rows are in the target; `--resume` goes on from here".into());
@@ -320,6 +405,10 @@ impl Copying<'_> {
         }
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The number in the last column of the only row; `None`: no row, or NULL.

@@ -37,6 +37,12 @@ pub struct Done {
     /// Rows and digest of what the target's table held before.
     #[serde(default)]
     pub before: (u64, String),
+    /// Rows and digest of what was taken out of the target again.
+    #[serde(default)]
+    pub removed: (u64, String),
+    /// Of rows with the same key the first alone was sent.
+    #[serde(default)]
+    pub once: bool,
 }
 
 impl Done {
@@ -54,6 +60,8 @@ impl Done {
                 .map(|((column, hazard), count)| (column.clone(), hazard.code().to_owned(), *count))
                 .collect(),
             before: (tally.before.rows, tally.before.hex()),
+            removed: (tally.removed.rows, tally.removed.hex()),
+            once: tally.once,
         }
     }
 
@@ -72,6 +80,8 @@ impl Done {
                 })
                 .collect(),
             before: Digest::from_hex(self.before.0, &self.before.1).unwrap_or_default(),
+            removed: Digest::from_hex(self.removed.0, &self.removed.1).unwrap_or_default(),
+            once: self.once,
         }
     }
 }
@@ -142,6 +152,7 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
                 history.tables.remove(&done.table);
             }
             (journal::Event::Done, made) => history.made.push(made.to_owned()),
+            (journal::Event::Undone, made) => history.made.retain(|name| name != made),
             _ => {}
         }
     }

@@ -6,11 +6,13 @@
 //! the source ([`prove`]). What does not go over is a reject, a named loss, or the end of the copy.
 
 pub mod after;
+mod aside;
 pub mod ends;
 pub mod existing;
 pub mod ledger;
 pub mod look;
 mod mend;
+pub mod once;
 pub mod prove;
 pub mod rejects;
 pub mod repair;
@@ -107,7 +109,7 @@ pub struct CopiedTable {
     pub rows_target: u64,
     /// Rows left out.
     pub rejected: u64,
-    /// The digest of the rows that were sent.
+    /// The digest of the rows that were sent, without those that were set aside afterwards.
     pub digest_source: String,
     /// The digest of the rows that were read again; `None`: not verified.
     pub digest_target: Option<String>,
@@ -362,14 +364,16 @@ impl Copying<'_> {
         control: &mut Control,
     ) -> Result<Copied, Failure> {
         self.begin(readers).await?;
+        self.known_rejects().map_err(|failure| *failure)?;
         let clock = Instant::now();
-        let tallies = tokio::select! {
+        let mut tallies = tokio::select! {
             tallies = self.carry_all(readers, sink) => tallies?,
             () = control.until(Stop::Soon) => return Err(carrying_interrupted()),
         };
         let rows_ms = millis(clock);
         let clock = Instant::now();
-        self.after(sink, control).await?;
+        self.after(readers.lead(), &mut tallies, sink, control)
+            .await?;
         self.counters(readers.lead()).await?;
         let after_ms = millis(clock);
         let mut copied = self.report(&tallies);
@@ -457,7 +461,7 @@ impl Copying<'_> {
                         table: table.clone(),
                         column: column.source.clone(),
                         kind: kind.to_owned(),
-                        rows: tally.sent,
+                        rows: tally.left().rows,
                     });
                 }
             }
@@ -473,9 +477,9 @@ impl Copying<'_> {
                 table,
                 target: label(plan.target.0.as_deref(), &plan.target.1),
                 rows_source: tally.read,
-                rows_target: tally.sent,
-                rejected: tally.rejected,
-                digest_source: tally.digest.hex(),
+                rows_target: tally.left().rows,
+                rejected: tally.rejected + tally.removed.rows,
+                digest_source: tally.left().hex(),
                 digest_target: None,
                 equal: None,
                 repaired: None,

@@ -70,8 +70,9 @@ impl Copying<'_> {
             };
             line.rows_target = added.rows;
             line.digest_target = Some(added.hex());
-            line.equal = Some(added == tally.digest);
-            if added != tally.digest {
+            let wanted = tally.left();
+            line.equal = Some(added == wanted);
+            if added != wanted {
                 all = false;
                 copied.findings.push(
                     Finding::error(
@@ -79,7 +80,7 @@ impl Copying<'_> {
                         Place::object(line.table.clone()),
                         format!(
                             "{}: {} rows were sent and {} are there; their contents differ",
-                            line.table, tally.digest.rows, added.rows
+                            line.table, wanted.rows, added.rows
                         ),
                     )
                     .help("`dunlin verify FROM TO` names the rows and columns; a trigger or rule of the target may change rows as they come"),

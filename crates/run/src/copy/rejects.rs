@@ -4,7 +4,7 @@ use crate::backup::{disk, private_file};
 use dunlin_core::copy::Cell;
 use dunlin_core::failure::Failure;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -143,6 +143,55 @@ impl Rejects {
             none => none.insert(BufWriter::new(private_file(path).map_err(wrong)?)),
         };
         writeln!(writer, "{}", reject.line()).map_err(wrong)
+    }
+
+    /// Brings what was written to the disk: before the commit of that which left the rows out.
+    pub fn sync(&self) -> Result<(), Box<Failure>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(writer), Some(path)) = (file.as_mut(), &self.path) else {
+            return Ok(());
+        };
+        let wrong = |error: std::io::Error| Box::new(disk(path, &error));
+        if writer.buffer().is_empty() {
+            return Ok(());
+        }
+        writer.flush().map_err(wrong)?;
+        writer.get_ref().sync_data().map_err(wrong)
+    }
+
+    /// Strikes lines out: of rows that come again, because what left them out was not committed.
+    pub fn strike(
+        &self,
+        mut out: impl FnMut(&serde_json::Value) -> bool,
+    ) -> Result<(), Box<Failure>> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        if !path.exists() || (file.is_none() && !self.added) {
+            return Ok(());
+        }
+        let wrong = |error: std::io::Error| Box::new(disk(path, &error));
+        if let Some(mut writer) = file.take() {
+            writer.flush().map_err(wrong)?;
+        }
+        let mut name = path.clone().into_os_string();
+        name.push(".new");
+        let fresh = PathBuf::from(name);
+        let mut writer = BufWriter::new(private_file(&fresh).map_err(wrong)?);
+        for line in BufReader::new(File::open(path).map_err(wrong)?).lines() {
+            let line = line.map_err(wrong)?;
+            // What a kill cut off is no whole line: its row comes again.
+            let goes = serde_json::from_str(&line).map_or(true, |line| out(&line));
+            if !goes {
+                writeln!(writer, "{line}").map_err(wrong)?;
+            }
+        }
+        writer.flush().map_err(wrong)?;
+        writer.get_ref().sync_all().map_err(wrong)?;
+        std::fs::rename(&fresh, path).map_err(wrong)?;
+        *file = Some(writer);
+        Ok(())
     }
 
     /// Brings everything to the disk. Gives the path, where anything was written.

@@ -1,6 +1,7 @@
 //! One table's rows on their way: read, converted, hashed and encoded, loaded. Three parts that wait for each other with
 //! at most a few pieces between them, so that memory does not grow with the rows.
 
+use super::once::Sieve;
 use super::rejects::{Reject, Rejects};
 use dunlin_core::copy::convert::{Converter, Slot};
 use dunlin_core::copy::digest::row_hash;
@@ -40,6 +41,20 @@ pub struct Tally {
     pub coerced: BTreeMap<(String, Hazard), u64>,
     /// The digest of the rows that the target's table held before, under the same types.
     pub before: Digest,
+    /// The rows that were taken out of the target again: what their keys refuse.
+    pub removed: Digest,
+    /// Of rows with the same key the first alone was sent.
+    pub once: bool,
+}
+
+impl Tally {
+    /// The rows that are to be in the target.
+    pub fn left(&self) -> Digest {
+        Digest {
+            rows: self.digest.rows.wrapping_sub(self.removed.rows),
+            sum: self.digest.sum.wrapping_sub(self.removed.sum),
+        }
+    }
 }
 
 /// One table's way.
@@ -132,10 +147,11 @@ pub async fn carry(
     source: &mut dyn RowSource,
     mut sink: Box<dyn RowSink + '_>,
     encoder: Box<dyn Encoder>,
+    sieve: Option<Sieve>,
 ) -> Result<Tally, Stopped> {
     let (batches, inbox) = mpsc::channel::<Batch>(WAITING);
     let (pieces, outbox) = mpsc::channel::<Vec<u8>>(WAITING);
-    let worker = Worker::new(way, encoder);
+    let worker = Worker::new(way, encoder, sieve);
     let work = tokio::task::spawn_blocking(move || worker.work(inbox, &pieces));
     let read = async move {
         loop {
@@ -191,6 +207,9 @@ struct Worker {
     done: Arc<AtomicU64>,
     tally: Tally,
     hashed: Vec<u8>,
+    /// Where each column of it ends.
+    ends: Vec<usize>,
+    sieve: Option<Sieve>,
 }
 
 /// A row's place in what was converted of a batch.
@@ -200,7 +219,7 @@ struct Kept {
 }
 
 impl Worker {
-    fn new(way: &Way<'_>, encoder: Box<dyn Encoder>) -> Self {
+    fn new(way: &Way<'_>, encoder: Box<dyn Encoder>, sieve: Option<Sieve>) -> Self {
         let place = |name: &String| way.plan.columns.iter().position(|c| c.source == *name);
         Worker {
             table: label(way.plan.source.0.as_deref(), &way.plan.source.1),
@@ -214,6 +233,8 @@ impl Worker {
             done: Arc::clone(way.done),
             tally: Tally::default(),
             hashed: Vec::with_capacity(512),
+            ends: vec![],
+            sieve,
         }
     }
 
@@ -261,8 +282,14 @@ impl Worker {
             data.clear();
             let row_slots = &slots[from..from + width];
             data.extend(row_slots.iter().map(|slot| slot.datum(&scratch)));
+            self.form(batch, row, &data);
+            if let Some(column) = self.came(&data) {
+                let hazard = Hazard::DuplicateKey;
+                self.unfit(batch, row, column, hazard, hazard.sentence())?;
+                continue;
+            }
             match self.encoder.row(&data, out) {
-                Ok(()) => self.count(batch, row, &data),
+                Ok(()) => self.count(),
                 Err(unfit) => {
                     self.unfit(batch, row, unfit.column, Hazard::WrongClass, &unfit.why)?;
                 }
@@ -277,8 +304,10 @@ impl Worker {
         Ok(true)
     }
 
-    fn count(&mut self, batch: &Batch, row: usize, data: &[Datum<'_>]) {
+    /// The row's canonical form, as it is to be in the target.
+    fn form(&mut self, batch: &Batch, row: usize, data: &[Datum<'_>]) {
         self.hashed.clear();
+        self.ends.clear();
         let cells = batch.row(row);
         for ((converter, datum), cell) in self.converters.iter().zip(data).zip(cells) {
             if converter.as_is() {
@@ -286,6 +315,21 @@ impl Worker {
             } else {
                 encode_datum(datum, converter.ty(), &mut self.hashed);
             }
+            if self.sieve.is_some() {
+                self.ends.push(self.hashed.len());
+            }
+        }
+    }
+
+    /// The first column of a key that an earlier row has, where each is to be there once.
+    fn came(&mut self, data: &[Datum<'_>]) -> Option<usize> {
+        let sieve = self.sieve.as_mut()?;
+        sieve.look(data, &self.hashed, &self.ends)
+    }
+
+    fn count(&mut self) {
+        if let Some(sieve) = &mut self.sieve {
+            sieve.through();
         }
         self.tally.digest.add(row_hash(&self.hashed));
         self.tally.sent += 1;
@@ -395,9 +439,13 @@ impl Encoder for Nothing {
     fn end(&mut self, _out: &mut Vec<u8>) {}
 }
 
-/// Reads a table as a copy would, and loads nothing: what its tally is now.
-pub async fn look_only(way: &Way<'_>, source: &mut dyn RowSource) -> Result<Tally, Stopped> {
-    let mut worker = Worker::new(way, Box::new(Nothing));
+/// Reads a table as a copy would, and loads nothing: what its tally is now. Gives the sieve back.
+pub async fn look_only(
+    way: &Way<'_>,
+    source: &mut dyn RowSource,
+    sieve: Option<Sieve>,
+) -> Result<(Tally, Option<Sieve>), Stopped> {
+    let mut worker = Worker::new(way, Box::new(Nothing), sieve);
     // Nothing is ever sent: nothing is encoded.
     let (pieces, _outbox) = mpsc::channel(1);
     while let Some(batch) = source.next().await.map_err(Stopped::Source)? {
@@ -414,5 +462,5 @@ pub async fn look_only(way: &Way<'_>, source: &mut dyn RowSource) -> Result<Tall
         worker = back;
         outcome.map_err(Stopped::Value)?;
     }
-    Ok(worker.tally)
+    Ok((worker.tally, worker.sieve))
 }

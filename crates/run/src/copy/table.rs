@@ -2,14 +2,16 @@
 
 use super::ends::Readers;
 use super::ledger::{self, Done};
+use super::once::{self, Sieve};
 use super::rows::{self, Stopped, Tally, Way};
-use super::{Copying, Existing, What};
+use super::{Copying, Existing, What, aside};
 use crate::trouble;
 use dunlin_core::copy::Digest;
-use dunlin_core::copy::plan::TablePlan;
+use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
+use dunlin_core::copy::policy::{Hazard, Policy};
 use dunlin_core::dialect::catalog::Part;
 use dunlin_core::event::{Event, Sink};
-use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal;
 use dunlin_core::schema::render::table_order;
 use dunlin_core::schema::{Table, label};
@@ -18,6 +20,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// On what a table's rows are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// The table is made, where it is not one that is there.
+    New,
+    /// It is there, and holds what may stay.
+    There,
+    /// It is there, and its rows go first.
+    Clear,
+}
 
 /// How often progress is told.
 const TOLD: Duration = Duration::from_millis(500);
@@ -44,16 +57,7 @@ impl Copying<'_> {
         for (reader, mut writer) in readers.all().iter_mut().zip(writers) {
             let (queue, finished, done) = (&queue, &finished, &done);
             works.push(async move {
-                let dialect = writer.dialect();
-                for sql in dialect
-                    .change()
-                    .quiet()
-                    .iter()
-                    .chain(dialect.bulk().swift())
-                {
-                    let set = writer.execute(sql).await;
-                    set.map_err(|error| ledger::failure(this.to, &error, "cannot prepare"))?;
-                }
+                this.prepared(&mut *writer).await?;
                 loop {
                     let next = queue
                         .lock()
@@ -170,7 +174,7 @@ impl Copying<'_> {
                 continue;
             };
             let tally = done.tally();
-            let same = self.read_only(at, readers.lead()).await?;
+            let same = self.read_only(at, readers.lead(), tally.once).await?;
             let agrees = same.read == tally.read && same.digest == tally.digest;
             if agrees {
                 known.push(Some(tally));
@@ -186,17 +190,63 @@ impl Copying<'_> {
                     .hint("`dunlin verify` shows what differs; empty the target to copy anew"));
             }
             let detail = serde_json::to_value(done).unwrap_or_default();
-            let record = ledger::record(journal::Event::Undone, "table", &self.hash, detail);
-            let written = self.pen.append(self.to, &mut *self.work, &[record]).await;
-            written
-                .map_err(|error| ledger::failure(self.to, &error, "cannot write the journal"))?;
+            self.rejects
+                .strike(|line| line["table"] == name.as_str())
+                .map_err(|f| *f)?;
+            self.undone(at, detail).await?;
             known.push(None);
         }
         Ok(known)
     }
 
     /// Reads a table as a copy would, and loads nothing: what its tally would be now.
-    async fn read_only(&self, at: usize, reader: &mut dyn Session) -> Result<Tally, Failure> {
+    async fn read_only(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        once: bool,
+    ) -> Result<Tally, Failure> {
+        let sieve = if once {
+            self.sieve(at, reader).await?
+        } else {
+            None
+        };
+        Ok(self.read_through(at, reader, sieve).await?.0)
+    }
+
+    /// A sieve that has seen the rows of a table once. `None`: no key of it is one of columns alone.
+    async fn sieve(&self, at: usize, reader: &mut dyn Session) -> Result<Option<Sieve>, Failure> {
+        let plan = &self.looked.plan.tables[at];
+        let Some(table) = self
+            .place(plan)
+            .map(|place| &self.looked.plan.catalog.tables[place])
+        else {
+            return Ok(None);
+        };
+        let keys = once::keys(plan, table);
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let sieve = Some(Sieve::new(keys));
+        let (_, sieve) = self.read_through(at, reader, sieve).await?;
+        let second = sieve.and_then(Sieve::second);
+        if second.is_none() {
+            let message = format!(
+                "{}: too many rows have a key that others have",
+                plan.target.1
+            );
+            return Err(Failure::new(FailureClass::Failed, "duplicate-key", message)
+                .hint("mend them in the source (`dunlin check`, `dunlin clean`), then copy anew"));
+        }
+        Ok(second)
+    }
+
+    async fn read_through(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        sieve: Option<Sieve>,
+    ) -> Result<(Tally, Option<Sieve>), Failure> {
         let plan = &self.looked.plan.tables[at];
         let policies = Arc::new(self.job.policies.clone());
         // Rejects of a table that is done were written then.
@@ -210,7 +260,8 @@ impl Copying<'_> {
             .stream(&select)
             .await
             .map_err(|error| stopped(Stopped::Source(error)))?;
-        rows::look_only(&way, &mut *source).await.map_err(stopped)
+        let read = rows::look_only(&way, &mut *source, sieve).await;
+        read.map_err(stopped)
     }
 
     fn way<'w>(
@@ -238,12 +289,91 @@ impl Copying<'_> {
         writer: &mut dyn Session,
         done: &Arc<AtomicU64>,
     ) -> Result<Tally, Failure> {
-        let outcome = self.fill(at, reader, writer, done).await;
+        let plan = &self.looked.plan.tables[at];
+        let outcome = self.fill(at, reader, writer, done, Ground::New).await;
+        let Err(failure) = outcome else {
+            return outcome;
+        };
+        // What of the table was written goes with its transaction.
+        let _ = writer.rollback().await;
+        if failure.code != Hazard::DuplicateKey.code() || !self.sets_aside(plan) {
+            return Err(failure);
+        }
+        // A key that is made with the table: of rows that have it twice the first goes over, and the others are written down.
+        let name = label(plan.source.0.as_deref(), &plan.source.1);
+        self.rejects
+            .strike(|line| line["table"] == name.as_str())
+            .map_err(|f| *f)?;
+        done.store(0, Ordering::Relaxed);
+        let made = !writer.caps().transactional_ddl && self.job.existing.is_none();
+        let ground = if made { Ground::There } else { Ground::New };
+        let outcome = self.fill_once(at, reader, writer, done, ground).await;
         if outcome.is_err() {
-            // What of the table was written goes with its transaction.
             let _ = writer.rollback().await;
         }
         outcome
+    }
+
+    /// Whether rows with a key that is there already are set aside.
+    fn sets_aside(&self, plan: &TablePlan) -> bool {
+        let table = label(plan.source.0.as_deref(), &plan.source.1);
+        let of = |column: &ColumnPlan| {
+            self.job
+                .policies
+                .of(&table, &column.source, Hazard::DuplicateKey)
+                != Policy::Fail
+        };
+        plan.columns.iter().any(of)
+    }
+
+    /// The rows of a table that is there once more, each key once: those that are there go.
+    pub(super) async fn again(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+    ) -> Result<Tally, Failure> {
+        let mut writer = self.another().await?;
+        self.prepared(&mut *writer).await?;
+        let outcome = self
+            .fill_once(at, reader, &mut *writer, &Arc::default(), Ground::Clear)
+            .await;
+        if outcome.is_err() {
+            let _ = writer.rollback().await;
+        }
+        writer.close().await;
+        outcome
+    }
+
+    async fn fill_once(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        writer: &mut dyn Session,
+        done: &Arc<AtomicU64>,
+        ground: Ground,
+    ) -> Result<Tally, Failure> {
+        let sieve = self.sieve(at, reader).await?;
+        self.fill_with(at, reader, writer, done, ground, sieve)
+            .await
+    }
+
+    /// A session that loads.
+    async fn prepared(&self, writer: &mut dyn Session) -> Result<(), Failure> {
+        let dialect = writer.dialect();
+        let quiet = dialect.change().quiet().iter();
+        for sql in quiet.chain(dialect.bulk().swift()) {
+            let set = writer.execute(sql).await;
+            set.map_err(|error| ledger::failure(self.to, &error, "cannot prepare"))?;
+        }
+        Ok(())
+    }
+
+    /// The place of a table in the catalog of what is made. `None`: it is there.
+    pub(super) fn place(&self, plan: &TablePlan) -> Option<usize> {
+        let tables = &self.looked.plan.catalog.tables;
+        tables
+            .iter()
+            .position(|table| table.name == plan.target.1 && table.schema == plan.target.0)
     }
 
     async fn fill(
@@ -252,13 +382,27 @@ impl Copying<'_> {
         reader: &mut dyn Session,
         writer: &mut dyn Session,
         done: &Arc<AtomicU64>,
+        ground: Ground,
+    ) -> Result<Tally, Failure> {
+        self.fill_with(at, reader, writer, done, ground, None).await
+    }
+
+    async fn fill_with(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        writer: &mut dyn Session,
+        done: &Arc<AtomicU64>,
+        ground: Ground,
+        sieve: Option<Sieve>,
     ) -> Result<Tally, Failure> {
         let plan = &self.looked.plan.tables[at];
         let wrong = |error: &DbError| {
             let doing = format!("table {} could not be made", plan.target.1);
             ledger::failure(self.to, error, &doing)
         };
-        let fresh = self.make(plan, writer).await?;
+        let fresh = self.make(plan, writer, ground).await?;
+        let once = sieve.is_some();
         let mut tally = Tally::default();
         if self.job.what != What::Schema {
             let policies = Arc::new(self.job.policies.clone());
@@ -289,33 +433,37 @@ impl Copying<'_> {
                 .load(&load, target.columns.len())
                 .await
                 .map_err(|error| stopped(Stopped::Target(error)))?;
-            tally = rows::carry(&way, &mut *source, sink, encoder)
+            tally = rows::carry(&way, &mut *source, sink, encoder, sieve)
                 .await
                 .map_err(stopped)?;
-            tally.before = before;
+            (tally.before, tally.once) = (before, once);
         }
         let detail = serde_json::to_value(Done::of(plan, &tally)).unwrap_or_default();
         let record = ledger::record(journal::Event::Done, "table", &self.hash, detail);
+        self.rejects.sync().map_err(|f| *f)?;
         ledger::commit(self.to, writer, &self.pen, record).await?;
         Ok(tally)
     }
 
     /// Begins the table's transaction with the table in it. Gives whether the table was made in this very transaction.
-    async fn make(&self, plan: &TablePlan, writer: &mut dyn Session) -> Result<bool, Failure> {
+    async fn make(
+        &self,
+        plan: &TablePlan,
+        writer: &mut dyn Session,
+        ground: Ground,
+    ) -> Result<bool, Failure> {
         let wrong = |error: DbError| {
             let doing = format!("table {} could not be made", plan.target.1);
             ledger::failure(self.to, &error, &doing)
         };
         let catalog = &self.looked.plan.catalog;
-        let place = catalog
-            .tables
-            .iter()
-            .position(|table| table.name == plan.target.1 && table.schema == plan.target.0);
         let transactional = writer.caps().transactional_ddl;
-        let Some(place) = place.filter(|_| self.job.what != What::Data) else {
+        let made = |_: &usize| self.job.what != What::Data && ground == Ground::New;
+        let Some(place) = self.place(plan).filter(made) else {
             // It is there, and keeps its shape.
             writer.begin().await.map_err(wrong)?;
-            if self.job.existing == Some(Existing::Replace) {
+            let replaced = self.job.existing == Some(Existing::Replace);
+            if replaced || ground == Ground::Clear {
                 let clear = writer.dialect().change().clear(&rows::target(plan));
                 writer.execute(&clear).await.map_err(wrong)?;
             }
@@ -376,11 +524,15 @@ impl Copying<'_> {
                 &error,
                 &format!("{table} cannot be read on"),
             )),
-            Stopped::Target(error) => ledger::failure(
-                self.to,
-                &error,
-                &format!("the target took no more of {table}"),
-            ),
+            Stopped::Target(error) => {
+                let doing = format!("the target took no more of {table}");
+                let mut failure = ledger::failure(self.to, &error, &doing);
+                if error.class == ErrorClass::Unique {
+                    failure.code = Hazard::DuplicateKey.code();
+                    failure.hints.push(aside::hint(Hazard::DuplicateKey));
+                }
+                failure
+            }
             Stopped::Value(failure) => *failure,
         };
         failure

@@ -24,11 +24,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("M07-counter", "out-of-range"),
     // Labels with a backslash are not those that the engine spells.
     ("M18", "bad-label"),
-    // Orphans are not rejected, whatever the policy.
-    ("M23", "rejecting ends with Some(1)"),
     // The default of a bit is dropped; it is listed.
     ("M26", "36|f|NULL|NULL||5"),
-    ("M29", "rejecting ends with Some(1)"),
 ];
 
 const fn pair(kind: Kind) -> Pair {

@@ -121,7 +121,7 @@ impl End {
     }
 
     /// Makes what a case has. Statements end with `;` at a line's end.
-    fn fill(&self, sql: &str) -> Result<(), String> {
+    pub fn fill(&self, sql: &str) -> Result<(), String> {
         if let Some(file) = self.database.file() {
             let connection = Connection::open(file).map_err(|error| error.to_string())?;
             // As applications leave it: rows may refer to nothing.
@@ -141,7 +141,7 @@ impl End {
             .map_err(|error| error.to_string())
     }
 
-    fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         self.database.url()
     }
 }
