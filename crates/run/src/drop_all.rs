@@ -6,7 +6,7 @@ use crate::world::World;
 use crate::{admin, inspect, lease, observe, trouble};
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::{self, UnitDetail, UnitState, Writing};
+use dunlin_core::journal::{self, History, UnitDetail, UnitState, Writing};
 use dunlin_core::schema::Catalog;
 use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::BTreeSet;
@@ -49,6 +49,33 @@ async fn drop_ours(
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failure> {
     let going = what_goes(world, work, everything).await?;
+    let history = journal_store::read(world, work).await?;
+    let records = forgetting(world, &history);
+    drop_these(world, work, pen, &going, (records, vec![]), sink).await
+}
+
+/// Drops what was found, and records with it that it is gone.
+pub(crate) async fn drop_found(
+    world: &World,
+    work: &mut dyn Session,
+    pen: &Pen,
+    found: &Catalog,
+    record: Writing,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let dropped = drop_these(world, work, pen, found, (vec![], vec![record]), sink).await;
+    dropped.map(|_| ())
+}
+
+/// Drops these, with records before and after it.
+async fn drop_these(
+    world: &World,
+    work: &mut dyn Session,
+    pen: &Pen,
+    going: &Catalog,
+    (first, last): (Vec<Writing>, Vec<Writing>),
+    sink: &mut dyn Sink,
+) -> Result<Vec<String>, Failure> {
     let catalog = work.dialect().catalog();
     let (begin, end) = (catalog.dump_begin(), catalog.dump_end());
     settings(work, begin).await?;
@@ -59,11 +86,12 @@ async fn drop_ours(
             .map_err(|error| trouble::failed(&error, "cannot begin"))?;
     }
     // Where each statement commits by itself the journal is told first, so that nothing that is gone is called applied.
-    if let Err(failure) = forget(world, work, pen).await {
+    if let Err(error) = pen.append(world, work, &first).await {
         let _ = work.rollback().await;
-        return Err(failure);
+        let doing = "the journal could not be written, and nothing was dropped";
+        return Err(trouble::failed(&error, doing));
     }
-    let outcome = drop_them(world, work, pen, &going, sink).await;
+    let outcome = drop_them(world, work, pen, (going, &last), sink).await;
     let dropped = match outcome {
         Ok(dropped) => dropped,
         Err(mut failure) if as_one => {
@@ -87,7 +115,7 @@ async fn drop_them(
     world: &World,
     work: &mut dyn Session,
     pen: &Pen,
-    going: &Catalog,
+    (going, last): (&Catalog, &[Writing]),
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Box<Failure>> {
     let wrong = |error: &DbError, what: &str| Box::new(trouble::failed(error, what));
@@ -96,6 +124,9 @@ async fn drop_them(
     inspect::record(world, work, pen)
         .await
         .map_err(|error| wrong(&error, "the catalog could not be recorded"))?;
+    pen.append(world, work, last)
+        .await
+        .map_err(|error| wrong(&error, "the journal could not be written"))?;
     if work.in_transaction() {
         work.commit()
             .await
@@ -180,9 +211,8 @@ fn visit(catalog: &mut Catalog, mut stays: impl FnMut(Name) -> bool) {
         .retain(|it| stays(("extension", None, it.name.clone(), None)));
 }
 
-/// Records that nothing is applied any more.
-async fn forget(world: &World, work: &mut dyn Session, pen: &Pen) -> Result<(), Failure> {
-    let history = journal_store::read(world, work).await?;
+/// The records that nothing is applied any more.
+fn forgetting(world: &World, history: &History) -> Vec<Writing> {
     let mut records = vec![Writing::run(
         journal::Event::Began,
         serde_json::json!({ "what": "drop-all", "by": world.who }),
@@ -203,10 +233,5 @@ async fn forget(world: &World, work: &mut dyn Session, pen: &Pen) -> Result<(), 
             ));
         }
     }
-    pen.append(world, work, &records).await.map_err(|error| {
-        trouble::failed(
-            &error,
-            "the journal could not be written, and nothing was dropped",
-        )
-    })
+    records
 }

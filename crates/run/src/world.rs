@@ -67,6 +67,14 @@ impl Ids {
         }
     }
 
+    /// Others that come from the same place.
+    fn others(&self) -> Self {
+        Ids {
+            seed: self.seed.map(|seed| seed.wrapping_add(1)),
+            ..Ids::default()
+        }
+    }
+
     /// Six hexadecimal digits.
     fn next(&self) -> String {
         let Some(seed) = self.seed else {
@@ -203,6 +211,24 @@ impl World {
             redactor: self.redactor.clone(),
             wait: self.wait,
         })
+    }
+
+    /// The world of another database, under the same clock and for the same person. What goes wrong in it may name its
+    /// secrets, which this world's [`World::redact`] does not know.
+    pub fn another(&self, config: DatabaseConfig) -> Result<World, Failure> {
+        let base = config.base_dir.clone();
+        let mut world = World::new(config, base, false)?;
+        world.clock = self.clock;
+        world.ids = self.ids.others();
+        world.who.clone_from(&self.who);
+        world.wait = self.wait;
+        Ok(world)
+    }
+
+    /// Whether both are the same database, as far as their addresses tell.
+    pub fn is_same(&self, other: &World) -> bool {
+        self.engine.describe() == other.engine.describe()
+            && self.engine.database() == other.engine.database()
     }
 
     /// The same world before its database is made, for looking at what would run.

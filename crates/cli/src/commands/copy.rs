@@ -8,8 +8,8 @@ use crate::context::{self, Opened};
 use crate::render::copy as render;
 use dunlin::copy::{self as run, Existing, Job, What};
 use dunlin::world::World;
-use dunlin_core::copy::cast::{Casts, OnError};
-use dunlin_core::copy::policy::{Hazard, Policies, Policy};
+use dunlin_core::copy::cast::Casts;
+use dunlin_core::copy::policy::{Policies, Policy};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_engines::Purpose;
@@ -24,9 +24,7 @@ pub async fn copy(global: &Global, asked: &Copy) -> Result<Answer, Answer> {
     let opened = context::open(global)?;
     let from = end(&opened, global, &asked.from)?;
     let to = end(&opened, global, &asked.to)?;
-    if from.engine.describe() == to.engine.describe()
-        && from.engine.database() == to.engine.database()
-    {
+    if from.is_same(&to) {
         let message = "source and target are the same database";
         return Err(Failure::refused("same-database", message).into());
     }
@@ -121,7 +119,7 @@ fn job(global: &Global, asked: &Copy) -> Result<Job, Answer> {
             Casts::parse(&text, &shown).map_err(Answer::unreadable)?
         }
     };
-    take_policies(&casts, &mut policies);
+    casts.decide(&mut policies);
     Ok(Job {
         tables: asked.tables.clone(),
         exclude: asked.exclude.clone(),
@@ -143,20 +141,6 @@ fn job(global: &Global, asked: &Copy) -> Result<Job, Answer> {
             (None, false) => None,
         },
         wait: !global.no_wait,
+        step: None,
     })
-}
-
-/// The policies of single columns that a cast file states. Its reading has refused words that are none.
-fn take_policies(casts: &Casts, policies: &mut Policies) {
-    for (place, cast) in &casts.columns {
-        let policy = |on: OnError| Policy::by_name(on.word());
-        if let Some(policy) = cast.on_error.and_then(policy) {
-            policies.columns.insert(place.clone(), policy);
-        }
-        for (code, on) in &cast.policy {
-            if let (Some(hazard), Some(policy)) = (Hazard::by_code(code), policy(*on)) {
-                policies.exact.insert((place.clone(), hazard), policy);
-            }
-        }
-    }
 }

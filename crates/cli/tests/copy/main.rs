@@ -6,6 +6,7 @@ mod aside;
 mod basics;
 mod corpus;
 mod crash;
+mod plan;
 mod refused;
 mod repair;
 

@@ -3,6 +3,34 @@
 use crate::copy::Cell;
 use crate::copy::temporal::{self, Moment, days_from_civil};
 
+/// Rows of a table since a date.
+#[derive(Debug, Clone)]
+pub struct Since {
+    /// The table.
+    pub table: String,
+    /// The column that holds the date, in any format.
+    pub column: String,
+    /// The first instant that counts, in microseconds since 1970.
+    pub at: i64,
+}
+
+impl Since {
+    /// Reads `TABLE.COLUMN=DATE`. The error is a sentence.
+    pub fn parse(text: &str) -> Result<Since, String> {
+        let wrong = || format!("`{text}` is not TABLE.COLUMN=DATE");
+        let (target, date) = text.split_once('=').ok_or_else(wrong)?;
+        let (table, column) = target.rsplit_once('.').ok_or_else(wrong)?;
+        let at = instant(Cell::Text(date.trim())).ok_or_else(|| {
+            format!("`{date}` is no date: write it as 2026-01-31 or 2026-01-31T08:00:00+01:00")
+        })?;
+        Ok(Since {
+            table: table.trim().into(),
+            column: column.trim().into(),
+            at,
+        })
+    }
+}
+
 /// The instant of a cell in microseconds since 1970, told by its format: ISO 8601 with or without a zone (without: UTC),
 /// `DD.MM.YYYY [HH:MM[:SS]]`, seconds, milliseconds or microseconds since 1970 as number or digits, a Julian day.
 /// `None`: it is no date in any of them.

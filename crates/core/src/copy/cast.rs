@@ -1,5 +1,6 @@
 //! What a person decides otherwise than a copy would: names, types and policies of single tables and columns.
 
+use super::policy::{Hazard, Policies, Policy};
 use crate::finding::{Finding, Place};
 use crate::source::shape::shape;
 use schemars::JsonSchema;
@@ -55,6 +56,21 @@ impl OnError {
 }
 
 impl Casts {
+    /// Adds the policies of single columns. Reading the file has refused words that are none.
+    pub fn decide(&self, policies: &mut Policies) {
+        for (place, cast) in &self.columns {
+            let policy = |on: OnError| Policy::by_name(on.word());
+            if let Some(policy) = cast.on_error.and_then(policy) {
+                policies.columns.insert(place.clone(), policy);
+            }
+            for (code, on) in &cast.policy {
+                if let (Some(hazard), Some(policy)) = (Hazard::by_code(code), policy(*on)) {
+                    policies.exact.insert((place.clone(), hazard), policy);
+                }
+            }
+        }
+    }
+
     /// Reads a file. Every fault at once.
     pub fn parse(text: &str, file: &str) -> Result<Casts, Vec<Finding>> {
         let schema = schemars::schema_for!(Casts);

@@ -19,6 +19,9 @@ pub enum Form {
 }
 
 impl Form {
+    /// The names, for who has written another.
+    pub const NAMES: &str = "`ndjson`, `csv` or `sqlite`";
+
     /// The form of a name.
     pub fn named(name: &str) -> Option<Form> {
         match name {

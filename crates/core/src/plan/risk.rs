@@ -252,7 +252,7 @@ fn of_metric(metric: &MetricTable, value: f64) -> Option<Reason> {
 fn of_step(step: &StepDoc, seen: Option<&StepSeen>, unknown: &mut Vec<String>) -> Vec<Reason> {
     let id = &step.id;
     let mut reasons: Vec<Reason> = declared(step.risk, "step", id).into_iter().collect();
-    if matches!(step.kind, StepSpec::Later("copy")) {
+    if matches!(step.kind, StepSpec::Copy(_)) {
         reasons.push(Reason {
             kind: "change_of_engine",
             level: Level::High,

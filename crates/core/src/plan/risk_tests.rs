@@ -281,10 +281,10 @@ fn a_large_table_under_a_blocking_lock() {
 
 #[test]
 fn another_engine_and_no_way_back_are_high() {
-    let copy = one(step("s", StepSpec::Later("copy")));
+    let copy = one(step("s", StepSpec::Copy(Box::default())));
     assert_eq!(kinds(&copy, &small()), ["change_of_engine"]);
     assert_eq!(assess(&copy, &small()).whole.level, Level::High);
-    let export = one(step("s", StepSpec::Later("export")));
+    let export = one(step("s", StepSpec::Export(Box::default())));
     assert_eq!(kinds(&export, &small()), Vec::<&str>::new());
 
     let mut gone = by_hand("s");
@@ -323,19 +323,19 @@ fn what_is_declared_is_raised_and_never_lowered() {
             risk.steps["s"].level,
         )
     };
-    let export = || StepSpec::Later("export");
+    let export = || StepSpec::Export(Box::default());
     let low = Some(Level::Low);
     assert_eq!(
         declared(low, low, export()),
         (Level::Low, Level::Low, Level::Low)
     );
     assert_eq!(
-        declared(low, low, StepSpec::Later("copy")),
+        declared(low, low, StepSpec::Copy(Box::default())),
         (Level::High, Level::High, Level::High),
         "low by word, high by what it does"
     );
     assert_eq!(
-        declared(Some(Level::Critical), None, StepSpec::Later("copy")),
+        declared(Some(Level::Critical), None, StepSpec::Copy(Box::default())),
         (Level::Critical, Level::Critical, Level::High),
         "a higher word stays"
     );
@@ -352,7 +352,7 @@ fn recommendations_name_what_the_plan_sees_to() {
     for word in ["Window", "Rehearsal", "Backup"] {
         assert!(low.contains(word), "{low}");
     }
-    let mut doc = one(step("s", StepSpec::Later("copy")));
+    let mut doc = one(step("s", StepSpec::Copy(Box::default())));
     let high = words(&doc);
     for word in ["Test on a copy", "Support at hand", "backup create"] {
         assert!(high.contains(word), "{high}");

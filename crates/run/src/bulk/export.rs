@@ -7,6 +7,7 @@ use crate::backup::rows::bound_tables;
 use crate::control::{Control, Stop};
 use crate::world::World;
 use crate::{digest, inspect, observe, trouble};
+use dunlin_core::bulk::since::Since;
 use dunlin_core::bulk::{Form, Manifest, ManifestTable, Pick, choose, manifest, since};
 use dunlin_core::copy::reading::{Bound, ReadColumn, ReadTable, Reading};
 use dunlin_core::copy::{Cell, RowHasher, Typing};
@@ -34,34 +35,6 @@ pub struct Filter {
     pub table: String,
     /// The condition, in the engine's SQL.
     pub sql: String,
-}
-
-/// Rows of a table since a date.
-#[derive(Debug, Clone)]
-pub struct Since {
-    /// The table.
-    pub table: String,
-    /// The column that holds the date, in any format.
-    pub column: String,
-    /// The first instant that counts, in microseconds since 1970.
-    pub at: i64,
-}
-
-impl Since {
-    /// Reads `TABLE.COLUMN=DATE`. The error is a sentence.
-    pub fn parse(text: &str) -> Result<Since, String> {
-        let wrong = || format!("`{text}` is not TABLE.COLUMN=DATE");
-        let (target, date) = text.split_once('=').ok_or_else(wrong)?;
-        let (table, column) = target.rsplit_once('.').ok_or_else(wrong)?;
-        let at = since::instant(Cell::Text(date.trim())).ok_or_else(|| {
-            format!("`{date}` is no date: write it as 2026-01-31 or 2026-01-31T08:00:00+01:00")
-        })?;
-        Ok(Since {
-            table: table.trim().into(),
-            column: column.trim().into(),
-            at,
-        })
-    }
 }
 
 impl Filter {

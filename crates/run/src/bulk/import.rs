@@ -8,6 +8,7 @@ use super::rejects::Rejects;
 use super::remember::Remembered;
 use super::source::{self, Part};
 use crate::backup::rows::bound_tables;
+use crate::checkpoint::Keep;
 use crate::checkpoint::quiet::{self, Quiet};
 use crate::checkpoint::transactional;
 use crate::control::Control;
@@ -84,9 +85,49 @@ pub async fn import(
         work,
         pen,
         control,
+        step: None,
+        keep: None,
     };
     let outcome = importing.run(parts, sink).await;
     held.release().await;
+    importing.work.close().await;
+    outcome.map_err(|failure| world.redact(failure))
+}
+
+/// An import as a step of a plan, under the plan's lease.
+pub(crate) struct AsStep<'s> {
+    /// The pen of the plan's run.
+    pub(crate) pen: Pen,
+    /// The name under which the tables are kept around it, where it is taken back by them.
+    pub(crate) keep: Option<String>,
+    /// The record of its end: it goes with the rows.
+    pub(crate) done: &'s (dyn Fn(&[Counts], Option<String>) -> Writing + Send + Sync),
+}
+
+/// Imports as a step of a plan does: all of it with the record that it is done, or nothing.
+pub(crate) async fn import_step(
+    world: &World,
+    mut asked: Asked,
+    step: AsStep<'_>,
+    sink: &mut dyn Sink,
+    control: Control,
+) -> Result<Imported, Failure> {
+    let parts = source::parts(&asked.files, asked.stdin.take()).await?;
+    let mut importing = Importing {
+        world,
+        asked: &asked,
+        work: world.open(Purpose::Tool).await?,
+        pen: step.pen.clone(),
+        control,
+        step: Some(step),
+        keep: None,
+    };
+    let outcome = importing.run(parts, sink).await;
+    if outcome.is_err()
+        && let Some(keep) = &mut importing.keep
+    {
+        keep.discard();
+    }
     importing.work.close().await;
     outcome.map_err(|failure| world.redact(failure))
 }
@@ -97,6 +138,8 @@ struct Importing<'w> {
     work: Box<dyn Session>,
     pen: Pen,
     control: Control,
+    step: Option<AsStep<'w>>,
+    keep: Option<Keep>,
 }
 
 /// A part with the table that it fills, where it is one.
@@ -191,7 +234,12 @@ impl Importing<'_> {
         let watched: Vec<&Table> = watched.iter().collect();
         let dialect = self.work.dialect();
         let mut quiet = Quiet::plan(dialect, false, &there, &watched)?;
+        self.keep = self.keeping(&ground, &targets)?;
         let begun = self.begin(&mut quiet, still, &targets).await;
+        let begun = match begun {
+            Ok(()) => self.save(sink).await,
+            Err(failure) => Err(failure),
+        };
         let outcome = match begun {
             Ok(()) => self.fill(&ground, aims, &quiet, sink).await,
             Err(failure) => Err(failure),
@@ -203,6 +251,34 @@ impl Importing<'_> {
         let imported = outcome?;
         after?;
         Ok(imported)
+    }
+
+    /// What is kept around the rows of a step that is taken back by it.
+    fn keeping(&self, ground: &Ground, targets: &[Bound]) -> Result<Option<Keep>, Failure> {
+        let name = self.step.as_ref().and_then(|step| step.keep.clone());
+        let Some(name) = name else { return Ok(None) };
+        let filled = |table: &&Table| {
+            let mut targets = targets.iter();
+            targets.any(|target| target.table == table.name && target.schema == table.schema)
+        };
+        let filled = || ground.tables.iter().filter(filled);
+        if let Some(table) = filled().find(|table| dunlin_core::schema::key::of(table).is_none()) {
+            let message = format!(
+                "{} has no key by which a row is found again, so this import could not be taken back",
+                table.label()
+            );
+            return Err(Failure::refused("no-inverse", message)
+                .hint("give the table a key, or say in the step how it is undone: `undo = …`"));
+        }
+        let labels = filled().map(Table::label).collect();
+        Ok(Some(Keep::around(name, labels)))
+    }
+
+    async fn save(&mut self, sink: &mut dyn Sink) -> Result<(), Failure> {
+        match &mut self.keep {
+            Some(keep) => keep.save(self.world, &mut *self.work, sink).await,
+            None => Ok(()),
+        }
     }
 
     async fn ground(&mut self) -> Result<(Ground, Catalog), Failure> {
@@ -252,7 +328,11 @@ impl Importing<'_> {
         quiet.before(self.world, work, &self.pen).await?;
         let change = work.dialect().change();
         let on: &[&str] = if still { &[] } else { change.keys_on() };
-        for sql in change.strictly().iter().chain(on) {
+        let holding: &[&str] = match self.keep {
+            Some(_) => change.before_hold(),
+            None => &[],
+        };
+        for sql in change.strictly().iter().chain(on).chain(holding) {
             work.execute(sql).await.map_err(|error| refused(&error))?;
         }
         if still {
@@ -347,11 +427,18 @@ impl Importing<'_> {
         let detail = serde_json::json!({
             "what": "import", "by": self.world.who, "files": files, "tables": counts, "rejects": rejects,
         });
-        let records = [
-            Writing::run(journal::Event::Began, detail.clone()),
-            Writing::run(journal::Event::Ended, detail),
-        ];
         let work = &mut *self.work;
+        let kept = match &self.keep {
+            Some(keep) => keep.note(self.world, work).await?,
+            None => None,
+        };
+        let records = match &self.step {
+            Some(step) => vec![(step.done)(tables, kept)],
+            None => vec![
+                Writing::run(journal::Event::Began, detail.clone()),
+                Writing::run(journal::Event::Ended, detail),
+            ],
+        };
         let ended = self.pen.append_and_commit(self.world, work, &records).await;
         ended.map_err(|halted| match halted {
             Halted::Record(error) if journal_store::is_fenced(&error) => journal_store::fenced(),

@@ -10,7 +10,8 @@ mod rejects;
 mod remember;
 mod source;
 
-pub use export::{Asked as ExportAsk, Exported, Filter, Since, To, export};
+pub use dunlin_core::bulk::since::Since;
+pub use export::{Asked as ExportAsk, Exported, Filter, To, export};
 pub use import::{Asked as ImportAsk, Imported, import};
 
 use dunlin_core::copy::reading::Bound;

@@ -139,7 +139,7 @@ impl Keep {
     }
 
     /// Saves the rows as they are before the script.
-    async fn save(
+    pub(crate) async fn save(
         &mut self,
         world: &World,
         session: &mut dyn Session,

@@ -92,6 +92,8 @@ impl Done {
 pub struct Began {
     /// The copy goes on with what a run before it has done.
     pub goes_on: bool,
+    /// Who asked for it, where that is a step of a plan.
+    pub mark: Option<String>,
 }
 
 /// What the journal knows of a copy.
@@ -105,6 +107,8 @@ pub struct History {
     pub tables: BTreeMap<String, Done>,
     /// What else is done, by name.
     pub made: Vec<String>,
+    /// The mark of the step that asked for it.
+    pub mark: Option<String>,
 }
 
 impl History {
@@ -141,7 +145,10 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
                 }
                 history.open = true;
                 history.hash = hash;
+                history.mark = began.mark;
             }
+            // What it had made was dropped.
+            (journal::Event::Undone, "run") => history = History::default(),
             (journal::Event::Done, "run") => history.open = false,
             (journal::Event::Done, "table") => {
                 let done: Done = record.detail();

@@ -94,6 +94,17 @@ pub struct Job {
     pub existing: Option<Existing>,
     /// Waits for another runner.
     pub wait: bool,
+    /// The step of a plan that asks for it, where one does.
+    pub step: Option<Step>,
+}
+
+/// A copy as a step of a plan.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What tells it from any other copy into this database.
+    pub mark: String,
+    /// The run under whose lease the target is; `None`: the copy takes that lease itself.
+    pub pen: Option<Pen>,
 }
 
 /// One table, copied.
@@ -224,17 +235,15 @@ async fn with_readers(
         ready = ready(from, to, job, readers, sink) => ready?,
         () = control.until(Stop::Soon) => return Err(interrupted("interrupted: nothing was written")),
     };
-    let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
-    let pen = Pen {
-        run: to.run_id(),
-        token: held.token,
-    };
+    let (held, pen, work) = take(to, job, sink, control).await?;
     let began = Instant::now();
-    sink.event(&Event::RunBegan {
-        run: pen.run.clone(),
-        what: "copy".into(),
-        database: to.redactor.apply(&to.engine.describe()),
-    });
+    if job.step.is_none() {
+        sink.event(&Event::RunBegan {
+            run: pen.run.clone(),
+            what: "copy".into(),
+            database: to.redactor.apply(&to.engine.describe()),
+        });
+    }
     let stages = stages(&looked.plan.catalog, to.dialect());
     let mut copying = Copying {
         from,
@@ -251,8 +260,13 @@ async fn with_readers(
     let outcome = copying.run(readers, sink, control).await;
     let run = copying.pen.run.clone();
     copying.work.close().await;
-    held.release().await;
+    if let Some(held) = held {
+        held.release().await;
+    }
     let outcome = outcome.map_err(|failure| to.redact(from.redact(failure)));
+    if job.step.is_some() {
+        return outcome;
+    }
     sink.event(&Event::RunEnded {
         run,
         outcome: match &outcome {
@@ -262,6 +276,24 @@ async fn with_readers(
         duration_ms: millis(began),
     });
     outcome
+}
+
+/// The target's lease, unless a plan holds it, and a session that writes under it.
+async fn take(
+    to: &World,
+    job: &Job,
+    sink: &mut dyn Sink,
+    control: &mut Control,
+) -> Result<(Option<lease::Lease>, Pen, Box<dyn Session>), Failure> {
+    if let Some(pen) = job.step.as_ref().and_then(|step| step.pen.clone()) {
+        return Ok((None, pen, to.open(Purpose::Tool).await?));
+    }
+    let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
+    let pen = Pen {
+        run: to.run_id(),
+        token: held.token,
+    };
+    Ok((Some(held), pen, work))
 }
 
 /// What was seen, what is known of a copy to go on with, and the plan's hash; refused where the copy may not begin.
@@ -397,11 +429,9 @@ impl Copying<'_> {
     /// Says in the target's journal what is about to happen, and refuses where that is the source's journal too.
     async fn begin(&mut self, readers: &mut Readers) -> Result<(), Failure> {
         let goes_on = self.history.goes_on();
-        let detail = serde_json::json!({ "what": "copy", "by": self.to.who, "goes_on": goes_on });
-        let records = [
-            Writing::run(journal::Event::Began, detail.clone()),
-            ledger::record(journal::Event::Began, "run", &self.hash, detail),
-        ];
+        let mark = self.job.step.as_ref().map(|step| &step.mark);
+        let detail = serde_json::json!({ "what": "copy", "by": self.to.who, "goes_on": goes_on, "mark": mark });
+        let records = self.records(journal::Event::Began, journal::Event::Began, detail);
         let wrong = |error| ledger::failure(self.to, &error, "cannot write the journal");
         self.pen
             .append(self.to, &mut *self.work, &records)
@@ -409,19 +439,30 @@ impl Copying<'_> {
             .map_err(wrong)?;
         if self.same(readers).await {
             let ended = serde_json::json!({ "outcome": "refused" });
-            let records = [
-                Writing::run(journal::Event::Ended, ended),
-                ledger::record(
-                    journal::Event::Done,
-                    "run",
-                    &self.hash,
-                    serde_json::json!({}),
-                ),
-            ];
+            let records = self.records(journal::Event::Ended, journal::Event::Done, ended);
             let _ = self.pen.append(self.to, &mut *self.work, &records).await;
             return Err(same_database());
         }
         Ok(())
+    }
+
+    /// A record of the run and one of the copy; a run that is a plan's is recorded by the plan.
+    fn records(
+        &self,
+        run: journal::Event,
+        copy: journal::Event,
+        detail: serde_json::Value,
+    ) -> Vec<Writing> {
+        let of_copy = ledger::record(copy, "run", &self.hash, detail.clone());
+        let is_plan = self
+            .job
+            .step
+            .as_ref()
+            .is_some_and(|step| step.pen.is_some());
+        match is_plan {
+            true => vec![of_copy],
+            false => vec![Writing::run(run, detail), of_copy],
+        }
     }
 
     /// Whether the source is the target, whatever their URLs say: it shows what was just written there. Asked in a session
@@ -495,10 +536,7 @@ impl Copying<'_> {
             _ => "done",
         };
         let detail = serde_json::json!({ "what": "copy", "outcome": outcome });
-        let records = [
-            Writing::run(journal::Event::Ended, detail.clone()),
-            ledger::record(journal::Event::Done, "run", &self.hash, detail),
-        ];
+        let records = self.records(journal::Event::Ended, journal::Event::Done, detail);
         self.pen
             .append(self.to, &mut *self.work, &records)
             .await

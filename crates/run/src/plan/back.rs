@@ -167,6 +167,9 @@ async fn by_inverse(
         Inverse::Migrations(versions) => migrations_back(walk, doc, key, versions).await,
         Inverse::Images => super::fill::back(walk, doc, key).await,
         Inverse::Restore => super::kept::back(walk, doc, key).await,
+        Inverse::Emptied { mark, left } => {
+            super::moving::uncopy(walk, doc, key, (mark, left.as_ref())).await
+        }
     }
 }
 
@@ -181,6 +184,9 @@ async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Res
     }
     if operations.undo == Inverse::Images {
         return super::fill::back(walk, doc, key).await;
+    }
+    if let Inverse::Emptied { .. } = &operations.undo {
+        return by_inverse(walk, doc, key, &operations).await;
     }
     if operations.up.is_empty() {
         return match super::half::took_effect(walk, doc, key, &operations).await? {

@@ -186,6 +186,12 @@ fn unknowable(kind: &StepSpec) -> Option<String> {
             "how long a service takes is not known; `estimate` in the step says it".into()
         }
         StepSpec::Later(kind) => format!("steps of the kind `{kind}` come with a later version"),
+        StepSpec::Copy(_) => {
+            "how much there is to copy is known when its turn comes; `dunlin copy … --dry-run` measures it".into()
+        }
+        StepSpec::Export(_) | StepSpec::Import(_) => {
+            "how many rows there are is known when its turn comes; `estimate` in the step says it".into()
+        }
         StepSpec::Clean(_) => {
             "how many rows violate its rules is known when its turn comes; `dunlin clean --dry-run` counts them".into()
         }

@@ -18,6 +18,7 @@ pub fn possible(step: &StepDoc) -> Result<(), Failure> {
             | StepSpec::Plugin { .. }
             | StepSpec::Backfill(_)
             | StepSpec::Clean(_)
+            | StepSpec::Import(_)
     );
     if step.undo != UndoSpec::Restore || of_rows {
         return Ok(());

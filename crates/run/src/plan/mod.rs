@@ -17,6 +17,7 @@ pub mod home;
 mod kept;
 pub mod load;
 pub mod look;
+pub mod moving;
 pub mod observe;
 pub mod phase;
 pub mod preflight;
@@ -91,6 +92,8 @@ pub struct Report {
     pub archived: Vec<Archived>,
     /// What came home of earlier archives.
     pub home: Vec<Home>,
+    /// Rows that copies and imports of this run left out.
+    pub rejected: u64,
     /// Why it stopped, where it did not come to its end.
     pub failure: Option<Failure>,
     /// The plan's history at the end, where that is known without reading it again.
@@ -116,6 +119,7 @@ impl Report {
         match (&self.failure, &self.waiting) {
             (Some(failure), _) => failure.class.outcome(),
             (None, Some(_)) => Outcome::Waiting,
+            (None, None) if self.rejected > 0 => Outcome::Partial,
             (None, None) => Outcome::Done,
         }
     }
@@ -139,6 +143,8 @@ pub struct Walk<'r, 'w> {
     pub archived: Vec<Archived>,
     /// What came home of earlier archives.
     pub home: Vec<Home>,
+    /// Rows that copies and imports of this run left out.
+    pub rejected: u64,
     /// What lets it rest between two things that it does.
     pub rest: rest::Rest,
 }
@@ -397,6 +403,7 @@ async fn under_lease(
     report.findings.append(&mut walk.findings);
     report.archived.append(&mut walk.archived);
     report.home.append(&mut walk.home);
+    report.rejected = walk.rejected;
     if run.waiting
         && let Err(failure) = walk.reload().await
     {
@@ -434,6 +441,7 @@ async fn walk<'r, 'w>(
         wrote: false,
         findings: vec![],
         archived: vec![],
+        rejected: 0,
         home: vec![],
     })
 }

@@ -440,6 +440,17 @@ fn derived(step: &StepDoc, look: Option<&StepLook>) -> String {
         (StepSpec::Require(_), _) => {
             "drops what it added, brings back the constraints that were there".into()
         }
+        (StepSpec::Copy(spec), _) => format!(
+            "empties {} again, which the copy finds empty, where nobody wrote to it since",
+            match spec.to.0.contains(':') {
+                true => "the target",
+                false => spec.to.0.as_str(),
+            }
+        ),
+        (StepSpec::Export(_), _) => "nothing is to be taken back: it only reads".into(),
+        (StepSpec::Import(_), _) => {
+            "removes the rows that it brought, where nobody wrote to them since".into()
+        }
         (StepSpec::Checkpoint(_), _) => "nothing is to be taken back: it only saves".into(),
         (_, Some(Inverse::Statements(statements))) if !statements.is_empty() => {
             "runs the inverse of what it did".into()

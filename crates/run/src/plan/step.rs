@@ -44,6 +44,9 @@ pub async fn forward(
         StepSpec::Exec(exec) => command(walk, step, &key, exec, stated(&step.undo)).await?,
         StepSpec::Backfill(spec) => super::fill::forward(walk, phase, step, &key, spec).await?,
         StepSpec::Clean(rules) => super::clean::forward(walk, step, &key, rules).await?,
+        StepSpec::Copy(spec) => super::moving::copy(walk, step, &key, spec).await?,
+        StepSpec::Export(spec) => super::moving::export(walk, step, &key, spec).await?,
+        StepSpec::Import(spec) => super::moving::import(walk, step, &key, spec).await?,
         StepSpec::Checkpoint(spec) => super::save::step(walk, step, &key, spec).await?,
         StepSpec::Http(http) => super::ask_http::send(walk, step, &key, http).await?,
         StepSpec::Plugin { id, on } => match commands_of(walk, id, *on) {

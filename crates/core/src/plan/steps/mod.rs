@@ -26,6 +26,7 @@ use crate::sql::change::Change;
 use crate::sql::{LexMode, ObjectRef, StatementClass};
 use crate::value::{Query, Row};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is known when a step's turn comes.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +96,13 @@ pub enum Inverse {
     Images,
     /// From the checkpoint made before it, merged by key.
     Restore,
+    /// By emptying the database that a copy has filled and had found empty.
+    Emptied {
+        /// What tells the copy from any other into that database.
+        mark: String,
+        /// By table, rows and digest of what it left; `None`: it did not come to its end.
+        left: Option<BTreeMap<String, String>>,
+    },
     /// By a command.
     Exec(String),
     /// Not at all, and why.
@@ -178,7 +186,8 @@ pub fn lower(
     };
     operations.findings.extend(nobody_to_end(step, facts));
     if let Some(said) = said {
-        if said == Inverse::Restore {
+        // An import keeps what it fills by itself.
+        if said == Inverse::Restore && !matches!(step.kind, StepSpec::Import(_)) {
             operations.kept = kept::tables(step, &operations.up, facts)?;
             operations.back.clear();
         }

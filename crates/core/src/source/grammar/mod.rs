@@ -6,6 +6,7 @@ pub mod checks;
 pub mod data;
 pub mod database;
 pub mod fleet;
+pub mod moving;
 pub mod plan;
 pub mod steps;
 

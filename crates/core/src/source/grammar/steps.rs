@@ -2,6 +2,7 @@
 
 use super::checks::CheckTable;
 use super::data::Risk;
+use super::moving::{CopyStep, ExportStep, ImportStep};
 use super::{EnvText, HttpTable};
 use crate::source::duration::DurationText;
 use schemars::JsonSchema;
@@ -67,11 +68,11 @@ pub struct StepTable {
     /// Switches a plugin.
     pub plugin: Option<PluginStep>,
     /// Copies between databases.
-    pub copy: Option<Value>,
+    pub copy: Option<CopyStep>,
     /// Writes rows to files.
-    pub export: Option<Value>,
+    pub export: Option<ExportStep>,
     /// Reads rows from files.
-    pub import: Option<Value>,
+    pub import: Option<ImportStep>,
     /// Repairs what rules find.
     pub clean: Option<CleanStep>,
     /// Saves tables.

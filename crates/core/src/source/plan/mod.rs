@@ -3,6 +3,7 @@
 mod checks;
 pub mod expect;
 mod hash;
+mod moving;
 mod needs;
 mod parse;
 mod phases;
@@ -18,6 +19,7 @@ use super::grammar::checks::{
     CheckSeverity, ExecCheck, Explain, Has, HttpCheck, Kept, Refuses, Speed, Untouched, When,
 };
 use super::grammar::data::Risk;
+use super::grammar::moving::{CopyStep, ExportStep, ImportStep};
 use super::grammar::plan::{Gate, PhaseBackup, PlanOnFailure, TeamTable, WatchTable};
 use super::grammar::steps::{
     AddColumns, Backfill, CheckpointStep, ExecStep, HttpStep, IndexStep, Manual, Require, Settings,
@@ -163,6 +165,12 @@ pub enum StepSpec {
     },
     /// Cleans by rules of `dunlin.toml`.
     Clean(Vec<String>),
+    /// Copies between databases.
+    Copy(Box<CopyStep>),
+    /// Writes rows to files.
+    Export(Box<ExportStep>),
+    /// Reads rows from files.
+    Import(Box<ImportStep>),
     /// Saves tables.
     Checkpoint(CheckpointStep),
     /// Runs a command.
@@ -188,6 +196,9 @@ impl StepSpec {
             StepSpec::Settings(_) => "settings",
             StepSpec::Plugin { .. } => "plugin",
             StepSpec::Clean(_) => "clean",
+            StepSpec::Copy(_) => "copy",
+            StepSpec::Export(_) => "export",
+            StepSpec::Import(_) => "import",
             StepSpec::Checkpoint(_) => "checkpoint",
             StepSpec::Exec(_) => "exec",
             StepSpec::Http(_) => "http",

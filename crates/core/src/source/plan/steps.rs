@@ -125,6 +125,15 @@ impl Reading<'_> {
             self.rules(&format!("{path}/clean/rules"), &step.rules);
             return Some(StepSpec::Clean(step.rules));
         }
+        if let Some(step) = table.copy.take() {
+            return Some(self.copy(path, step));
+        }
+        if let Some(step) = table.export.take() {
+            return Some(self.export(path, step));
+        }
+        if let Some(step) = table.import.take() {
+            return Some(self.import(path, step));
+        }
         if let Some(step) = table.checkpoint.take() {
             return self.checkpoint(path, step);
         }
@@ -311,7 +320,7 @@ impl Reading<'_> {
     }
 
     /// Whether a list has items in the file, sound or not.
-    fn has_items(&self, path: &str) -> bool {
+    pub(super) fn has_items(&self, path: &str) -> bool {
         self.stands(&format!("{path}/0"))
     }
 
@@ -370,9 +379,6 @@ impl Reading<'_> {
 /// The kind of a step that comes with a later version.
 fn later(table: &StepTable) -> Option<&'static str> {
     let kinds = [
-        ("copy", table.copy.is_some()),
-        ("import", table.import.is_some()),
-        ("export", table.export.is_some()),
         ("sync", table.sync.is_some()),
         ("drop_columns", table.drop_columns.is_some()),
         ("drop_tables", table.drop_tables.is_some()),

@@ -1,6 +1,7 @@
 //! `plan check`: everything that must hold before a plan begins, asked of the server and of this machine, all at once.
 //! Nothing is written. What is judged stands in `dunlin_core::preflight`, one file for each thing.
 
+mod copies;
 pub(super) mod disk;
 mod phase;
 mod requires;
@@ -145,6 +146,7 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     }
     found.extend(of_requirements(scene, session).await);
     found.push(of_plugins(scene, session).await);
+    found.extend(copies::check(scene).await);
     found.extend(of_history(scene, ask, session).await);
     found.extend(of_steps(scene, |_, _| true));
     found.push(of_backups(scene));

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod next;
+
 use dunlin_testkit::sandbox::Sandbox;
 use dunlin_testkit::{console, knowledge};
 use rusqlite::Connection;
