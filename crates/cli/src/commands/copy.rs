@@ -46,6 +46,7 @@ pub async fn copy(global: &Global, asked: &Copy) -> Result<Answer, Answer> {
     let mut answer = Answer::done(render::copied(&copied), render::copied_json(&copied));
     answer.ended = match copied.equal {
         Some(false) => Some(Outcome::Mismatch),
+        _ if copied.toothless() => Some(Outcome::Mismatch),
         _ if copied.rejected() > 0 => Some(Outcome::Partial),
         _ => None,
     };

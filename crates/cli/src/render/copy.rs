@@ -1,6 +1,7 @@
 //! Copies and verifications for people and programs.
 
 use super::table::{self, bytes, count, duration};
+use dunlin::copy::bite::{Bites, Proven};
 use dunlin::copy::look::Looked;
 use dunlin::copy::verify::Verified;
 use dunlin::copy::{Copied, CopiedTable};
@@ -195,14 +196,52 @@ pub fn copied(copied: &Copied) -> String {
         Some(false) => text.push_str("; NOT ALL ROWS ARE EQUAL\n"),
         None => text.push_str("; not verified\n"),
     }
+    text.push_str(&proven(&copied.proven));
     text
 }
+
+/// What was tried, shortly.
+fn proven(tried: &[Proven]) -> String {
+    let of = |outcome: Bites| tried.iter().filter(move |one| one.outcome == outcome);
+    if tried.is_empty() {
+        return String::new();
+    }
+    let is_counter = |one: &&Proven| matches!(one.kind, "counter" | "sequence");
+    let counters = of(Bites::Proven).filter(is_counter).count();
+    let constraints = of(Bites::Proven).count() - counters;
+    let mut text = format!(
+        "{} and {} tried: each as it must be",
+        count(constraints, "constraint"),
+        count(counters, "counter")
+    );
+    for (outcome, words) in [
+        (Bites::NotTried, "not tried"),
+        (Bites::Failed, "DOES NOT BITE"),
+    ] {
+        let found: Vec<String> = of(outcome)
+            .map(|one| format!("{} {}", one.kind.replace('_', " "), one.object))
+            .collect();
+        if !found.is_empty() {
+            let more = match found.len().checked_sub(NAMED) {
+                Some(more) if more > 0 => format!(" and {more} more"),
+                _ => String::new(),
+            };
+            let shown = found[..found.len().min(NAMED)].join("; ");
+            let _ = write!(text, "\n{} {words}: {shown}{more}", found.len());
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// How many constraints are named in one line.
+const NAMED: usize = 8;
 
 /// The same for programs.
 pub fn copied_json(copied: &Copied) -> serde_json::Value {
     serde_json::json!({
         "run": copied.run, "tables": copied.tables, "equal": copied.equal, "lossy": copied.lossy,
-        "not_carried": copied.not_carried, "rejects": copied.rejects,
+        "not_carried": copied.not_carried, "rejects": copied.rejects, "proven": copied.proven,
         "rows_ms": copied.rows_ms, "after_ms": copied.after_ms, "verify_ms": copied.verify_ms,
     })
 }

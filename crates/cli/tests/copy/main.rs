@@ -4,6 +4,7 @@
 
 mod aside;
 mod basics;
+mod bite;
 mod corpus;
 mod crash;
 mod plan;

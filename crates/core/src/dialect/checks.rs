@@ -1,6 +1,7 @@
 //! What every room must answer about checks of plans: how statements are tried out, plans looked at, keys compared.
 
 use super::Caps;
+use crate::schema::Table;
 use crate::source::grammar::checks::Because;
 use crate::value::Row;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub trait ChecksDialect: Send + Sync + std::fmt::Debug {
     /// The kind of violation that a native error is; [`Because::Check`] where [`ChecksDialect::check_named`] must be
     /// looked at. `None`: another trouble.
     fn because(&self, code: &str, message: &str) -> Option<Because>;
+    /// The statement that sets columns of one row, any one in which `only` holds.
+    fn set_one(&self, table: &Table, set: &str, only: &str) -> String;
     /// The name (or the text) of the check constraint that an error speaks of: what it checks may be that a text is JSON.
     fn check_named(&self, message: &str) -> Option<String>;
 }

@@ -16,6 +16,7 @@ pub mod preflight;
 pub mod rules;
 pub mod sqlite;
 pub mod steps;
+pub mod tried;
 
 use crate::copy::Typing;
 use crate::copy::reading::{Bound, ColumnShape, TableShape};

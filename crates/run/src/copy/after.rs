@@ -1,6 +1,7 @@
 //! What comes when the rows are there: keys, indexes, checks and foreign keys; counters; and at the very end what runs by
 //! itself.
 
+use super::bite::Counted;
 use super::rows::Tally;
 use super::{Copied, Copying, What, ledger};
 use crate::control::{Control, Stop};
@@ -308,6 +309,13 @@ impl Copying<'_> {
                         Err(error) => return Err(unset(&error)),
                     }
                 }
+                self.counted.push(Counted {
+                    schema: plan.target.0.clone(),
+                    table: plan.target.1.clone(),
+                    column: counter.column.clone(),
+                    last,
+                    next,
+                });
             }
         }
         self.sequences(reader).await
@@ -331,7 +339,7 @@ impl Copying<'_> {
                 continue;
             };
             match self.work.execute(sql).await {
-                Ok(_) => {}
+                Ok(_) => self.set_sequences.push(sql.to_owned()),
                 // Of a table that is not copied, or is called otherwise: its counter was set by its column.
                 Err(error) if error.class == ErrorClass::ObjectMissing => {}
                 Err(error) => {

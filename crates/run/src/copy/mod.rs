@@ -7,6 +7,7 @@
 
 pub mod after;
 mod aside;
+pub mod bite;
 pub mod ends;
 pub mod existing;
 pub mod ledger;
@@ -155,6 +156,8 @@ pub struct Copied {
     pub equal: Option<bool>,
     /// What changed.
     pub lossy: Vec<Lossy>,
+    /// Constraints and counters that were tried.
+    pub proven: Vec<bite::Proven>,
     /// What is not there.
     pub not_carried: Vec<NotCarried>,
     /// Where rejected rows are.
@@ -170,6 +173,18 @@ pub struct Copied {
 }
 
 impl Copied {
+    /// Whether something that was tried does not bite.
+    pub fn toothless(&self) -> bool {
+        !self.without_teeth().is_empty()
+    }
+
+    /// What does not bite, by name.
+    pub fn without_teeth(&self) -> Vec<&str> {
+        let failed = |one: &&bite::Proven| one.outcome == bite::Bites::Failed;
+        let failed = self.proven.iter().filter(failed);
+        failed.map(|one| one.object.as_str()).collect()
+    }
+
     /// Rows left out, of all tables.
     pub fn rejected(&self) -> u64 {
         self.tables.iter().map(|table| table.rejected).sum()
@@ -256,6 +271,8 @@ async fn with_readers(
         history,
         pen,
         work,
+        counted: vec![],
+        set_sequences: vec![],
     };
     let outcome = copying.run(readers, sink, control).await;
     let run = copying.pen.run.clone();
@@ -386,6 +403,10 @@ pub(crate) struct Copying<'c> {
     pub pen: Pen,
     pub rejects: Arc<Rejects>,
     pub work: Box<dyn Session>,
+    /// Counters that were set.
+    pub counted: Vec<bite::Counted>,
+    /// Statements that set sequences which stand for themselves.
+    pub set_sequences: Vec<String>,
 }
 
 impl Copying<'_> {
@@ -418,6 +439,7 @@ impl Copying<'_> {
                     return Err(interrupted("interrupted: all rows are there, and not all were read again"));
                 }
             }
+            self.bite(&mut copied).await?;
             copied.verify_ms = millis(clock);
         }
         self.last(&mut copied).await?;
@@ -532,6 +554,7 @@ impl Copying<'_> {
     async fn end(&mut self, copied: &Copied) -> Result<(), Failure> {
         let outcome = match copied.equal {
             Some(false) => "mismatch",
+            _ if copied.toothless() => "mismatch",
             _ if copied.rejected() > 0 => "partial",
             _ => "done",
         };

@@ -183,6 +183,16 @@ pub async fn copy(
 
 /// A copy of which not every row arrived as it was is none.
 fn proven(doc: &StepDoc, copied: Copied) -> Result<Copied, Failure> {
+    if copied.toothless() {
+        let message = format!(
+            "step `{}`: not everything in the target bites: {}",
+            doc.id,
+            copied.without_teeth().join("; ")
+        );
+        let failure = Failure::new(FailureClass::Failed, "constraint-without-teeth", message);
+        return Err(failure
+            .hint("the constraint is there and refuses nothing: look at its server and table"));
+    }
     if copied.equal != Some(false) {
         return Ok(copied);
     }

@@ -29,6 +29,7 @@ use crate::schema::{Catalog, Column, Table};
 use kind::Fold;
 use names::Names;
 use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use texts::inside;
 
 /// What columns really hold.
 #[derive(Debug, Clone, Default)]

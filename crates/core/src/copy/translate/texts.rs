@@ -45,7 +45,7 @@ impl Scope for OfTable<'_> {
 }
 
 /// The inside of `CHECK (…)`, and what stands behind it.
-fn inside(clause: &str) -> Option<(&str, &str)> {
+pub(crate) fn inside(clause: &str) -> Option<(&str, &str)> {
     let rest = clause.trim_start().get(..5)?;
     if !rest.eq_ignore_ascii_case("CHECK") {
         return None;

@@ -3,6 +3,7 @@
 use super::ddl::quote;
 use crate::dialect::checks::{ChecksDialect, Shown, between};
 use crate::dialect::{Caps, EngineKind};
+use crate::schema::Table;
 use crate::source::grammar::checks::Because;
 use crate::value::{Row, Value};
 use std::time::Duration;
@@ -95,6 +96,13 @@ impl ChecksDialect for Checks {
             1264 | 1265 | 1292 | 1366 | 1406 | 1411 => Some(Because::Type),
             _ => None,
         }
+    }
+
+    fn set_one(&self, table: &Table, set: &str, only: &str) -> String {
+        format!(
+            "UPDATE {} SET {set} WHERE {only} LIMIT 1",
+            quote(&table.name)
+        )
     }
 
     fn check_named(&self, message: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 use super::ddl::quote;
 use crate::dialect::Caps;
 use crate::dialect::checks::{ChecksDialect, Shown, between};
+use crate::schema::Table;
 use crate::source::grammar::checks::Because;
 use crate::value::Row;
 use std::time::Duration;
@@ -81,6 +82,14 @@ impl ChecksDialect for Checks {
             }
             _ => None,
         }
+    }
+
+    fn set_one(&self, table: &Table, set: &str, only: &str) -> String {
+        let schema = quote(table.schema.as_deref().unwrap_or("public"));
+        let name = format!("{schema}.{}", quote(&table.name));
+        format!(
+            "UPDATE {name} SET {set} WHERE ctid = (SELECT ctid FROM {name} WHERE {only} LIMIT 1)"
+        )
     }
 
     fn check_named(&self, message: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 use super::ddl::quote;
 use crate::dialect::Caps;
 use crate::dialect::checks::{ChecksDialect, Shown};
+use crate::schema::Table;
 use crate::source::grammar::checks::Because;
 use crate::value::{Row, Value};
 use std::time::Duration;
@@ -73,6 +74,20 @@ impl ChecksDialect for Checks {
             1 if message.contains("malformed JSON") => Some(Because::Json),
             _ => None,
         }
+    }
+
+    fn set_one(&self, table: &Table, set: &str, only: &str) -> String {
+        let name = format!("main.{}", quote(&table.name));
+        let primary = table.keys.iter().find(|key| key.primary);
+        // Tables without row ids have a primary key.
+        let key: Vec<String> = match primary {
+            Some(key) => key.columns.iter().map(|column| quote(column)).collect(),
+            None => vec!["rowid".into()],
+        };
+        let key = key.join(", ");
+        format!(
+            "UPDATE {name} SET {set} WHERE ({key}) = (SELECT {key} FROM {name} WHERE {only} LIMIT 1)"
+        )
     }
 
     fn check_named(&self, message: &str) -> Option<String> {
