@@ -24,6 +24,58 @@ pub(crate) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Option<bool> {
     Some(reader.duplicate)
 }
 
+/// Whether a JSON text holds a number that a double (or a whole number of 64 bits) does not give back as it is: engines whose
+/// JSON has such numbers alone would change it.
+pub(crate) fn beyond_doubles(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at += 1;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let of_number =
+                    |b: &u8| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                let len = bytes[at..].iter().take_while(|b| of_number(b)).count();
+                if !held(&text[at..at + len]) {
+                    return true;
+                }
+                at += len;
+            }
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+/// Whether a double, or a whole number of 64 bits, is this number.
+fn held(number: &str) -> bool {
+    // Fifteen digits every double gives back.
+    if number.len() <= 15 && !number.contains(['e', 'E']) {
+        return true;
+    }
+    if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return true;
+    }
+    let Ok(value) = number.parse::<f64>() else {
+        return false;
+    };
+    let spelled = format!("{value:e}");
+    let (own, back) = (
+        decimal::parse(number.as_bytes()),
+        decimal::parse(spelled.as_bytes()),
+    );
+    match (own, back) {
+        (Some(own), Some(back)) => own.significant() == back.significant(),
+        _ => false,
+    }
+}
+
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
@@ -251,6 +303,25 @@ mod tests {
     fn form(text: &str) -> Option<(Vec<u8>, bool)> {
         let mut out = vec![];
         canonical(text.as_bytes(), &mut out).map(|duplicate| (out, duplicate))
+    }
+
+    #[test]
+    fn numbers_that_a_double_would_change_are_seen() {
+        for held in [
+            "{\"a\": 2.50, \"b\": [9223372036854775807, 18446744073709551615, -1.5e300, 0.1]}",
+            "{\"12345678901234567890.123\": \"1e400 \\\" 12345678901234567890.123\"}",
+            "[1e2, 100000000000000000000]",
+        ] {
+            assert!(!beyond_doubles(held), "{held}");
+        }
+        for beyond in [
+            "[12345678901234567890.123]",
+            "{\"a\": 1e400}",
+            "[-9223372036854775809]",
+            "[0.1000000000000000055]",
+        ] {
+            assert!(beyond_doubles(beyond), "{beyond}");
+        }
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub struct ColumnProfile {
     pub texts_json: u64,
     /// Of them, with a key twice or `\u0000`: what a binary form would change or refuse.
     pub json_unsafe: u64,
+    /// Of them, with a number that a double would change.
+    pub json_wide: u64,
     /// Texts that are a UUID.
     pub texts_uuid: u64,
     /// Bytes.
@@ -221,6 +223,7 @@ impl Profiler {
                 self.profile.texts_json += 1;
                 let unsafe_ = twice || text.contains("\\u0000");
                 self.profile.json_unsafe += u64::from(unsafe_);
+                self.profile.json_wide += u64::from(json::beyond_doubles(text));
             }
         }
         if self.tries(&[NeutralType::Uuid]) {

@@ -494,6 +494,13 @@ impl Copying<'_> {
         let (hazard, said) = match error.class {
             ErrorClass::Unique => (Hazard::DuplicateKey, self.repeats(made, session).await),
             ErrorClass::ForeignKey => (Hazard::Orphan, self.orphans(made, session).await),
+            ErrorClass::Data if matches!(made.of, Of::Key(_) | Of::Index(_)) => {
+                failure.code = Hazard::TooLong.code();
+                failure.hints.push(
+                    "a value is too long for the index: leave its row out at the source, or its table (`--exclude`)".into(),
+                );
+                return failure;
+            }
             _ => return failure,
         };
         failure.code = hazard.code();

@@ -21,10 +21,8 @@ fn sqlite_to_postgres() {
 
 /// What is not as it must be yet: the case, and a part of how it fails.
 const KNOWN: &[(&str, &str)] = &[
-    // Bytes with a zero beside texts make a text column, and stop it; bytes would hold both.
-    ("S09-mixed", "text-nul"),
-    // A value too long for its index is found when the index is made, and has no code of its own.
-    ("S68-index", "maximum size is 8191"),
+    // A value too long for its index is found when the index is made; which rows they are is not known there.
+    ("S68-index", "rejecting ends with Some(1)"),
 ];
 
 fn type_of(column: &str) -> String {
@@ -54,7 +52,8 @@ fn numbers() -> Vec<Case> {
         case("S08", "CREATE TABLE t (v); INSERT INTO t VALUES (1), ('1'), (1.0), (x'31');").listed("mixed"),
         case("S09", "CREATE TABLE t (v); INSERT INTO t VALUES (x'00'), (x'ff00');")
             .ask("SELECT encode(v, 'hex') FROM t ORDER BY 1", "00|ff00"),
-        case("S09-mixed", "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'a'), (2, x'00');").listed("mixed"),
+        case("S09-mixed", "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'a'), (2, x'00');").listed("mixed")
+            .ask("SELECT encode(v, 'hex') FROM t ORDER BY id", "61|00"),
         case("S10", "CREATE TABLE t (v BOOLEAN); INSERT INTO t VALUES (0), (1), ('true'), ('t'), ('False'), ('yes'), (NULL);")
             .ask("SELECT count(*) FROM t WHERE v", "4").ask("SELECT count(*) FROM t WHERE NOT v", "2"),
         case("S10-two", "CREATE TABLE t (v BOOLEAN); INSERT INTO t VALUES (0), (1), (2);")

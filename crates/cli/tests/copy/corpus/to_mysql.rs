@@ -22,10 +22,7 @@ fn sqlite_to_mysql() {
     all(pair, &of_sqlite(), KNOWN_SQLITE);
 }
 
-const KNOWN_POSTGRES: &[(&str, &str)] = &[
-    // Numbers of JSON become doubles there; the proof finds what that changes, and nothing is said beforehand.
-    ("P12", "exit Some(5)"),
-];
+const KNOWN_POSTGRES: &[(&str, &str)] = &[];
 const KNOWN_SQLITE: &[(&str, &str)] = &[];
 
 fn of_postgres() -> Vec<Case> {
@@ -43,7 +40,10 @@ fn of_postgres() -> Vec<Case> {
         case("P09", "CREATE TABLE t (id int PRIMARY KEY, v float8); INSERT INTO t VALUES (1, 0.1), (2, 'NaN'), (3, 'Infinity');").stops(1, "not-finite").ask("SELECT v FROM t", "0.1"),
         case("P10", "CREATE TABLE t (v bytea); INSERT INTO t VALUES (decode(repeat('00ff5c27', 500000), 'hex'));").ask("SELECT length(v) FROM t", "2000000"),
         case("P11", "CREATE TABLE t (v uuid PRIMARY KEY); INSERT INTO t VALUES ('550e8400-e29b-41d4-a716-446655440000');").ask("SELECT count(*) FROM t", "1"),
-        case("P12", "CREATE TABLE t (v jsonb); INSERT INTO t VALUES ('{\"a\": 2.50, \"b\": 12345678901234567890.123}');").ask("SELECT count(*) FROM t", "1"),
+        case("P12", "CREATE TABLE t (v jsonb); INSERT INTO t VALUES ('{\"a\": 2.50, \"b\": 12345678901234567890.123}');")
+            .ask("SELECT v LIKE '%12345678901234567890.123%' FROM t", "1").listed("json-as-text").refuse("INSERT INTO t VALUES ('{')"),
+        case("P12-plain", "CREATE TABLE t (v jsonb); INSERT INTO t VALUES ('{\"a\": 2.50, \"b\": 18446744073709551615}');")
+            .ask("SELECT data_type FROM information_schema.columns WHERE table_schema = database() AND table_name = 't'", "json"),
         case("P13", "CREATE DOMAIN d AS int CHECK (value > 0); CREATE TABLE t (a int[], b int4range, c tsvector, d inet, e macaddr, f varbit, g money, h xml, i d); INSERT INTO t VALUES ('{1,2}', '[1,5)', 'a b', '::1', '08:00:2b:01:02:03', B'101', 1.5, '<a/>', 3);")
             .ask("SELECT a, b, i FROM t", "{1,2}|[1,5)|3"),
         case("P14", "CREATE TYPE e AS ENUM ('z', 'a', 'A'); CREATE TABLE t (v e); INSERT INTO t VALUES ('a'), ('A'), ('z');").ask("SELECT v FROM t ORDER BY v", "z|a|A").refuse("INSERT INTO t VALUES ('q')"),

@@ -45,9 +45,31 @@ impl Work<'_> {
         Some((parent, pairs?))
     }
 
+    /// A column that numbers rows beyond what counters count to keeps its numbers, and counts no more.
+    fn beyond_counters(&mut self) {
+        for at in 0..self.tables.len() {
+            let source = self.source_table(at);
+            for (place, column) in source.columns.iter().enumerate() {
+                let range = self.evidence.of(source, place).and_then(|p| p.int_range);
+                let beyond = range.is_some_and(|(_, most)| most > i128::from(i64::MAX));
+                let own = &mut self.tables[at].columns[place];
+                if own.counter.is_none() || !beyond {
+                    continue;
+                }
+                own.counter = None;
+                self.notes.lack(
+                    format!("counter of {}.{}", source.label(), column.name),
+                    "its numbers go beyond 2^63 - 1, where the target's counters end: new rows must bring theirs",
+                    column.identity.clone(),
+                );
+            }
+        }
+    }
+
     /// Gives every group of columns that refer to each other one kind.
     pub(super) fn unify(&mut self) {
         // A column that numbers rows is a whole number with a sign, of at most eight bytes.
+        self.beyond_counters();
         for table in &mut self.tables {
             for column in &mut table.columns {
                 if let (Some(_), Kind::Int { bits: 64, unsigned }) =

@@ -32,6 +32,7 @@ pub fn class(code: &str, message: &str) -> ErrorClass {
         "23514" => ErrorClass::Check,
         "53100" => ErrorClass::DiskFull,
         "25006" => ErrorClass::ReadOnly,
+        "54000" if message.contains("index row") => ErrorClass::Data,
         _ if code.starts_with("08") => ErrorClass::ConnectionLost,
         _ if code.starts_with("22") => ErrorClass::Data,
         _ if code.starts_with("28") => ErrorClass::AuthFailed,

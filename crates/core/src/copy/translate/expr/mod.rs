@@ -206,6 +206,8 @@ pub struct Style {
     pub text: fn(&str) -> String,
     /// A bytes literal.
     pub bytes: fn(&[u8]) -> String,
+    /// A literal of bits, given as their digits.
+    pub bits: fn(&str) -> String,
     /// A text in double quotes is a text where no column has its name (`Some(true)`), is always one (`Some(false)`).
     pub double_quoted: Option<bool>,
     /// A backslash escapes in text literals.

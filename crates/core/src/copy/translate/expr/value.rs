@@ -45,8 +45,23 @@ fn of_number(text: &str, kind: &Kind, style: &Style) -> Result<String, String> {
             _ => cannot(text),
         },
         Kind::Int { .. } if text.parse::<i128>().is_ok() => Ok(text.to_owned()),
+        Kind::Bits {
+            len: Some(len),
+            varying: false,
+        } => of_bits(text, *len, style),
         Kind::Decimal { .. } | Kind::Float { .. } => Ok(text.to_owned()),
         Kind::Text { .. } | Kind::Any | Kind::Json { .. } => Ok((style.text)(text)),
+        _ => cannot(text),
+    }
+}
+
+/// Bits that a number spells, as many as the column has.
+fn of_bits(text: &str, len: u64, style: &Style) -> Result<String, String> {
+    let width = usize::try_from(len).unwrap_or(usize::MAX);
+    match text.parse::<u64>() {
+        Ok(n) if width <= 64 && (width == 64 || n >> width == 0) => {
+            Ok((style.bits)(&format!("{n:0width$b}")))
+        }
         _ => cannot(text),
     }
 }

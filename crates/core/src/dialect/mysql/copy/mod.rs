@@ -98,6 +98,7 @@ static STYLE: Style = Style {
     quote,
     text: literal,
     bytes,
+    bits: |digits| format!("b'{digits}'"),
     double_quoted: Some(false),
     backslash: true,
     pipes: false,

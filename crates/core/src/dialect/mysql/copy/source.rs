@@ -24,7 +24,7 @@ fn split(native: &str) -> (String, &str, String) {
     }
 }
 
-/// The labels of an ENUM or SET as its type spells them.
+/// The labels of an ENUM or SET as its type spells them: quotes twice, and what a backslash spells after one.
 fn labels(inside: &str) -> Vec<String> {
     let mut labels = vec![];
     let mut chars = inside.chars().peekable();
@@ -40,6 +40,13 @@ fn labels(inside: &str) -> Vec<String> {
                     label.push('\'');
                 }
                 '\'' => break,
+                '\\' => match chars.peek() {
+                    Some('\\') => label.extend(chars.next()),
+                    Some('n') => label.extend(chars.next().map(|_| '\n')),
+                    Some('r') => label.extend(chars.next().map(|_| '\r')),
+                    Some('0') => label.extend(chars.next().map(|_| '\0')),
+                    _ => label.push(c),
+                },
                 c => label.push(c),
             }
         }
@@ -264,8 +271,8 @@ mod tests {
     #[test]
     fn labels_are_read_as_they_are_spelled() {
         assert_eq!(
-            labels(r"'a','b,c','it''s','','x\y'"),
-            ["a", "b,c", "it's", "", r"x\y"]
+            labels(r"'a','b,c','it''s','','x\\y','z\'"),
+            ["a", "b,c", "it's", "", r"x\y", r"z\"]
         );
     }
 

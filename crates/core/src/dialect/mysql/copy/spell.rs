@@ -1,5 +1,6 @@
 //! How MySQL and MariaDB spell kinds.
 
+use super::super::ddl::quote;
 use super::literal;
 use crate::copy::plan::Bounds;
 use crate::copy::translate::kind::{Fold, Kind};
@@ -87,7 +88,7 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             NeutralType::TimestampTz,
             "instant-as-utc",
         )),
-        Kind::Json { .. } => Spelled::new("json", NeutralType::Json),
+        Kind::Json { .. } => document(wants),
         Kind::Uuid => Spelled {
             collation: Some("ascii_bin".into()),
             ..worded("char(36)", NeutralType::Uuid, "uuid-as-text")
@@ -151,6 +152,21 @@ fn integer(bits: u16, unsigned: bool) -> Spelled {
         (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1)
     });
     spelled
+}
+
+/// MySQL keeps numbers of JSON as doubles, MariaDB keeps the text: where a double would change one, the text is kept, and a
+/// check holds it to what it is.
+fn document(wants: &Wants<'_>) -> Spelled {
+    let wide = wants.profile.map_or(0, |profile| profile.json_wide);
+    if wide == 0 || wants.caps.engine == EngineKind::Mariadb {
+        return Spelled::new("json", NeutralType::Json);
+    }
+    Spelled {
+        word: Some("json-as-text"),
+        collation: Some(collation(&Fold::None, wants.caps).to_owned()),
+        check: Some(format!("json_valid({})", quote(wants.place.1))),
+        ..Spelled::new("longtext", NeutralType::Json)
+    }
 }
 
 /// A decimal has at most 65 digits, 30 of them behind the point, and is always a number.

@@ -123,6 +123,7 @@ static STYLE: Style = Style {
     quote,
     text: literal,
     bytes,
+    bits: |digits| format!("B'{digits}'"),
     double_quoted: None,
     backslash: false,
     pipes: true,

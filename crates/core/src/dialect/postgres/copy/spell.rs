@@ -71,7 +71,17 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             spelled
         }
         Kind::Enum { labels, .. } => labelled(labels, wants),
-        Kind::Set(_) => worded("text", NeutralType::Text, "set-as-text"),
+        Kind::Set(labels) => {
+            let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
+            let own = quote(wants.place.1);
+            let list = list.join(", ");
+            Spelled {
+                check: Some(format!(
+                    "string_to_array({own}, ',') <@ ARRAY[{list}]::text[]"
+                )),
+                ..worded("text", NeutralType::Text, "set-as-text")
+            }
+        }
         Kind::Interval => Spelled::new("interval", NeutralType::Opaque("interval".into())),
         Kind::Geometry => worded("bytea", NeutralType::Bytes, "geometry-as-bytes"),
         Kind::Any => worded("text", NeutralType::Text, "mixed-as-text"),

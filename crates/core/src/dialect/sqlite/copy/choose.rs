@@ -334,6 +334,13 @@ fn mixed(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Chosen {
         chosen.finding = finding;
         return chosen;
     }
+    // Texts and bytes where nothing says which is meant: bytes hold both.
+    let untyped = matches!(of.column.neutral, NeutralType::Opaque(_));
+    if untyped && p.ints + p.floats == 0 && p.blobs > 0 {
+        let mut chosen = Chosen::new(Kind::BYTES, any(), why).word("text-as-bytes");
+        chosen.finding = finding;
+        return chosen;
+    }
     // Texts and the odd blob in a column of text: it stays one of text.
     let text_alone = p.ints + p.floats == 0 && of.column.neutral == NeutralType::Text;
     let mut chosen = if text_alone {

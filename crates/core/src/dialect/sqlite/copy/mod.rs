@@ -103,6 +103,7 @@ static STYLE: Style = Style {
     quote,
     text: literal,
     bytes,
+    bits: literal,
     double_quoted: Some(true),
     backslash: false,
     pipes: true,
@@ -371,12 +372,24 @@ fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             };
             spelled
         }
-        Kind::Set(_) => worded("TEXT", NeutralType::Text, "set-as-text"),
+        Kind::Set(labels) => Spelled {
+            check: Some(members(&quote(wants.place.1), labels)),
+            ..worded("TEXT", NeutralType::Text, "set-as-text")
+        },
         Kind::Interval => worded("TEXT", NeutralType::Text, "interval-as-text"),
         Kind::Geometry => Spelled::new("BLOB", NeutralType::Bytes),
         Kind::Any => Spelled::new("", NeutralType::Opaque("any".into())),
         Kind::Other(_) => worded("TEXT", NeutralType::Text, "other-as-text"),
     }
+}
+
+/// That a text is a list of these labels: each taken out with commas of its own, nothing is left.
+fn members(column: &str, labels: &[String]) -> String {
+    let all = format!("',' || replace({column}, ',', ',,') || ','");
+    let left = labels.iter().fold(all, |left, label| {
+        format!("replace({left}, {}, '')", literal(&format!(",{label},")))
+    });
+    format!("{column} = '' OR {left} = ''")
 }
 
 fn integer(bits: u16, unsigned: bool, wants: &Wants<'_>) -> Spelled {
