@@ -26,6 +26,8 @@ pub struct TablePlan {
     pub columns: Vec<ColumnPlan>,
     /// Counters that number rows, and their next values.
     pub counters: Vec<CounterPlan>,
+    /// Other tables of the target inherit from it: their rows are not its own, and are read apart.
+    pub inherited: bool,
 }
 
 /// The next value of a counter.

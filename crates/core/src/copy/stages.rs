@@ -4,7 +4,7 @@
 use crate::dialect::Dialect;
 use crate::dialect::catalog::Part;
 use crate::dialect::landing::Inline;
-use crate::schema::render::{called_by_tables, dump, table_order, view_order};
+use crate::schema::render::{called_by_tables, dump, families, table_order, view_order};
 use crate::schema::{Catalog, Key, Table};
 use std::collections::BTreeSet;
 
@@ -42,6 +42,8 @@ pub struct Stages {
     pub before: Vec<String>,
     /// The bare tables, each as it stands in the catalog.
     pub tables: Vec<Vec<String>>,
+    /// The places of those that are made before all others, in this order: tables of a family want each other.
+    pub early: Vec<usize>,
     /// Keys, indexes, checks, foreign keys, in an order in which they work.
     pub after: Vec<Made>,
     /// Views, routines, triggers, rules, events: when the rows are proven.
@@ -103,6 +105,9 @@ pub fn stages(catalog: &Catalog, dialect: &dyn Dialect) -> Stages {
             }
         }
     }
+    let families = families(catalog);
+    stages.early = table_order(catalog);
+    stages.early.retain(|at| families.contains(at));
     after(catalog, dialect, inline, &mut stages);
     last(catalog, dialect, &called, &mut stages);
     stages

@@ -52,19 +52,36 @@ pub fn table_order(catalog: &Catalog) -> Vec<usize> {
             })
             .copied()
             .collect();
-        let parents = table
-            .options
-            .get("inherits")
-            .map(String::as_str)
-            .unwrap_or_default();
         needs.extend(
-            parents
-                .split(", ")
-                .filter_map(|parent| labels.get(&parent.replace('"', "")))
-                .copied(),
+            heirs_of(table)
+                .iter()
+                .filter_map(|parent| labels.get(parent)),
         );
         needs
     })
+}
+
+/// The labels of the tables that a table inherits from, or is a partition of.
+pub fn heirs_of(table: &Table) -> Vec<String> {
+    let parents = table.options.get("inherits").map(String::as_str);
+    let parents = parents.unwrap_or_default().split(", ");
+    parents
+        .filter(|parent| !parent.is_empty())
+        .map(|parent| parent.replace('"', ""))
+        .collect()
+}
+
+/// The tables of families, as places: those that inherit from others, or are parts of them, and those others.
+pub fn families(catalog: &Catalog) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    for (at, table) in catalog.tables.iter().enumerate() {
+        for parent in heirs_of(table) {
+            let is = |other: &Table| other.label() == parent;
+            let place = catalog.tables.iter().position(is);
+            found.extend(place.map(|place| [at, place]).into_iter().flatten());
+        }
+    }
+    found
 }
 
 /// The places of the views, each after those that it reads.

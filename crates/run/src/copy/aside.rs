@@ -171,7 +171,8 @@ impl Copying<'_> {
         )];
         for made in &self.stages.after {
             let name = ledger::made(&made.what);
-            if made.table == place && place.is_some() && self.history.made.contains(&name) {
+            let dropped = place.is_some_and(|place| !self.stages.early.contains(&place));
+            if made.table == place && dropped && self.history.made.contains(&name) {
                 let detail = serde_json::json!({ "made": made.what });
                 records.push(ledger::record(
                     journal::Event::Undone,

@@ -13,6 +13,7 @@ use dunlin_core::dialect::Caps;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
+use dunlin_core::schema::render::heirs_of;
 use dunlin_core::schema::{Catalog, Scope, Table, label};
 use dunlin_core::source::pattern;
 use dunlin_engines::{DbError, Session};
@@ -201,9 +202,11 @@ fn chosen(
         (job.tables.is_empty() || named(&job.tables, schema, name))
             && !named(&job.exclude, schema, name)
     };
+    let whole_tables = source.tables.clone();
     source
         .tables
         .retain(|table| keeps(table.schema.as_deref(), &table.name));
+    parts_of(&whole_tables, &mut source);
     if !job.tables.is_empty() || !job.exclude.is_empty() {
         only_tables(&mut source, &mut left);
     }
@@ -215,6 +218,23 @@ fn chosen(
         ));
     }
     Ok((source, left))
+}
+
+/// The parts of a table come along with it, whatever they are called: its rows lie in them.
+fn parts_of(whole: &[Table], source: &mut Catalog) {
+    loop {
+        let known: Vec<String> = source.tables.iter().map(Table::label).collect();
+        let missing = |table: &&Table| {
+            table.options.contains_key("partition")
+                && !known.contains(&table.label())
+                && heirs_of(table).iter().any(|parent| known.contains(parent))
+        };
+        let more: Vec<Table> = whole.iter().filter(missing).cloned().collect();
+        if more.is_empty() {
+            return;
+        }
+        source.tables.extend(more);
+    }
 }
 
 /// Of a part of the tables nobody knows whether views and routines still hold; foreign keys to tables that stay behind

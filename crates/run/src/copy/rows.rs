@@ -108,7 +108,7 @@ pub fn target(plan: &TablePlan) -> Bound {
         name: label(plan.target.0.as_deref(), &plan.target.1),
         schema: plan.target.0.clone(),
         table: plan.target.1.clone(),
-        own_rows: false,
+        own_rows: plan.inherited,
         columns: columns.collect(),
     }
 }

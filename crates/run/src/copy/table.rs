@@ -140,7 +140,9 @@ impl Copying<'_> {
         if transactional {
             self.work.begin().await.map_err(|error| wrong(&error))?;
         }
-        for sql in &self.stages.before {
+        let early = &self.stages.early;
+        let tables = early.iter().flat_map(|place| &self.stages.tables[*place]);
+        for sql in self.stages.before.iter().chain(tables) {
             match self.work.execute(sql).await {
                 Ok(_) => {}
                 // Without transactions a run that died may have made it.
@@ -416,7 +418,9 @@ impl Copying<'_> {
                     format!("{}: {sentence}", target.name),
                 )
             })?;
-            let load = dialect.bulk().load(&target, fresh);
+            // Rows of a partitioned table lie in tables of their own.
+            let frozen = fresh && self.looked.own_rows[at];
+            let load = dialect.bulk().load(&target, frozen);
             let before = if fresh || self.job.existing != Some(Existing::Append) {
                 Digest::default()
             } else {
@@ -471,6 +475,14 @@ impl Copying<'_> {
         };
         if transactional {
             writer.begin().await.map_err(wrong)?;
+        }
+        if self.stages.early.contains(&place) {
+            // It was made with its family; what a run before this one left in it was ours.
+            if self.history.goes_on() {
+                let clear = writer.dialect().change().clear(&rows::target(plan));
+                writer.execute(&clear).await.map_err(wrong)?;
+            }
+            return Ok(false);
         }
         if self.history.goes_on() {
             // A run before this one may have made it, and not come to its end with it. What it held was ours.

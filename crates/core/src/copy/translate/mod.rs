@@ -346,6 +346,7 @@ impl<'a> Work<'a> {
             target: (own.schema.clone(), own.name.clone()),
             columns,
             counters,
+            inherited: false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Work;
 use crate::copy::plan::{Bounds, ColumnPlan, CopyPlan, CounterPlan, TablePlan};
 use crate::finding::Finding;
+use crate::schema::render::heirs_of;
 use crate::schema::{Catalog, Table};
 
 impl Work<'_> {
@@ -88,6 +89,10 @@ impl Work<'_> {
                 }
             })
             .collect();
+        let label = made.label();
+        let heir = |other: &Table| {
+            !other.options.contains_key("partition") && heirs_of(other).contains(&label)
+        };
         let counters = made
             .columns
             .iter()
@@ -102,6 +107,7 @@ impl Work<'_> {
             target: (made.schema.clone(), made.name.clone()),
             columns,
             counters,
+            inherited: catalog.tables.iter().any(heir),
         }
     }
 }

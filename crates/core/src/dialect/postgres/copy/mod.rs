@@ -288,6 +288,19 @@ impl CopyDialect for Copies {
     }
 
     fn adapt(&self, catalog: &mut Catalog, _from: &Caps, to: &Caps, notes: &mut Notes) {
+        for table in &mut catalog.tables {
+            if !table.options.contains_key("partition_by") {
+                continue;
+            }
+            // The server shows an index of a partitioned table without those of its parts, which follow it.
+            for definition in table
+                .indexes
+                .iter_mut()
+                .filter_map(|index| index.definition.as_mut())
+            {
+                *definition = definition.replacen(" ON ONLY ", " ON ", 1);
+            }
+        }
         if to.version.0 >= 18 {
             return;
         }
