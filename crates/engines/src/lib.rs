@@ -231,7 +231,7 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
 
 /// One connection.
 #[async_trait]
-pub trait Session: Send {
+pub trait Session: Send + Sync {
     /// What the server can do.
     fn caps(&self) -> &Caps;
     /// The dialect.

@@ -101,20 +101,20 @@ pub(super) fn ask<'a>(global: &Global, opened: &'a Opened) -> Ask<'a> {
     }
 }
 
-/// `run`.
-pub async fn run(global: &Global, typed: &RunPlan) -> Result<Answer, Answer> {
-    let opened = open(global, &typed.plan)?;
-    let mut screen = screen(global, &opened.context)?;
+/// `run`. Takes what it works with, for it goes on another thread.
+pub async fn run(global: Global, typed: RunPlan) -> Result<Answer, Answer> {
+    let opened = open(&global, &typed.plan)?;
+    let mut screen = screen(&global, &opened.context)?;
     let ask = Ask {
         until: typed.until.clone(),
         from: typed.from,
         to: typed.to,
         leave_archived: typed.leave_archived,
-        ..ask(global, &opened)
+        ..ask(&global, &opened)
     };
     let mut report = plans::run(&opened.context.world, &ask, &mut screen, listen()).await;
     while let Some(waiting) = report.waiting.clone()
-        && super::ask::may_ask(global)
+        && super::ask::may_ask(&global)
     {
         screen.finish();
         if !super::ask::at_gate(&opened, &waiting).await? {

@@ -35,7 +35,7 @@ pub struct Asked {
     /// Files and folders; `-`: standard input.
     pub files: Vec<PathBuf>,
     /// Standard input.
-    pub stdin: Option<Box<dyn Read + Send>>,
+    pub stdin: Option<Box<dyn Read + Send + Sync>>,
     /// Rows that are there already are left out.
     pub skip_duplicates: bool,
     /// By which columns rows of a table are told apart; else by its primary and unique keys.

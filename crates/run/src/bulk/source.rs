@@ -69,7 +69,7 @@ pub(super) struct Part {
 /// The parts of what was named. `-` is standard input.
 pub(super) async fn parts(
     files: &[PathBuf],
-    mut stdin: Option<Box<dyn Read + Send>>,
+    mut stdin: Option<Box<dyn Read + Send + Sync>>,
 ) -> Result<Vec<Part>, Failure> {
     let mut parts = vec![];
     for path in files {

@@ -33,11 +33,8 @@ pub async fn calibrate(
         return thumb;
     };
     let rows = table.rows.unwrap_or(0).min(BATCH_ROWS);
-    let sample = |rows: u64| {
-        session
-            .dialect()
-            .sample(table.schema.as_deref(), &table.name, rows)
-    };
+    let dialect = session.dialect();
+    let sample = |rows: u64| dialect.sample(table.schema.as_deref(), &table.name, rows);
     let (empty, batch) = (sample(0), sample(rows));
     let Some(trip) = took(session, &empty, BATCHES).await else {
         return thumb;

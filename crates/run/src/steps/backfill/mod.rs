@@ -9,6 +9,7 @@ mod undo;
 use tries::{Tries, watched};
 pub use undo::{Undone, undo};
 
+use crate::control::Control;
 use crate::executor::Runner;
 use crate::journal_store;
 use crate::plan::rest::Rest;
@@ -260,7 +261,7 @@ pub async fn run_resting(
             total,
             unit: "rows".into(),
         });
-        rest(runner, pace.pause()).await;
+        rest(runner.control.clone(), pace.pause()).await;
     }
     Ok(rows)
 }
@@ -273,8 +274,7 @@ fn told(wrong: Wrong) -> Failure {
 }
 
 /// A pause that ends where somebody wants the run to stop.
-async fn rest(runner: &Runner<'_>, pause: Duration) {
-    let mut control = runner.control.clone();
+async fn rest(mut control: Control, pause: Duration) {
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
         () = control.until(crate::control::Stop::Soon) => {}

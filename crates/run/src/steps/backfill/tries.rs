@@ -68,7 +68,11 @@ impl Tries {
             attempt: self.0,
             error: runner.world.redactor.apply(&error.message),
         });
-        rest(runner, limits::RETRY_PAUSE_FIRST * self.0.min(10)).await;
+        rest(
+            runner.control.clone(),
+            limits::RETRY_PAUSE_FIRST * self.0.min(10),
+        )
+        .await;
         Ok(())
     }
 }
