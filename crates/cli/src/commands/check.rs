@@ -8,6 +8,7 @@ use crate::render::table;
 use dunlin::rules::{self, Checked};
 use dunlin::world::World;
 use dunlin_core::exit::Outcome;
+use dunlin_core::finding::Severity;
 use dunlin_core::rules::Rule;
 
 /// The rules that were asked for, of the chosen database.
@@ -52,7 +53,14 @@ fn answer(world: &World, checked: Checked) -> Answer {
                 table::count(checked.rules.len(), "rule")
             ),
         };
-        format!("{listing}\n{said}\n")
+        let advice = checked
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Info)
+            .map(|finding| format!("\n· {}", finding.message));
+        let advice: String = advice.collect();
+        let gap = if advice.is_empty() { "" } else { "\n" };
+        format!("{listing}\n{said}\n{advice}{gap}")
     };
     let data = serde_json::json!({
         "rules": checked.rules,

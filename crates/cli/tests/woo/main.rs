@@ -18,6 +18,7 @@ macro_rules! on_both {
 mod backups;
 mod errors;
 mod everyday;
+mod maintenance;
 mod trouble;
 
 /// What the host has before the plugin comes: WordPress' users and posts, under the prefix that the host chose.
@@ -41,7 +42,10 @@ struct Shop {
 
 impl Shop {
     fn new(kind: Kind) -> Shop {
-        let database = TestDatabase::on(Server::shared(kind));
+        Shop::on(TestDatabase::on(Server::shared(kind)))
+    }
+
+    fn on(database: TestDatabase) -> Shop {
         database.run(HOST);
         let mut sandbox = Sandbox::new();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/01-woo-assistant");

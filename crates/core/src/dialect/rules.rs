@@ -53,6 +53,21 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
         vec![]
     }
 
+    /// A query for indexes that nobody has used since the server counts: table, index, since when. `None`: it does not
+    /// count.
+    fn unused(&self) -> Option<&'static str> {
+        None
+    }
+    /// A query for the statements of this database that took the most time: text, how often, milliseconds each, and a
+    /// text whose plan can be asked for, or NULL. `None`: the engine keeps none.
+    fn slowest(&self) -> Option<&'static str> {
+        None
+    }
+    /// The question for the plan of a statement.
+    fn plan_of(&self, sql: &str) -> String {
+        format!("EXPLAIN {sql}")
+    }
+
     /// A column of a table, so that no sub-query takes it for its own.
     fn column(&self, table: &Bound, at: usize) -> String {
         let change = self.change();

@@ -1,6 +1,7 @@
 //! Integrity rules: what a `[[rule]]` says once it is read, the instants that its dates mean, what the journal says of
 //! its cleaning. Pure; the SQL stands in each engine's `rules.rs`, the walking in `run/src/rules/`.
 
+pub mod advice;
 pub mod chunk;
 pub mod instant;
 

@@ -209,7 +209,7 @@ pub struct IndexPart {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
     /// Its name, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,6 @@
 //! What violates the rules: counted from one snapshot, by a session that reads.
 
+use super::advice::advise;
 use super::dates::{Dates, ago};
 use super::ground::{Asked, Ground};
 use super::groups::Pairs;
@@ -75,12 +76,12 @@ pub async fn check(
     sink: &mut dyn Sink,
 ) -> Result<Checked, Failure> {
     let mut session = world.open(Purpose::Read).await?;
-    let checked = look(world, &mut *session, rules, root, sink).await;
+    let checked = look_and_advise(world, &mut *session, rules, root, (sink, true)).await;
     session.close().await;
     checked.map_err(|failure| world.redact(failure))
 }
 
-/// As [`check`], by a session that is there.
+/// As [`check`], by a session that is there, and without the advice on what is tidied.
 ///
 /// # Errors
 /// As [`check`].
@@ -90,6 +91,16 @@ pub async fn look(
     rules: &[Rule],
     root: &Path,
     sink: &mut dyn Sink,
+) -> Result<Checked, Failure> {
+    look_and_advise(world, session, rules, root, (sink, false)).await
+}
+
+async fn look_and_advise(
+    world: &World,
+    session: &mut dyn Session,
+    rules: &[Rule],
+    root: &Path,
+    (sink, advises): (&mut dyn Sink, bool),
 ) -> Result<Checked, Failure> {
     let ground = Ground::read(session).await?;
     // Everything that is misnamed is said before anything is read.
@@ -116,6 +127,10 @@ pub async fn look(
     let ended = digest::end_snapshot(session).await;
     outcome?;
     ended.map_err(wrong)?;
+    if advises {
+        let advice = advise(session, &ground, &asked).await;
+        checked.findings.extend(advice);
+    }
     Ok(checked)
 }
 

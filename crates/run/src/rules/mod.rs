@@ -4,6 +4,7 @@
 //! transaction that also writes the image of what it removes and changes and the journal's record of it: killed anywhere,
 //! what was done can be taken back, and the rest is found anew by the next one.
 
+mod advice;
 mod clean;
 mod dates;
 mod ground;

@@ -69,6 +69,25 @@ impl RulesDialect for Rules {
         )
     }
 
+    fn unused(&self) -> Option<&'static str> {
+        Some(
+            "SELECT s.object_name, s.index_name, 'the server was started' FROM performance_schema.table_io_waits_summary_by_index_usage s \
+             JOIN (SELECT DISTINCT table_name, index_name FROM information_schema.statistics WHERE table_schema = DATABASE() \
+             AND non_unique = 1) i ON i.table_name = s.object_name AND i.index_name = s.index_name \
+             WHERE s.object_schema = DATABASE() AND s.count_star = 0 AND @@performance_schema = 1",
+        )
+    }
+
+    fn slowest(&self) -> Option<&'static str> {
+        Some(
+            "SELECT digest_text, count_star, avg_timer_wait / 1000000000, query_sample_text \
+             FROM performance_schema.events_statements_summary_by_digest WHERE schema_name = DATABASE() \
+             AND digest_text LIKE 'SELECT%' AND digest_text NOT LIKE '%`information_schema`%' \
+             AND digest_text NOT LIKE '%`performance_schema`%' AND @@performance_schema = 1 \
+             ORDER BY sum_timer_wait DESC LIMIT 20",
+        )
+    }
+
     fn optimize(&self, table: &str) -> Vec<String> {
         vec![format!("OPTIMIZE TABLE {table}")]
     }
