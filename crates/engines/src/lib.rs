@@ -334,10 +334,15 @@ pub trait RowSink: Send {
     async fn finish(self: Box<Self>) -> Result<u64, DbError>;
 }
 
-/// Some rows in one arena: bytes and offsets, no allocation per cell.
+/// The most room that a batch is made with.
+const ROOM_MAX: usize = 2 << 20;
+
+/// Some rows in two arenas, one of texts and one of bytes: no allocation per cell, and a text once known to be UTF-8 is
+/// not looked through again each time that it is read.
 #[derive(Debug, Default, Clone)]
 pub struct Batch {
     width: usize,
+    texts: String,
     arena: Vec<u8>,
     cells: Vec<Slot>,
 }
@@ -360,23 +365,25 @@ impl Batch {
     pub fn new(width: usize) -> Self {
         Batch {
             width,
-            arena: Vec::new(),
-            cells: Vec::new(),
+            ..Batch::default()
         }
     }
 
-    /// An empty batch with room for `rows` rows whose texts and blobs take `bytes`.
-    pub fn with_capacity(width: usize, rows: usize, bytes: usize) -> Self {
+    /// An empty batch with room for as much as this one holds, and at most for [`ROOM_MAX`] of texts and of bytes: one
+    /// long value is not a reason to expect another.
+    pub fn likewise(&self) -> Self {
+        let room = |len: usize| (len + len / 8).min(ROOM_MAX);
         Batch {
-            width,
-            arena: Vec::with_capacity(bytes),
-            cells: Vec::with_capacity(width * rows),
+            width: self.width,
+            texts: String::with_capacity(room(self.texts.len())),
+            arena: Vec::with_capacity(room(self.arena.len())),
+            cells: Vec::with_capacity(self.cells.len()),
         }
     }
 
     /// Adds the next cell, row by row, left to right.
     pub fn push(&mut self, cell: Cell<'_>) {
-        let from = self.arena.len();
+        let (start, from) = (self.texts.len(), self.arena.len());
         self.cells.push(match cell {
             Cell::Null => Slot::Null,
             Cell::Bool(b) => Slot::Bool(b),
@@ -385,8 +392,8 @@ impl Batch {
             Cell::Float(f) => Slot::Float(f),
             Cell::Float32(f) => Slot::Float32(f),
             Cell::Text(text) => {
-                self.arena.extend_from_slice(text.as_bytes());
-                Slot::Text(from, text.len())
+                self.texts.push_str(text);
+                Slot::Text(start, text.len())
             }
             Cell::BadText(bytes) => {
                 self.arena.extend_from_slice(bytes);
@@ -411,7 +418,7 @@ impl Batch {
 
     /// How many bytes the texts and blobs take.
     pub fn bytes(&self) -> usize {
-        self.arena.len()
+        self.texts.len() + self.arena.len()
     }
 
     /// The cells of one row.
@@ -425,10 +432,7 @@ impl Batch {
                 Slot::UInt(n) => Cell::UInt(n),
                 Slot::Float(f) => Cell::Float(f),
                 Slot::Float32(f) => Cell::Float32(f),
-                // Pushed as &str above and never changed since.
-                Slot::Text(from, len) => {
-                    Cell::Text(std::str::from_utf8(&self.arena[from..from + len]).unwrap_or(""))
-                }
+                Slot::Text(from, len) => Cell::Text(&self.texts[from..from + len]),
                 Slot::BadText(from, len) => Cell::BadText(&self.arena[from..from + len]),
                 Slot::Bytes(from, len) => Cell::Bytes(&self.arena[from..from + len]),
             })

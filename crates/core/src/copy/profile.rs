@@ -92,16 +92,48 @@ impl ColumnProfile {
 /// plain text nobody looks for dates.
 #[derive(Debug, Clone)]
 pub struct Profiler {
-    hint: NeutralType,
+    tries: Tries,
     profile: ColumnProfile,
     scratch: Vec<u8>,
+}
+
+/// What a column's values are tried for: decided once, since the question is asked for each value.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    epochs: bool,
+    digits: bool,
+    bools: bool,
+    numbers: bool,
+    moments: bool,
+    json: bool,
+    uuids: bool,
+}
+
+impl Tries {
+    fn of(hint: &NeutralType) -> Tries {
+        use NeutralType::{
+            Bool, Date, Decimal, Float, Int, Json, Opaque, Time, Timestamp, TimestampTz, Uuid,
+        };
+        let any = matches!(hint, Opaque(_));
+        let epochs = any || matches!(hint, Date | Timestamp | TimestampTz);
+        let digits = any || matches!(hint, Decimal | Int);
+        Tries {
+            epochs,
+            digits,
+            bools: any || *hint == Bool,
+            numbers: digits || *hint == Float,
+            moments: epochs || *hint == Time,
+            json: any || *hint == Json,
+            uuids: any || *hint == Uuid,
+        }
+    }
 }
 
 impl Profiler {
     /// A profiler of one column.
     pub fn new(hint: NeutralType) -> Self {
         Profiler {
-            hint,
+            tries: Tries::of(&hint),
             profile: ColumnProfile::default(),
             scratch: vec![],
         }
@@ -110,10 +142,6 @@ impl Profiler {
     /// The profile so far.
     pub fn finish(self) -> ColumnProfile {
         self.profile
-    }
-
-    fn tries(&self, types: &[NeutralType]) -> bool {
-        types.contains(&self.hint) || matches!(self.hint, NeutralType::Opaque(_))
     }
 
     /// Takes one cell.
@@ -126,7 +154,7 @@ impl Profiler {
                 self.profile.ints += 1;
                 self.profile.ints_01 += u64::from(n == 0 || n == 1);
                 self.int(i128::from(n));
-                self.epoch(temporal::from_integer(n).map(|(_, epoch)| epoch));
+                self.epoch(|| temporal::from_integer(n).map(|(_, epoch)| epoch));
             }
             Cell::UInt(n) => {
                 self.profile.ints += 1;
@@ -155,12 +183,9 @@ impl Profiler {
         *range = Some((least.min(n), most.max(n)));
     }
 
-    fn epoch(&mut self, epoch: Option<Epoch>) {
-        if self.tries(&[
-            NeutralType::Date,
-            NeutralType::Timestamp,
-            NeutralType::TimestampTz,
-        ]) && let Some(epoch) = epoch
+    fn epoch(&mut self, epoch: impl FnOnce() -> Option<Epoch>) {
+        if self.tries.epochs
+            && let Some(epoch) = epoch()
         {
             *self.profile.counted.entry(epoch).or_default() += 1;
         }
@@ -173,8 +198,8 @@ impl Profiler {
             return;
         }
         self.profile.floats_whole += u64::from(value.fract() == 0.0);
-        self.epoch(temporal::from_julian(value).map(|(_, epoch)| epoch));
-        if self.tries(&[NeutralType::Decimal, NeutralType::Int]) {
+        self.epoch(|| temporal::from_julian(value).map(|(_, epoch)| epoch));
+        if self.tries.digits {
             self.scratch.clear();
             if decimal::from_double(value, &mut self.scratch) {
                 self.profile.floats_decimal += 1;
@@ -203,21 +228,16 @@ impl Profiler {
             profile.text_max.0 = profile.text_max.0.max(text.chars().count() as u64);
         }
         profile.text_max.1 = profile.text_max.1.max(text.len() as u64);
-        if self.tries(&[NeutralType::Bool]) {
+        if self.tries.bools {
             self.texts_of(text, &NeutralType::Bool);
         }
-        if self.tries(&[NeutralType::Int, NeutralType::Decimal, NeutralType::Float]) {
+        if self.tries.numbers {
             self.number(text);
         }
-        if self.tries(&[
-            NeutralType::Date,
-            NeutralType::Time,
-            NeutralType::Timestamp,
-            NeutralType::TimestampTz,
-        ]) {
+        if self.tries.moments {
             self.moment(text.as_bytes());
         }
-        if self.tries(&[NeutralType::Json]) {
+        if self.tries.json {
             self.scratch.clear();
             if let Some(twice) = json::canonical(text.as_bytes(), &mut self.scratch) {
                 self.profile.texts_json += 1;
@@ -226,7 +246,7 @@ impl Profiler {
                 self.profile.json_wide += u64::from(json::beyond_doubles(text));
             }
         }
-        if self.tries(&[NeutralType::Uuid]) {
+        if self.tries.uuids {
             self.texts_of(text, &NeutralType::Uuid);
         }
     }

@@ -17,6 +17,8 @@ struct Stream<'a> {
     unseen: &'a mut bool,
     columns: Vec<String>,
     shapes: Vec<Shape>,
+    /// The next batch, with the room that the last one took.
+    empty: Batch,
 }
 
 /// Starts streaming a query, in the binary protocol: doubles and floats are exact there.
@@ -27,7 +29,7 @@ pub(super) async fn start<'a>(
     session.ready().await?;
     let statement = session.parts()?.0.prep(sql).await;
     let statement = session.finished(statement).await?;
-    let columns = statement
+    let columns: Vec<String> = statement
         .columns()
         .iter()
         .map(|column| column.name_str().into_owned())
@@ -42,6 +44,7 @@ pub(super) async fn start<'a>(
         shapes: rows.columns_ref().iter().map(shape).collect(),
         rows: Some(rows),
         unseen,
+        empty: Batch::new(columns.len()),
         columns,
     }))
 }
@@ -56,7 +59,7 @@ impl RowSource for Stream<'_> {
         let Some(rows) = &mut self.rows else {
             return Ok(None);
         };
-        let mut batch = Batch::new(self.columns.len());
+        let mut batch = std::mem::take(&mut self.empty);
         let mut scratch = String::new();
         while batch.len() < ROWS_MAX && batch.bytes() < BYTES_MAX {
             *self.unseen = true;
@@ -78,6 +81,7 @@ impl RowSource for Stream<'_> {
                 batch.push(read(*shape, value, &mut scratch));
             }
         }
+        self.empty = batch.likewise();
         Ok((!batch.is_empty()).then_some(batch))
     }
 }

@@ -220,7 +220,7 @@ fn spelled(shape: Shape, bytes: &[u8]) -> Cell<'_> {
             Err(_) => Cell::Bytes(bytes),
         };
     }
-    let Ok(text) = std::str::from_utf8(bytes) else {
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else {
         return Cell::BadText(bytes);
     };
     let number = match shape {

@@ -26,6 +26,8 @@ struct Stream<'a> {
     rows: Rows,
     sql: String,
     ended: bool,
+    /// The next batch, with the room that the last one took.
+    empty: Batch,
 }
 
 /// Starts streaming a query. Columns come in the driver's binary form, so floats are exact; types without one that is
@@ -39,6 +41,7 @@ pub(super) async fn start<'a>(
     let sql = sql.to_owned();
     Ok(Box::new(Stream {
         session,
+        empty: Batch::new(rows.columns.len()),
         rows,
         sql,
         ended: false,
@@ -55,7 +58,7 @@ impl RowSource for Stream<'_> {
         if self.ended {
             return Ok(None);
         }
-        let mut batch = Batch::new(self.rows.columns.len());
+        let mut batch = std::mem::take(&mut self.empty);
         let mut scratch = String::new();
         while batch.len() < ROWS_MAX && batch.bytes() < BYTES_MAX {
             match self.rows.next().await {
@@ -73,6 +76,7 @@ impl RowSource for Stream<'_> {
                 }
             }
         }
+        self.empty = batch.likewise();
         Ok((!batch.is_empty()).then_some(batch))
     }
 }

@@ -147,7 +147,7 @@ fn decode<'a>(
 }
 
 fn text(raw: &[u8]) -> Result<Cell<'_>, DbError> {
-    std::str::from_utf8(raw)
+    simdutf8::basic::from_utf8(raw)
         .map(Cell::Text)
         .or(Ok(Cell::BadText(raw)))
 }

@@ -57,7 +57,7 @@ fn pump(
     let names = statement.column_names().map(str::to_owned).collect();
     let _ = head.send(names);
     let mut rows = statement.query([])?;
-    let mut batch = Batch::with_capacity(width, ROWS_MAX, BYTES_MAX / 2);
+    let mut batch = Batch::new(width);
     while let Some(row) = rows.next()? {
         for at in 0..width {
             batch.push(match row.get_ref(at)? {
@@ -66,13 +66,13 @@ fn pump(
                 ValueRef::Real(f) => Cell::Float(f),
                 // Text that is not UTF-8 travels as what it is: nothing is bent on the way.
                 ValueRef::Text(text) => {
-                    std::str::from_utf8(text).map_or(Cell::BadText(text), Cell::Text)
+                    simdutf8::basic::from_utf8(text).map_or(Cell::BadText(text), Cell::Text)
                 }
                 ValueRef::Blob(bytes) => Cell::Bytes(bytes),
             });
         }
         if batch.len() >= ROWS_MAX || batch.bytes() >= BYTES_MAX {
-            let next = Batch::with_capacity(width, batch.len(), batch.bytes() + 1_024);
+            let next = batch.likewise();
             let full = std::mem::replace(&mut batch, next);
             if sender.blocking_send(Ok(full)).is_err() {
                 return Ok(()); // nobody listens any more
