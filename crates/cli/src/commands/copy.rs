@@ -9,6 +9,7 @@ use crate::render::copy as render;
 use dunlin::copy::{self as run, Existing, Job, What};
 use dunlin::world::World;
 use dunlin_core::copy::cast::Casts;
+use dunlin_core::copy::parts::Sizing;
 use dunlin_core::copy::policy::{Policies, Policy};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{ErrorClass, Failure};
@@ -143,5 +144,16 @@ fn job(global: &Global, asked: &Copy) -> Result<Job, Answer> {
         },
         wait: !global.no_wait,
         step: None,
+        large: large(),
+    })
+}
+
+/// From when on tables are copied in parts. A test tries it with small ones.
+fn large() -> Sizing {
+    let rows = std::env::var("DUNLIN_TEST_LARGE").ok();
+    let rows = rows.and_then(|rows| rows.parse().ok());
+    rows.map_or_else(Sizing::default, |rows| Sizing {
+        rows,
+        ..Sizing::default()
     })
 }

@@ -1,6 +1,7 @@
 //! Copies that are killed, and gone on with: equal digests, and nothing twice.
 
 use super::{Ends, all_equal};
+use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use std::time::{Duration, Instant};
 
@@ -96,4 +97,67 @@ for_each_engine! {
         assert!(all_equal(&json), "{json:#}");
         assert_eq!(ends.target.scalar("SELECT count(*) FROM big"), "40000");
     }
+
+    async fn a_large_table_is_gone_on_with_in_the_middle(engine: TestEngine) {
+        let mut ends = large(engine);
+        killed_within(&mut ends);
+        let json = ends.copy(&["--resume"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM big"), "60000");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM keyless"), "60000");
+        // 120 parts of either: what was done was not done again.
+        assert_eq!(parts_done(&ends), 240);
+        let (code, json) = ends.verify();
+        assert_eq!(code, 0, "{json:#}");
+    }
+
+    async fn a_part_that_changed_in_the_source_is_not_taken_for_done(engine: TestEngine) {
+        let mut ends = large(engine);
+        killed_within(&mut ends);
+        let source = rusqlite::Connection::open(ends.sandbox.path("source.db")).unwrap();
+        // The first row of the first part of either.
+        source.execute_batch("UPDATE big SET name = 'another' WHERE id = -29993; UPDATE keyless SET name = 'another' WHERE rowid = 1;").unwrap();
+        let json = ends.copy(&["--resume"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        for table in ["big", "keyless"] {
+            assert_eq!(ends.target.scalar(&format!("SELECT count(*) FROM {table} WHERE name = 'another'")), "1");
+            assert_eq!(ends.target.scalar(&format!("SELECT count(*) FROM {table}")), "60000");
+        }
+        let (code, json) = ends.verify();
+        assert_eq!(code, 0, "{json:#}");
+    }
+}
+
+/// Two tables that are copied in parts of 500 rows, one without a key.
+fn large(engine: TestEngine) -> Ends {
+    let mut ends = Ends::new(
+        engine,
+        "CREATE TABLE big (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE keyless (name TEXT);
+         INSERT INTO big WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+         SELECT i * 7 - 30000, 'row ' || i || ' of رضا' FROM n;
+         INSERT INTO keyless SELECT name FROM big;",
+    );
+    ends.sandbox.set("DUNLIN_TEST_LARGE", "2000");
+    ends
+}
+
+/// Kills a copy when some parts of its tables are done, and not all.
+fn killed_within(ends: &mut Ends) {
+    let url = ends.target.url().to_owned();
+    let mut running = ends.sandbox.spawn(["copy", "sqlite:source.db", &url]);
+    while parts_done(ends) < 3 && !running.ended() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    running.signal("KILL");
+    let _ = running.wait();
+    let done = parts_done(ends);
+    assert!((3..240).contains(&done), "{done} parts were done");
+}
+
+/// How many parts of tables the target's journal records.
+fn parts_done(ends: &Ends) -> usize {
+    let sql = "SELECT count(*) FROM dunlin_journal WHERE unit = '@:copy/part' AND event = 'done'";
+    let found = ends.target.try_run(sql).unwrap_or_default();
+    let count = found.into_iter().flatten().flatten().next();
+    count.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod encode;
 mod json;
 pub mod order;
+pub mod parts;
 pub mod plan;
 pub mod policy;
 pub mod profile;

@@ -11,6 +11,7 @@ pub mod forms;
 pub mod landing;
 pub mod mend;
 pub mod mysql;
+pub mod parts;
 pub mod postgres;
 pub mod preflight;
 pub mod rules;
@@ -240,6 +241,12 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     /// The query for a table's rows: its columns in the order of the binding, each in the form in which sessions hand
     /// it over exactly.
     fn select(&self, table: &Bound) -> String;
+    /// The `FROM` of that query.
+    fn from(&self, table: &Bound) -> String;
+    /// What stands for a row's place in its table where it is read in parts, quoted: a whole number that no two rows
+    /// share and by which the engine finds rows. `columns`: all of the table. `key`: the one column of the primary key,
+    /// where it holds whole numbers. `None`: the table is read as a whole.
+    fn place(&self, columns: &[&str], key: Option<&str>) -> Option<String>;
     /// Statements that begin a transaction which only reads and sees one state of the database throughout.
     fn snapshot(&self) -> &'static [&'static str];
     /// The statement that ends it.

@@ -86,6 +86,37 @@ impl Done {
     }
 }
 
+/// How a large table is copied in parts: with the same numbers come the same parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Laid {
+    /// The table, in the source's words.
+    pub table: String,
+    /// The least place when it was begun.
+    pub least: i64,
+    /// The largest.
+    pub largest: i64,
+    /// How many parts.
+    pub count: u64,
+}
+
+/// One part of it that is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DonePart {
+    /// Which.
+    pub part: usize,
+    /// What became of its rows.
+    pub done: Done,
+}
+
+/// A large table of which parts may be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Its parts.
+    pub laid: Laid,
+    /// Those that are done.
+    pub parts: BTreeMap<usize, Done>,
+}
+
 /// What is said at the beginning.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -105,6 +136,8 @@ pub struct History {
     pub hash: String,
     /// Tables that are done, by their label in the source.
     pub tables: BTreeMap<String, Done>,
+    /// Tables that are there and filled in parts.
+    pub begun: BTreeMap<String, Begun>,
     /// What else is done, by name.
     pub made: Vec<String>,
     /// The mark of the step that asked for it.
@@ -157,6 +190,21 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
             (journal::Event::Undone, "table") => {
                 let done: Done = record.detail();
                 history.tables.remove(&done.table);
+                history.begun.remove(&done.table);
+            }
+            (journal::Event::Done, "parts") => {
+                let laid: Laid = record.detail();
+                let begun = Begun {
+                    laid,
+                    parts: BTreeMap::new(),
+                };
+                history.begun.insert(begun.laid.table.clone(), begun);
+            }
+            (journal::Event::Done, "part") => {
+                let DonePart { part, done } = record.detail();
+                if let Some(begun) = history.begun.get_mut(&done.table) {
+                    begun.parts.insert(part, done);
+                }
             }
             (journal::Event::Done, made) => history.made.push(made.to_owned()),
             (journal::Event::Undone, made) => history.made.retain(|name| name != made),

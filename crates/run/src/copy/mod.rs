@@ -14,18 +14,21 @@ pub mod ledger;
 pub mod look;
 mod mend;
 pub mod once;
+mod parts;
 pub mod prove;
 pub mod rejects;
 pub mod repair;
 pub mod rows;
 pub mod table;
 pub mod verify;
+mod works;
 
 use crate::control::{Control, Stop};
 use crate::journal_store::Pen;
 use crate::world::World;
 use crate::{lease, trouble};
 use dunlin_core::copy::cast::Casts;
+use dunlin_core::copy::parts::Sizing;
 use dunlin_core::copy::plan::NotCarried;
 use dunlin_core::copy::policy::Policies;
 use dunlin_core::copy::stages::{Stages, stages};
@@ -97,6 +100,8 @@ pub struct Job {
     pub wait: bool,
     /// The step of a plan that asks for it, where one does.
     pub step: Option<Step>,
+    /// From when on a table is copied in parts.
+    pub large: Sizing,
 }
 
 /// A copy as a step of a plan.
@@ -363,7 +368,7 @@ fn interrupted(message: &str) -> Failure {
 }
 
 fn carrying_interrupted() -> Failure {
-    interrupted("interrupted: tables that are done stay, the one in flight was rolled back")
+    interrupted("interrupted: what is done stays, the rows in flight were rolled back")
 }
 
 /// Milliseconds since then.

@@ -57,6 +57,22 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// Takes another part of the same table into account.
+    pub fn add(&mut self, other: Tally) {
+        self.read += other.read;
+        self.sent += other.sent;
+        self.rejected += other.rejected;
+        self.digest = self.digest.merge(other.digest);
+        self.before = self.before.merge(other.before);
+        self.removed = self.removed.merge(other.removed);
+        self.once |= other.once;
+        for (of, count) in other.coerced {
+            *self.coerced.entry(of).or_default() += count;
+        }
+    }
+}
+
 /// One table's way.
 pub struct Way<'a> {
     /// The plan.

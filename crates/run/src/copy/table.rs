@@ -4,22 +4,21 @@ use super::ends::Readers;
 use super::ledger::{self, Done};
 use super::once::{self, Sieve};
 use super::rows::{self, Stopped, Tally, Way};
+use super::works::works_of;
 use super::{Copying, Existing, What, aside};
 use crate::trouble;
 use dunlin_core::copy::Digest;
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
 use dunlin_core::copy::policy::{Hazard, Policy};
 use dunlin_core::dialect::catalog::Part;
-use dunlin_core::event::{Event, Sink};
+use dunlin_core::event::Sink;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal;
 use dunlin_core::schema::render::table_order;
 use dunlin_core::schema::{Table, label};
 use dunlin_engines::{DbError, Session};
-use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// On what a table's rows are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +31,6 @@ pub(super) enum Ground {
     Clear,
 }
 
-/// How often progress is told.
-const TOLD: Duration = Duration::from_millis(500);
-
 impl Copying<'_> {
     /// Makes what tables need, and moves the rows of all of them. Gives their tallies as in the plan.
     pub(super) async fn carry_all(
@@ -46,49 +42,16 @@ impl Copying<'_> {
             self.ground().await?;
         }
         let known = self.still_true(readers).await?;
-        let plans = &self.looked.plan.tables;
-        let done: Vec<Arc<AtomicU64>> = plans.iter().map(|_| Arc::default()).collect();
-        let order = self.order(&known);
-        let queue = Mutex::new(order.into_iter().collect::<VecDeque<usize>>());
-        let finished: Mutex<BTreeMap<usize, Tally>> = Mutex::new(BTreeMap::new());
-        let writers = self.writers(readers.count()).await?;
-        let this = &*self;
-        let mut works = vec![];
-        for (reader, mut writer) in readers.all().iter_mut().zip(writers) {
-            let (queue, finished, done) = (&queue, &finished, &done);
-            works.push(async move {
-                this.prepared(&mut *writer).await?;
-                loop {
-                    let next = queue
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .pop_front();
-                    let Some(at) = next else { break };
-                    let tally = this
-                        .table(at, &mut **reader, &mut *writer, &done[at])
-                        .await?;
-                    let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
-                    finished.insert(at, tally);
-                }
-                writer.close().await;
-                Ok::<(), Failure>(())
-            });
+        let mut writers = self.writers(readers.count()).await?;
+        for writer in &mut writers {
+            self.prepared(&mut **writer).await?;
         }
-        let all = futures_util::future::try_join_all(works);
-        tokio::pin!(all);
-        let mut ticks = tokio::time::interval(TOLD);
-        loop {
-            tokio::select! {
-                ended = &mut all => {
-                    ended?;
-                    break;
-                }
-                _ = ticks.tick() => tell(this, &done, sink),
-            }
-        }
-        tell(this, &done, sink);
-        let mut finished =
-            std::mem::take(&mut *finished.lock().unwrap_or_else(PoisonError::into_inner));
+        let parted = self.parted(&known, readers, &mut *writers[0]).await?;
+        let works = works_of(self.order(&known), &parted);
+        let mut finished = self
+            .work_off(works, &parted, readers, writers, sink)
+            .await?;
+        self.parts_done(parted, &mut finished).await?;
         let tally = |(at, known): (usize, Option<Tally>)| {
             known.or_else(|| finished.remove(&at)).unwrap_or_default()
         };
@@ -213,7 +176,8 @@ impl Copying<'_> {
         } else {
             None
         };
-        Ok(self.read_through(at, reader, sieve).await?.0)
+        let select = self.select(at);
+        Ok(self.read_through(at, reader, &select, sieve).await?.0)
     }
 
     /// A sieve that has seen the rows of a table once. `None`: no key of it is one of columns alone.
@@ -230,7 +194,8 @@ impl Copying<'_> {
             return Ok(None);
         }
         let sieve = Some(Sieve::new(keys));
-        let (_, sieve) = self.read_through(at, reader, sieve).await?;
+        let select = self.select(at);
+        let (_, sieve) = self.read_through(at, reader, &select, sieve).await?;
         let second = sieve.and_then(Sieve::second);
         if second.is_none() {
             let message = format!(
@@ -243,10 +208,12 @@ impl Copying<'_> {
         Ok(second)
     }
 
-    async fn read_through(
+    /// Reads the rows of a query as a copy of the table would.
+    pub(super) async fn read_through(
         &self,
         at: usize,
         reader: &mut dyn Session,
+        select: &str,
         sieve: Option<Sieve>,
     ) -> Result<(Tally, Option<Sieve>), Failure> {
         let plan = &self.looked.plan.tables[at];
@@ -255,11 +222,9 @@ impl Copying<'_> {
         let nowhere = Arc::new(super::rejects::Rejects::nowhere());
         let done = Arc::default();
         let way = self.way(at, &policies, &nowhere, &done);
-        let bound = rows::source(plan, self.looked.own_rows[at]);
         let stopped = |stopped| self.stopped(plan, stopped);
-        let select = reader.dialect().rows().select(&bound);
         let mut source = reader
-            .stream(&select)
+            .stream(select)
             .await
             .map_err(|error| stopped(Stopped::Source(error)))?;
         let read = rows::look_only(&way, &mut *source, sieve).await;
@@ -284,7 +249,7 @@ impl Copying<'_> {
     }
 
     /// One table: made, filled, recorded.
-    async fn table(
+    pub(super) async fn table(
         &self,
         at: usize,
         reader: &mut dyn Session,
@@ -317,7 +282,7 @@ impl Copying<'_> {
     }
 
     /// Whether rows with a key that is there already are set aside.
-    fn sets_aside(&self, plan: &TablePlan) -> bool {
+    pub(super) fn sets_aside(&self, plan: &TablePlan) -> bool {
         let table = label(plan.source.0.as_deref(), &plan.source.1);
         let of = |column: &ColumnPlan| {
             self.job
@@ -407,39 +372,15 @@ impl Copying<'_> {
         let once = sieve.is_some();
         let mut tally = Tally::default();
         if self.job.what != What::Schema {
-            let policies = Arc::new(self.job.policies.clone());
-            let way = self.way(at, &policies, &self.rejects, done);
-            let bound = rows::source(plan, self.looked.own_rows[at]);
-            let dialect = writer.dialect();
-            let target = rows::load_table(plan);
-            let encoder = dialect.bulk().encoder(&target).map_err(|sentence| {
-                Failure::refused(
-                    "column-not-loadable",
-                    format!("{}: {sentence}", target.name),
-                )
-            })?;
-            // Rows of a partitioned table lie in tables of their own.
-            let frozen = fresh && self.looked.own_rows[at];
-            let load = dialect.bulk().load(&target, frozen);
             let before = if fresh || self.job.existing != Some(Existing::Append) {
                 Digest::default()
             } else {
                 let there = super::prove::digest(writer, &rows::target(plan)).await;
                 there.map_err(|error| wrong(&error))?
             };
-            let stopped = |stopped| self.stopped(plan, stopped);
-            let select = reader.dialect().rows().select(&bound);
-            let mut source = reader
-                .stream(&select)
-                .await
-                .map_err(|error| stopped(Stopped::Source(error)))?;
-            let sink = writer
-                .load(&load, target.columns.len())
-                .await
-                .map_err(|error| stopped(Stopped::Target(error)))?;
-            tally = rows::carry(&way, &mut *source, sink, encoder, sieve)
-                .await
-                .map_err(stopped)?;
+            let select = self.select(at);
+            let load = self.load(at, &select, fresh, reader, writer, done, sieve);
+            tally = load.await?;
             (tally.before, tally.once) = (before, once);
         }
         let detail = serde_json::to_value(Done::of(plan, &tally)).unwrap_or_default();
@@ -449,8 +390,51 @@ impl Copying<'_> {
         Ok(tally)
     }
 
+    /// The query for all rows of a table of the source.
+    fn select(&self, at: usize) -> String {
+        let bound = rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]);
+        self.from.dialect().rows().select(&bound)
+    }
+
+    /// Moves the rows of a query into a table, in the writer's transaction. `fresh`: which made the table.
+    #[allow(clippy::too_many_arguments)] // two ends, and what goes from one to the other
+    pub(super) async fn load(
+        &self,
+        at: usize,
+        select: &str,
+        fresh: bool,
+        reader: &mut dyn Session,
+        writer: &mut dyn Session,
+        done: &Arc<AtomicU64>,
+        sieve: Option<Sieve>,
+    ) -> Result<Tally, Failure> {
+        let plan = &self.looked.plan.tables[at];
+        let policies = Arc::new(self.job.policies.clone());
+        let way = self.way(at, &policies, &self.rejects, done);
+        let bulk = writer.dialect().bulk();
+        let target = rows::load_table(plan);
+        let encoder = bulk.encoder(&target).map_err(|sentence| {
+            let message = format!("{}: {sentence}", target.name);
+            Failure::refused("column-not-loadable", message)
+        })?;
+        let stopped = |stopped| self.stopped(plan, stopped);
+        let mut source = reader
+            .stream(select)
+            .await
+            .map_err(|error| stopped(Stopped::Source(error)))?;
+        // Rows of a partitioned table lie in tables of their own.
+        let frozen = fresh && self.looked.own_rows[at];
+        let sink = writer
+            .load(&bulk.load(&target, frozen), target.columns.len())
+            .await
+            .map_err(|error| stopped(Stopped::Target(error)))?;
+        rows::carry(&way, &mut *source, sink, encoder, sieve)
+            .await
+            .map_err(stopped)
+    }
+
     /// Begins the table's transaction with the table in it. Gives whether the table was made in this very transaction.
-    async fn make(
+    pub(super) async fn make(
         &self,
         plan: &TablePlan,
         writer: &mut dyn Session,
@@ -552,20 +536,7 @@ impl Copying<'_> {
             .push(format!("the rows of {table} that were on their way"));
         failure
             .hints
-            .push("tables that are done stay; the same command with `--resume` goes on".into());
+            .push("what is done stays; the same command with `--resume` goes on".into());
         failure
-    }
-}
-
-fn tell(copying: &Copying<'_>, done: &[Arc<AtomicU64>], sink: &mut dyn Sink) {
-    let total: u64 = copying.looked.sizes.iter().map(|size| size.rows).sum();
-    let done: u64 = done.iter().map(|rows| rows.load(Ordering::Relaxed)).sum();
-    if done > 0 {
-        sink.event(&Event::Progress {
-            what: "copying".into(),
-            done,
-            total: (total >= done).then_some(total),
-            unit: "rows".into(),
-        });
     }
 }

@@ -54,7 +54,15 @@ impl RowsDialect for Rows {
             .iter()
             .map(|column| quote(&column.shape.name))
             .collect();
-        format!("SELECT {} FROM {}", columns.join(", "), quote(&table.table))
+        format!("SELECT {} {}", columns.join(", "), self.from(table))
+    }
+
+    fn from(&self, table: &Bound) -> String {
+        format!("FROM {}", quote(&table.table))
+    }
+
+    fn place(&self, _columns: &[&str], key: Option<&str>) -> Option<String> {
+        key.map(quote)
     }
 
     fn snapshot(&self) -> &'static [&'static str] {

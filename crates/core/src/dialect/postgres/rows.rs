@@ -81,13 +81,17 @@ impl RowsDialect for Rows {
         } else {
             columns.join(", ")
         };
+        format!("SELECT {list} {}", self.from(table))
+    }
+
+    fn from(&self, table: &Bound) -> String {
         let only = if table.own_rows { "ONLY " } else { "" };
         let schema = table.schema.as_deref().unwrap_or(DEFAULT_SCHEMA);
-        format!(
-            "SELECT {list} FROM {only}{}.{}",
-            quote(schema),
-            quote(&table.table)
-        )
+        format!("FROM {only}{}.{}", quote(schema), quote(&table.table))
+    }
+
+    fn place(&self, _columns: &[&str], key: Option<&str>) -> Option<String> {
+        key.map(quote)
     }
 
     fn snapshot(&self) -> &'static [&'static str] {

@@ -42,7 +42,22 @@ impl RowsDialect for Rows {
         } else {
             columns.join(", ")
         };
-        format!("SELECT {list} FROM main.{}", quote(&table.table))
+        format!("SELECT {list} {}", self.from(table))
+    }
+
+    fn from(&self, table: &Bound) -> String {
+        format!("FROM main.{}", quote(&table.table))
+    }
+
+    /// The row's own number, under a name that no column hides. Unquoted: in quotes a name that is no column's is a text.
+    fn place(&self, columns: &[&str], _key: Option<&str>) -> Option<String> {
+        let hidden = |name: &&str| {
+            let mut columns = columns.iter();
+            columns.any(|column| column.eq_ignore_ascii_case(name))
+        };
+        let names = ["rowid", "_rowid_", "oid"];
+        let name = names.into_iter().find(|name| !hidden(name))?;
+        Some(name.to_owned())
     }
 
     fn snapshot(&self) -> &'static [&'static str] {

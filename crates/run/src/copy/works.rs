@@ -1,0 +1,105 @@
+//! What there is to do, handed out to the sessions one by one, and progress told meanwhile.
+
+use super::Copying;
+use super::ends::Readers;
+use super::parts::Parted;
+use super::rows::Tally;
+use dunlin_core::event::{Event, Sink};
+use dunlin_core::failure::Failure;
+use dunlin_engines::Session;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often progress is told.
+const TOLD: Duration = Duration::from_millis(500);
+
+/// What a session does at a time: a table, or one part of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    at: usize,
+    part: Option<usize>,
+}
+
+/// What is to be done, in this order of tables.
+pub(super) fn works_of(order: Vec<usize>, parted: &BTreeMap<usize, Parted>) -> VecDeque<Work> {
+    let of_table = |at: usize| -> Vec<Work> {
+        let Some(parted) = parted.get(&at) else {
+            return vec![Work { at, part: None }];
+        };
+        let left = parted.left().map(Some);
+        left.map(|part| Work { at, part }).collect()
+    };
+    order.into_iter().flat_map(of_table).collect()
+}
+
+impl Copying<'_> {
+    /// Does all that is to be done, each session one thing at a time. Gives what became of each table's rows.
+    pub(super) async fn work_off(
+        &self,
+        works: VecDeque<Work>,
+        parted: &BTreeMap<usize, Parted>,
+        readers: &mut Readers,
+        writers: Vec<Box<dyn Session>>,
+        sink: &mut dyn Sink,
+    ) -> Result<BTreeMap<usize, Tally>, Failure> {
+        let plans = &self.looked.plan.tables;
+        let done: Vec<Arc<AtomicU64>> = plans.iter().map(|_| Arc::default()).collect();
+        let queue = Mutex::new(works);
+        let finished: Mutex<BTreeMap<usize, Tally>> = Mutex::new(BTreeMap::new());
+        let mut works = vec![];
+        for (reader, mut writer) in readers.all().iter_mut().zip(writers) {
+            let (queue, finished, done) = (&queue, &finished, &done);
+            works.push(async move {
+                loop {
+                    let next = queue
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .pop_front();
+                    let Some(Work { at, part }) = next else { break };
+                    let (reader, writer, done) = (&mut **reader, &mut *writer, &done[at]);
+                    let tally = match part.zip(parted.get(&at)) {
+                        Some((part, parted)) => {
+                            self.part(at, parted, part, reader, writer, done).await
+                        }
+                        None => self.table(at, reader, writer, done).await,
+                    };
+                    let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
+                    finished.entry(at).or_default().add(tally?);
+                }
+                writer.close().await;
+                Ok::<(), Failure>(())
+            });
+        }
+        let all = futures_util::future::try_join_all(works);
+        tokio::pin!(all);
+        let mut ticks = tokio::time::interval(TOLD);
+        loop {
+            tokio::select! {
+                ended = &mut all => {
+                    ended?;
+                    break;
+                }
+                _ = ticks.tick() => tell(self, &done, sink),
+            }
+        }
+        tell(self, &done, sink);
+        Ok(std::mem::take(
+            &mut *finished.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+fn tell(copying: &Copying<'_>, done: &[Arc<AtomicU64>], sink: &mut dyn Sink) {
+    let total: u64 = copying.looked.sizes.iter().map(|size| size.rows).sum();
+    let done: u64 = done.iter().map(|rows| rows.load(Ordering::Relaxed)).sum();
+    if done > 0 {
+        sink.event(&Event::Progress {
+            what: "copying".into(),
+            done,
+            total: (total >= done).then_some(total),
+            unit: "rows".into(),
+        });
+    }
+}
