@@ -7,6 +7,7 @@ mod basics;
 mod bite;
 mod corpus;
 mod crash;
+mod foreign;
 mod plan;
 mod refused;
 mod repair;
