@@ -11,6 +11,9 @@ mod foreign;
 mod plan;
 mod refused;
 mod repair;
+mod rounds;
+mod roundtrip;
+mod trouble;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

@@ -19,6 +19,12 @@ use tokio::sync::{mpsc, oneshot};
 /// Parameters of one INSERT, and bytes: whichever is reached first. The protocol counts to 65,535.
 const PARAMS_MAX: usize = 16_384;
 const BYTES_MAX: usize = 1 << 20;
+/// What a packet holds beside the values: lengths, types of parameters, the server's own room.
+const ROOM: usize = PARAMS_MAX * 12;
+
+/// Bytes that go in one packet: a server hangs up on a larger one than it is set to take (`max_allowed_packet`, 1 MiB
+/// where it is least), and a row with one large value is one piece.
+const PACKET_MAX: usize = 512 * 1024;
 
 /// What the task is told.
 enum Told {
@@ -39,9 +45,12 @@ pub(super) async fn start<'a>(
     sql: &str,
 ) -> Result<Box<dyn RowSink + 'a>, DbError> {
     use crate::Session;
-    let answer = session.query("SELECT @@local_infile", &[]).await?;
-    let takes_files = answer.first().and_then(|row| row.first());
-    let takes_files = takes_files == Some(&dunlin_core::value::Value::Int(1));
+    let asked = "SELECT @@local_infile, @@max_allowed_packet";
+    let answer = session.query(asked, &[]).await?;
+    let number = |at: usize| answer.first().and_then(|row| row.get(at)?.as_i64());
+    let takes_files = number(0) == Some(1);
+    let packet = number(1).and_then(|bytes| usize::try_from(bytes).ok());
+    let packet = packet.unwrap_or(BYTES_MAX);
     // Outside of a transaction the load is one of its own: whole or not at all.
     let own = !session.in_transaction();
     if own {
@@ -58,7 +67,7 @@ pub(super) async fn start<'a>(
         let done = if takes_files {
             from_file(&mut conn, &sql, inbox).await
         } else {
-            by_insert(&mut conn, &sql, inbox).await
+            by_insert(&mut conn, &sql, packet, inbox).await
         };
         let _ = home.send(conn);
         let _ = answer.send(done);
@@ -78,6 +87,13 @@ fn gone() -> DbError {
 }
 
 impl Load<'_> {
+    async fn hand_over(&mut self, bytes: Vec<u8>) -> Result<(), DbError> {
+        match self.rows.send(Told::Rows(bytes)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.ended().await),
+        }
+    }
+
     /// Why the task listens no more.
     async fn ended(&mut self) -> DbError {
         let outcome = (&mut self.outcome).await;
@@ -93,10 +109,13 @@ impl Load<'_> {
 #[async_trait]
 impl RowSink for Load<'_> {
     async fn send(&mut self, bytes: Vec<u8>) -> Result<(), DbError> {
-        match self.rows.send(Told::Rows(bytes)).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.ended().await),
+        if bytes.len() <= PACKET_MAX {
+            return self.hand_over(bytes).await;
         }
+        for part in bytes.chunks(PACKET_MAX) {
+            self.hand_over(part.to_vec()).await?;
+        }
+        Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<u64, DbError> {
@@ -189,10 +208,26 @@ async fn warning(conn: &mut Conn, skipped: u64, warned: u16) -> DbError {
     }
 }
 
-/// The same rows by INSERT, some thousand values at a time.
+/// What a server says that is sent such a row before it hangs up.
+const PACKET_TOO_LARGE: &str = "1153";
+
+/// A row that no packet holds.
+fn too_large(bytes: usize, packet: usize) -> DbError {
+    let message = format!(
+        "a row of {bytes} bytes is more than one packet holds (max_allowed_packet is {packet})"
+    );
+    DbError {
+        hint: Some("raise max_allowed_packet on the server".into()),
+        code: PACKET_TOO_LARGE.into(),
+        ..DbError::new(ErrorClass::Data, message)
+    }
+}
+
+/// The same rows by INSERT, some thousand values at a time. `packet`: how many bytes the server takes at once.
 async fn by_insert(
     conn: &mut Conn,
     sql: &str,
+    packet: usize,
     mut inbox: mpsc::Receiver<Told>,
 ) -> Result<u64, DbError> {
     let Some((head, marks)) = bulk::insert(sql) else {
@@ -221,6 +256,12 @@ async fn by_insert(
         let mut at = 0;
         while let Some((fields, len)) = bulk::fields(&begun[at..]) {
             at += len;
+            if len + ROOM > packet {
+                return Err(too_large(len, packet));
+            }
+            if batch.bytes + len + ROOM > packet {
+                taken += batch.insert(conn, &head, &marks).await?;
+            }
             batch.add(fields, len);
             if batch.is_full() {
                 taken += batch.insert(conn, &head, &marks).await?;
