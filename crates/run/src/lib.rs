@@ -31,6 +31,7 @@ pub mod rules;
 pub(crate) mod scratch;
 pub mod settle;
 mod shapes;
+mod sorting;
 pub mod status;
 pub mod steps;
 pub mod trouble;

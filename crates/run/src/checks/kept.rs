@@ -4,10 +4,11 @@
 //! the columns have then, sorted into a file. Afterwards the rows are read under the same reading, whatever became of the
 //! types and however many columns came, and the two sets are merged. Nothing grows in memory with the table.
 
-use super::spool::{self, Lost, RUN_MAX, Record, Records, Sorter};
+use super::spool::{self, Lost, RUN_MAX, Record};
 use super::tables::{by_name, find_table, key_of};
 use super::{Context, Trouble, Verdict, state};
 use crate::digest::shapes;
+use crate::sorting::{Records, Sorter};
 use dunlin_core::copy::reading::{Bound, TableShape};
 use dunlin_core::copy::{Cell, Digest, Reading, RowHasher};
 use dunlin_core::schema::NeutralType;
@@ -89,7 +90,7 @@ async fn read(
     bound: &Bound,
     sql: &str,
     keys: &mut Keys,
-    sorter: &mut Sorter,
+    sorter: &mut Sorter<Record>,
 ) -> Result<Digest, Trouble> {
     let mut hasher = RowHasher::new(bound.types(), session.dialect().rows().typing());
     let mut source = session.stream(sql).await?;

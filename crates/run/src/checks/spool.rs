@@ -1,152 +1,18 @@
-//! Records of any number, sorted in bounded memory: runs on the disk, merged.
+//! The rows of a table as sorted records: kept in a file, and compared with what is there later.
 
 use super::state::Sealing;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use crate::sorting::Sorted;
+use std::io;
+use std::path::Path;
 
 /// A row: 16 bytes of its key, 16 of its content.
 pub(super) type Record = [u8; 32];
 
-/// How many records are sorted in memory: half a million are sixteen megabytes.
-pub(super) const RUN_MAX: usize = 500_000;
-
-/// Takes records and sorts them.
-pub(super) struct Sorter {
-    stem: PathBuf,
-    max: usize,
-    run: Vec<Record>,
-    files: Runs,
-}
-
-/// The files of runs, removed with this value.
-struct Runs(Vec<PathBuf>);
-
-impl Drop for Runs {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-impl Sorter {
-    /// A sorter whose runs lie beside `stem`.
-    pub(super) fn new(stem: PathBuf, max: usize) -> Self {
-        Sorter {
-            stem,
-            max,
-            run: vec![],
-            files: Runs(vec![]),
-        }
-    }
-
-    pub(super) fn push(&mut self, record: Record) -> io::Result<()> {
-        self.run.push(record);
-        if self.run.len() >= self.max {
-            self.spill()?;
-        }
-        Ok(())
-    }
-
-    fn spill(&mut self) -> io::Result<()> {
-        self.run.sort_unstable();
-        let mut path = self.stem.clone().into_os_string();
-        path.push(format!(".{}.run", self.files.0.len()));
-        let path = PathBuf::from(path);
-        let file = crate::backup::private_file(&path)?;
-        self.files.0.push(path);
-        let mut file = BufWriter::with_capacity(1 << 16, file);
-        for record in &self.run {
-            file.write_all(record)?;
-        }
-        file.flush()?;
-        self.run.clear();
-        Ok(())
-    }
-
-    /// All records, in order.
-    pub(super) fn sorted(mut self) -> io::Result<Sorted> {
-        self.run.sort_unstable();
-        let mut sources = vec![Source::Memory(std::mem::take(&mut self.run).into_iter())];
-        for path in &self.files.0 {
-            sources.push(Source::File(Records::new(File::open(path)?)));
-        }
-        let mut heads = BinaryHeap::new();
-        for (at, source) in sources.iter_mut().enumerate() {
-            if let Some(record) = source.next() {
-                heads.push(Reverse((record?, at)));
-            }
-        }
-        Ok(Sorted {
-            sources,
-            heads,
-            _files: std::mem::replace(&mut self.files, Runs(vec![])),
-        })
-    }
-}
-
-enum Source {
-    Memory(std::vec::IntoIter<Record>),
-    File(Records),
-}
-
-impl Source {
-    fn next(&mut self) -> Option<io::Result<Record>> {
-        match self {
-            Source::Memory(records) => records.next().map(Ok),
-            Source::File(records) => records.next(),
-        }
-    }
-}
-
-/// Records in order, once.
-pub(super) struct Sorted {
-    sources: Vec<Source>,
-    heads: BinaryHeap<Reverse<(Record, usize)>>,
-    _files: Runs,
-}
-
-impl Iterator for Sorted {
-    type Item = io::Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let Reverse((record, at)) = self.heads.pop()?;
-        match self.sources[at].next() {
-            Some(Ok(next)) => self.heads.push(Reverse((next, at))),
-            Some(Err(error)) => return Some(Err(error)),
-            None => {}
-        }
-        Some(Ok(record))
-    }
-}
-
-/// The records of a file.
-pub(super) struct Records(BufReader<File>);
-
-impl Records {
-    pub(super) fn new(file: File) -> Self {
-        Records(BufReader::with_capacity(1 << 16, file))
-    }
-}
-
-impl Iterator for Records {
-    type Item = io::Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut record = [0; 32];
-        match self.0.read_exact(&mut record) {
-            Ok(()) => Some(Ok(record)),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-            Err(error) => Some(Err(error)),
-        }
-    }
-}
+/// How many bytes are sorted in memory: half a million records.
+pub(super) const RUN_MAX: usize = 16 << 20;
 
 /// Writes sorted records into a file, and gives its hash.
-pub(super) fn save(sorted: Sorted, path: &Path) -> io::Result<String> {
+pub(super) fn save(sorted: Sorted<Record>, path: &Path) -> io::Result<String> {
     let mut file = Sealing::create(path)?;
     for record in sorted {
         file.write(&record?)?;
@@ -235,6 +101,7 @@ pub(super) fn lost(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::sorting::{Records, Sorter};
 
     fn record(key: u8, content: u8) -> Record {
         let mut record = [0; 32];
@@ -276,7 +143,7 @@ mod tests {
     #[test]
     fn records_are_sorted_whatever_their_number() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(folder.path().join("s"), 10);
+        let mut sorter = Sorter::new(folder.path().join("s"), 320);
         for n in 0..95_u8 {
             sorter.push(record(n.wrapping_mul(37), n)).unwrap();
         }

@@ -2,9 +2,9 @@
 
 use super::dates::Dates;
 use super::ground::{Asked, Ground};
-use super::sorter::{RUN_MAX, Sorted, Sorter};
 use crate::backup::archive::{Reader, cell_out};
 use crate::backup::disk;
+use crate::sorting::{Sorted, Sorter};
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::copy::{Cell, RowHasher};
@@ -15,6 +15,9 @@ use dunlin_core::source::grammar::data::Keep;
 use dunlin_core::value::Value;
 use dunlin_engines::Session;
 use std::path::PathBuf;
+
+/// How many bytes are sorted in memory.
+const RUN_MAX: usize = 32 << 20;
 
 /// A row that is there already, and the one that stays.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +30,7 @@ pub(super) struct Pair {
 
 /// Pairs, in the order of their groups; those of one group have one row that stays.
 pub(super) struct Pairs {
-    sorted: Sorted,
+    sorted: Sorted<Vec<u8>>,
     path: PathBuf,
     width: usize,
     /// Of the group under way: its hash, and the key of the row that stays.
@@ -98,7 +101,7 @@ impl Pairs {
     }
 
     fn read_next(&mut self) -> std::io::Result<Option<Pair>> {
-        while let Some(record) = self.sorted.next()? {
+        while let Some(record) = self.sorted.next().transpose()? {
             let (hash, rest) = record.split_at(HASH);
             let unreadable = rest[0] == 2;
             let row = key(&record, self.width)?;

@@ -16,7 +16,6 @@ mod prepare;
 mod replace;
 mod report;
 mod shelf;
-mod sorter;
 mod sweep;
 mod tidy;
 mod undo;
