@@ -9,7 +9,7 @@ use serde_json::Value;
 const SHOP: &str = "
 CREATE TABLE customers (id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(80) NOT NULL, email VARCHAR(80) UNIQUE,
   level INTEGER NOT NULL DEFAULT 1 CHECK (level BETWEEN 1 AND 5));
-CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers(id) ON DELETE CASCADE,
+CREATE TABLE orders (id INTEGER PRIMARY KEY, day DATE NOT NULL CHECK (day > '1990-01-01'), customer_id INTEGER NOT NULL REFERENCES customers(id) ON DELETE CASCADE,
   total NUMERIC(10,2) NOT NULL CHECK (total >= 0), state VARCHAR(10) NOT NULL CHECK (state IN ('open', 'paid')));
 CREATE TABLE lines (order_id INTEGER NOT NULL REFERENCES orders(id), line INTEGER NOT NULL, name VARCHAR(40),
   PRIMARY KEY (order_id, line));
@@ -17,7 +17,7 @@ CREATE UNIQUE INDEX lines_name ON lines (name, order_id);
 CREATE TABLE empty (id INTEGER PRIMARY KEY, n INTEGER NOT NULL);
 INSERT INTO customers VALUES (1, 'Ayşe', 'a@x', 1), (2, 'رضا', 'r@x', 5), (100, 'gone', NULL, 2);
 DELETE FROM customers WHERE id = 100;
-INSERT INTO orders VALUES (1, 1, 12.5, 'open'), (2, 2, 0, 'paid');
+INSERT INTO orders VALUES (1, '2020-01-01', 1, 12.5, 'open'), (2, '2020-01-02', 2, 0, 'paid');
 INSERT INTO lines VALUES (1, 1, 'x'), (1, 2, 'y'), (2, 1, 'x');
 ";
 
@@ -33,7 +33,7 @@ for_each_engine! {
         let ends = Ends::new(engine, SHOP);
         let json = ends.copy(&[]).code(0).json();
         assert!(all_equal(&json), "{json:#}");
-        for (kind, proven) in [("primary_key", 3), ("unique", 2), ("foreign_key", 2), ("check", 3), ("not_null", 5), ("counter", 1)] {
+        for (kind, proven) in [("primary_key", 3), ("unique", 2), ("foreign_key", 2), ("check", 4), ("not_null", 6), ("counter", 1)] {
             let found = of(&json, kind);
             let of_full: Vec<_> = found.iter().filter(|one| !one["object"].as_str().unwrap().starts_with("empty")).collect();
             let bite = of_full.iter().filter(|one| one["outcome"] == "proven").count();

@@ -265,6 +265,13 @@ fn candidates(column: &Column) -> Vec<&'static str> {
                 "-2147483648",
             ]
         }
+        // Where a literal is no day by itself, the second form is one; elsewhere it is an error, and not tried.
+        NeutralType::Date | NeutralType::Timestamp | NeutralType::TimestampTz => vec![
+            "'1000-01-02'",
+            "'9998-12-30'",
+            "DATE '1000-01-02'",
+            "DATE '9998-12-30'",
+        ],
         NeutralType::Bool => vec!["2", "-1", "TRUE", "FALSE"],
         NeutralType::Text | NeutralType::Json => vec![
             "'~'",

@@ -438,13 +438,16 @@ impl Copying<'_> {
         (copied.rows_ms, copied.after_ms) = (rows_ms, after_ms);
         if self.job.verify && self.job.what != What::Schema {
             let clock = Instant::now();
+            let proof = async {
+                self.prove(&tallies, &mut copied, sink).await?;
+                self.bite(&mut copied).await
+            };
             tokio::select! {
-                proven = self.prove(&tallies, &mut copied, sink) => proven?,
+                proven = proof => proven?,
                 () = control.until(Stop::Soon) => {
                     return Err(interrupted("interrupted: all rows are there, and not all were read again"));
                 }
             }
-            self.bite(&mut copied).await?;
             copied.verify_ms = millis(clock);
         }
         self.last(&mut copied).await?;
