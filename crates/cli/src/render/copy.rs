@@ -62,6 +62,16 @@ pub fn plan(looked: &Looked) -> String {
     if let Some(ms) = estimate(looked) {
         let _ = write!(text, "; reading them took {}", duration(ms));
     }
+    if let Some(estimate) = looked.estimate {
+        let _ = write!(
+            text,
+            "\nReading and encoding them takes about {} on {}, by a sample of {} rows; what the target does with {} is not in it.",
+            duration(estimate.ms),
+            count(estimate.sessions as usize, "session"),
+            estimate.sampled_rows,
+            bytes(estimate.bytes)
+        );
+    }
     text.push_str("\nNothing has been touched.\n");
     text
 }
@@ -120,7 +130,7 @@ pub fn plan_json(looked: &Looked) -> serde_json::Value {
         .collect();
     serde_json::json!({
         "tables": tables, "not_carried": looked.plan.not_carried, "dry_run": true,
-        "read_ms": estimate(looked),
+        "read_ms": estimate(looked), "estimate": looked.estimate,
     })
 }
 

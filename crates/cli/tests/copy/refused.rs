@@ -12,6 +12,8 @@ for_each_engine! {
     async fn a_dry_run_touches_nothing_and_a_full_target_is_refused(engine: TestEngine) {
         let ends = Ends::new(engine, ONE);
         let json = ends.copy(&["--dry-run"]).code(0).json();
+        let estimate = &json["data"]["estimate"];
+        assert!(estimate["sampled_rows"].as_u64() > Some(0) && estimate["bytes"].as_u64() > Some(0), "{json:#}");
         assert_eq!(json["data"]["tables"][0]["columns"][0]["column"], "id", "{json:#}");
         assert!(ends.target.try_run("SELECT * FROM t").is_err());
         let _ = ends.copy(&[]).code(0);

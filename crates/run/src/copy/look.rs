@@ -2,6 +2,7 @@
 //! follows from them. Nothing is written.
 
 use super::ends::Readers;
+use super::estimate::Estimate;
 use super::{Existing, Job};
 use crate::world::World;
 use crate::{digest, observe, trouble};
@@ -40,6 +41,8 @@ pub struct Looked {
     pub there: Catalog,
     /// Rows read a second while profiling; `None`: nothing was profiled.
     pub rows_per_second: Option<f64>,
+    /// How long the rows will take, of a look that nothing follows.
+    pub estimate: Option<Estimate>,
 }
 
 /// How large a table of the source is.
@@ -124,6 +127,7 @@ pub async fn look(
         to: to_caps,
         there,
         rows_per_second,
+        estimate: None,
     })
 }
 

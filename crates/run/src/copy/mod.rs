@@ -9,6 +9,7 @@ pub mod after;
 mod aside;
 pub mod bite;
 pub mod ends;
+pub mod estimate;
 pub mod existing;
 pub mod ledger;
 pub mod look;
@@ -205,7 +206,10 @@ pub async fn dry(
 ) -> Result<Looked, Failure> {
     let mut readers = Readers::open(from, jobs(job)).await?;
     let mut target = to.open(Purpose::Read).await?;
-    let looked = look::look(from, to, job, &mut readers, &mut *target, sink).await;
+    let mut looked = look::look(from, to, job, &mut readers, &mut *target, sink).await;
+    if let Ok(looked) = &mut looked {
+        looked.estimate = estimate::estimate(from, to, job, looked, &mut readers).await;
+    }
     readers.close().await;
     target.close().await;
     looked

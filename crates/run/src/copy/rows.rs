@@ -480,3 +480,41 @@ pub async fn look_only(
     }
     Ok((worker.tally, worker.sieve))
 }
+
+/// Reads rows as a copy would, and encodes them for nobody. Gives how many there were, and how many bytes they make.
+pub async fn sample(
+    way: &Way<'_>,
+    source: &mut dyn RowSource,
+    encoder: Box<dyn Encoder>,
+) -> Result<(u64, u64), Stopped> {
+    let mut worker = Worker::new(way, encoder, None);
+    let (pieces, mut outbox) = mpsc::channel::<Vec<u8>>(WAITING);
+    let count = async move {
+        let mut bytes = 0;
+        while let Some(piece) = outbox.recv().await {
+            bytes += piece.len() as u64;
+        }
+        bytes
+    };
+    let work = async move {
+        let mut out = vec![];
+        while let Some(batch) = source.next().await.map_err(Stopped::Source)? {
+            let pieces = pieces.clone();
+            let worked = tokio::task::spawn_blocking(move || {
+                let outcome = worker.batch(&batch, &mut out, &pieces);
+                (worker, out, outcome)
+            })
+            .await;
+            let (back, rest, outcome) = match worked {
+                Ok(worked) => worked,
+                Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+            };
+            (worker, out) = (back, rest);
+            outcome.map_err(Stopped::Value)?;
+        }
+        Ok::<_, Stopped>((worker.tally.read, out.len() as u64))
+    };
+    let (worked, sent) = tokio::join!(work, count);
+    let (rows, rest) = worked?;
+    Ok((rows, sent + rest))
+}
