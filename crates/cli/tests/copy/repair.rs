@@ -1,7 +1,10 @@
 //! `verify --repair`: rows that differ become those of the source, and what was there is kept.
 
 use super::{Ends, all_equal};
+use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
+use dunlin_testkit::sandbox::Sandbox;
+use dunlin_testkit::servers::Kind;
 use serde_json::{Value, json};
 
 const ROWS: &str = "
@@ -153,4 +156,55 @@ for_each_engine! {
         assert_eq!(json["data"]["differences"], json!([{ "table": "t", "key": { "id": 2 }, "columns": ["name"], "in": "both" }]), "{json:#}");
         assert_eq!(ends.target.scalar("SELECT name FROM t WHERE id = 1"), "a");
     }
+}
+
+/// From one server to another.
+fn between_servers(from: Kind, to: Kind) {
+    let sandbox = Sandbox::new();
+    let (source, target) = (
+        TestEngine::Server(from).database(),
+        TestEngine::Server(to).database(),
+    );
+    for (kind, database) in [(from, &source), (to, &target)] {
+        if !kind.is_postgres() {
+            let name = database.name();
+            let _ = database.run(&format!("ALTER DATABASE {name} CHARACTER SET utf8mb4"));
+        }
+    }
+    let _ = source.run(
+        "CREATE TABLE t (id int NOT NULL PRIMARY KEY, name varchar(60) UNIQUE, at timestamp NULL, price numeric(10,2))",
+    );
+    let _ = source.run(
+        "INSERT INTO t VALUES (1, 'رضا 🚚', '2024-02-29 12:00:00', 12.50), (2, NULL, NULL, NULL), (3, 'c', NULL, 0)",
+    );
+    let ends = ["copy", source.url(), target.url(), "--format", "json"];
+    let _ = sandbox.dunlin(ends).code(0);
+    let _ = target.run("UPDATE t SET name = 'other', at = NULL, price = 1 WHERE id = 1");
+    let _ = target.run("DELETE FROM t WHERE id = 2");
+    // Its name is the one that row 3 must have again: it goes first in the end.
+    let _ = target.run("UPDATE t SET name = 'd' WHERE id = 3");
+    let _ = target.run("INSERT INTO t VALUES (4, 'c', NULL, NULL)");
+    let ends = [
+        "verify",
+        source.url(),
+        target.url(),
+        "--repair",
+        "--format",
+        "json",
+    ];
+    let json = sandbox.dunlin(ends).code(0).json();
+    let done = json!({ "inserted": 1, "updated": 2, "deleted": 1 });
+    assert_eq!(repaired(&json, "t"), &done, "{json:#}");
+    let ends = ["verify", source.url(), target.url(), "--format", "json"];
+    assert!(all_equal(&sandbox.dunlin(ends).code(0).json()));
+}
+
+#[test]
+fn mysql_repairs_postgres() {
+    between_servers(Kind::Mysql, Kind::Postgres);
+}
+
+#[test]
+fn postgres_repairs_mariadb() {
+    between_servers(Kind::Postgres, Kind::Mariadb);
 }

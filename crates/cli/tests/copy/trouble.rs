@@ -152,6 +152,63 @@ for_each_engine! {
     }
 }
 
+/// Servers as sources: one snapshot for all sessions, or one session.
+fn moves_meanwhile(kind: Kind) {
+    let source = TestEngine::Server(kind).database();
+    let sandbox = Sandbox::new();
+    let _ = source.run("CREATE TABLE debit (id int PRIMARY KEY, n int NOT NULL)");
+    let _ = source.run("CREATE TABLE credit (id int PRIMARY KEY, n int NOT NULL)");
+    let values: Vec<String> = (1..=5_000).map(|n| format!("({n}, {n})")).collect();
+    for table in ["debit", "credit"] {
+        let _ = source.run(&format!("INSERT INTO {table} VALUES {}", values.join(", ")));
+    }
+    let stop = AtomicBool::new(false);
+    let (code, json, written) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut id = 100_000;
+            while !stop.load(Ordering::Relaxed) {
+                id += 1;
+                let both = format!(
+                    "BEGIN; INSERT INTO debit VALUES ({id}, {id}); INSERT INTO credit VALUES ({id}, {id}); COMMIT"
+                );
+                let _ = source.run(&both);
+            }
+            id - 100_000
+        });
+        let ran = sandbox.dunlin([
+            "copy",
+            source.url(),
+            "sqlite:there.db",
+            "--jobs",
+            "2",
+            "--format",
+            "json",
+        ]);
+        stop.store(true, Ordering::Relaxed);
+        (ran.code, ran.json(), writer.join().unwrap())
+    });
+    assert!(code == Some(0) && all_equal(&json), "{json:#}");
+    assert!(written > 3, "nothing was written meanwhile");
+    let there = Connection::open(sandbox.path("there.db")).unwrap();
+    let sum = |table: &str| {
+        let sql = format!("SELECT sum(n) FROM {table}");
+        there
+            .query_row(&sql, [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    assert_eq!(sum("debit"), sum("credit"));
+}
+
+#[test]
+fn a_postgres_that_changes_meanwhile_is_copied_as_of_one_moment() {
+    moves_meanwhile(Kind::Postgres);
+}
+
+#[test]
+fn a_mysql_that_changes_meanwhile_is_copied_as_of_one_moment() {
+    moves_meanwhile(Kind::Mysql);
+}
+
 /// A file system of some megabytes, until it is dropped.
 struct Small(std::path::PathBuf);
 
