@@ -13,6 +13,7 @@ mod refused;
 mod repair;
 mod rounds;
 mod roundtrip;
+mod together;
 mod trouble;
 
 use dunlin_testkit::TestDatabase;

@@ -187,6 +187,13 @@ impl Quiet {
         self.settle(session).await
     }
 
+    /// Nothing stays of what was there before: every row that refers to nothing counts.
+    pub(crate) fn anew(&mut self) {
+        self.watched
+            .iter_mut()
+            .for_each(|watched| watched.before = 0);
+    }
+
     /// Rows that refer to rows that are not there, more than there were before.
     pub(crate) async fn referred(
         &self,

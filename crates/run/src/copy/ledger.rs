@@ -240,7 +240,17 @@ pub async fn commit(
     pen: &Pen,
     record: Writing,
 ) -> Result<(), Failure> {
-    let written = pen.append_and_commit(world, session, &[record]).await;
+    commit_all(world, session, pen, &[record]).await
+}
+
+/// The same with several records.
+pub async fn commit_all(
+    world: &World,
+    session: &mut dyn Session,
+    pen: &Pen,
+    records: &[Writing],
+) -> Result<(), Failure> {
+    let written = pen.append_and_commit(world, session, records).await;
     written.map_err(|halted| match halted {
         Halted::After(error) if error.class.is_lost() => Failure::new(
             FailureClass::Failed,

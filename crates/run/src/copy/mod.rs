@@ -21,6 +21,7 @@ pub mod rejects;
 pub mod repair;
 pub mod rows;
 pub mod table;
+mod together;
 pub mod verify;
 mod works;
 

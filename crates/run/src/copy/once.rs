@@ -4,11 +4,19 @@
 //! writes down those that find their bit marked; the second lets the first row of each of those through. So memory stays
 //! bounded however many rows there are.
 
+use super::rows::{self, Stopped, Tally};
+use super::table::Ground;
+use super::{Copying, rejects};
 use dunlin_core::copy::Datum;
 use dunlin_core::copy::digest::row_hash;
-use dunlin_core::copy::plan::TablePlan;
-use dunlin_core::schema::Table;
+use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
+use dunlin_core::copy::policy::{Hazard, Policy};
+use dunlin_core::failure::{Failure, FailureClass};
+use dunlin_core::schema::{Table, label};
+use dunlin_engines::Session;
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Bits of the field: 2^28 are 32 MiB, and of ten million keys some two in a hundred meet by chance.
 const BITS: u32 = 28;
@@ -122,6 +130,121 @@ impl Sieve {
                 self.seen.insert(*hash);
             }
         }
+    }
+}
+
+impl Copying<'_> {
+    /// Reads a table as a copy would, and loads nothing: what its tally would be now.
+    pub(super) async fn read_only(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        once: bool,
+    ) -> Result<Tally, Failure> {
+        let sieve = if once {
+            self.sieve(at, reader).await?
+        } else {
+            None
+        };
+        let select = self.select(at);
+        Ok(self.read_through(at, reader, &select, sieve).await?.0)
+    }
+
+    /// A sieve that has seen the rows of a table once. `None`: no key of it is one of columns alone.
+    pub(super) async fn sieve(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+    ) -> Result<Option<Sieve>, Failure> {
+        let plan = &self.looked.plan.tables[at];
+        let (schema, name) = (plan.target.0.as_deref(), &plan.target.1);
+        let made = self.looked.plan.catalog.table(schema, name);
+        let Some(table) = made.or_else(|| self.looked.there.table(schema, name)) else {
+            return Ok(None);
+        };
+        let keys = keys(plan, table);
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let sieve = Some(Sieve::new(keys));
+        let select = self.select(at);
+        let (_, sieve) = self.read_through(at, reader, &select, sieve).await?;
+        let second = sieve.and_then(Sieve::second);
+        if second.is_none() {
+            let message = format!(
+                "{}: too many rows have a key that others have",
+                plan.target.1
+            );
+            return Err(Failure::new(FailureClass::Failed, "duplicate-key", message)
+                .hint("mend them in the source (`dunlin check`, `dunlin clean`), then copy anew"));
+        }
+        Ok(second)
+    }
+
+    /// Reads the rows of a query as a copy of the table would.
+    pub(super) async fn read_through(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        select: &str,
+        sieve: Option<Sieve>,
+    ) -> Result<(Tally, Option<Sieve>), Failure> {
+        let plan = &self.looked.plan.tables[at];
+        let policies = Arc::new(self.job.policies.clone());
+        // Rejects of a table that is done were written then.
+        let nowhere = Arc::new(rejects::Rejects::nowhere());
+        let done = Arc::default();
+        let way = self.way(at, &policies, &nowhere, &done);
+        let stopped = |stopped| self.stopped(plan, stopped);
+        let mut source = reader
+            .stream(select)
+            .await
+            .map_err(|error| stopped(Stopped::Source(error)))?;
+        let read = rows::look_only(&way, &mut *source, sieve).await;
+        read.map_err(stopped)
+    }
+
+    /// Whether rows with a key that is there already are set aside.
+    pub(super) fn sets_aside(&self, plan: &TablePlan) -> bool {
+        let table = label(plan.source.0.as_deref(), &plan.source.1);
+        let of = |column: &ColumnPlan| {
+            self.job
+                .policies
+                .of(&table, &column.source, Hazard::DuplicateKey)
+                != Policy::Fail
+        };
+        plan.columns.iter().any(of)
+    }
+
+    /// The rows of a table that is there once more, each key once: those that are there go.
+    pub(super) async fn again(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+    ) -> Result<Tally, Failure> {
+        let mut writer = self.another().await?;
+        self.prepared(&mut *writer).await?;
+        let outcome = self
+            .fill_once(at, reader, &mut *writer, &Arc::default(), Ground::Clear)
+            .await;
+        if outcome.is_err() {
+            let _ = writer.rollback().await;
+        }
+        writer.close().await;
+        outcome
+    }
+
+    pub(super) async fn fill_once(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        writer: &mut dyn Session,
+        done: &Arc<AtomicU64>,
+        ground: Ground,
+    ) -> Result<Tally, Failure> {
+        let sieve = self.sieve(at, reader).await?;
+        self.fill_with(at, reader, writer, done, ground, sieve)
+            .await
     }
 }
 

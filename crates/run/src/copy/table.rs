@@ -2,19 +2,18 @@
 
 use super::ends::Readers;
 use super::ledger::{self, Done};
-use super::once::{self, Sieve};
+use super::once::Sieve;
 use super::rows::{self, Stopped, Tally, Way};
 use super::works::works_of;
 use super::{Copying, Existing, What, aside};
 use crate::trouble;
 use dunlin_core::copy::Digest;
-use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
-use dunlin_core::copy::policy::{Hazard, Policy};
+use dunlin_core::copy::plan::TablePlan;
+use dunlin_core::copy::policy::Hazard;
 use dunlin_core::dialect::catalog::Part;
 use dunlin_core::event::Sink;
-use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal;
-use dunlin_core::schema::render::table_order;
 use dunlin_core::schema::{Table, label};
 use dunlin_engines::{DbError, Session};
 use std::sync::Arc;
@@ -41,7 +40,8 @@ impl Copying<'_> {
         if self.job.what != What::Data {
             self.ground().await?;
         }
-        let known = self.still_true(readers).await?;
+        let mut known = self.still_true(readers).await?;
+        self.related(&mut known, readers.lead(), sink).await?;
         let mut writers = self.writers(readers.count()).await?;
         for writer in &mut writers {
             self.prepared(&mut **writer).await?;
@@ -58,34 +58,18 @@ impl Copying<'_> {
         Ok(known.into_iter().enumerate().map(tally).collect())
     }
 
-    /// The tables that are to be done: the largest first, so that no session is left with it at the end. Into tables that
-    /// are there, as their foreign keys want it.
+    /// The tables that are to be done: the largest first, so that no session is left with it at the end.
     fn order(&self, known: &[Option<Tally>]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..known.len()).filter(|at| known[*at].is_none()).collect();
-        if self.job.existing.is_none() {
-            let size = |at: usize| self.looked.sizes[at];
-            order.sort_by_key(|at| std::cmp::Reverse((size(*at).bytes, size(*at).rows)));
-            return order;
-        }
-        let parents_first = table_order(&self.looked.source);
-        let place = |at: usize| {
-            let (schema, name) = &self.looked.plan.tables[at].source;
-            let tables = &self.looked.source.tables;
-            let is = |table: &Table| table.name == *name && table.schema == *schema;
-            parents_first.iter().position(|of| is(&tables[*of]))
-        };
-        order.sort_by_key(|at| place(*at));
+        let size = |at: usize| self.looked.sizes[at];
+        order.sort_by_key(|at| std::cmp::Reverse((size(*at).bytes, size(*at).rows)));
         order
     }
 
-    /// Sessions that write: one, where the engine has one writer or tables that are there want an order.
+    /// Sessions that write: one, where the engine has one writer.
     async fn writers(&self, wanted: usize) -> Result<Vec<Box<dyn Session>>, Failure> {
-        let most = match self.job.existing {
-            Some(_) => 1,
-            None => self.sessions(),
-        };
         let mut writers = vec![];
-        for _ in 0..wanted.min(most) {
+        for _ in 0..wanted.min(self.sessions()) {
             writers.push(self.another().await?);
         }
         Ok(writers)
@@ -154,6 +138,14 @@ impl Copying<'_> {
                 return Err(Failure::refused("copy-changed", message)
                     .hint("`dunlin verify` shows what differs; empty the target to copy anew"));
             }
+            if self.job.existing == Some(Existing::Append) && self.place(plan).is_none() {
+                let message = format!(
+                    "the rows of {name} were added, and it has changed in the source since: added once more, they would be \
+                     there twice"
+                );
+                return Err(Failure::refused("copy-changed", message)
+                    .hint("`dunlin verify --repair` makes the target's rows those of the source"));
+            }
             let detail = serde_json::to_value(done).unwrap_or_default();
             self.rejects
                 .strike(|line| line["table"] == name.as_str())
@@ -164,74 +156,7 @@ impl Copying<'_> {
         Ok(known)
     }
 
-    /// Reads a table as a copy would, and loads nothing: what its tally would be now.
-    async fn read_only(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-        once: bool,
-    ) -> Result<Tally, Failure> {
-        let sieve = if once {
-            self.sieve(at, reader).await?
-        } else {
-            None
-        };
-        let select = self.select(at);
-        Ok(self.read_through(at, reader, &select, sieve).await?.0)
-    }
-
-    /// A sieve that has seen the rows of a table once. `None`: no key of it is one of columns alone.
-    async fn sieve(&self, at: usize, reader: &mut dyn Session) -> Result<Option<Sieve>, Failure> {
-        let plan = &self.looked.plan.tables[at];
-        let Some(table) = self
-            .place(plan)
-            .map(|place| &self.looked.plan.catalog.tables[place])
-        else {
-            return Ok(None);
-        };
-        let keys = once::keys(plan, table);
-        if keys.is_empty() {
-            return Ok(None);
-        }
-        let sieve = Some(Sieve::new(keys));
-        let select = self.select(at);
-        let (_, sieve) = self.read_through(at, reader, &select, sieve).await?;
-        let second = sieve.and_then(Sieve::second);
-        if second.is_none() {
-            let message = format!(
-                "{}: too many rows have a key that others have",
-                plan.target.1
-            );
-            return Err(Failure::new(FailureClass::Failed, "duplicate-key", message)
-                .hint("mend them in the source (`dunlin check`, `dunlin clean`), then copy anew"));
-        }
-        Ok(second)
-    }
-
-    /// Reads the rows of a query as a copy of the table would.
-    pub(super) async fn read_through(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-        select: &str,
-        sieve: Option<Sieve>,
-    ) -> Result<(Tally, Option<Sieve>), Failure> {
-        let plan = &self.looked.plan.tables[at];
-        let policies = Arc::new(self.job.policies.clone());
-        // Rejects of a table that is done were written then.
-        let nowhere = Arc::new(super::rejects::Rejects::nowhere());
-        let done = Arc::default();
-        let way = self.way(at, &policies, &nowhere, &done);
-        let stopped = |stopped| self.stopped(plan, stopped);
-        let mut source = reader
-            .stream(select)
-            .await
-            .map_err(|error| stopped(Stopped::Source(error)))?;
-        let read = rows::look_only(&way, &mut *source, sieve).await;
-        read.map_err(stopped)
-    }
-
-    fn way<'w>(
+    pub(super) fn way<'w>(
         &'w self,
         at: usize,
         policies: &'w Arc<dunlin_core::copy::policy::Policies>,
@@ -281,51 +206,8 @@ impl Copying<'_> {
         outcome
     }
 
-    /// Whether rows with a key that is there already are set aside.
-    pub(super) fn sets_aside(&self, plan: &TablePlan) -> bool {
-        let table = label(plan.source.0.as_deref(), &plan.source.1);
-        let of = |column: &ColumnPlan| {
-            self.job
-                .policies
-                .of(&table, &column.source, Hazard::DuplicateKey)
-                != Policy::Fail
-        };
-        plan.columns.iter().any(of)
-    }
-
-    /// The rows of a table that is there once more, each key once: those that are there go.
-    pub(super) async fn again(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-    ) -> Result<Tally, Failure> {
-        let mut writer = self.another().await?;
-        self.prepared(&mut *writer).await?;
-        let outcome = self
-            .fill_once(at, reader, &mut *writer, &Arc::default(), Ground::Clear)
-            .await;
-        if outcome.is_err() {
-            let _ = writer.rollback().await;
-        }
-        writer.close().await;
-        outcome
-    }
-
-    async fn fill_once(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
-        ground: Ground,
-    ) -> Result<Tally, Failure> {
-        let sieve = self.sieve(at, reader).await?;
-        self.fill_with(at, reader, writer, done, ground, sieve)
-            .await
-    }
-
     /// A session that loads.
-    async fn prepared(&self, writer: &mut dyn Session) -> Result<(), Failure> {
+    pub(super) async fn prepared(&self, writer: &mut dyn Session) -> Result<(), Failure> {
         let dialect = writer.dialect();
         let quiet = dialect.change().quiet().iter();
         for sql in quiet.chain(dialect.bulk().swift()) {
@@ -354,7 +236,7 @@ impl Copying<'_> {
         self.fill_with(at, reader, writer, done, ground, None).await
     }
 
-    async fn fill_with(
+    pub(super) async fn fill_with(
         &self,
         at: usize,
         reader: &mut dyn Session,
@@ -364,11 +246,30 @@ impl Copying<'_> {
         sieve: Option<Sieve>,
     ) -> Result<Tally, Failure> {
         let plan = &self.looked.plan.tables[at];
+        let fresh = self.make(plan, writer, ground).await?;
+        let tally = self.pour(at, reader, writer, done, fresh, sieve).await?;
+        let detail = serde_json::to_value(Done::of(plan, &tally)).unwrap_or_default();
+        let record = ledger::record(journal::Event::Done, "table", &self.hash, detail);
+        self.rejects.sync().map_err(|f| *f)?;
+        ledger::commit(self.to, writer, &self.pen, record).await?;
+        Ok(tally)
+    }
+
+    /// All rows of a table, into the open transaction. `fresh`: it was made in it.
+    pub(super) async fn pour(
+        &self,
+        at: usize,
+        reader: &mut dyn Session,
+        writer: &mut dyn Session,
+        done: &Arc<AtomicU64>,
+        fresh: bool,
+        sieve: Option<Sieve>,
+    ) -> Result<Tally, Failure> {
+        let plan = &self.looked.plan.tables[at];
         let wrong = |error: &DbError| {
-            let doing = format!("table {} could not be made", plan.target.1);
+            let doing = format!("rows of {} cannot be read", plan.target.1);
             ledger::failure(self.to, error, &doing)
         };
-        let fresh = self.make(plan, writer, ground).await?;
         let once = sieve.is_some();
         let mut tally = Tally::default();
         if self.job.what != What::Schema {
@@ -383,15 +284,11 @@ impl Copying<'_> {
             tally = load.await?;
             (tally.before, tally.once) = (before, once);
         }
-        let detail = serde_json::to_value(Done::of(plan, &tally)).unwrap_or_default();
-        let record = ledger::record(journal::Event::Done, "table", &self.hash, detail);
-        self.rejects.sync().map_err(|f| *f)?;
-        ledger::commit(self.to, writer, &self.pen, record).await?;
         Ok(tally)
     }
 
     /// The query for all rows of a table of the source.
-    fn select(&self, at: usize) -> String {
+    pub(super) fn select(&self, at: usize) -> String {
         let bound = rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]);
         self.from.dialect().rows().select(&bound)
     }
@@ -513,7 +410,7 @@ impl Copying<'_> {
             .any(|row| row.get(1).and_then(|name| name.as_str()) == Some(table.name.as_str())))
     }
 
-    fn stopped(&self, plan: &TablePlan, stopped: Stopped) -> Failure {
+    pub(super) fn stopped(&self, plan: &TablePlan, stopped: Stopped) -> Failure {
         let table = label(plan.source.0.as_deref(), &plan.source.1);
         let mut failure = match stopped {
             Stopped::Source(error) => self.from.redact(trouble::failed(
@@ -523,6 +420,9 @@ impl Copying<'_> {
             Stopped::Target(error) => {
                 let doing = format!("the target took no more of {table}");
                 let mut failure = ledger::failure(self.to, &error, &doing);
+                if error.class == ErrorClass::ForeignKey {
+                    failure.code = Hazard::Orphan.code();
+                }
                 if error.class == ErrorClass::Unique {
                     failure.code = Hazard::DuplicateKey.code();
                     failure.hints.push(aside::hint(Hazard::DuplicateKey));

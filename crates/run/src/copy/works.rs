@@ -73,22 +73,30 @@ impl Copying<'_> {
             });
         }
         let all = futures_util::future::try_join_all(works);
-        tokio::pin!(all);
-        let mut ticks = tokio::time::interval(TOLD);
-        loop {
-            tokio::select! {
-                ended = &mut all => {
-                    ended?;
-                    break;
-                }
-                _ = ticks.tick() => tell(self, &done, sink),
-            }
-        }
-        tell(self, &done, sink);
+        ticking(self, all, &done, sink).await?;
         Ok(std::mem::take(
             &mut *finished.lock().unwrap_or_else(PoisonError::into_inner),
         ))
     }
+}
+
+/// Waits for work, and tells how far it is meanwhile.
+pub(super) async fn ticking<T>(
+    copying: &Copying<'_>,
+    work: impl Future<Output = Result<T, Failure>>,
+    done: &[Arc<AtomicU64>],
+    sink: &mut dyn Sink,
+) -> Result<T, Failure> {
+    tokio::pin!(work);
+    let mut ticks = tokio::time::interval(TOLD);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut work => break ended?,
+            _ = ticks.tick() => tell(copying, done, sink),
+        }
+    };
+    tell(copying, done, sink);
+    Ok(ended)
 }
 
 fn tell(copying: &Copying<'_>, done: &[Arc<AtomicU64>], sink: &mut dyn Sink) {

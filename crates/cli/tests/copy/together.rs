@@ -1,0 +1,124 @@
+//! Into tables that are there and refer to one another: whole or not at all, whatever the order of their names.
+
+use super::{Ends, all_equal};
+use dunlin_testkit::engines::TestEngine;
+use dunlin_testkit::for_each_engine;
+use std::time::Duration;
+
+/// A child before its parent by name, a table that refers to itself, and one that nothing refers to.
+const SOURCE: &str = "PRAGMA foreign_keys = OFF; CREATE TABLE p (id INTEGER PRIMARY KEY, up INTEGER REFERENCES p (id));
+    CREATE TABLE c (id INTEGER PRIMARY KEY, p_id INTEGER REFERENCES p (id)); CREATE TABLE z (id INTEGER PRIMARY KEY);
+    INSERT INTO p VALUES (1, 2), (2, NULL); INSERT INTO c VALUES (1, 1), (2, 2), (3, NULL); INSERT INTO z VALUES (1);";
+
+fn make(ends: &Ends, statements: &[&str]) {
+    for statement in statements {
+        let _ = ends.target.run(statement);
+    }
+}
+
+fn tables(ends: &Ends) {
+    make(
+        ends,
+        &[
+            "CREATE TABLE p (id int NOT NULL PRIMARY KEY, up int, FOREIGN KEY (up) REFERENCES p (id))",
+            "CREATE TABLE c (id int NOT NULL PRIMARY KEY, p_id int, FOREIGN KEY (p_id) REFERENCES p (id))",
+            "CREATE TABLE z (id int NOT NULL PRIMARY KEY)",
+            "INSERT INTO p VALUES (7, NULL)",
+            "INSERT INTO p VALUES (8, 7)",
+            "INSERT INTO c VALUES (7, 8)",
+            "INSERT INTO z VALUES (9)",
+        ],
+    );
+}
+
+fn counts(ends: &Ends) -> String {
+    ["p", "c"]
+        .map(|table| ends.target.scalar(&format!("SELECT count(*) FROM {table}")))
+        .join(" ")
+}
+
+for_each_engine! {
+    async fn rows_of_tables_that_refer_to_one_another_are_replaced_and_added(engine: TestEngine) {
+        let ends = Ends::new(engine, SOURCE);
+        tables(&ends);
+        let json = ends.copy(&["--into-existing", "append"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(counts(&ends), "4 4");
+        let json = ends.copy(&["--into-existing", "replace"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(counts(&ends), "2 3");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM z"), "1");
+    }
+
+    async fn a_circle_of_keys_is_filled_and_bites_afterwards(engine: TestEngine) {
+        let ends = Ends::new(
+            engine,
+            "PRAGMA foreign_keys = OFF; CREATE TABLE a (id INTEGER PRIMARY KEY, b INTEGER REFERENCES b (id));
+             CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER NOT NULL REFERENCES a (id));
+             INSERT INTO a VALUES (1, 1), (2, 2); INSERT INTO b VALUES (1, 2), (2, 1);",
+        );
+        make(&ends, &["CREATE TABLE a (id int NOT NULL PRIMARY KEY, b int)"]);
+        if engine == TestEngine::Sqlite {
+            make(&ends, &["DROP TABLE a", "CREATE TABLE a (id int NOT NULL PRIMARY KEY, b int REFERENCES b (id))"]);
+        }
+        make(&ends, &["CREATE TABLE b (id int NOT NULL PRIMARY KEY, a int NOT NULL, CONSTRAINT b_a FOREIGN KEY (a) REFERENCES a (id))"]);
+        if engine != TestEngine::Sqlite {
+            make(&ends, &["ALTER TABLE a ADD CONSTRAINT a_b FOREIGN KEY (b) REFERENCES b (id)"]);
+        }
+        make(&ends, &["INSERT INTO a VALUES (5, NULL)", "INSERT INTO b VALUES (5, 5)", "UPDATE a SET b = 5"]);
+        let json = ends.copy(&["--into-existing", "replace"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM a"), "2");
+        if engine != TestEngine::Sqlite {
+            assert!(ends.target.try_run("INSERT INTO b VALUES (9, 9)").is_err());
+            assert!(ends.target.try_run("INSERT INTO a VALUES (9, 9)").is_err());
+        }
+    }
+
+    async fn a_row_that_would_refer_to_nothing_changes_nothing(engine: TestEngine) {
+        let ends = Ends::new(engine, &format!("{SOURCE} INSERT INTO c VALUES (4, 99);"));
+        tables(&ends);
+        for how in ["append", "replace"] {
+            let json = ends.copy(&["--into-existing", how]).code(1).json();
+            assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
+            assert_eq!(counts(&ends), "2 1");
+            assert_eq!(ends.target.scalar("SELECT max(id) FROM p"), "8");
+        }
+    }
+
+    async fn a_killed_replacement_leaves_the_old_rows_or_the_new_ones(engine: TestEngine) {
+        let many = "PRAGMA foreign_keys = OFF; CREATE TABLE p (id INTEGER PRIMARY KEY, up INTEGER);
+            CREATE TABLE c (id INTEGER PRIMARY KEY, p_id INTEGER REFERENCES p (id));
+            INSERT INTO p WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i, NULL FROM n;
+            INSERT INTO c SELECT id, id FROM p;";
+        let ends = Ends::new(engine, many);
+        tables(&ends);
+        let url = ends.target.url();
+        let args = ["copy", "sqlite:source.db", url, "--into-existing", "replace", "--resume", "--format", "json"];
+        let mut killed = 0;
+        for wait in [100_u64, 180, 260, 340, 420] {
+            let mut running = ends.sandbox.spawn(args);
+            std::thread::sleep(Duration::from_millis(wait));
+            if running.ended() {
+                break;
+            }
+            running.signal("KILL");
+            let _ = running.wait();
+            killed += 1;
+            // What was in flight may still be on its way out.
+            let mut found = counts(&ends);
+            for _ in 0..50 {
+                if ["2 1", "20000 20000"].contains(&found.as_str()) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+                found = counts(&ends);
+            }
+            assert!(["2 1", "20000 20000"].contains(&found.as_str()), "{found}");
+        }
+        assert!(killed > 0, "nothing was killed");
+        let json = ends.sandbox.dunlin(args).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(counts(&ends), "20000 20000");
+    }
+}
