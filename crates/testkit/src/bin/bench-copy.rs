@@ -2,7 +2,7 @@
 //!
 //! In one run: the encoder on one core; the raw ceiling (COPY BINARY of files made beforehand, by `psql`, in one stream
 //! and in two, then the indexes and the key); the same rows through a session's load; `dunlin copy` with and without
-//! verification; pgloader, where it is in `PATH`.
+//! verification; the same out of MySQL; pgloader, where it is in `PATH`.
 //!
 //! Environment: `DUNLIN_BIN` (default: the binary beside this program), `DUNLIN_BENCH_MB` (default 1000: about the size of
 //! the file), `DUNLIN_BENCH_RUNS` (default 1).
@@ -399,12 +399,25 @@ async fn loaded(file: &dyn Engine, database: &TestDatabase) -> f64 {
 }
 
 fn own(database: &TestDatabase, path: &Path, more: &[&str]) -> Taken {
+    between(&format!("sqlite:{}", path.display()), database, more)
+}
+
+fn between(source: &str, database: &TestDatabase, more: &[&str]) -> Taken {
     let mut command = Command::new(bench::binary());
-    command
-        .arg("copy")
-        .arg(format!("sqlite:{}", path.display()));
-    command.arg(database.url()).args(more);
+    command.args(["copy", source, database.url()]).args(more);
     bench::timed(&command)
+}
+
+/// The same rows out of MySQL.
+fn from_mysql(path: &Path, rows: u64) {
+    let fresh = || TestEngine::Server(Kind::PostgresNewer).database();
+    let source = TestEngine::Server(Kind::Mysql).database();
+    let into = own(&source, path, &["--no-verify"]);
+    line("dunlin copy --no-verify into MySQL", rows, into);
+    let bare = between(source.url(), &fresh(), &["--no-verify"]);
+    line("dunlin copy --no-verify out of MySQL", rows, bare);
+    let whole = between(source.url(), &fresh(), &[]);
+    line("dunlin copy out of MySQL", rows, whole);
 }
 
 /// The command itself, and its peer where there is one.
@@ -424,7 +437,9 @@ fn whole(path: &std::path::Path, rows: u64) {
     if Command::new("pgloader").arg("--version").output().is_ok() {
         let mut command = Command::new("pgloader");
         let database = fresh();
+        // With as many rows at once as it takes by itself (100,000) its heap does not do for rows of 2 kB.
         command
+            .args(["--with", "prefetch rows = 10000"])
             .arg(path)
             .arg(database.url().replacen("postgres://", "postgresql://", 1));
         line("pgloader", rows, bench::timed(&command));
@@ -490,6 +505,7 @@ fn main() {
             rows as f64 / wall
         );
         drop(sessions);
+        from_mysql(&path, rows);
         whole(&path, rows);
     }
 }
