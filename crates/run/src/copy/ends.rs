@@ -116,11 +116,18 @@ impl Readers {
     }
 }
 
-/// Refuses a file that is damaged, before anything is read from it.
-pub async fn sound(world: &World, session: &mut dyn Session) -> Result<(), Failure> {
+/// Refuses a file that is damaged, by a session of its own.
+pub async fn sound(world: &World) -> Result<(), Failure> {
     let Some(query) = world.dialect().landing().sound() else {
         return Ok(());
     };
+    let mut session = world.open(Purpose::Read).await?;
+    let judged = judge(world, &mut *session, query).await;
+    session.close().await;
+    judged
+}
+
+async fn judge(world: &World, session: &mut dyn Session, query: &str) -> Result<(), Failure> {
     let damaged = |faults: String| {
         Failure::refused("source-damaged", format!("the source is damaged: {faults}")).hint(
             "repair it first (the engine's own `.recover`), or copy from a backup that is whole",

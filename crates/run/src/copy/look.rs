@@ -69,7 +69,21 @@ pub async fn look(
     target: &mut dyn Session,
     sink: &mut dyn Sink,
 ) -> Result<Looked, Failure> {
-    super::ends::sound(from, readers.lead()).await?;
+    // Both read the same pages at the same time. A damaged file is refused as such, whatever the look stumbles over.
+    let looking = look_at(from, to, job, readers, target, sink);
+    let (sound, looked) = tokio::join!(super::ends::sound(from), looking);
+    sound?;
+    looked
+}
+
+async fn look_at(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    target: &mut dyn Session,
+    sink: &mut dyn Sink,
+) -> Result<Looked, Failure> {
     let whole = observe::whole(readers.lead())
         .await
         .map_err(|error| unreadable(from, &error))?;

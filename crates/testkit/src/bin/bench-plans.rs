@@ -336,7 +336,7 @@ fn main() {
     let runs = bench::number("DUNLIN_BENCH_RUNS", 3);
     if wanted("empty") {
         println!(
-            "| engine | trips | an empty one µs | one with a record µs | waited s | wall s | ÷ trips with a record | ÷ waited |"
+            "| engine | trips | an empty one µs | one with a record µs | waited s | one step s | all steps s | ÷ waited | ÷ trips with a record |"
         );
         println!("|---|--:|--:|--:|--:|--:|--:|--:|");
         for engine in bench::engines() {
