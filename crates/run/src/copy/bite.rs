@@ -84,6 +84,18 @@ fn not_tried(why: impl Into<String>) -> Outcome {
     (Bites::NotTried, Some(why.into()))
 }
 
+/// What a try says that was not refused as it must be. `nothing`: why it may have touched no row; `taken`: what was taken.
+fn missed(met: Met, nothing: &str, taken: impl Into<String>) -> Outcome {
+    match met {
+        Met::Refused(_, said) => not_tried(format!(
+            "something else refuses the row first: {}",
+            said.message
+        )),
+        Met::Nothing => not_tried(nothing),
+        Met::Taken => (Bites::Failed, Some(taken.into())),
+    }
+}
+
 impl Copying<'_> {
     /// Tries what was made.
     pub(super) async fn bite(&mut self, copied: &mut Copied) -> Result<(), Failure> {
@@ -381,9 +393,7 @@ impl Trying<'_> {
         let sql = self.trials.null(column);
         Ok(match self.attempt(&sql, false).await? {
             Met::Refused(Some(Because::NotNull), _) => PROVEN,
-            Met::Refused(_, said) => not_tried(said.message),
-            Met::Nothing => not_tried(NO_ROW),
-            Met::Taken => (Bites::Failed, Some("a row with NULL was taken".into())),
+            met => missed(met, NO_ROW, "a row with NULL was taken"),
         })
     }
 
@@ -396,15 +406,15 @@ impl Trying<'_> {
                 {
                     return Ok(PROVEN);
                 }
-                Met::Refused(_, said) => not_tried(format!(
-                    "something else refuses the row first: {}",
-                    said.message
-                )),
-                Met::Nothing => not_tried("the table holds no row that has all of the key"),
-                Met::Taken => {
-                    return Ok((Bites::Failed, Some("a row was taken a second time".into())));
-                }
+                met => missed(
+                    met,
+                    "the table holds no row that has all of the key",
+                    "a row was taken a second time",
+                ),
             };
+            if last.0 == Bites::Failed {
+                break;
+            }
         }
         Ok(last)
     }
@@ -422,18 +432,14 @@ impl Trying<'_> {
             }
             last = match self.attempt(&sql, false).await? {
                 Met::Refused(Some(Because::Check | Because::Json), _) => return Ok(PROVEN),
-                Met::Refused(_, said) => not_tried(format!(
-                    "something else refuses the row first: {}",
-                    said.message
-                )),
-                Met::Nothing => not_tried(NO_ROW),
-                Met::Taken => {
-                    return Ok((
-                        Bites::Failed,
-                        Some(format!("a row was taken that it must refuse: {sql}")),
-                    ));
+                met => {
+                    let taken = format!("a row was taken that it must refuse: {sql}");
+                    missed(met, NO_ROW, taken)
                 }
             };
+            if last.0 == Bites::Failed {
+                break;
+            }
         }
         Ok(last)
     }
@@ -473,18 +479,11 @@ impl Trying<'_> {
                     }
                     not_tried("another foreign key of the same columns refuses the row first")
                 }
-                Met::Refused(_, said) => not_tried(format!(
-                    "something else refuses the row first: {}",
-                    said.message
-                )),
-                Met::Nothing => not_tried(NO_ROW),
-                Met::Taken => {
-                    return Ok((
-                        Bites::Failed,
-                        Some("a row that refers to nothing was taken".into()),
-                    ));
-                }
+                met => missed(met, NO_ROW, "a row that refers to nothing was taken"),
             };
+            if last.0 == Bites::Failed {
+                break;
+            }
         }
         Ok(last)
     }

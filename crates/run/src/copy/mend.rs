@@ -83,6 +83,39 @@ enum Stopped {
     All(Box<Failure>),
 }
 
+/// Rows of one transaction.
+#[derive(Clone, Copy)]
+enum Batch<'b> {
+    /// Encoded rows that are written over those of the target, or added.
+    Give(&'b Mend<'b>, &'b Load, &'b [Vec<u8>]),
+    /// Keys of rows that are removed.
+    Take(&'b [Vec<Value>]),
+}
+
+impl<'b> Batch<'b> {
+    fn len(&self) -> usize {
+        match self {
+            Batch::Give(_, _, rows) => rows.len(),
+            Batch::Take(keys) => keys.len(),
+        }
+    }
+
+    /// The latter half and the former one.
+    fn halves(self) -> [Batch<'b>; 2] {
+        let middle = self.len() / 2;
+        match self {
+            Batch::Give(mend, load, rows) => {
+                let (former, latter) = rows.split_at(middle);
+                [latter, former].map(|rows| Batch::Give(mend, load, rows))
+            }
+            Batch::Take(keys) => {
+                let (former, latter) = keys.split_at(middle);
+                [latter, former].map(Batch::Take)
+            }
+        }
+    }
+}
+
 /// Mends rows.
 pub(super) struct Mending<'m> {
     pub(super) to: &'m World,
@@ -177,11 +210,13 @@ impl Mending<'_> {
                 if together.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
                     bytes = 0;
                     let rows = std::mem::take(&mut together);
-                    self.give_some(pair, &mend, &load, rows, done).await?;
+                    self.mend(pair, Batch::Give(&mend, &load, &rows), done)
+                        .await?;
                 }
             }
         }
-        self.give_some(pair, &mend, &load, together, done).await
+        self.mend(pair, Batch::Give(&mend, &load, &together), done)
+            .await
     }
 
     fn failed(&self, error: &DbError) -> Failure {
@@ -202,38 +237,34 @@ impl Mending<'_> {
     }
 
     /// A batch; where one of its rows is refused, its halves.
-    async fn give_some(
+    async fn mend(
         &mut self,
         pair: &Pair<'_>,
-        mend: &Mend<'_>,
-        load: &Load,
-        rows: Vec<Vec<u8>>,
+        all: Batch<'_>,
         done: &mut Repaired,
     ) -> Result<(), Failure> {
-        let mut waiting = vec![rows];
-        while let Some(mut part) = waiting.pop() {
-            if part.is_empty() || self.tried_enough(pair) {
+        let mut waiting = vec![all];
+        while let Some(part) = waiting.pop() {
+            if part.len() == 0 || self.tried_enough(pair) {
                 continue;
             }
             self.pressed()?;
-            match self.put(mend, load, &part).await {
-                Ok((updated, inserted)) => {
-                    done.updated += updated;
-                    done.inserted += inserted;
+            let mended = match part {
+                Batch::Give(mend, load, rows) => self.put(mend, load, rows).await,
+                Batch::Take(keys) => self.remove(pair, keys).await,
+            };
+            let stopped = match mended {
+                Ok(mended) => {
+                    done.add(mended);
+                    continue;
                 }
-                Err(stopped) => {
-                    let _ = self.work.rollback().await;
-                    match stopped {
-                        Stopped::All(failure) => return Err(*failure),
-                        Stopped::Rows(error) if part.len() == 1 => {
-                            self.stands(pair, &error.message)
-                        }
-                        Stopped::Rows(_) => {
-                            let rest = part.split_off(part.len() / 2);
-                            waiting.extend([rest, part]);
-                        }
-                    }
-                }
+                Err(stopped) => stopped,
+            };
+            let _ = self.work.rollback().await;
+            match stopped {
+                Stopped::All(failure) => return Err(*failure),
+                Stopped::Rows(error) if part.len() == 1 => self.stands(pair, &error.message),
+                Stopped::Rows(_) => waiting.extend(part.halves()),
             }
         }
         Ok(())
@@ -257,7 +288,7 @@ impl Mending<'_> {
         mend: &Mend<'_>,
         load: &Load,
         rows: &[Vec<u8>],
-    ) -> Result<(u64, u64), Stopped> {
+    ) -> Result<Repaired, Stopped> {
         self.begin().await?;
         let clear = mend.clear();
         let cleared = self.work.execute(&clear).await;
@@ -271,11 +302,13 @@ impl Mending<'_> {
             updated.map_err(|error| self.stopped(error))?;
         }
         let inserted = self.work.execute(&mend.insert()).await;
-        let inserted = inserted.map_err(|error| self.stopped(error))?;
-        let updated = there.len() as u64;
-        self.commit(mend.table, &there, (inserted, updated, 0))
-            .await?;
-        Ok((updated, inserted))
+        let done = Repaired {
+            inserted: inserted.map_err(|error| self.stopped(error))?,
+            updated: there.len() as u64,
+            deleted: 0,
+        };
+        self.commit(mend.table, &there, done).await?;
+        Ok(done)
     }
 
     async fn begin(&mut self) -> Result<(), Stopped> {
@@ -293,13 +326,13 @@ impl Mending<'_> {
         &mut self,
         table: &Bound,
         there: &[Row],
-        (inserted, updated, deleted): (u64, u64, u64),
+        done: Repaired,
     ) -> Result<(), Stopped> {
         let all = |failure: Failure| Stopped::All(Box::new(failure));
         self.image.keep(table, there).map_err(all)?;
         let detail = serde_json::json!({
-            "what": "verify --repair", "table": table.label(), "inserted": inserted, "updated": updated,
-            "deleted": deleted,
+            "what": "verify --repair", "table": table.label(), "inserted": done.inserted, "updated": done.updated,
+            "deleted": done.deleted,
         });
         let record = [Writing::run(journal::Event::Settled, detail)];
         let to = self.to;
@@ -321,34 +354,14 @@ impl Mending<'_> {
         keys: &[Vec<Value>],
         done: &mut Repaired,
     ) -> Result<(), Failure> {
-        let mut waiting: Vec<&[Vec<Value>]> = keys.chunks(TOGETHER).rev().collect();
-        while let Some(part) = waiting.pop() {
-            if self.tried_enough(pair) {
-                break;
-            }
-            self.pressed()?;
-            match self.remove(pair, part).await {
-                Ok(removed) => done.deleted += removed,
-                Err(stopped) => {
-                    let _ = self.work.rollback().await;
-                    match stopped {
-                        Stopped::All(failure) => return Err(*failure),
-                        Stopped::Rows(error) if part.len() == 1 => {
-                            self.stands(pair, &error.message)
-                        }
-                        Stopped::Rows(_) => {
-                            let (one, other) = part.split_at(part.len() / 2);
-                            waiting.extend([other, one]);
-                        }
-                    }
-                }
-            }
+        for keys in keys.chunks(TOGETHER) {
+            self.mend(pair, Batch::Take(keys), done).await?;
         }
         Ok(())
     }
 
     /// One transaction: rows removed.
-    async fn remove(&mut self, pair: &Pair<'_>, keys: &[Vec<Value>]) -> Result<u64, Stopped> {
+    async fn remove(&mut self, pair: &Pair<'_>, keys: &[Vec<Value>]) -> Result<Repaired, Stopped> {
         self.begin().await?;
         let change = self.work.dialect().change();
         let table = &pair.target;
@@ -365,9 +378,12 @@ impl Mending<'_> {
         let query = change.remove(table, &pair.key, keys);
         let removed = self.work.execute_with(&query.sql, &query.params).await;
         removed.map_err(|error| self.stopped(error))?;
-        let deleted = there.len() as u64;
-        self.commit(table, &there, (0, 0, deleted)).await?;
-        Ok(deleted)
+        let done = Repaired {
+            deleted: there.len() as u64,
+            ..Repaired::default()
+        };
+        self.commit(table, &there, done).await?;
+        Ok(done)
     }
 
     /// A table with rows that refer to these, and do not go themselves. Also where its foreign key would let them go with

@@ -5,7 +5,7 @@
 //! bounded however many rows there are.
 
 use super::rows::{self, Stopped, Tally};
-use super::table::Ground;
+use super::table::{Ground, Pipe};
 use super::{Copying, rejects};
 use dunlin_core::copy::Datum;
 use dunlin_core::copy::digest::row_hash;
@@ -16,7 +16,6 @@ use dunlin_core::schema::{Table, label};
 use dunlin_engines::Session;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// Bits of the field: 2^28 are 32 MiB, and of ten million keys some two in a hundred meet by chance.
 const BITS: u32 = 28;
@@ -224,27 +223,26 @@ impl Copying<'_> {
     ) -> Result<Tally, Failure> {
         let mut writer = self.another().await?;
         self.prepared(&mut *writer).await?;
-        let outcome = self
-            .fill_once(at, reader, &mut *writer, &Arc::default(), Ground::Clear)
-            .await;
-        if outcome.is_err() {
-            let _ = writer.rollback().await;
-        }
+        let mut pipe = Pipe {
+            reader,
+            writer: &mut *writer,
+            done: &Arc::default(),
+        };
+        let outcome = self.fill_once(at, &mut pipe, Ground::Clear).await;
         writer.close().await;
         outcome
     }
 
+    /// Fills a table, each key once.
     pub(super) async fn fill_once(
         &self,
         at: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
+        pipe: &mut Pipe<'_>,
         ground: Ground,
     ) -> Result<Tally, Failure> {
-        let sieve = self.sieve(at, reader).await?;
-        self.fill_with(at, reader, writer, done, ground, sieve)
-            .await
+        let sieve = self.sieve(at, pipe.reader).await?;
+        let filled = self.fill(at, pipe, ground, sieve).await;
+        pipe.ended(filled).await
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::ledger::{self, Begun, Done, DonePart, Laid};
 use super::rows::{self, Tally};
-use super::table::Ground;
+use super::table::{Ground, Pipe};
 use super::{Copying, Readers, What};
 use crate::trouble;
 use dunlin_core::copy::parts::{Part, parts};
@@ -18,8 +18,6 @@ use dunlin_core::schema::{NeutralType, label};
 use dunlin_core::value::Value;
 use dunlin_engines::Session;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// A table that is copied in parts. It is there.
 pub(super) struct Parted {
@@ -184,15 +182,10 @@ impl Copying<'_> {
         at: usize,
         parted: &Parted,
         part: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
+        pipe: &mut Pipe<'_>,
     ) -> Result<Tally, Failure> {
-        let filled = self.fill_part(at, parted, part, reader, writer, done).await;
-        if filled.is_err() {
-            let _ = writer.rollback().await;
-        }
-        filled
+        let filled = self.fill_part(at, parted, part, pipe).await;
+        pipe.ended(filled).await
     }
 
     async fn fill_part(
@@ -200,16 +193,13 @@ impl Copying<'_> {
         at: usize,
         parted: &Parted,
         part: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
+        pipe: &mut Pipe<'_>,
     ) -> Result<Tally, Failure> {
-        let begun = writer.begin().await;
+        let begun = pipe.writer.begin().await;
         begun.map_err(|error| ledger::failure(self.to, &error, "cannot write to the target"))?;
         let rows = self.from.dialect().rows();
         let select = select_part(rows, &parted.bound, &parted.place, parted.parts[part]);
-        let load = self.load(at, &select, false, reader, writer, done, None);
-        let tally = load.await?;
+        let tally = self.load(at, &select, pipe, false, None).await?;
         self.rejects.sync().map_err(|failure| *failure)?;
         let record = DonePart {
             part,
@@ -217,7 +207,7 @@ impl Copying<'_> {
         };
         let detail = serde_json::to_value(record).unwrap_or_default();
         let record = ledger::record(journal::Event::Done, "part", &self.hash, detail);
-        ledger::commit(self.to, writer, &self.pen, record).await?;
+        ledger::commit(self.to, pipe.writer, &self.pen, record).await?;
         Ok(tally)
     }
 

@@ -50,6 +50,13 @@ pub struct Repaired {
 }
 
 impl Repaired {
+    /// And those that were done afterwards.
+    pub(super) fn add(&mut self, more: Repaired) {
+        self.inserted += more.inserted;
+        self.updated += more.updated;
+        self.deleted += more.deleted;
+    }
+
     /// All of them.
     pub fn rows(&self) -> u64 {
         self.inserted + self.updated + self.deleted

@@ -30,6 +30,23 @@ pub(super) enum Ground {
     Clear,
 }
 
+/// What rows go through: a session that reads, one that writes, and a count of those that went.
+pub(super) struct Pipe<'p> {
+    pub(super) reader: &'p mut dyn Session,
+    pub(super) writer: &'p mut dyn Session,
+    pub(super) done: &'p Arc<AtomicU64>,
+}
+
+impl Pipe<'_> {
+    /// An outcome; of what failed, what was written goes.
+    pub(super) async fn ended<T>(&mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if outcome.is_err() {
+            let _ = self.writer.rollback().await;
+        }
+        outcome
+    }
+}
+
 impl Copying<'_> {
     /// Makes what tables need, and moves the rows of all of them. Gives their tallies as in the plan.
     pub(super) async fn carry_all(
@@ -174,20 +191,13 @@ impl Copying<'_> {
     }
 
     /// One table: made, filled, recorded.
-    pub(super) async fn table(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
-    ) -> Result<Tally, Failure> {
+    pub(super) async fn table(&self, at: usize, pipe: &mut Pipe<'_>) -> Result<Tally, Failure> {
         let plan = &self.looked.plan.tables[at];
-        let outcome = self.fill(at, reader, writer, done, Ground::New).await;
-        let Err(failure) = outcome else {
-            return outcome;
+        let filled = self.fill(at, pipe, Ground::New, None).await;
+        let failure = match pipe.ended(filled).await {
+            Ok(tally) => return Ok(tally),
+            Err(failure) => failure,
         };
-        // What of the table was written goes with its transaction.
-        let _ = writer.rollback().await;
         if failure.code != Hazard::DuplicateKey.code() || !self.sets_aside(plan) {
             return Err(failure);
         }
@@ -196,14 +206,10 @@ impl Copying<'_> {
         self.rejects
             .strike(|line| line["table"] == name.as_str())
             .map_err(|f| *f)?;
-        done.store(0, Ordering::Relaxed);
-        let made = !writer.caps().transactional_ddl && self.job.existing.is_none();
+        pipe.done.store(0, Ordering::Relaxed);
+        let made = !pipe.writer.caps().transactional_ddl && self.job.existing.is_none();
         let ground = if made { Ground::There } else { Ground::New };
-        let outcome = self.fill_once(at, reader, writer, done, ground).await;
-        if outcome.is_err() {
-            let _ = writer.rollback().await;
-        }
-        outcome
+        self.fill_once(at, pipe, ground).await
     }
 
     /// A session that loads.
@@ -225,33 +231,21 @@ impl Copying<'_> {
             .position(|table| table.name == plan.target.1 && table.schema == plan.target.0)
     }
 
-    async fn fill(
+    /// A table and its record in one transaction. `sieve`: what lets each key through once.
+    pub(super) async fn fill(
         &self,
         at: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
-        ground: Ground,
-    ) -> Result<Tally, Failure> {
-        self.fill_with(at, reader, writer, done, ground, None).await
-    }
-
-    pub(super) async fn fill_with(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
+        pipe: &mut Pipe<'_>,
         ground: Ground,
         sieve: Option<Sieve>,
     ) -> Result<Tally, Failure> {
         let plan = &self.looked.plan.tables[at];
-        let fresh = self.make(plan, writer, ground).await?;
-        let tally = self.pour(at, reader, writer, done, fresh, sieve).await?;
+        let fresh = self.make(plan, pipe.writer, ground).await?;
+        let tally = self.pour(at, pipe, fresh, sieve).await?;
         let detail = serde_json::to_value(Done::of(plan, &tally)).unwrap_or_default();
         let record = ledger::record(journal::Event::Done, "table", &self.hash, detail);
         self.rejects.sync().map_err(|f| *f)?;
-        ledger::commit(self.to, writer, &self.pen, record).await?;
+        ledger::commit(self.to, pipe.writer, &self.pen, record).await?;
         Ok(tally)
     }
 
@@ -259,9 +253,7 @@ impl Copying<'_> {
     pub(super) async fn pour(
         &self,
         at: usize,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
+        pipe: &mut Pipe<'_>,
         fresh: bool,
         sieve: Option<Sieve>,
     ) -> Result<Tally, Failure> {
@@ -276,12 +268,11 @@ impl Copying<'_> {
             let before = if fresh || self.job.existing != Some(Existing::Append) {
                 Digest::default()
             } else {
-                let there = super::prove::digest(writer, &rows::target(plan)).await;
+                let there = super::prove::digest(pipe.writer, &rows::target(plan)).await;
                 there.map_err(|error| wrong(&error))?
             };
             let select = self.select(at);
-            let load = self.load(at, &select, fresh, reader, writer, done, sieve);
-            tally = load.await?;
+            tally = self.load(at, &select, pipe, fresh, sieve).await?;
             (tally.before, tally.once) = (before, once);
         }
         Ok(tally)
@@ -294,34 +285,33 @@ impl Copying<'_> {
     }
 
     /// Moves the rows of a query into a table, in the writer's transaction. `fresh`: which made the table.
-    #[allow(clippy::too_many_arguments)] // two ends, and what goes from one to the other
     pub(super) async fn load(
         &self,
         at: usize,
         select: &str,
+        pipe: &mut Pipe<'_>,
         fresh: bool,
-        reader: &mut dyn Session,
-        writer: &mut dyn Session,
-        done: &Arc<AtomicU64>,
         sieve: Option<Sieve>,
     ) -> Result<Tally, Failure> {
         let plan = &self.looked.plan.tables[at];
         let policies = Arc::new(self.job.policies.clone());
-        let way = self.way(at, &policies, &self.rejects, done);
-        let bulk = writer.dialect().bulk();
+        let way = self.way(at, &policies, &self.rejects, pipe.done);
+        let bulk = pipe.writer.dialect().bulk();
         let target = rows::load_table(plan);
         let encoder = bulk.encoder(&target).map_err(|sentence| {
             let message = format!("{}: {sentence}", target.name);
             Failure::refused("column-not-loadable", message)
         })?;
         let stopped = |stopped| self.stopped(plan, stopped);
-        let mut source = reader
+        let mut source = pipe
+            .reader
             .stream(select)
             .await
             .map_err(|error| stopped(Stopped::Source(error)))?;
         // Rows of a partitioned table lie in tables of their own.
         let frozen = fresh && self.looked.own_rows[at];
-        let sink = writer
+        let sink = pipe
+            .writer
             .load(&bulk.load(&target, frozen), target.columns.len())
             .await
             .map_err(|error| stopped(Stopped::Target(error)))?;

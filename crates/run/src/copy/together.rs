@@ -3,6 +3,7 @@
 
 use super::ledger::{self, Done};
 use super::rows::{self, Tally};
+use super::table::Pipe;
 use super::works::ticking;
 use super::{Copying, Existing};
 use crate::checkpoint::quiet::Quiet;
@@ -180,9 +181,12 @@ impl Copying<'_> {
                 true => self.sieve(*at, reader).await.map_err(anywhere)?,
                 false => None,
             };
-            let tally = self
-                .pour(*at, reader, writer, &done[*at], false, sieve)
-                .await;
+            let mut pipe = Pipe {
+                reader,
+                writer,
+                done: &done[*at],
+            };
+            let tally = self.pour(*at, &mut pipe, false, sieve).await;
             let tally = tally.map_err(|failure| (Some(*at), failure))?;
             let detail = serde_json::to_value(Done::of(&plans[*at], &tally)).unwrap_or_default();
             records.push(ledger::record(

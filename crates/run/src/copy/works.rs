@@ -4,6 +4,7 @@ use super::Copying;
 use super::ends::Readers;
 use super::parts::Parted;
 use super::rows::Tally;
+use super::table::Pipe;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_engines::Session;
@@ -58,12 +59,14 @@ impl Copying<'_> {
                         .unwrap_or_else(PoisonError::into_inner)
                         .pop_front();
                     let Some(Work { at, part }) = next else { break };
-                    let (reader, writer, done) = (&mut **reader, &mut *writer, &done[at]);
+                    let mut pipe = Pipe {
+                        reader: &mut **reader,
+                        writer: &mut *writer,
+                        done: &done[at],
+                    };
                     let tally = match part.zip(parted.get(&at)) {
-                        Some((part, parted)) => {
-                            self.part(at, parted, part, reader, writer, done).await
-                        }
-                        None => self.table(at, reader, writer, done).await,
+                        Some((part, parted)) => self.part(at, parted, part, &mut pipe).await,
+                        None => self.table(at, &mut pipe).await,
                     };
                     let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
                     finished.entry(at).or_default().add(tally?);
