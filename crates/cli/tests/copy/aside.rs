@@ -2,12 +2,11 @@
 //! between, set aside once.
 
 use super::corpus::End;
-use super::{Ends, all_equal};
+use super::{Ends, all_equal, kill_each};
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::sandbox::Sandbox;
 use dunlin_testkit::servers::Kind;
 use serde_json::Value;
-use std::time::Duration;
 
 /// A foreign key without a parent, one that refers to a row which goes for that, and a chain of them in one table.
 const ORPHANS: &str = "PRAGMA foreign_keys = OFF; CREATE TABLE p (id INTEGER PRIMARY KEY);
@@ -166,18 +165,7 @@ fn killed(engine: TestEngine) {
         "--format",
         "json",
     ];
-    let mut killed = 0;
-    for wait in [60_u64, 150, 240, 330, 420, 510] {
-        let mut running = ends.sandbox.spawn(all);
-        std::thread::sleep(Duration::from_millis(wait));
-        if running.ended() {
-            break;
-        }
-        running.signal("KILL");
-        let _ = running.wait();
-        killed += 1;
-    }
-    assert!(killed > 0, "nothing was killed");
+    kill_each(&ends.sandbox, &all, &[60, 150, 240, 330, 420, 510], || {});
     let json = ends.sandbox.dunlin(all).code(8).json();
     assert!(all_equal(&json), "{json:#}");
     // Every tenth row of p has the moment of the one before; of a and b the latter half refers to nothing, and so do those

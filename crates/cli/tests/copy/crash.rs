@@ -1,6 +1,6 @@
 //! Copies that are killed, and gone on with: equal digests, and nothing twice.
 
-use super::{Ends, all_equal};
+use super::{Ends, all_equal, kill_each};
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use std::time::{Duration, Instant};
@@ -30,18 +30,8 @@ for_each_engine! {
     async fn a_killed_copy_goes_on_and_nothing_is_twice(engine: TestEngine) {
         let ends = Ends::new(engine, &source());
         let url = ends.target.url();
-        let mut killed = 0;
-        for wait in [40_u64, 120, 250, 400, 650] {
-            let mut running = ends.sandbox.spawn(["copy", "sqlite:source.db", url, "--resume", "--format", "json"]);
-            std::thread::sleep(Duration::from_millis(wait));
-            if running.ended() {
-                break;
-            }
-            running.signal("KILL");
-            let _ = running.wait();
-            killed += 1;
-        }
-        assert!(killed > 0, "nothing was killed");
+        let args = ["copy", "sqlite:source.db", url, "--resume", "--format", "json"];
+        kill_each(&ends.sandbox, &args, &[40, 120, 250, 400, 650], || {});
         // An end that came through before the last kill leaves nothing to go on with.
         let ran = ends.copy(&["--resume"]);
         let json = ran.json();

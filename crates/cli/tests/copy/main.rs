@@ -21,6 +21,7 @@ use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::sandbox::{Ran, Sandbox};
 use rusqlite::Connection;
 use serde_json::Value;
+use std::time::Duration;
 
 /// A SQLite file to be copied, and a target of some engine.
 pub struct Ends {
@@ -66,6 +67,24 @@ impl Ends {
             .dunlin(["verify", "sqlite:source.db", url, "--format", "json"]);
         (ran.code.unwrap_or(-1), ran.json())
     }
+}
+
+/// Runs a command again and again, and kills it so many milliseconds after its beginning, until it comes to its end before:
+/// something must have been killed. `after` looks at what each has left.
+pub fn kill_each(sandbox: &Sandbox, args: &[&str], waits: &[u64], mut after: impl FnMut()) {
+    let mut killed = 0;
+    for wait in waits {
+        let mut running = sandbox.spawn(args);
+        std::thread::sleep(Duration::from_millis(*wait));
+        if running.ended() {
+            break;
+        }
+        running.signal("KILL");
+        let _ = running.wait();
+        killed += 1;
+        after();
+    }
+    assert!(killed > 0, "nothing was killed");
 }
 
 /// Whether every table of a report agrees.

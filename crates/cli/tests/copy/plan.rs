@@ -1,6 +1,6 @@
 //! The steps `copy`, `export` and `import` of plans: forward, half way, and back.
 
-use super::Ends;
+use super::{Ends, kill_each};
 use dunlin_testkit::TestEngine;
 use dunlin_testkit::for_each_engine;
 use serde_json::{Value, json};
@@ -120,15 +120,7 @@ for_each_engine! {
              INSERT INTO many WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i, 'row ' || i FROM n; {BOOKS}"
         ));
         project(&ends, "old", COPY);
-        for wait in [60_u64, 200, 400] {
-            let mut running = ends.sandbox.spawn(["run", "move"]);
-            std::thread::sleep(Duration::from_millis(wait));
-            if running.ended() {
-                break;
-            }
-            running.signal("KILL");
-            let _ = running.wait();
-        }
+        kill_each(&ends.sandbox, &["run", "move"], &[60, 200, 400], || {});
         let ran = ends.sandbox.dunlin(["run", "move", "--format", "json"]).code(0).json();
         assert_eq!(states(&ran), [("go".to_owned(), "done".to_owned())], "{ran:#}");
         assert_eq!(ends.verify().0, 0);

@@ -1,6 +1,6 @@
 //! `verify --repair`: rows that differ become those of the source, and what was there is kept.
 
-use super::{Ends, all_equal};
+use super::{Ends, all_equal, kill_each};
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use dunlin_testkit::sandbox::Sandbox;
@@ -127,12 +127,8 @@ for_each_engine! {
         let _ = ends.copy(&[]).code(0);
         let _ = ends.target.run("UPDATE t SET name = 'bent' WHERE id > 1000 AND id < 4000");
         let _ = ends.target.run("INSERT INTO t (id, up, name) SELECT id + 10000, id, 'more' FROM t WHERE id <= 1200");
-        for wait in [60_u64, 110, 170, 260] {
-            let running = ends.sandbox.spawn(["verify", "sqlite:source.db", ends.target.url(), "--repair", "--format", "json"]);
-            std::thread::sleep(std::time::Duration::from_millis(wait));
-            running.signal("KILL");
-            let _ = running.wait();
-        }
+        let args = ["verify", "sqlite:source.db", ends.target.url(), "--repair", "--format", "json"];
+        kill_each(&ends.sandbox, &args, &[60, 110, 170, 260], || {});
         let (code, json) = ends.repair();
         assert_eq!(code, 0, "{json:#}");
         assert!(all_equal(&json), "{json:#}");

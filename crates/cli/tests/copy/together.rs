@@ -1,6 +1,6 @@
 //! Into tables that are there and refer to one another: whole or not at all, whatever the order of their names.
 
-use super::{Ends, all_equal};
+use super::{Ends, all_equal, kill_each};
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use std::time::Duration;
@@ -95,16 +95,7 @@ for_each_engine! {
         tables(&ends);
         let url = ends.target.url();
         let args = ["copy", "sqlite:source.db", url, "--into-existing", "replace", "--resume", "--format", "json"];
-        let mut killed = 0;
-        for wait in [100_u64, 180, 260, 340, 420] {
-            let mut running = ends.sandbox.spawn(args);
-            std::thread::sleep(Duration::from_millis(wait));
-            if running.ended() {
-                break;
-            }
-            running.signal("KILL");
-            let _ = running.wait();
-            killed += 1;
+        kill_each(&ends.sandbox, &args, &[100, 180, 260, 340, 420], || {
             // What was in flight may still be on its way out.
             let mut found = counts(&ends);
             for _ in 0..50 {
@@ -115,8 +106,7 @@ for_each_engine! {
                 found = counts(&ends);
             }
             assert!(["2 1", "20000 20000"].contains(&found.as_str()), "{found}");
-        }
-        assert!(killed > 0, "nothing was killed");
+        });
         let json = ends.sandbox.dunlin(args).code(0).json();
         assert!(all_equal(&json), "{json:#}");
         assert_eq!(counts(&ends), "20000 20000");

@@ -44,14 +44,8 @@ pub fn record(event: Event, unit: &str, batch: Option<i64>, detail: Detail) -> W
         kind: KIND.into(),
         ..detail
     };
-    Writing {
-        event,
-        scope: crate::journal::Scope::Stmt,
-        unit: Some(unit.to_owned()),
-        stmt: batch,
-        hash: None,
-        detail: serde_json::to_value(detail).unwrap_or_default(),
-    }
+    let detail = serde_json::to_value(detail).unwrap_or_default();
+    Writing::batch(event, unit, batch, detail)
 }
 
 /// What is known of the batches of one unit.

@@ -1,7 +1,7 @@
 //! Which tables an export takes, and which rows of them: tables that refer to chosen rows come along with the rows that
 //! do.
 
-use crate::copy::order::{order, parent};
+use crate::schema::order::{order, parent};
 use crate::schema::{ForeignKey, Table};
 use std::collections::BTreeSet;
 

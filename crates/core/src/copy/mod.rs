@@ -8,7 +8,6 @@ pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
 mod json;
-pub mod order;
 pub mod parts;
 pub mod plan;
 pub mod policy;

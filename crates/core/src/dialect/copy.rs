@@ -172,6 +172,60 @@ impl Notes {
     }
 }
 
+/// A call of a function by the name that it has in every engine. `None`: it has no such name.
+pub(super) fn call(function: Function, arguments: &str) -> Option<String> {
+    let name = match function {
+        Function::Lower(_) => "lower",
+        Function::Upper(_) => "upper",
+        Function::Abs => "abs",
+        Function::Coalesce => "coalesce",
+        Function::NullIf => "nullif",
+        Function::Round => "round",
+        Function::Substr => "substr",
+        Function::Trim => "trim",
+        Function::TrimLeft => "ltrim",
+        Function::TrimRight => "rtrim",
+        Function::Replace => "replace",
+        Function::Count => "count",
+        Function::Sum => "sum",
+        Function::Min => "min",
+        Function::Max => "max",
+        Function::Average => "avg",
+        _ => return None,
+    };
+    Some(format!("{name}({arguments})"))
+}
+
+/// The function that every engine knows by this name.
+pub(super) fn known_as(name: &str) -> Option<Function> {
+    Some(match name {
+        "abs" => Function::Abs,
+        "coalesce" => Function::Coalesce,
+        "nullif" => Function::NullIf,
+        "round" => Function::Round,
+        "substr" => Function::Substr,
+        "ltrim" => Function::TrimLeft,
+        "rtrim" => Function::TrimRight,
+        "replace" => Function::Replace,
+        "count" => Function::Count,
+        "sum" => Function::Sum,
+        "min" => Function::Min,
+        "max" => Function::Max,
+        "avg" => Function::Average,
+        _ => return None,
+    })
+}
+
+/// What stands behind the pattern of a LIKE in an engine where a backslash escapes unless something else is said.
+pub(super) fn escape(pattern: &str, escape: Option<char>, literal: fn(&str) -> String) -> String {
+    match escape {
+        Some('\\') => String::new(),
+        None if !pattern.contains('\\') => String::new(),
+        None => " ESCAPE ''".into(),
+        Some(escape) => format!(" ESCAPE {}", literal(&escape.to_string())),
+    }
+}
+
 /// What a room answers about copies.
 pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     /// As a source: what a column holds.
@@ -205,7 +259,10 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
         text
     }
     /// As a target: the statement that makes a view of a query, given from behind its SELECT on.
-    fn view(&self, name: &str, query: &str) -> String;
+    fn view(&self, name: &str, query: &str) -> String {
+        let name = (self.style().quote)(name);
+        format!("CREATE VIEW {name} AS\nSELECT {query}")
+    }
     /// As a target: what sets a column whenever its row changes, for an engine whose columns do not do it by themselves:
     /// a function and a trigger. `None`: there is no such thing.
     fn touch(&self, _table: &Table, _column: &str, _now: &str) -> Option<(Routine, Trigger)> {

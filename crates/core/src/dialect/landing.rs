@@ -81,6 +81,12 @@ pub struct Stage {
     pub sql: &'static str,
 }
 
+/// `column = the stage's`, for each; `of` stands before the column that is set.
+pub(super) fn assignments(columns: &[String], of: &str) -> String {
+    let set = |name: &String| format!("{of}{name} = {STAGED}.{name}");
+    columns.iter().map(set).collect::<Vec<_>>().join(", ")
+}
+
 /// A query for the largest value of a column.
 pub fn largest(
     dialect: &dyn super::Dialect,

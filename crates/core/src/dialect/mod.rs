@@ -2,6 +2,7 @@
 //!
 //! A dialect is pure: it renders SQL, tells what a statement is and what a native error means. It never talks to a server.
 
+pub mod aside;
 pub mod bulk;
 pub mod catalog;
 pub mod change;
@@ -224,6 +225,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn landing(&self) -> &'static dyn landing::LandingDialect;
     /// How rows are loaded.
     fn bulk(&self) -> &'static dyn bulk::BulkDialect;
+    /// How rows are set aside that a key refuses.
+    fn aside(&self) -> &'static dyn aside::AsideDialect;
     /// How integrity rules ask and tidy.
     fn rules(&self) -> &'static dyn rules::RulesDialect;
 }

@@ -3,7 +3,7 @@
 
 use super::change::ChangeDialect;
 use crate::copy::reading::{Bound, ColumnShape};
-use crate::schema::{Index, Key, Table};
+use crate::schema::Table;
 use crate::value::{Query, Value};
 
 /// The children of some rows, a page of them.
@@ -19,15 +19,6 @@ pub struct Children<'a> {
     pub after: Option<&'a [Value]>,
     /// How many at most.
     pub limit: usize,
-}
-
-/// What no two rows of a table may have the same of.
-#[derive(Debug, Clone, Copy)]
-pub enum Once<'a> {
-    /// A primary or unique key.
-    Key(&'a Key),
-    /// A unique index.
-    Index(&'a Index),
 }
 
 /// Integrity rules in one engine's words.
@@ -105,48 +96,6 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
             change.only(parent),
             change.target(parent),
             self.refers(table, columns, parent, others)
-        )
-    }
-
-    /// The statement that removes the rows that meet a condition.
-    fn remove(&self, table: &Bound, only: &str) -> String {
-        format!("{} WHERE ({only}\n)", self.change().clear(table))
-    }
-
-    /// The statement that removes the rows of [`RulesDialect::orphans`].
-    fn remove_orphans(
-        &self,
-        table: &Bound,
-        columns: &[usize],
-        parent: &Bound,
-        others: &[usize],
-    ) -> String {
-        self.remove(table, &self.orphans(table, columns, parent, others))
-    }
-
-    /// That a row repeats what an earlier one has: those that came first are told by where they lie. `None`: the engine
-    /// shows no such place.
-    fn repeated(&self, _table: &Table, _once: Once<'_>) -> Option<String> {
-        None
-    }
-
-    /// Values of these columns that several rows have, with how many rows: those that are alone come not.
-    fn repeats(&self, table: &Bound, columns: &[usize]) -> String {
-        let change = self.change();
-        let names: Vec<String> = columns
-            .iter()
-            .map(|at| change.quote(&table.columns[*at].shape.name))
-            .collect();
-        let there: Vec<String> = names
-            .iter()
-            .map(|name| format!("{name} IS NOT NULL"))
-            .collect();
-        format!(
-            "SELECT {}, count(*) FROM {} WHERE {} GROUP BY {} HAVING count(*) > 1",
-            change.list(table, columns),
-            change.target(table),
-            there.join(" AND "),
-            names.join(", ")
         )
     }
 
@@ -258,24 +207,20 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// The columns of a table, for another one that takes its rows.
-pub(super) fn columns(source: &Table, quote: fn(&str) -> String) -> Vec<String> {
-    let plain = |column: &&crate::schema::Column| column.generated.is_none();
-    source
-        .columns
-        .iter()
-        .filter(plain)
-        .map(|column| format!("{} {}", quote(&column.name), column.native))
-        .collect()
-}
-
-/// `CREATE TABLE name (columns, PRIMARY KEY (…))`.
-pub(super) fn make(
-    name: &str,
-    mut columns: Vec<String>,
+/// `CREATE TABLE name (columns of the source, PRIMARY KEY (…))`: for its rows, and what refuses none of them.
+pub(super) fn like(
+    source: &Table,
     key: &[String],
+    name: &str,
     quote: fn(&str) -> String,
 ) -> String {
+    let plain = source
+        .columns
+        .iter()
+        .filter(|column| column.generated.is_none());
+    let mut columns: Vec<String> = plain
+        .map(|column| format!("{} {}", quote(&column.name), column.native))
+        .collect();
     if !key.is_empty() {
         let key: Vec<String> = key.iter().map(|name| quote(name)).collect();
         columns.push(format!("PRIMARY KEY ({})", key.join(", ")));

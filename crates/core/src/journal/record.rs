@@ -250,6 +250,18 @@ impl Writing {
         }
     }
 
+    /// A record about one batch of what is done in batches, or about all of it.
+    pub fn batch(event: Event, unit: &str, batch: Option<i64>, detail: serde_json::Value) -> Self {
+        Writing {
+            event,
+            scope: Scope::Stmt,
+            unit: Some(unit.to_owned()),
+            stmt: batch,
+            hash: None,
+            detail,
+        }
+    }
+
     /// A record about a block of a migration.
     pub fn block(
         event: Event,

@@ -3,7 +3,7 @@
 //! As of backfills: each batch has a number that is never given out again; `done` says that it was committed, together
 //! with the image of what it removed and changed; `undone` that it was taken back. They are taken back newest first.
 
-use crate::journal::{Event, Record, Scope, Writing};
+use crate::journal::{Event, Record, Writing};
 use serde::{Deserialize, Serialize};
 
 /// What tells these records apart from those of statements and backfills.
@@ -55,14 +55,8 @@ pub fn record(event: Event, unit: &str, batch: Option<i64>, detail: Detail) -> W
         kind: KIND.into(),
         ..detail
     };
-    Writing {
-        event,
-        scope: Scope::Stmt,
-        unit: Some(unit.to_owned()),
-        stmt: batch,
-        hash: None,
-        detail: serde_json::to_value(detail).unwrap_or_default(),
-    }
+    let detail = serde_json::to_value(detail).unwrap_or_default();
+    Writing::batch(event, unit, batch, detail)
 }
 
 /// What is known of a cleaning.

@@ -30,35 +30,7 @@ impl Dump {
 
 /// The places of the tables, each after those that it refers to (as far as circles allow).
 pub fn table_order(catalog: &Catalog) -> Vec<usize> {
-    let place: BTreeMap<(Option<&str>, &str), usize> = catalog
-        .tables
-        .iter()
-        .enumerate()
-        .map(|(at, table)| ((table.schema.as_deref(), table.name.as_str()), at))
-        .collect();
-    let labels: BTreeMap<String, usize> = catalog
-        .tables
-        .iter()
-        .enumerate()
-        .map(|(at, table)| (table.label(), at))
-        .collect();
-    order(catalog.tables.len(), |at| {
-        let table = &catalog.tables[at];
-        let mut needs: Vec<usize> = table
-            .foreign_keys
-            .iter()
-            .filter_map(|key| {
-                place.get(&(key.references_schema.as_deref(), key.references.as_str()))
-            })
-            .copied()
-            .collect();
-        needs.extend(
-            heirs_of(table)
-                .iter()
-                .filter_map(|parent| labels.get(parent)),
-        );
-        needs
-    })
+    super::order::order(&catalog.tables).order
 }
 
 /// The labels of the tables that a table inherits from, or is a partition of.

@@ -126,6 +126,9 @@ impl Dialect for SimDialect {
     fn checks(&self) -> &'static dyn dunlin_core::dialect::checks::ChecksDialect {
         Sqlite.checks()
     }
+    fn aside(&self) -> &'static dyn dunlin_core::dialect::aside::AsideDialect {
+        Sqlite.aside()
+    }
     fn rules(&self) -> &'static dyn dunlin_core::dialect::rules::RulesDialect {
         Sqlite.rules()
     }

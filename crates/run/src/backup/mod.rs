@@ -7,6 +7,7 @@
 
 pub(crate) mod archive;
 mod automatic;
+pub(crate) mod image;
 pub mod manifest;
 mod objects;
 mod replay;

@@ -17,11 +17,11 @@ use crate::world::World;
 use crate::{admin, digest, inspect, lease, observe, trouble};
 use dunlin_core::bulk::{Manifest, ManifestTable};
 
-use dunlin_core::copy::order::{Ordered, order};
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, Writing};
+use dunlin_core::schema::order::{Ordered, order};
 use dunlin_core::schema::{Catalog, Table};
 
 use dunlin_engines::{DbError, Halted, Purpose, Session};
@@ -509,7 +509,7 @@ fn keys_in_the_way(ground: &Ground, aims: &[Aim]) -> bool {
     let late = order
         .windows(2)
         .any(|pair| ground.rank(pair[0]) > ground.rank(pair[1]));
-    let concerned = |at: &dunlin_core::copy::order::KeyAt| order.contains(&at.table);
+    let concerned = |at: &dunlin_core::schema::order::KeyAt| order.contains(&at.table);
     (late && any_key) || ground.ordered.ahead.iter().any(concerned)
 }
 

@@ -198,7 +198,7 @@ impl Load {
     }
 
     fn ties(&mut self, tables: &[Table]) {
-        let parent = |key| dunlin_core::copy::order::parent(tables, key);
+        let parent = |key| dunlin_core::schema::order::parent(tables, key);
         for key in &tables[self.at].foreign_keys {
             let tie = parent(key).and_then(|parent| {
                 let references = references(key, &tables[parent])?;

@@ -15,8 +15,8 @@ use dunlin_core::copy::policy::{Hazard, Policy};
 use dunlin_core::copy::reading::{Bound, BoundColumn, ColumnShape};
 use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::copy::{Cell, Digest, RowHasher};
+use dunlin_core::dialect::aside::Once;
 use dunlin_core::dialect::catalog::Part;
-use dunlin_core::dialect::rules::Once;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal;
@@ -255,7 +255,7 @@ impl Copying<'_> {
         if references.is_empty() {
             return Ok(());
         }
-        let rules = self.to.dialect().rules();
+        let (rules, aside) = (self.to.dialect().rules(), self.to.dialect().aside());
         let mut session = self.another().await?;
         let mut first = true;
         loop {
@@ -279,7 +279,7 @@ impl Copying<'_> {
                     columns: &of.key.columns,
                     why: &why,
                     only: &only,
-                    remove: &rules.remove_orphans(&of.child, &columns, &of.parent, &columns),
+                    remove: &aside.remove_orphans(&of.child, &columns, &of.parent, &columns),
                 };
                 let gone = self
                     .take_out(of.at, &out, &mut *session, &mut tallies[of.at])
@@ -329,8 +329,8 @@ impl Copying<'_> {
         let Some((table, once, columns)) = self.once(made) else {
             return Ok(false);
         };
-        let rules = self.to.dialect().rules();
-        let Some(only) = rules.repeated(table, once) else {
+        let aside = self.to.dialect().aside();
+        let Some(only) = aside.repeated(table, once) else {
             return Ok(false);
         };
         let plan = rows::target(&self.looked.plan.tables[at]);
@@ -339,7 +339,7 @@ impl Copying<'_> {
             columns: &columns,
             why: Hazard::DuplicateKey.sentence(),
             only: &only,
-            remove: &rules.remove(&plan, &only),
+            remove: &aside.remove(&plan, &only),
         };
         Ok(self.take_out(at, &out, session, tally).await? > 0)
     }
@@ -551,7 +551,7 @@ impl Copying<'_> {
         }
         let of = bound(table.schema.as_deref(), &table.name, &columns, Some(table));
         let all: Vec<usize> = (0..columns.len()).collect();
-        let sql = session.dialect().rules().repeats(&of, &all);
+        let sql = session.dialect().aside().repeats(&of, &all);
         let rows = session.query(&sql, &[]).await.ok()?;
         let more: i64 = rows
             .iter()

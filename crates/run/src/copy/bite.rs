@@ -445,7 +445,8 @@ impl Trying<'_> {
     }
 
     async fn foreign_key(&mut self, key: &ForeignKey) -> Result<Outcome, DbError> {
-        let parent = dunlin_core::copy::order::parent(self.tables, key).map(|at| &self.tables[at]);
+        let parent =
+            dunlin_core::schema::order::parent(self.tables, key).map(|at| &self.tables[at]);
         let referred = parent.and_then(|parent| dunlin_core::bulk::choose::references(key, parent));
         let Some(referred) = referred else {
             return Ok(not_tried(

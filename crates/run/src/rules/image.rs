@@ -1,17 +1,13 @@
 //! The undo image of a batch: what it removed, changed and added, in its order, compressed.
 
 use super::ground::{Ground, Known};
-use crate::backup::archive::{Reader, cell_of, cell_out, put};
+use crate::backup::image::{self, bad, values_in, values_out, weight};
 use dunlin_core::value::Value;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 
 /// The format of an image.
 const FORMAT: u8 = 11;
-/// zstd's level: its own default.
-const LEVEL: i32 = 3;
-/// The largest image that is unpacked: a batch holds some megabytes.
-const UNPACKED_MAX: u64 = 1 << 30;
 
 /// What was done to one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,17 +29,9 @@ impl Op {
 
     /// About how many bytes its values have.
     pub(super) fn bytes(&self) -> usize {
-        let of = |values: &[Value]| -> usize {
-            let size = |value: &Value| match value {
-                Value::Text(text) => text.len(),
-                Value::Bytes(bytes) => bytes.len(),
-                _ => 8,
-            };
-            values.iter().map(size).sum()
-        };
         match self {
-            Op::Removed(_, row) | Op::Added(_, row) => of(row),
-            Op::Changed(_, before, after) => of(before) + of(after),
+            Op::Removed(_, row) | Op::Added(_, row) => weight(row),
+            Op::Changed(_, before, after) => weight(before) + weight(after),
         }
     }
 }
@@ -90,13 +78,7 @@ pub(super) fn pack(ground: &Ground, ops: &[Op]) -> std::io::Result<Vec<u8>> {
 }
 
 fn write(tables: &[Shape], ops: &[Op], place: impl Fn(usize) -> usize) -> std::io::Result<Vec<u8>> {
-    let mut out = zstd::Encoder::new(vec![], LEVEL)?;
-    put(&mut out, FORMAT, &serde_json::to_vec(tables)?)?;
-    let values = |out: &mut zstd::Encoder<'_, Vec<u8>>, values: &[Value]| {
-        values
-            .iter()
-            .try_for_each(|value| cell_out(out, cell_of(value)))
-    };
+    let mut out = image::pack(FORMAT, &serde_json::to_vec(tables)?)?;
     for op in ops {
         let table = u32::try_from(place(op.table())).map_err(std::io::Error::other)?;
         let tag = match op {
@@ -107,10 +89,10 @@ fn write(tables: &[Shape], ops: &[Op], place: impl Fn(usize) -> usize) -> std::i
         out.write_all(&[tag])?;
         out.write_all(&table.to_le_bytes())?;
         match op {
-            Op::Removed(_, row) | Op::Added(_, row) => values(&mut out, row)?,
+            Op::Removed(_, row) | Op::Added(_, row) => values_out(&mut out, row)?,
             Op::Changed(_, before, after) => {
-                values(&mut out, before)?;
-                values(&mut out, after)?;
+                values_out(&mut out, before)?;
+                values_out(&mut out, after)?;
             }
         }
     }
@@ -120,14 +102,8 @@ fn write(tables: &[Shape], ops: &[Op], place: impl Fn(usize) -> usize) -> std::i
 
 /// What [`pack`] wrote.
 pub(super) fn unpack(bytes: &[u8]) -> std::io::Result<Image> {
-    use std::io::Read;
-    let bad = |why: &str| std::io::Error::other(why.to_owned());
-    let decoder = zstd::Decoder::new(bytes)?.take(UNPACKED_MAX);
-    let mut reader = Reader(std::io::BufReader::new(decoder));
-    if reader.array::<1>()?[0] != FORMAT {
-        return Err(bad("an image of another format"));
-    }
-    let tables: Vec<Shape> = serde_json::from_str(&reader.text()?)?;
+    let (head, mut reader) = image::unpack(FORMAT, bytes)?;
+    let tables: Vec<Shape> = serde_json::from_str(&head)?;
     let mut ops = vec![];
     loop {
         let tag = reader.array::<1>()?[0];
@@ -136,10 +112,7 @@ pub(super) fn unpack(bytes: &[u8]) -> std::io::Result<Image> {
         }
         let at = u32::from_le_bytes(reader.array()?) as usize;
         let table = tables.get(at).ok_or_else(|| bad("a row of no table"))?;
-        let mut cells = |count: usize| {
-            let cells = (0..count).map(|_| reader.cell());
-            cells.collect::<std::io::Result<Vec<Value>>>()
-        };
+        let mut cells = |count: usize| values_in(&mut reader, count);
         let width = table.columns.len();
         ops.push(match tag {
             b'R' => Op::Removed(at, cells(width)?),

@@ -2,7 +2,9 @@
 
 use super::change::Changes;
 use crate::dialect::change::ChangeDialect;
-use crate::dialect::landing::{Inline, LandingDialect, STAGED, STANDS, Sharing, Stage};
+use crate::dialect::landing::{
+    Inline, LandingDialect, STAGED, STANDS, Sharing, Stage, assignments,
+};
 use crate::value::Query;
 
 /// Ends of copies.
@@ -72,10 +74,7 @@ impl LandingDialect for Landing {
     }
 
     fn write_over(&self, table: &str, columns: &[String], same: &str) -> String {
-        let set = columns
-            .iter()
-            .map(|name| format!("{STANDS}.{name} = {STAGED}.{name}"));
-        let set = set.collect::<Vec<_>>().join(", ");
+        let set = assignments(columns, &format!("{STANDS}."));
         format!("UPDATE {table} AS {STANDS} JOIN dunlin_stage AS {STAGED} ON {same} SET {set}")
     }
 

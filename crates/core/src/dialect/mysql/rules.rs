@@ -2,7 +2,6 @@
 
 use super::change::Changes;
 use super::ddl::quote;
-use crate::copy::reading::Bound;
 use crate::dialect::change::ChangeDialect;
 use crate::dialect::rules::RulesDialect;
 use crate::schema::Table;
@@ -18,35 +17,6 @@ impl RulesDialect for Rules {
 
     fn same(&self, a: &str, b: &str) -> String {
         format!("{a} <=> {b}")
-    }
-
-    /// By a join: a sub-query may not ask the table that rows are removed from.
-    fn remove_orphans(
-        &self,
-        table: &Bound,
-        columns: &[usize],
-        parent: &Bound,
-        others: &[usize],
-    ) -> String {
-        let name = |of: &Bound, at: &usize| quote(&of.columns[*at].shape.name);
-        let pairs = columns.iter().zip(others);
-        let pairs: Vec<String> = pairs
-            .map(|(own, other)| format!("p.{} = c.{}", name(parent, other), name(table, own)))
-            .collect();
-        let there: Vec<String> = columns
-            .iter()
-            .map(|own| format!("c.{} IS NOT NULL", name(table, own)))
-            .collect();
-        let missing = others.first().map_or(String::new(), |other| {
-            format!(" AND p.{} IS NULL", name(parent, other))
-        });
-        format!(
-            "DELETE c FROM {} AS c LEFT JOIN {} AS p ON {} WHERE {}{missing}",
-            Changes.target(table),
-            Changes.target(parent),
-            pairs.join(" AND "),
-            there.join(" AND ")
-        )
     }
 
     /// By its length: a comparison would take blanks for nothing.

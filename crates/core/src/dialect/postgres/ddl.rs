@@ -6,7 +6,7 @@ mod change;
 
 use super::dml::literal;
 use crate::dialect::catalog::{Part, Rendered};
-use crate::schema::{Check, Column, ForeignKey, Index, Key, Table, Trigger};
+use crate::schema::{Check, Column, ForeignKey, Index, IndexPart, Key, Table, Trigger};
 pub use change::{change, owned_by};
 
 /// An identifier, quoted.
@@ -20,6 +20,19 @@ pub fn qualified(schema: Option<&str>, name: &str) -> String {
     match schema {
         Some(schema) => format!("{}.{}", quote(schema), quote(name)),
         None => quote(name),
+    }
+}
+
+/// What a part of an index is over.
+pub(super) fn index_part(part: &IndexPart) -> String {
+    let what = if part.expression {
+        format!("({})", part.what)
+    } else {
+        quote(&part.what)
+    };
+    match &part.collation {
+        Some(collation) => format!("{what} COLLATE {collation}"),
+        None => what,
     }
 }
 

@@ -3,7 +3,9 @@
 use super::ddl::quote;
 use super::rows::{DEFAULT_SCHEMA, Rows};
 use crate::dialect::RowsDialect;
-use crate::dialect::landing::{Inline, LandingDialect, STAGED, STANDS, Sharing, Stage};
+use crate::dialect::landing::{
+    Inline, LandingDialect, STAGED, STANDS, Sharing, Stage, assignments,
+};
 use crate::value::Query;
 
 /// Ends of copies.
@@ -89,10 +91,7 @@ impl LandingDialect for Landing {
     }
 
     fn write_over(&self, table: &str, columns: &[String], same: &str) -> String {
-        let set = columns
-            .iter()
-            .map(|name| format!("{name} = {STAGED}.{name}"));
-        let set = set.collect::<Vec<_>>().join(", ");
+        let set = assignments(columns, "");
         format!(
             "UPDATE {table} AS {STANDS} SET {set} FROM pg_temp.dunlin_stage AS {STAGED} WHERE {same}"
         )

@@ -1,5 +1,6 @@
 //! Postgres's room.
 
+mod aside;
 pub mod bulk;
 pub mod caps;
 pub mod catalog;
@@ -142,6 +143,9 @@ impl Dialect for Postgres {
     }
     fn checks(&self) -> &'static dyn super::checks::ChecksDialect {
         &checks::Checks
+    }
+    fn aside(&self) -> &'static dyn super::aside::AsideDialect {
+        &aside::Aside
     }
     fn rules(&self) -> &'static dyn super::rules::RulesDialect {
         &rules::Rules

@@ -3,25 +3,12 @@
 use super::change::Changes;
 use super::ddl::quote;
 use crate::dialect::change::ChangeDialect;
-use crate::dialect::rules::{self, Once, RulesDialect};
-use crate::schema::{IndexPart, Table};
+use crate::dialect::rules::{self, RulesDialect};
+use crate::schema::Table;
 
 /// How rules are asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules;
-
-/// A part of an index, as an expression.
-fn index_part(part: &IndexPart) -> String {
-    let what = if part.expression {
-        format!("({})", part.what)
-    } else {
-        quote(&part.what)
-    };
-    match &part.collation {
-        Some(collation) => format!("{what} COLLATE {collation}"),
-        None => what,
-    }
-}
 
 impl RulesDialect for Rules {
     fn change(&self) -> &'static dyn ChangeDialect {
@@ -30,38 +17,6 @@ impl RulesDialect for Rules {
 
     fn same(&self, a: &str, b: &str) -> String {
         format!("{a} IS NOT DISTINCT FROM {b}")
-    }
-
-    /// Rows of a load lie one after the other, as the source gave them.
-    fn repeated(&self, table: &Table, once: Once<'_>) -> Option<String> {
-        let (parts, only, nulls) = match once {
-            Once::Key(key) => {
-                let names: Vec<String> = key.columns.iter().map(|name| quote(name)).collect();
-                (names, None, key.clause.as_deref())
-            }
-            Once::Index(index) => {
-                let parts = index.parts.iter().map(index_part).collect();
-                let (only, nulls) = (index.predicate.as_deref(), index.attributes.as_deref());
-                (parts, only, nulls)
-            }
-        };
-        let one = nulls.is_some_and(|clause| clause.contains("NULLS NOT DISTINCT"));
-        let mut conditions: Vec<String> = vec![];
-        if !one {
-            conditions.extend(parts.iter().map(|part| format!("({part}) IS NOT NULL")));
-        }
-        conditions.extend(only.map(|only| format!("({only}\n)")));
-        let filter = if conditions.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", conditions.join(" AND "))
-        };
-        Some(format!(
-            "ctid = ANY (ARRAY(SELECT d.place FROM (SELECT ctid AS place, row_number() OVER (PARTITION BY {} ORDER BY \
-             ctid) AS number FROM {}{filter}) d WHERE d.number > 1))",
-            parts.join(", "),
-            Changes.table(table.schema.as_deref(), &table.name)
-        ))
     }
 
     fn is_empty(&self, column: &str) -> String {
@@ -75,8 +30,7 @@ impl RulesDialect for Rules {
         schema: Option<&str>,
         name: &str,
     ) -> String {
-        let columns = rules::columns(source, quote);
-        rules::make(&Changes.table(schema, name), columns, key, quote)
+        rules::like(source, key, &Changes.table(schema, name), quote)
     }
 
     fn unused(&self) -> Option<&'static str> {

@@ -2,7 +2,9 @@
 
 use super::change::Changes;
 use crate::dialect::change::ChangeDialect;
-use crate::dialect::landing::{Inline, LandingDialect, STAGED, STANDS, Sharing, Stage};
+use crate::dialect::landing::{
+    Inline, LandingDialect, STAGED, STANDS, Sharing, Stage, assignments,
+};
 use crate::value::Query;
 
 /// The schema of tables that one connection sees.
@@ -73,10 +75,7 @@ impl LandingDialect for Landing {
     }
 
     fn write_over(&self, table: &str, columns: &[String], same: &str) -> String {
-        let set = columns
-            .iter()
-            .map(|name| format!("{name} = {STAGED}.{name}"));
-        let set = set.collect::<Vec<_>>().join(", ");
+        let set = assignments(columns, "");
         format!(
             "UPDATE {table} AS {STANDS} SET {set} FROM temp.dunlin_stage AS {STAGED} WHERE {same}"
         )

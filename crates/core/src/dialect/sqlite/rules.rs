@@ -52,8 +52,7 @@ impl RulesDialect for Rules {
         schema: Option<&str>,
         name: &str,
     ) -> String {
-        let columns = rules::columns(source, quote);
-        rules::make(&Changes.table(schema, name), columns, key, quote)
+        rules::like(source, key, &Changes.table(schema, name), quote)
     }
 
     fn optimize(&self, table: &str) -> Vec<String> {

@@ -9,7 +9,9 @@ use super::ddl::quote;
 use crate::copy::translate::expr::{Cast, Function, LikeKind, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::dialect::Caps;
-use crate::dialect::copy::{Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants};
+use crate::dialect::copy::{
+    self, Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants, call, known_as,
+};
 use crate::schema::{Catalog, Column, IndexPart, NamedType, NeutralType, Table};
 
 /// Copies from and to MySQL and MariaDB.
@@ -29,29 +31,14 @@ fn bytes(bytes: &[u8]) -> String {
 fn function(function: Function, arguments: &[String]) -> Option<String> {
     let all = arguments.join(", ");
     Some(match function {
-        Function::Lower(_) => format!("lower({all})"),
-        Function::Upper(_) => format!("upper({all})"),
         Function::Length => format!("char_length({all})"),
         Function::Bytes => format!("octet_length({all})"),
-        Function::Abs => format!("abs({all})"),
-        Function::Coalesce => format!("coalesce({all})"),
-        Function::NullIf => format!("nullif({all})"),
-        Function::Round => format!("round({all})"),
-        Function::Substr => format!("substr({all})"),
         Function::Left => format!("left({all})"),
-        Function::Trim => format!("trim({all})"),
-        Function::TrimLeft => format!("ltrim({all})"),
-        Function::TrimRight => format!("rtrim({all})"),
-        Function::Replace => format!("replace({all})"),
         Function::Position => format!("instr({all})"),
         Function::Concat => format!("concat({all})"),
         Function::JsonValid => format!("json_valid({all})"),
         Function::TypeOf | Function::If => return None,
-        Function::Count => format!("count({all})"),
-        Function::Sum => format!("sum({all})"),
-        Function::Min => format!("min({all})"),
-        Function::Max => format!("max({all})"),
-        Function::Average => format!("avg({all})"),
+        other => return call(other, &all),
     })
 }
 
@@ -61,12 +48,7 @@ fn pattern(negated: bool, of: &str, pattern: &str, kind: LikeKind) -> Option<Str
     match kind {
         LikeKind::Like { folds, escape } => {
             let letters = pattern.chars().any(char::is_alphabetic);
-            let escape = match escape {
-                Some('\\') => String::new(),
-                None if !pattern.contains('\\') => String::new(),
-                None => " ESCAPE ''".into(),
-                Some(escape) => format!(" ESCAPE {}", literal(&escape.to_string())),
-            };
+            let escape = copy::escape(pattern, escape, literal);
             if folds && letters {
                 if !pattern.is_ascii() {
                     return None;
@@ -148,26 +130,15 @@ impl CopyDialect for Copies {
             "upper" | "ucase" => Function::Upper(false),
             "char_length" | "character_length" => Function::Length,
             "length" | "octet_length" => Function::Bytes,
-            "abs" => Function::Abs,
-            "coalesce" | "ifnull" => Function::Coalesce,
-            "nullif" => Function::NullIf,
-            "round" => Function::Round,
-            "substr" | "substring" | "mid" => Function::Substr,
+            "ifnull" => Function::Coalesce,
+            "substring" | "mid" => Function::Substr,
             "left" => Function::Left,
             "trim" => Function::Trim,
-            "ltrim" => Function::TrimLeft,
-            "rtrim" => Function::TrimRight,
-            "replace" => Function::Replace,
             "instr" => Function::Position,
             "concat" => Function::Concat,
             "json_valid" => Function::JsonValid,
             "if" => Function::If,
-            "count" => Function::Count,
-            "sum" => Function::Sum,
-            "min" => Function::Min,
-            "max" => Function::Max,
-            "avg" => Function::Average,
-            _ => return None,
+            _ => return known_as(name),
         })
     }
 
@@ -257,10 +228,6 @@ impl CopyDialect for Copies {
         } else {
             format!("({text})")
         }
-    }
-
-    fn view(&self, name: &str, query: &str) -> String {
-        format!("CREATE VIEW {} AS\nSELECT {query}", quote(name))
     }
 
     fn limits(&self) -> Limits {

@@ -8,7 +8,9 @@ use super::dml::literal;
 use crate::copy::translate::expr::{Cast, Function, LikeKind, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::dialect::Caps;
-use crate::dialect::copy::{Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants};
+use crate::dialect::copy::{
+    self, Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants, call, known_as,
+};
 use crate::schema::{
     Catalog, Column, Index, IndexPart, NamedType, NeutralType, Routine, Table, Trigger,
 };
@@ -28,28 +30,14 @@ fn function(function: Function, arguments: &[String]) -> Option<String> {
         // Under the collation C the letters A to Z alone have two cases.
         Function::Lower(true) => format!("lower({all} COLLATE \"C\")"),
         Function::Upper(true) => format!("upper({all} COLLATE \"C\")"),
-        Function::Lower(false) => format!("lower({all})"),
-        Function::Upper(false) => format!("upper({all})"),
         Function::Length => format!("char_length({all})"),
         Function::Bytes => format!("octet_length({all})"),
-        Function::Abs => format!("abs({all})"),
-        Function::Coalesce => format!("coalesce({all})"),
-        Function::NullIf => format!("nullif({all})"),
-        Function::Round => format!("round({all})"),
-        Function::Substr => format!("substr({all})"),
         Function::Left => format!("\"left\"({all})"),
         Function::Trim => format!("btrim({all})"),
-        Function::TrimLeft => format!("ltrim({all})"),
-        Function::TrimRight => format!("rtrim({all})"),
-        Function::Replace => format!("replace({all})"),
         Function::Position => format!("strpos({all})"),
         Function::Concat => format!("({})", arguments.join(" || ")),
         Function::JsonValid | Function::TypeOf | Function::If => return None,
-        Function::Count => format!("count({all})"),
-        Function::Sum => format!("sum({all})"),
-        Function::Min => format!("min({all})"),
-        Function::Max => format!("max({all})"),
-        Function::Average => format!("avg({all})"),
+        other => return call(other, &all),
     })
 }
 
@@ -62,12 +50,7 @@ fn pattern(negated: bool, of: &str, pattern: &str, kind: LikeKind) -> Option<Str
                 return None;
             }
             let word = if folds && letters { "ILIKE" } else { "LIKE" };
-            let escape = match escape {
-                Some('\\') => String::new(),
-                None if !pattern.contains('\\') => String::new(),
-                None => " ESCAPE ''".into(),
-                Some(escape) => format!(" ESCAPE {}", literal(&escape.to_string())),
-            };
+            let escape = copy::escape(pattern, escape, literal);
             Some(format!("({of} {not}{word} {}{escape})", literal(pattern)))
         }
         LikeKind::Glob => {
@@ -198,23 +181,11 @@ impl CopyDialect for Copies {
             "upper" => Function::Upper(false),
             "length" | "char_length" | "character_length" => Function::Length,
             "octet_length" => Function::Bytes,
-            "abs" => Function::Abs,
-            "coalesce" => Function::Coalesce,
-            "nullif" => Function::NullIf,
-            "round" => Function::Round,
-            "substr" | "substring" => Function::Substr,
+            "substring" => Function::Substr,
             "left" => Function::Left,
             "btrim" => Function::Trim,
-            "ltrim" => Function::TrimLeft,
-            "rtrim" => Function::TrimRight,
-            "replace" => Function::Replace,
             "strpos" => Function::Position,
-            "count" => Function::Count,
-            "sum" => Function::Sum,
-            "min" => Function::Min,
-            "max" => Function::Max,
-            "avg" => Function::Average,
-            _ => return None,
+            _ => return known_as(name),
         })
     }
 
@@ -250,10 +221,6 @@ impl CopyDialect for Copies {
 
     fn write_now(&self, now: Now, kind: &Kind, _caps: &Caps) -> Option<String> {
         spell::now(now, kind)
-    }
-
-    fn view(&self, name: &str, query: &str) -> String {
-        format!("CREATE VIEW {} AS\nSELECT {query}", quote(name))
     }
 
     fn touch(&self, table: &Table, column: &str, now: &str) -> Option<(Routine, Trigger)> {
@@ -322,18 +289,8 @@ fn write_index(schema: Option<&str>, table: &str, index: &mut Index) {
         .parts
         .iter()
         .map(|part| {
-            let mut text = if part.expression {
-                format!("({})", part.what)
-            } else {
-                quote(&part.what)
-            };
-            if let Some(collation) = &part.collation {
-                text.push_str(&format!(" COLLATE {collation}"));
-            }
-            if part.descending {
-                text.push_str(" DESC");
-            }
-            text
+            let down = if part.descending { " DESC" } else { "" };
+            format!("{}{down}", ddl::index_part(part))
         })
         .collect();
     let method = index.method.as_deref().unwrap_or("btree");

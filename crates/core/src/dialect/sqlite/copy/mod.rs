@@ -10,7 +10,9 @@ use crate::copy::plan::Bounds;
 use crate::copy::translate::expr::{Cast, Function, LikeKind, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
 use crate::dialect::Caps;
-use crate::dialect::copy::{Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants};
+use crate::dialect::copy::{
+    Chosen, CopyDialect, Limits, Notes, Source, Spelled, Wants, call, known_as,
+};
 use crate::schema::{Catalog, Column, IndexPart, NamedType, NeutralType, Table};
 
 /// Copies from and to SQLite.
@@ -38,29 +40,14 @@ fn bytes(bytes: &[u8]) -> String {
 fn function(function: Function, arguments: &[String]) -> Option<String> {
     let all = arguments.join(", ");
     Some(match function {
-        Function::Lower(_) => format!("lower({all})"),
-        Function::Upper(_) => format!("upper({all})"),
         Function::Length => format!("length({all})"),
         Function::Bytes => format!("length(CAST({all} AS BLOB))"),
-        Function::Abs => format!("abs({all})"),
-        Function::Coalesce => format!("coalesce({all})"),
-        Function::NullIf => format!("nullif({all})"),
-        Function::Round => format!("round({all})"),
-        Function::Substr => format!("substr({all})"),
         Function::Left => format!("substr({}, 1, {})", arguments.first()?, arguments.get(1)?),
-        Function::Trim => format!("trim({all})"),
-        Function::TrimLeft => format!("ltrim({all})"),
-        Function::TrimRight => format!("rtrim({all})"),
-        Function::Replace => format!("replace({all})"),
         Function::Position => format!("instr({all})"),
         Function::Concat => format!("({})", arguments.join(" || ")),
         Function::JsonValid => format!("json_valid({all})"),
         Function::TypeOf | Function::If => return None,
-        Function::Count => format!("count({all})"),
-        Function::Sum => format!("sum({all})"),
-        Function::Min => format!("min({all})"),
-        Function::Max => format!("max({all})"),
-        Function::Average => format!("avg({all})"),
+        other => return call(other, &all),
     })
 }
 
@@ -158,25 +145,14 @@ impl CopyDialect for Copies {
             "upper" => Function::Upper(true),
             "length" => Function::Length,
             "octet_length" => Function::Bytes,
-            "abs" => Function::Abs,
-            "coalesce" | "ifnull" => Function::Coalesce,
-            "nullif" => Function::NullIf,
-            "round" => Function::Round,
-            "substr" | "substring" => Function::Substr,
+            "ifnull" => Function::Coalesce,
+            "substring" => Function::Substr,
             "trim" => Function::Trim,
-            "ltrim" => Function::TrimLeft,
-            "rtrim" => Function::TrimRight,
-            "replace" => Function::Replace,
             "instr" => Function::Position,
             "json_valid" => Function::JsonValid,
             "typeof" => Function::TypeOf,
             "iif" | "if" => Function::If,
-            "count" => Function::Count,
-            "sum" => Function::Sum,
-            "min" => Function::Min,
-            "max" => Function::Max,
-            "avg" => Function::Average,
-            _ => return None,
+            _ => return known_as(name),
         })
     }
 
@@ -270,10 +246,6 @@ impl CopyDialect for Copies {
         } else {
             text
         }
-    }
-
-    fn view(&self, name: &str, query: &str) -> String {
-        format!("CREATE VIEW {} AS\nSELECT {query}", quote(name))
     }
 
     fn limits(&self) -> Limits {

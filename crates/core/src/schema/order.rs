@@ -1,9 +1,11 @@
-//! Tables in the order in which their rows can come: what is referred to before what refers.
+//! Tables in the order in which they and their rows can come: what is referred to before what refers, and what is inherited
+//! from before its heirs.
 //!
 //! Where foreign keys form a circle there is no such order. Its tables then stand together, those first that can do with
 //! NULL, and the keys that look ahead are named: their rows refer to rows that are not there yet.
 
-use crate::schema::{ForeignKey, Table};
+use super::render::heirs_of;
+use super::{ForeignKey, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A foreign key among the tables: the table that refers, and the key's place among its foreign keys.
@@ -65,11 +67,18 @@ impl<'a> Names<'a> {
 /// Brings tables into foreign-key order. Keys to tables that are not in the list do not count.
 pub fn order(tables: &[Table]) -> Ordered {
     let names = Names::of(tables);
-    let mut parents: Vec<Vec<(usize, usize)>> = vec![vec![]; tables.len()];
+    let labels: BTreeMap<String, usize> = tables
+        .iter()
+        .enumerate()
+        .map(|(at, table)| (table.label(), at))
+        .collect();
+    let mut parents: Vec<Vec<(Option<usize>, usize)>> = vec![vec![]; tables.len()];
     for (at, table) in tables.iter().enumerate() {
         for (key, foreign) in table.foreign_keys.iter().enumerate() {
-            parents[at].extend(names.parent(foreign).map(|parent| (key, parent)));
+            parents[at].extend(names.parent(foreign).map(|parent| (Some(key), parent)));
         }
+        let heirs = heirs_of(table).into_iter();
+        parents[at].extend(heirs.filter_map(|parent| Some((None, *labels.get(&parent)?))));
     }
     let circles = circles(&parents);
     let mut of = vec![0; tables.len()];
@@ -94,14 +103,14 @@ pub fn order(tables: &[Table]) -> Ordered {
         let ahead = keys.iter().filter(|(_, to)| place[*to] >= place[table]);
         ordered
             .ahead
-            .extend(ahead.map(|(key, _)| KeyAt { table, key: *key }));
+            .extend(ahead.filter_map(|(key, _)| key.map(|key| KeyAt { table, key })));
     }
     ordered
 }
 
 /// Groups of tables that reach one another (most are of one table), each in the order given. Two walks with stacks of
 /// their own: a chain of ten thousand tables is no reason to run out of stack.
-fn circles(parents: &[Vec<(usize, usize)>]) -> Vec<Vec<usize>> {
+fn circles(parents: &[Vec<(Option<usize>, usize)>]) -> Vec<Vec<usize>> {
     let mut children: Vec<Vec<usize>> = vec![vec![]; parents.len()];
     for (child, keys) in parents.iter().enumerate() {
         for (_, parent) in keys {
@@ -155,7 +164,7 @@ fn circles(parents: &[Vec<(usize, usize)>]) -> Vec<Vec<usize>> {
 fn sorted(
     circles: &[Vec<usize>],
     of: &[usize],
-    parents: &[Vec<(usize, usize)>],
+    parents: &[Vec<(Option<usize>, usize)>],
 ) -> impl Iterator<Item = usize> {
     let mut open: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); circles.len()];
     let mut children: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); circles.len()];
@@ -183,7 +192,11 @@ fn sorted(
 }
 
 /// The tables of a circle: always the one next that looks ahead with the fewest keys that cannot be NULL.
-fn within(tables: &[Table], circle: &[usize], parents: &[Vec<(usize, usize)>]) -> Vec<usize> {
+fn within(
+    tables: &[Table],
+    circle: &[usize],
+    parents: &[Vec<(Option<usize>, usize)>],
+) -> Vec<usize> {
     let mut left: BTreeSet<usize> = circle.iter().copied().collect();
     let mut placed = vec![];
     let cost = |table: usize, left: &BTreeSet<usize>| {
@@ -192,7 +205,8 @@ fn within(tables: &[Table], circle: &[usize], parents: &[Vec<(usize, usize)>]) -
             if *parent == table || !left.contains(parent) {
                 continue;
             }
-            if may_be_null(&tables[table], &tables[table].foreign_keys[*key]) {
+            let key = key.map(|key| &tables[table].foreign_keys[key]);
+            if key.is_some_and(|key| may_be_null(&tables[table], key)) {
                 soft += 1;
             } else {
                 hard += 1;
