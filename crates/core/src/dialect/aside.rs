@@ -4,13 +4,22 @@ use super::rules::RulesDialect;
 use crate::copy::reading::Bound;
 use crate::schema::{Index, Key, Table};
 
-/// What no two rows of a table may have the same of.
+/// What an index is for.
 #[derive(Debug, Clone, Copy)]
-pub enum Once<'a> {
+pub enum Indexed<'a> {
     /// A primary or unique key.
     Key(&'a Key),
-    /// A unique index.
+    /// Itself.
     Index(&'a Index),
+}
+
+/// Rows that an index cannot hold.
+#[derive(Debug)]
+pub struct TooLong {
+    /// Statements that find them out, in the transaction in which they are asked for.
+    pub before: Vec<String>,
+    /// That a row is one of them.
+    pub only: String,
 }
 
 /// Rows that are set aside, in one engine's words.
@@ -37,7 +46,10 @@ pub trait AsideDialect: Send + Sync + std::fmt::Debug {
 
     /// That a row repeats what an earlier one has: those that came first are told by where they lie. `None`: the engine
     /// shows no such place.
-    fn repeated(&self, table: &Table, once: Once<'_>) -> Option<String>;
+    fn repeated(&self, table: &Table, once: Indexed<'_>) -> Option<String>;
+
+    /// The rows whose values are longer than the index holds. `None`: whether a value fits is known by its type here.
+    fn too_long(&self, table: &Table, of: Indexed<'_>) -> Option<TooLong>;
 
     /// Values of these columns that several rows have, with how many rows: those that are alone come not.
     fn repeats(&self, table: &Bound, columns: &[usize]) -> String {

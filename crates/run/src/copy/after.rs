@@ -7,6 +7,7 @@ use super::{Copied, Copying, What, ledger};
 use crate::control::{Control, Stop};
 use crate::trouble;
 use dunlin_core::copy::plan::{NotCarried, TablePlan};
+use dunlin_core::copy::policy::Hazard;
 use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::dialect::landing::largest;
 use dunlin_core::event::{Event, Sink};
@@ -17,6 +18,13 @@ use dunlin_core::value::{Query, Value};
 use dunlin_engines::{DbError, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long an index waits for others to look away from rows that were set aside for it, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(250);
+const STILL_SEEN: &str = "the rows are set aside, and the index cannot be made while a transaction of another session may still look \
+    at them: end it, then `--resume`";
 
 fn pressed(control: &Control) -> Result<(), Failure> {
     if control.asked() == Stop::No {
@@ -161,8 +169,8 @@ impl Copying<'_> {
         self.looked.plan.tables.iter().position(is)
     }
 
-    /// Makes a key, an index or a check of one table. Rows that break a key are taken out, where the policy says so and the
-    /// engine shows which came first. `false`: it does not show it.
+    /// Makes a key, an index or a check of one table. Rows for which it cannot be made are taken out, where the policy says so
+    /// and the engine shows which they are. `false`: it does not show which came first.
     async fn make_own(
         &self,
         made: &Made,
@@ -174,29 +182,41 @@ impl Copying<'_> {
         if self.history.made.contains(&name) {
             return Ok(true);
         }
-        let Err(error) = self.try_one(made, session, control).await else {
-            return self.made(made, session).await.map(|()| true);
-        };
-        let _ = session.rollback().await;
-        if error.class == ErrorClass::Cancelled {
-            pressed(control)?;
-        }
         let at = self.planned(made);
-        let at =
-            at.filter(|at| error.class == ErrorClass::Unique && self.sets_repeats_aside(made, *at));
-        let Some(at) = at else {
-            return Err(self.not_made(made, &error, session).await);
-        };
-        let mut tally = lock(tallies)[at].clone();
-        if !self.without_repeats(made, at, session, &mut tally).await? {
-            // Loaded so once, it would be no other a second time.
-            if tally.once {
-                return Err(self.not_made(made, &error, session).await);
+        let began = Instant::now();
+        loop {
+            let Err(error) = self.try_one(made, session, control).await else {
+                return self.made(made, session).await.map(|()| true);
+            };
+            let _ = session.rollback().await;
+            if error.class == ErrorClass::Cancelled {
+                pressed(control)?;
             }
-            return Ok(false);
+            let hazard = at.and_then(|at| Some((at, self.set_aside_for(made, at, &error)?)));
+            let Some((at, hazard)) = hazard else {
+                return Err(self.not_made(made, &error, session).await);
+            };
+            let mut tally = lock(tallies)[at].clone();
+            if self.without(hazard, made, at, session, &mut tally).await? {
+                lock(tallies)[at] = tally;
+                continue;
+            }
+            // Loaded so once, it would be no other a second time.
+            if hazard == Hazard::DuplicateKey && !tally.once {
+                return Ok(false);
+            }
+            // An index is made of rows, too, that went and that somebody's transaction may still look at.
+            let seen = hazard == Hazard::TooLong && tally.removed.rows > 0;
+            if seen && began.elapsed() < PATIENCE {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            let failure = self.not_made(made, &error, session).await;
+            return Err(match seen {
+                true => failure.hint(STILL_SEEN),
+                false => failure,
+            });
         }
-        lock(tallies)[at] = tally;
-        self.make_one(made, session, control).await.map(|()| true)
     }
 
     async fn make_one(

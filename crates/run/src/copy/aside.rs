@@ -15,7 +15,7 @@ use dunlin_core::copy::policy::{Hazard, Policy};
 use dunlin_core::copy::reading::{Bound, BoundColumn, ColumnShape};
 use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::copy::{Cell, Digest, RowHasher};
-use dunlin_core::dialect::aside::Once;
+use dunlin_core::dialect::aside::Indexed;
 use dunlin_core::dialect::catalog::Part;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
@@ -23,20 +23,13 @@ use dunlin_core::journal;
 use dunlin_core::schema::{ForeignKey, NeutralType, Scope, Table, label};
 use dunlin_engines::{DbError, Session};
 
-/// How many keys a message shows.
-const SHOWN: usize = 3;
-
-/// What to do about rows that a key refuses.
-pub(super) fn hint(hazard: Hazard) -> String {
-    format!(
-        "`--resume --policy {}=reject` sets such rows aside and writes them down; or mend them in the source \
-         (`dunlin check`, `dunlin clean`) and copy anew",
-        hazard.code()
-    )
-}
-
 /// Columns of a table, by name.
-fn bound(schema: Option<&str>, name: &str, columns: &[String], of: Option<&Table>) -> Bound {
+pub(super) fn bound(
+    schema: Option<&str>,
+    name: &str,
+    columns: &[String],
+    of: Option<&Table>,
+) -> Bound {
     let column = |name: &String| {
         let known = of.and_then(|table| table.column(name));
         let shape = ColumnShape {
@@ -60,22 +53,22 @@ fn bound(schema: Option<&str>, name: &str, columns: &[String], of: Option<&Table
 }
 
 /// A foreign key of a table whose rows were copied.
-struct Reference<'l> {
+pub(super) struct Reference<'l> {
     /// The table's place in the plan.
-    at: usize,
-    key: &'l ForeignKey,
-    child: Bound,
-    parent: Bound,
+    pub(super) at: usize,
+    pub(super) key: &'l ForeignKey,
+    pub(super) child: Bound,
+    pub(super) parent: Bound,
 }
 
 impl Reference<'_> {
-    fn columns(&self) -> Vec<usize> {
+    pub(super) fn columns(&self) -> Vec<usize> {
         (0..self.key.columns.len()).collect()
     }
 }
 
 /// The foreign keys of tables that were copied.
-fn references(looked: &Looked) -> Vec<Reference<'_>> {
+pub(super) fn references(looked: &Looked) -> Vec<Reference<'_>> {
     let catalog = &looked.plan.catalog;
     let mut found = vec![];
     for (at, plan) in looked.plan.tables.iter().enumerate() {
@@ -110,6 +103,8 @@ struct Out<'o> {
     /// The columns of the target by which they are refused.
     columns: &'o [String],
     why: &'o str,
+    /// Statements without which nobody can say which rows.
+    before: &'o [String],
     /// Which rows.
     only: &'o str,
     /// The statement that removes them.
@@ -140,14 +135,18 @@ impl Copying<'_> {
             .iter()
             .map(|(table, done)| (table.as_str(), done.removed.0))
             .collect();
-        let late = [Hazard::Orphan.code(), Hazard::DuplicateKey.code()];
         self.rejects.strike(|line| {
             let table = line["table"].as_str().unwrap_or_default();
             let Some(done) = self.history.tables.get(table) else {
                 return true;
             };
-            let of_load = done.once && line["code"] == Hazard::DuplicateKey.code();
-            if of_load || !late.iter().any(|code| line["code"] == *code) {
+            let taken_out = match line["code"].as_str().and_then(Hazard::by_code) {
+                Some(Hazard::Orphan) => true,
+                Some(Hazard::DuplicateKey) => !done.once,
+                Some(Hazard::TooLong) => line["reason"] != Hazard::TooLong.sentence(),
+                _ => false,
+            };
+            if !taken_out {
                 return false;
             }
             let left = removed.get_mut(table).filter(|left| **left > 0);
@@ -278,6 +277,7 @@ impl Copying<'_> {
                     hazard: Hazard::Orphan,
                     columns: &of.key.columns,
                     why: &why,
+                    before: &[],
                     only: &only,
                     remove: &aside.remove_orphans(&of.child, &columns, &of.parent, &columns),
                 };
@@ -304,7 +304,7 @@ impl Copying<'_> {
     }
 
     /// How many rows, where there are any.
-    async fn counted(
+    pub(super) async fn counted(
         &self,
         table: &Bound,
         only: &str,
@@ -318,56 +318,73 @@ impl Copying<'_> {
         Ok(count.filter(|count| count != "0").unwrap_or_default())
     }
 
-    /// Takes rows out that repeat a key, where the engine shows which came first. `false`: it does not, or there are none.
-    pub(super) async fn without_repeats(
+    /// Takes the rows out for which a key or an index cannot be made, where the engine shows which they are. `false`: it does
+    /// not, or there are none.
+    pub(super) async fn without(
         &self,
+        hazard: Hazard,
         made: &Made,
         at: usize,
         session: &mut dyn Session,
         tally: &mut Tally,
     ) -> Result<bool, Failure> {
-        let Some((table, once, columns)) = self.once(made) else {
+        let Some((table, of, columns)) = self.indexed(made) else {
             return Ok(false);
         };
         let aside = self.to.dialect().aside();
-        let Some(only) = aside.repeated(table, once) else {
+        let found = match hazard {
+            Hazard::DuplicateKey => aside.repeated(table, of).map(|only| {
+                let why = hazard.sentence().to_owned();
+                (vec![], only, why)
+            }),
+            _ => aside.too_long(table, of).map(|long| {
+                let why = format!("is too long for the {}", made.what);
+                (long.before, long.only, why)
+            }),
+        };
+        let Some((before, only, why)) = found else {
             return Ok(false);
         };
         let plan = rows::target(&self.looked.plan.tables[at]);
         let out = Out {
-            hazard: Hazard::DuplicateKey,
+            hazard,
             columns: &columns,
-            why: Hazard::DuplicateKey.sentence(),
+            why: &why,
+            before: &before,
             only: &only,
             remove: &aside.remove(&plan, &only),
         };
         Ok(self.take_out(at, &out, session, tally).await? > 0)
     }
 
-    /// What is to be unique, and by which columns.
-    fn once(&self, made: &Made) -> Option<(&Table, Once<'_>, Vec<String>)> {
+    /// What has an index, and over which columns.
+    pub(super) fn indexed(&self, made: &Made) -> Option<(&Table, Indexed<'_>, Vec<String>)> {
         let table = &self.looked.plan.catalog.tables[made.table?];
         match made.of {
             Of::Key(number) => {
                 let key = &table.keys[number];
-                Some((table, Once::Key(key), key.columns.clone()))
+                Some((table, Indexed::Key(key), key.columns.clone()))
             }
             Of::Index(number) => {
                 let index = &table.indexes[number];
                 let plain = index.parts.iter().filter(|part| !part.expression);
                 let names = plain.map(|part| part.what.clone()).collect();
-                index.unique.then_some((table, Once::Index(index), names))
+                Some((table, Indexed::Index(index), names))
             }
             _ => None,
         }
     }
 
-    /// Whether what breaks this key is set aside.
-    pub(super) fn sets_repeats_aside(&self, made: &Made, at: usize) -> bool {
-        let plan = &self.looked.plan.tables[at];
-        self.once(made).is_some_and(|(_, _, columns)| {
-            self.policy(plan, columns.first(), Hazard::DuplicateKey) != Policy::Fail
-        })
+    /// What is the matter with rows for which a key or an index cannot be made, where they are set aside for it.
+    pub(super) fn set_aside_for(&self, made: &Made, at: usize, error: &DbError) -> Option<Hazard> {
+        let (_, _, columns) = self.indexed(made)?;
+        let hazard = match error.class {
+            ErrorClass::Unique => Hazard::DuplicateKey,
+            ErrorClass::Data => Hazard::TooLong,
+            _ => return None,
+        };
+        let policy = self.policy(&self.looked.plan.tables[at], columns.first(), hazard);
+        (policy != Policy::Fail).then_some(hazard)
     }
 
     /// Reads rows, writes them down and removes them, in one transaction with the record.
@@ -384,8 +401,9 @@ impl Copying<'_> {
             ledger::failure(self.to, error, &doing)
         };
         session.begin().await.map_err(|error| wrong(&error))?;
-        for pin in session.dialect().change().pins() {
-            session.execute(pin).await.map_err(|error| wrong(&error))?;
+        let pins = session.dialect().change().pins().iter().copied();
+        for sql in pins.chain(out.before.iter().map(String::as_str)) {
+            session.execute(sql).await.map_err(|error| wrong(&error))?;
         }
         let outcome = self.take_out_in(plan, at, out, session, tally).await;
         match outcome {
@@ -482,103 +500,6 @@ impl Copying<'_> {
         }
         Ok(hasher.digest())
     }
-
-    /// What a key that its rows break says: which rows, how many of them, and what can be done.
-    pub(super) async fn broken(
-        &self,
-        made: &Made,
-        error: &DbError,
-        session: &mut dyn Session,
-    ) -> Failure {
-        let doing = format!("the {} cannot be made", made.what);
-        let mut failure = ledger::failure(self.to, error, &doing);
-        let (hazard, said) = match error.class {
-            ErrorClass::Unique => (Hazard::DuplicateKey, self.repeats(made, session).await),
-            ErrorClass::ForeignKey => (Hazard::Orphan, self.orphans(made, session).await),
-            ErrorClass::Data if matches!(made.of, Of::Key(_) | Of::Index(_)) => {
-                failure.code = Hazard::TooLong.code();
-                failure.hints.push(
-                    "a value is too long for the index: leave its row out at the source, or its table (`--exclude`)".into(),
-                );
-                return failure;
-            }
-            _ => return failure,
-        };
-        failure.code = hazard.code();
-        if let Some(said) = said {
-            failure.message = format!("{doing}: {said}");
-        }
-        failure.hints.push(hint(hazard));
-        failure
-    }
-
-    /// Rows that refer to nothing, in words.
-    async fn orphans(&self, made: &Made, session: &mut dyn Session) -> Option<String> {
-        let Of::ForeignKey(number) = made.of else {
-            return None;
-        };
-        let key = &self.looked.plan.catalog.tables[made.table?].foreign_keys[number];
-        let mut references = references(self.looked);
-        references.retain(|of| std::ptr::eq(of.key, key));
-        let of = references.first()?;
-        let rules = session.dialect().rules();
-        let columns = of.columns();
-        let only = rules.orphans(&of.child, &columns, &of.parent, &columns);
-        let count = self.counted(&of.child, &only, session).await.ok()?;
-        let some = format!(
-            "{} LIMIT {SHOWN}",
-            rules.select(&of.child, &columns, Some(&only))
-        );
-        let examples = examples(session, &some, &key.columns).await?;
-        Some(format!(
-            "{count} rows of {} refer to rows of {} that are not there ({examples})",
-            of.child.label(),
-            of.parent.label()
-        ))
-    }
-
-    /// Rows that have the same key, in words.
-    async fn repeats(&self, made: &Made, session: &mut dyn Session) -> Option<String> {
-        let (table, once, columns) = self.once(made)?;
-        let plain = match once {
-            Once::Key(_) => true,
-            Once::Index(index) => {
-                index.predicate.is_none() && index.parts.iter().all(|part| !part.expression)
-            }
-        };
-        if !plain {
-            return None;
-        }
-        let of = bound(table.schema.as_deref(), &table.name, &columns, Some(table));
-        let all: Vec<usize> = (0..columns.len()).collect();
-        let sql = session.dialect().aside().repeats(&of, &all);
-        let rows = session.query(&sql, &[]).await.ok()?;
-        let more: i64 = rows
-            .iter()
-            .filter_map(|row| Some(row.last()?.as_i64()? - 1))
-            .sum();
-        let shown = rows.iter().take(SHOWN).map(|row| named(&columns, row));
-        (more > 0).then(|| {
-            format!(
-                "{more} rows of {} have a key that another row has ({})",
-                of.label(),
-                shown.collect::<Vec<_>>().join("; ")
-            )
-        })
-    }
-}
-
-/// `a = 1, b = x`.
-fn named(columns: &[String], row: &[dunlin_core::value::Value]) -> String {
-    let pairs = columns.iter().zip(row);
-    let pairs = pairs.map(|(name, value)| format!("{name} = {}", value.shown()));
-    pairs.collect::<Vec<_>>().join(", ")
-}
-
-async fn examples(session: &mut dyn Session, sql: &str, columns: &[String]) -> Option<String> {
-    let rows = session.query(sql, &[]).await.ok()?;
-    let shown: Vec<String> = rows.iter().map(|row| named(columns, row)).collect();
-    (!shown.is_empty()).then(|| shown.join("; "))
 }
 
 fn unfree(table: &Table, why: &str) -> Failure {

@@ -8,6 +8,7 @@
 pub mod after;
 mod aside;
 pub mod bite;
+mod broken;
 pub mod ends;
 pub mod estimate;
 pub mod existing;

@@ -5,7 +5,7 @@ use super::ledger::{self, Done};
 use super::once::Sieve;
 use super::rows::{self, Stopped, Tally, Way};
 use super::works::works_of;
-use super::{Copying, Existing, What, aside};
+use super::{Copying, Existing, What, broken};
 use crate::trouble;
 use dunlin_core::copy::Digest;
 use dunlin_core::copy::plan::TablePlan;
@@ -415,7 +415,7 @@ impl Copying<'_> {
                 }
                 if error.class == ErrorClass::Unique {
                     failure.code = Hazard::DuplicateKey.code();
-                    failure.hints.push(aside::hint(Hazard::DuplicateKey));
+                    failure.hints.push(broken::hint(Hazard::DuplicateKey));
                 }
                 failure
             }

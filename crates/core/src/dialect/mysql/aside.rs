@@ -4,7 +4,7 @@ use super::change::Changes;
 use super::ddl::quote;
 use super::rules::Rules;
 use crate::copy::reading::Bound;
-use crate::dialect::aside::{AsideDialect, Once};
+use crate::dialect::aside::{AsideDialect, Indexed, TooLong};
 use crate::dialect::change::ChangeDialect;
 use crate::dialect::rules::RulesDialect;
 use crate::schema::Table;
@@ -48,7 +48,11 @@ impl AsideDialect for Aside {
     }
 
     /// Rows lie in the order of their key here, whichever came first.
-    fn repeated(&self, _table: &Table, _once: Once<'_>) -> Option<String> {
+    fn repeated(&self, _table: &Table, _once: Indexed<'_>) -> Option<String> {
+        None
+    }
+
+    fn too_long(&self, _table: &Table, _of: Indexed<'_>) -> Option<TooLong> {
         None
     }
 }

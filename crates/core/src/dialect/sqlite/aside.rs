@@ -1,7 +1,7 @@
 //! Rows that are set aside.
 
 use super::rules::Rules;
-use crate::dialect::aside::{AsideDialect, Once};
+use crate::dialect::aside::{AsideDialect, Indexed, TooLong};
 use crate::dialect::rules::RulesDialect;
 use crate::schema::Table;
 
@@ -15,7 +15,11 @@ impl AsideDialect for Aside {
     }
 
     /// Rows lie in the order of their key here, whichever came first.
-    fn repeated(&self, _table: &Table, _once: Once<'_>) -> Option<String> {
+    fn repeated(&self, _table: &Table, _once: Indexed<'_>) -> Option<String> {
+        None
+    }
+
+    fn too_long(&self, _table: &Table, _of: Indexed<'_>) -> Option<TooLong> {
         None
     }
 }

@@ -1,0 +1,155 @@
+//! What a key says that cannot be made for its rows: which rows, how many, and what can be done.
+
+use super::aside::{bound, references};
+use super::{Copying, ledger};
+use dunlin_core::copy::policy::Hazard;
+use dunlin_core::copy::stages::{Made, Of};
+use dunlin_core::dialect::aside::{Indexed, TooLong};
+use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::schema::Table;
+use dunlin_engines::{DbError, Session};
+
+/// How many keys a message shows.
+const SHOWN: usize = 3;
+
+/// What to do about rows that a key refuses.
+pub(super) fn hint(hazard: Hazard) -> String {
+    format!(
+        "`--resume --policy {}=reject` sets such rows aside and writes them down; or mend them in the source \
+         (`dunlin check`, `dunlin clean`) and copy anew",
+        hazard.code()
+    )
+}
+
+impl Copying<'_> {
+    /// What a key that its rows break says: which rows, how many of them, and what can be done.
+    pub(super) async fn broken(
+        &self,
+        made: &Made,
+        error: &DbError,
+        session: &mut dyn Session,
+    ) -> Failure {
+        let doing = format!("the {} cannot be made", made.what);
+        let mut failure = ledger::failure(self.to, error, &doing);
+        let (hazard, said) = match error.class {
+            ErrorClass::Unique => (Hazard::DuplicateKey, self.repeats(made, session).await),
+            ErrorClass::ForeignKey => (Hazard::Orphan, self.orphans(made, session).await),
+            ErrorClass::Data if self.indexed(made).is_some() => {
+                (Hazard::TooLong, self.too_long(made, session).await)
+            }
+            _ => return failure,
+        };
+        failure.code = hazard.code();
+        if let Some(said) = said {
+            failure.message = format!("{doing}: {said}");
+        }
+        failure.hints.push(hint(hazard));
+        failure
+    }
+
+    /// Rows that refer to nothing, in words.
+    async fn orphans(&self, made: &Made, session: &mut dyn Session) -> Option<String> {
+        let Of::ForeignKey(number) = made.of else {
+            return None;
+        };
+        let key = &self.looked.plan.catalog.tables[made.table?].foreign_keys[number];
+        let mut references = references(self.looked);
+        references.retain(|of| std::ptr::eq(of.key, key));
+        let of = references.first()?;
+        let rules = session.dialect().rules();
+        let columns = of.columns();
+        let only = rules.orphans(&of.child, &columns, &of.parent, &columns);
+        let count = self.counted(&of.child, &only, session).await.ok()?;
+        let some = format!(
+            "{} LIMIT {SHOWN}",
+            rules.select(&of.child, &columns, Some(&only))
+        );
+        let examples = examples(session, &some, &key.columns).await?;
+        Some(format!(
+            "{count} rows of {} refer to rows of {} that are not there ({examples})",
+            of.child.label(),
+            of.parent.label()
+        ))
+    }
+
+    /// Rows that are too long for an index, in words.
+    async fn too_long(&self, made: &Made, session: &mut dyn Session) -> Option<String> {
+        let (table, of, _) = self.indexed(made)?;
+        let long = session.dialect().aside().too_long(table, of)?;
+        let said = self.said_of_long(table, &long, session).await;
+        let _ = session.rollback().await;
+        said
+    }
+
+    async fn said_of_long(
+        &self,
+        table: &Table,
+        long: &TooLong,
+        session: &mut dyn Session,
+    ) -> Option<String> {
+        session.begin().await.ok()?;
+        for sql in &long.before {
+            session.execute(sql).await.ok()?;
+        }
+        let primary = table.keys.iter().find(|key| key.primary);
+        let key = primary.map_or(vec![], |key| key.columns.clone());
+        let of = bound(table.schema.as_deref(), &table.name, &key, Some(table));
+        let count = self.counted(&of, &long.only, session).await.ok()?;
+        let all: Vec<usize> = (0..key.len()).collect();
+        let rules = session.dialect().rules();
+        let some = format!(
+            "{} LIMIT {SHOWN}",
+            rules.select(&of, &all, Some(&long.only))
+        );
+        let shown = match key.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", examples(session, &some, &key).await?),
+        };
+        let label = of.label();
+        (!count.is_empty())
+            .then(|| format!("{count} rows of {label} have values too long for it{shown}"))
+    }
+
+    /// Rows that have the same key, in words.
+    async fn repeats(&self, made: &Made, session: &mut dyn Session) -> Option<String> {
+        let (table, of, columns) = self.indexed(made)?;
+        let plain = match of {
+            Indexed::Key(_) => true,
+            Indexed::Index(index) => {
+                index.predicate.is_none() && index.parts.iter().all(|part| !part.expression)
+            }
+        };
+        if !plain {
+            return None;
+        }
+        let of = bound(table.schema.as_deref(), &table.name, &columns, Some(table));
+        let all: Vec<usize> = (0..columns.len()).collect();
+        let sql = session.dialect().aside().repeats(&of, &all);
+        let rows = session.query(&sql, &[]).await.ok()?;
+        let more: i64 = rows
+            .iter()
+            .filter_map(|row| Some(row.last()?.as_i64()? - 1))
+            .sum();
+        let shown = rows.iter().take(SHOWN).map(|row| named(&columns, row));
+        (more > 0).then(|| {
+            format!(
+                "{more} rows of {} have a key that another row has ({})",
+                of.label(),
+                shown.collect::<Vec<_>>().join("; ")
+            )
+        })
+    }
+}
+
+/// `a = 1, b = x`.
+fn named(columns: &[String], row: &[dunlin_core::value::Value]) -> String {
+    let pairs = columns.iter().zip(row);
+    let pairs = pairs.map(|(name, value)| format!("{name} = {}", value.shown()));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+async fn examples(session: &mut dyn Session, sql: &str, columns: &[String]) -> Option<String> {
+    let rows = session.query(sql, &[]).await.ok()?;
+    let shown: Vec<String> = rows.iter().map(|row| named(columns, row)).collect();
+    (!shown.is_empty()).then(|| shown.join("; "))
+}
