@@ -16,6 +16,10 @@ pub const DEADLOCK_RETRIES: u32 = 5;
 /// The first pause before a retry; it doubles each time: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 = 3.1 s in all.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 
+/// Of how many statements it is kept what they are, from when a run is planned until their turn comes: at 1 KB or so, 5 MB.
+/// Those of larger runs are looked at once more.
+pub const CLASSES_KEPT: usize = 5_000;
+
 /// How often a statement that runs long says that it still runs: often enough for a person who waits, 20 lines a minute in
 /// a log.
 pub const RUNNING_EVERY: Duration = Duration::from_secs(3);

@@ -18,6 +18,7 @@ use dunlin_core::limits;
 use dunlin_core::plan::lower::{Block, Lowered, Mode, Storage};
 use dunlin_core::preflight::Cleared;
 use dunlin_core::source::{OnFailure, Version};
+use dunlin_core::sql::{LexRules, StatementClass};
 use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -76,6 +77,8 @@ pub struct Runner<'w> {
     pub pending: Vec<Writing>,
     /// What is known of tables' storage.
     pub storage: Storage,
+    /// What was found of the statements of the steps to come.
+    pub classes: Classes,
     /// Whether all steps go in one transaction.
     pub one_transaction: bool,
     /// Whether the last script left something behind in the session.
@@ -99,6 +102,31 @@ pub struct Runner<'w> {
     pub blockers: Option<Blockers>,
     /// What ran, where there is a backup, so that it can be run again beside it.
     pub ran: Vec<Ran>,
+}
+
+/// What the statements of scripts are, as it was found when they were looked through before the run: nobody needs to read
+/// them again.
+#[derive(Debug, Default)]
+pub struct Classes {
+    known: BTreeMap<Version, (LexRules, Vec<StatementClass>)>,
+    count: usize,
+}
+
+impl Classes {
+    /// Keeps what was found of a script by these rules, within [`limits::CLASSES_KEPT`].
+    pub fn keep(&mut self, version: &Version, rules: &LexRules, classes: Vec<StatementClass>) {
+        if self.count + classes.len() <= limits::CLASSES_KEPT {
+            self.count += classes.len();
+            self.known.insert(version.clone(), (rules.clone(), classes));
+        }
+    }
+
+    /// Gives it away, to who reads scripts by the same rules.
+    pub fn take(&mut self, version: &Version, rules: &LexRules) -> Option<Vec<StatementClass>> {
+        let (by, classes) = self.known.remove(version)?;
+        self.count -= classes.len();
+        (by == *rules).then_some(classes)
+    }
 }
 
 /// A migration of this run, as far as it came.
@@ -151,6 +179,7 @@ impl<'w> Runner<'w> {
             control,
             pending: vec![],
             storage: Storage::default(),
+            classes: Classes::default(),
             one_transaction: false,
             dirty: false,
             altered: false,

@@ -44,8 +44,7 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
         Err(error) => return Err(world.redact(trouble::refused(&error, "cannot read the journal"))),
         Ok(rows) => rows,
     };
-    let records: Vec<Record> = rows.into_iter().filter_map(Record::take).collect();
-    let history = History::fold(&records);
+    let history = History::fold(&in_order(rows));
     if history.format > journal::FORMAT {
         let message = format!(
             "the journal was written by a newer Dunlin (format {}, this one knows {})",
@@ -55,6 +54,13 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
         return Err(Failure::refused("newer-journal", message).hint("use the newer Dunlin"));
     }
     Ok(history)
+}
+
+/// The records of some rows, oldest first.
+pub(crate) fn in_order(rows: Vec<Row>) -> Vec<Record> {
+    let mut records: Vec<Record> = rows.into_iter().filter_map(Record::take).collect();
+    records.sort_by_key(|record| record.id);
+    records
 }
 
 /// Reads the blocks of a migration that stands half way.
@@ -277,7 +283,7 @@ pub async fn tail(world: &World, count: usize) -> Result<Vec<String>, Failure> {
         Ok(rows) => rows,
     };
     session.close().await;
-    let records: Vec<Record> = rows.iter().filter_map(Record::read).collect();
+    let records = in_order(rows);
     let newest = records.iter().skip(records.len().saturating_sub(count));
     let line = |record: &Record| {
         let unit = record.unit.as_deref().unwrap_or("-");

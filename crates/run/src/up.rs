@@ -2,7 +2,7 @@
 
 use crate::backup;
 use crate::control::Control;
-use crate::executor::{RunReport, Runner, StepReport};
+use crate::executor::{Classes, RunReport, Runner, StepReport};
 use crate::foreign;
 use crate::inspect;
 use crate::journal_store::{self};
@@ -14,9 +14,9 @@ use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::{History, UnitState};
-use dunlin_core::plan::lower::{Storage, lower};
+use dunlin_core::plan::lower::{Storage, classify, lower_classified};
 use dunlin_core::plan::select::{self, DownGoal, UpGoal};
-use dunlin_core::plan::{Phase, Plan, StepKind};
+use dunlin_core::plan::{Phase, Plan};
 use dunlin_core::preflight;
 use dunlin_core::source::{BackupPolicy, Migration, OnFailure};
 use dunlin_engines::{Purpose, Session};
@@ -205,7 +205,7 @@ async fn try_run(
         reader.close().await;
         return Ok(());
     }
-    let mut found = lowered_findings(&mut *reader, &shown, options).await?;
+    let (mut found, classes) = lowered_findings(&mut *reader, &shown, options).await?;
     reader.close().await;
     report.findings.append(&mut found);
     select::verdict(&report.findings)?;
@@ -220,7 +220,7 @@ async fn try_run(
     .await?;
     let token = lease.token;
     let outcome = under_lease(
-        world, migrations, goal, options, sink, control, report, &shown, work, lease,
+        world, migrations, goal, options, sink, control, report, &shown, classes, work, lease,
     )
     .await;
     match outcome {
@@ -260,6 +260,7 @@ async fn under_lease(
     control: Control,
     report: &mut Report,
     shown: &Plan,
+    classes: Classes,
     mut work: Box<dyn Session>,
     lease: lease::Lease,
 ) -> Result<RunReport, Failure> {
@@ -319,6 +320,7 @@ async fn under_lease(
     let mut runner = Runner::new(world, work, lease, sink, control);
     runner.on_failure = world.config.on_failure;
     runner.one_transaction = options.one_transaction;
+    runner.classes = classes;
     runner.backup.clone_from(&report.backup);
     if history.units.is_empty() {
         // What is ours and was here before the first migration: what `drift --rebuild` stands on.
@@ -428,29 +430,37 @@ async fn record_catalog(runner: &mut Runner<'_>, outcome: &mut RunReport) {
     }
 }
 
-/// Lowers every step ahead of the run, for what must be said or refused before anything is touched.
+/// Lowers every step ahead of the run, for what must be said or refused before anything is touched. Gives what was found
+/// of the statements, too.
 async fn lowered_findings(
     session: &mut dyn Session,
     plan: &Plan,
     options: &Options,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<(Vec<Finding>, Classes), Failure> {
     let mut findings = vec![];
     let mut storage = Storage::default();
-    let scripts: Vec<_> = plan.steps().filter_map(|step| step.script()).collect();
+    let (dialect, mode) = (session.dialect(), session.lex_mode().clone());
+    let rules = dialect.lex_rules(&mode);
+    let steps = || {
+        plan.steps()
+            .filter_map(|step| Some((step.migration(), step.script()?)))
+    };
+    let (mut known, mut asked) = (Classes::default(), vec![]);
+    for (migration, script) in steps() {
+        let classes = classify(script, dialect, &mode);
+        storage::written(&classes, &storage, &mut asked);
+        known.keep(&migration.version, &rules, classes);
+    }
     // Where the catalog may not be seen now it is asked again when a migration's turn comes, and the reason is said.
-    let _ = storage::ask(session, &scripts, &mut storage).await;
-    for step in plan.steps() {
-        let (StepKind::Migrate { migration, .. }, Some(script)) = (&step.kind, step.script())
-        else {
-            continue;
-        };
-        let (dialect, caps) = (session.dialect(), session.caps());
-        let lowered = lower(
+    let _ = storage::ask(session, asked, &mut storage).await;
+    for (migration, script) in steps() {
+        let classes = known.take(&migration.version, &rules);
+        let lowered = lower_classified(
             migration,
             script,
+            classes.unwrap_or_else(|| classify(script, dialect, &mode)),
             dialect,
-            caps,
-            session.lex_mode(),
+            session.caps(),
             &storage,
             options.one_transaction,
         );
@@ -460,8 +470,9 @@ async fn lowered_findings(
                 .into_iter()
                 .filter(|finding| finding.severity >= Severity::Warning),
         );
+        known.keep(&migration.version, &rules, lowered.classes);
     }
-    Ok(findings)
+    Ok((findings, known))
 }
 
 /// The versions that stand half way, and whether a block of them is in doubt; for `status`.

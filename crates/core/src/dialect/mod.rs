@@ -374,8 +374,9 @@ pub struct JournalSql {
     /// The table whose presence says that a restore was begun and has not come to its end: its name, and the statements
     /// that make and drop it.
     pub restoring: Mark,
-    /// Reads everything above statement level, oldest first: id, run, at, event, unit, stmt, hash, detail. The first
-    /// row is the fence's: id 0, event `fence`, stmt the format, hash the token, detail the identity.
+    /// Reads everything above statement level: id, run, at, event, unit, stmt, hash, detail. One row is the fence's: id 0,
+    /// event `fence`, stmt the format, hash the token, detail the identity. In no order, for the server would lay long
+    /// texts aside on its disk to sort them: who reads puts them in order by their ids.
     /// Fails with "object missing" where there is no journal.
     pub read: String,
     /// Reads statement-level records of one unit: unit → the same columns.
@@ -440,22 +441,25 @@ impl JournalSql {
 
     /// The statement that appends `rows` records.
     pub fn append(&self, rows: usize, dialect: &dyn Dialect) -> String {
-        let mut sql = self.append_head.clone();
+        let more = self.append_more.len() + 4 * Self::APPEND_WIDTH;
+        let mut sql =
+            String::with_capacity(self.append_head.len() + self.append_row.len() + rows * more);
+        sql.push_str(&self.append_head);
         for row in 0..rows {
             sql.push_str(if row == 0 { " " } else { ", " });
-            let row_text = if row == 0 {
+            let template = if row == 0 {
                 &self.append_row
             } else {
                 &self.append_more
             };
-            let mut text = row_text.clone();
-            for column in 1..=Self::APPEND_WIDTH {
-                text = text.replace(
-                    &format!("{{{column}}}"),
-                    &dialect.param(row * Self::APPEND_WIDTH + column),
-                );
+            // Between the braces stands nothing but the number of a column.
+            let mut rest = template.as_str();
+            while let Some((before, column, after)) = placeholder(rest) {
+                sql.push_str(before);
+                sql.push_str(&dialect.param(row * Self::APPEND_WIDTH + column));
+                rest = after;
             }
-            sql.push_str(&text);
+            sql.push_str(rest);
         }
         sql
     }
@@ -568,4 +572,11 @@ fn table_size_row(row: &Row) -> Option<TableSize> {
         storage: storage.as_str().map(str::to_owned),
         transactional: transactional.as_bool()?,
     })
+}
+
+/// The next `{1}` to `{9}` of a template, with what stands before and behind it.
+fn placeholder(template: &str) -> Option<(&str, usize, &str)> {
+    let (before, rest) = template.split_once('{')?;
+    let (number, after) = rest.split_once('}')?;
+    Some((before, number.parse().ok()?, after))
 }

@@ -185,8 +185,12 @@ impl History {
     /// Folds records, oldest first. Never fails: records that mean nothing in their place are passed over.
     pub fn fold(records: &[Record]) -> Self {
         let mut history = History::default();
-        for record in records {
+        let past = ended(records);
+        for (record, past) in records.iter().zip(past) {
             history.last_id = history.last_id.max(record.id);
+            if past {
+                continue;
+            }
             if record.event == Event::Fence {
                 history.exists = true;
                 history.format = record.stmt.unwrap_or(0);
@@ -278,6 +282,20 @@ impl History {
     }
 }
 
+/// For each record whether it is a beginning that came to its end with the unit's very next record: half of the records of
+/// migrations whose statements commit by themselves, and nobody needs to know what they say.
+fn ended(records: &[Record]) -> Vec<bool> {
+    let mut next: BTreeMap<&str, Event> = BTreeMap::new();
+    let mut past = vec![false; records.len()];
+    for (record, past) in records.iter().zip(&mut past).rev() {
+        if let Some(unit) = &record.unit {
+            let after = next.insert(unit, record.event);
+            *past = record.event == Event::Began && after == Some(Event::Done);
+        }
+    }
+    past
+}
+
 fn before_of(state: UnitState) -> Option<Applied> {
     match state {
         UnitState::Applied(applied) => Some(applied),
@@ -364,4 +382,47 @@ pub fn blocks(records: &[Record], since: i64) -> Vec<OpenBlock> {
     }
     open.sort_by_key(|block| block.index);
     open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: i64, event: Event, unit: &str, detail: &str) -> Record {
+        Record {
+            id,
+            run: "r".into(),
+            at: "2026-01-01T00:00:00.000Z".into(),
+            event,
+            unit: Some(unit.into()),
+            stmt: None,
+            hash: Some("h".into()),
+            detail: detail.into(),
+        }
+    }
+
+    #[test]
+    fn a_beginning_counts_where_its_end_does_not_follow() {
+        let (up, down) = (r#"{"direction":"up"}"#, r#"{"direction":"down"}"#);
+        let clean = r#"{"direction":"down","clean":true}"#;
+        let records = [
+            record(1, Event::Began, "1", up),
+            record(2, Event::Began, "2", up),
+            record(3, Event::Done, "1", r#"{"direction":"up","name":"one"}"#),
+            record(4, Event::Done, "2", up),
+            record(5, Event::Began, "1", down),
+            record(6, Event::Failed, "1", clean),
+            record(7, Event::Began, "2", down),
+            record(8, Event::Began, "3", up),
+            record(9, Event::Failed, "3", r#"{"clean":false,"error":"why"}"#),
+        ];
+        let history = History::fold(&records);
+        let state = |unit: &str| history.units.get(&Version(unit.into()));
+        assert_eq!(history.last_id, 9);
+        assert!(matches!(state("1"), Some(UnitState::Applied(was)) if was.name == "one"));
+        assert!(matches!(state("2"), Some(UnitState::InFlight(flight))
+            if flight.began_id == 7 && flight.before.is_some() && flight.direction == Direction::Down));
+        assert!(matches!(state("3"), Some(UnitState::InFlight(flight))
+            if flight.began_id == 8 && flight.error.as_deref() == Some("why")));
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::dialect::{Caps, Dialect, Guard};
 use crate::finding::{Finding, Place};
-use crate::source::{Migration, Script, TransactionMode};
+use crate::source::{Migration, Script, Statement, TransactionMode};
 use crate::sql::{Kind, LexMode, ObjectKind, ObjectRef, SessionState, StatementClass, TxUse};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,18 @@ pub struct Storage {
     pub transactional: BTreeMap<String, bool>,
 }
 
+/// What each statement of a script is.
+pub fn classify(script: &Script, dialect: &dyn Dialect, mode: &LexMode) -> Vec<StatementClass> {
+    let class = |statement: &Statement| {
+        let mut class = dialect.classify(&statement.sql, mode);
+        if let Some(back) = &statement.back {
+            class.inverse = Some(back.clone());
+        }
+        class
+    };
+    script.statements.iter().map(class).collect()
+}
+
 /// Lowers one script.
 pub fn lower(
     migration: &Migration,
@@ -68,17 +80,28 @@ pub fn lower(
     storage: &Storage,
     one_transaction: bool,
 ) -> Lowered {
-    let classes: Vec<_> = script
-        .statements
-        .iter()
-        .map(|statement| {
-            let mut class = dialect.classify(&statement.sql, mode);
-            if let Some(back) = &statement.back {
-                class.inverse = Some(back.clone());
-            }
-            class
-        })
-        .collect();
+    let classes = classify(script, dialect, mode);
+    lower_classified(
+        migration,
+        script,
+        classes,
+        dialect,
+        caps,
+        storage,
+        one_transaction,
+    )
+}
+
+/// Lowers one script of which it is known what each statement is.
+pub fn lower_classified(
+    migration: &Migration,
+    script: &Script,
+    classes: Vec<StatementClass>,
+    dialect: &dyn Dialect,
+    caps: &Caps,
+    storage: &Storage,
+    one_transaction: bool,
+) -> Lowered {
     let mut lowering = Lowering {
         migration,
         script,

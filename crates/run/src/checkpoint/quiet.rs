@@ -1,14 +1,14 @@
 //! The frame in which rows are put back: no trigger fires, no foreign key acts, nobody else writes; and when it ends,
 //! everything is as it was, and no row refers to one that is not there.
 
-use crate::journal_store::Pen;
+use crate::journal_store::{self, Pen};
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::Dialect;
 use dunlin_core::dialect::catalog::Part;
 use dunlin_core::failure::{ErrorClass, Failure};
-use dunlin_core::journal::{self, Record, Writing};
+use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::{Catalog, ForeignKey, Table};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Session};
@@ -321,7 +321,7 @@ pub(crate) async fn mend(
     let rows = session.query(&world.sql.read, &[]).await;
     let rows = rows.map_err(|error| trouble::refused(&error, "cannot read the journal"))?;
     let mut dropped: Vec<String> = vec![];
-    for record in rows.iter().filter_map(Record::read) {
+    for record in journal_store::in_order(rows) {
         if record.event != journal::Event::Settled || record.unit.is_some() {
             continue;
         }

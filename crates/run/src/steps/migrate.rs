@@ -11,10 +11,10 @@ use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{
     self, BlockDetail, Direction, History, InFlight, OpenBlock, UnitDetail, UnitState, Writing,
 };
-use dunlin_core::plan::lower::{Block, Lowered, Mode, lower};
+use dunlin_core::plan::lower::{Block, Lowered, Mode, classify, lower_classified};
 use dunlin_core::plan::{Step, StepKind};
 use dunlin_core::source::{Migration, OnFailure, Script, Version};
-use dunlin_core::sql::SessionState;
+use dunlin_core::sql::{SessionState, StatementClass};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -153,8 +153,9 @@ async fn ready<'s>(
         direction,
     } = &step.kind;
     runner.refresh().await?;
-    storage::learn(runner, script).await?;
-    let lowered = lower_now(runner, migration, script);
+    let classes = classes_of(runner, migration, script);
+    storage::learn(runner, &classes).await?;
+    let lowered = lower_now(runner, migration, script, classes);
     runner.wrote.clear();
     runner.rows = 0;
     Ok(Unit {
@@ -212,14 +213,31 @@ pub fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn lower_now(runner: &Runner<'_>, migration: &Migration, script: &Script) -> Lowered {
+/// What each statement is: as it was found before the run, where the session reads scripts as the one did that looked.
+fn classes_of(
+    runner: &mut Runner<'_>,
+    migration: &Migration,
+    script: &Script,
+) -> Vec<StatementClass> {
+    let (dialect, mode) = (runner.work.dialect(), runner.work.lex_mode());
+    let rules = dialect.lex_rules(mode);
+    let known = runner.classes.take(&migration.version, &rules);
+    known.unwrap_or_else(|| classify(script, dialect, mode))
+}
+
+fn lower_now(
+    runner: &Runner<'_>,
+    migration: &Migration,
+    script: &Script,
+    classes: Vec<StatementClass>,
+) -> Lowered {
     let (dialect, caps) = (runner.work.dialect(), runner.work.caps());
-    lower(
+    lower_classified(
         migration,
         script,
+        classes,
         dialect,
         caps,
-        runner.work.lex_mode(),
         &runner.storage,
         runner.one_transaction,
     )
@@ -435,7 +453,16 @@ async fn blocks(
         }
     }
     promised::kept(runner, unit, true).await?;
-    // Its record goes with the next commit: the next unit's beginning, or the run's end.
+    // Its record goes with the next commit: the next unit's beginning, or the run's end. It says of the last block what
+    // the block's own would, which would go with that same commit.
+    let of_block = |record: &Writing| {
+        record.scope == journal::Scope::Stmt
+            && record.event == journal::Event::Done
+            && record.unit.as_deref() == Some(&unit.migration.version.0)
+    };
+    if runner.pending.last().is_some_and(of_block) {
+        runner.pending.pop();
+    }
     let end = ending(runner, unit, started);
     runner.pending.push(end);
     Ok(())

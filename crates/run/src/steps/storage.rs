@@ -6,37 +6,37 @@ use crate::settle::Shown;
 use crate::trouble;
 use dunlin_core::failure::Failure;
 use dunlin_core::plan::lower::Storage;
-use dunlin_core::source::Script;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, SessionState, StatementClass};
 use dunlin_engines::{DbError, Session};
 
-/// Asks for the storage of tables whose rows the script writes and of which nothing is known yet.
-pub async fn learn(runner: &mut Runner<'_>, script: &Script) -> Result<(), Failure> {
-    ask(&mut *runner.work, &[script], &mut runner.storage)
+/// Asks for the storage of tables whose rows these statements write and of which nothing is known yet.
+pub async fn learn(runner: &mut Runner<'_>, classes: &[StatementClass]) -> Result<(), Failure> {
+    let mut unknown = vec![];
+    written(classes, &runner.storage, &mut unknown);
+    ask(&mut *runner.work, unknown, &mut runner.storage)
         .await
         .map_err(|error| trouble::refused(&error, "cannot ask for the storage of tables"))
 }
 
-/// Asks for the storage of every table whose rows these scripts write, where nothing is known of it yet. The catalog
-/// alone is asked: nobody's lock on a table is in the way.
+/// The tables whose rows these statements write, where nothing is known of them yet.
+pub fn written(classes: &[StatementClass], storage: &Storage, into: &mut Vec<ObjectRef>) {
+    let unknown = |table: &&ObjectRef| {
+        let name = table.name.to_lowercase();
+        table.kind == ObjectKind::Table && !storage.transactional.contains_key(&name)
+    };
+    let writing = classes
+        .iter()
+        .filter(|class| matches!(class.kind, Kind::Dml | Kind::CopyIn));
+    into.extend(writing.flat_map(|class| class.touches.iter().filter(unknown).cloned()));
+}
+
+/// Asks for the storage of tables. The catalog alone is asked: nobody's lock on a table is in the way.
 pub async fn ask(
     session: &mut dyn Session,
-    scripts: &[&Script],
+    mut asked: Vec<ObjectRef>,
     storage: &mut Storage,
 ) -> Result<(), DbError> {
     let dialect = session.dialect();
-    let mut asked: Vec<ObjectRef> = vec![];
-    for statement in scripts.iter().flat_map(|script| &script.statements) {
-        let class = dialect.classify(&statement.sql, session.lex_mode());
-        if !matches!(class.kind, Kind::Dml | Kind::CopyIn) {
-            continue;
-        }
-        let known = |table: &ObjectRef| {
-            let name = table.name.to_lowercase();
-            table.kind != ObjectKind::Table || storage.transactional.contains_key(&name)
-        };
-        asked.extend(class.touches.into_iter().filter(|table| !known(table)));
-    }
     asked.sort();
     asked.dedup();
     // 500 at a time: a bound on parameters.

@@ -56,7 +56,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read: format!(
             "SELECT 0 AS id, '' AS run, '' AS at, 'fence' AS event, NULL AS unit, format AS stmt, \
              CAST(token AS CHAR) AS hash, identity AS detail FROM {fence} WHERE id = 1 \
-             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
+             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit')"
         ),
         read_unit: of_unit(columns, &journal, "stmt"),
         read_orders: of_unit(columns, &journal, "plan"),

@@ -59,7 +59,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read: format!(
             "SELECT 0::bigint AS id, ''::text AS run, ''::text AS at, 'fence'::text AS event, NULL::text AS unit, \
              format AS stmt, token::text AS hash, identity AS detail FROM {fence} WHERE id = 1 \
-             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit') ORDER BY 1"
+             UNION ALL SELECT {columns} FROM {journal} WHERE scope IN ('run', 'unit')"
         ),
         read_unit: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'stmt' ORDER BY id"),
         read_orders: format!("SELECT {columns} FROM {journal} WHERE unit = $1 AND scope = 'plan' ORDER BY id"),
