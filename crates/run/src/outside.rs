@@ -4,7 +4,7 @@ use dunlin_core::redact::Redactor;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 /// How long a command may take where nothing is said.
@@ -12,6 +12,15 @@ pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How many bytes of a command's last words are kept.
 const TAIL: usize = 2_000;
+
+/// What the shell does before it becomes the command: it leaves somebody in the command's process group who ends the whole
+/// group when this process dies, however it dies. They read from a pipe: its end without a word means that nobody is left
+/// who waits for the command. They are nobody's child, so that a command that waits for all of its own does not wait for
+/// them, and hold none of the command's own streams.
+const WATCHED: &str = "exec 3<&0 </dev/null
+((read -r word <&3 || kill -KILL 0) >/dev/null 2>&1 &)
+exec 3<&-
+exec sh -c \"$1\"";
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +58,8 @@ impl Ended {
     }
 }
 
-/// Runs a command by `sh -c` in a folder, with its own process group, which is ended as a whole after `timeout`.
+/// Runs a command by `sh -c` in a folder, with its own process group, which is ended as a whole after `timeout`, and when
+/// this process dies.
 pub async fn run(
     command: &str,
     folder: &Path,
@@ -70,19 +80,20 @@ pub async fn run_until(
 ) -> std::io::Result<Ended> {
     let started = Instant::now();
     let mut child = Command::new("sh")
-        .arg("-c")
-        .arg(command)
+        .args(["-c", WATCHED, "sh", command])
         .current_dir(match folder.as_os_str().is_empty() {
             true => Path::new("."),
             false => folder,
         })
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
     let group = child.id();
+    // Waiting for a child closes what is still written to it, which would be the sign that nobody waits.
+    let watch = child.stdin.take();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let words = tokio::spawn(async move { tokio::join!(tail_of(out), tail_of(err)) });
     let ended = tokio::select! {
@@ -95,6 +106,10 @@ pub async fn run_until(
         end_group(group).await;
         // The shell itself; what it had started is gone with its group.
         let _ = child.kill().await;
+    }
+    if let Some(mut watch) = watch {
+        // Who is left in the background of a command that has ended may stay. Where the watcher is gone, so is its task.
+        let _ = watch.write_all(b"ended\n").await;
     }
     let code = match ended {
         Some(Ok(status)) => status?.code(),

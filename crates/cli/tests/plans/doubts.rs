@@ -2,7 +2,7 @@
 
 use crate::Desk;
 use dunlin_testkit::for_each_engine;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A procedure whose runner dies in it: no rule tells whether it took effect, so nothing is touched until a person says
 /// it; the word counts for the way forward and for the way back.
@@ -54,9 +54,16 @@ fn a_statement_in_doubt_is_settled_by_a_person() {
     }
 }
 
+/// Whether a process is there and at work: one that waits to be buried is not.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| !state.starts_with('Z'))
+}
+
 for_each_engine! {
-    /// A command whose runner died in it, on the way back: its probe tells, or it is repeated, or a person says it; what
-    /// took effect is undone, and what did not is left alone.
+    /// A command whose runner died in it dies with it, with everything it has started. On the way back its probe tells, or it
+    /// is repeated, or a person says it; what took effect is undone, and what did not is left alone.
     async fn a_command_half_way_is_settled_before_it_is_taken_back(engine: TestEngine) {
         let cases = [
             // What the step may do, what became of it, the word of a person, and how often its undo runs.
@@ -68,11 +75,13 @@ for_each_engine! {
         ];
         for (how, took_effect, word, undone) in cases {
             let desk = Desk::new(engine);
+            let effect = if took_effect { "touch done; " } else { "" };
             desk.sandbox.write(
                 "outside.plan.toml",
                 format!(
                     "name = \"outside\"\n\n[[phase]]\nid = \"one\"\n\n  [[phase.step]]\n  id = \"held\"\n  \
-                     exec = {{ run = \"touch begun; while ! test -e go; do sleep 0.05; done; touch done\", {how} }}\n  \
+                     exec = {{ run = \"{effect}sleep 600 & echo $$ $! > pids; touch begun; while ! test -e go; do sleep 0.05; done; kill $!; \
+                     touch done\", {how} }}\n  \
                      undo = {{ exec = \"echo >> undone; rm -f done\" }}\n"
                 ),
             );
@@ -82,12 +91,15 @@ for_each_engine! {
             }
             running.signal("KILL");
             let _ = running.wait();
-            if took_effect || how.starts_with("rerunnable") {
-                desk.sandbox.write("go", "");
-                while !desk.sandbox.path("done").exists() {
+            let pids = std::fs::read_to_string(desk.sandbox.path("pids")).unwrap();
+            for pid in pids.split_whitespace() {
+                let deadline = Instant::now() + Duration::from_secs(10);
+                while lives(pid) {
+                    assert!(Instant::now() < deadline, "process {pid} outlives the runner");
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
+            desk.sandbox.write("go", "");
             if !word.is_empty() {
                 let (code, doubt) = desk.json("rollback outside");
                 assert_eq!((code, doubt["failure"]["code"].as_str()), (7, Some("in-doubt")), "{doubt:#}");
@@ -98,8 +110,6 @@ for_each_engine! {
             assert_eq!(Desk::state(&back, "one"), "undone", "{how}: {back:#}");
             let lines = std::fs::read(desk.sandbox.path("undone")).unwrap_or_default().len();
             assert_eq!(lines, undone, "{how}, {took_effect}");
-            // Where it still waits, it is let go.
-            desk.sandbox.write("go", "");
         }
     }
 }
