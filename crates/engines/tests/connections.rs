@@ -460,3 +460,36 @@ async fn a_file_that_a_dead_writer_left_half_written_can_be_read() {
         "it still only reads"
     );
 }
+
+/// A reader that takes no rows for longer than the server waits for its clients by itself.
+async fn slow_reader(kind: Kind) {
+    let options = Options::default().arg("--net-write-timeout=1");
+    let server = Server::private(kind, options);
+    let database = TestDatabase::on(&server);
+    // More than what lies in sockets.
+    database.run("CREATE TABLE wide (id int PRIMARY KEY, pad longtext)");
+    for id in 0..64 {
+        database.run(&format!(
+            "INSERT INTO wide VALUES ({id}, repeat('x', 1000000))"
+        ));
+    }
+    let engine = engine(database.url());
+    let mut session = engine.open(Purpose::Read).await.unwrap();
+    let mut source = session.stream("SELECT id, pad FROM wide").await.unwrap();
+    let mut rows = source.next().await.unwrap().unwrap().len();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    while let Some(batch) = source.next().await.unwrap() {
+        rows += batch.len();
+    }
+    assert_eq!(rows, 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_waits_for_a_slow_reader() {
+    slow_reader(Kind::Mysql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_waits_for_a_slow_reader() {
+    slow_reader(Kind::Mariadb).await;
+}

@@ -28,6 +28,10 @@ const STRICT: &str = "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR
 /// A living holder of the lease must not be taken for an idle one: the longest bound that every version takes.
 const LEASE_WAIT: u32 = 31_536_000;
 
+/// How long, in seconds, a server waits for a reader that takes no rows: its own default of a minute ends a copy whose
+/// target rests. A reader that is gone without a word is found by its socket.
+const READER_WAIT: u32 = 28_800;
+
 /// How long a connection is silent until the other end is asked whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -247,6 +251,10 @@ impl MysqlEngine {
             pins.push("time_zone = '+00:00'".into());
             pins.push(format!("sql_mode = '{STRICT}'"));
             pins.push("autocommit = 1".into());
+        }
+        // Whoever takes rows may be slow: it waits for another server, for a disk, for a lock of its own.
+        if matches!(purpose, Purpose::Read | Purpose::Tool) {
+            pins.push(format!("net_write_timeout = {READER_WAIT}"));
         }
         // The session that writes is idle while a backup is made or a person is asked.
         if matches!(purpose, Purpose::Lease | Purpose::Script) {

@@ -1,5 +1,5 @@
 //! Loading rows into MySQL and MariaDB: LOAD DATA from memory, by a task that has the connection meanwhile. Where the
-//! server takes no files of clients, the same rows by INSERT with bound values.
+//! server takes no files of clients, the same rows by INSERT.
 //!
 //! LOAD DATA LOCAL makes warnings of errors, as if people had asked for it: rows are left out, numbers are bent. Here
 //! every warning and every row left out is the error that it is.
@@ -13,14 +13,13 @@ use dunlin_core::dialect::mysql::{Mysql, bulk};
 use dunlin_core::failure::ErrorClass;
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, LocalInfileError, Params, Value};
+use mysql_async::{Conn, LocalInfileError};
 use tokio::sync::{mpsc, oneshot};
 
-/// Parameters of one INSERT, and bytes: whichever is reached first. The protocol counts to 65,535.
-const PARAMS_MAX: usize = 16_384;
-const BYTES_MAX: usize = 1 << 20;
-/// What a packet holds beside the values: lengths, types of parameters, the server's own room.
-const ROOM: usize = PARAMS_MAX * 12;
+/// Bytes of one INSERT, or one row: larger ones are no faster, and the driver keeps buffers of their size.
+const BYTES_MAX: usize = 128 * 1024;
+/// What a packet holds beside the statement.
+const ROOM: usize = 1024;
 
 /// Bytes that go in one packet: a server hangs up on a larger one than it is set to take (`max_allowed_packet`, 1 MiB
 /// where it is least), and a row with one large value is one piece.
@@ -45,9 +44,16 @@ pub(super) async fn start<'a>(
     sql: &str,
 ) -> Result<Box<dyn RowSink + 'a>, DbError> {
     use crate::Session;
-    let asked = "SELECT @@local_infile, @@max_allowed_packet";
+    let asked =
+        "SELECT @@local_infile, @@max_allowed_packet, @@sql_mode LIKE '%NO_BACKSLASH_ESCAPES%'";
     let answer = session.query(asked, &[]).await?;
     let number = |at: usize| answer.first().and_then(|row| row.get(at)?.as_i64());
+    if number(2) != Some(0) {
+        return Err(DbError::new(
+            ErrorClass::Other,
+            "a session whose sql_mode reads no backslashes loads no rows",
+        ));
+    }
     let takes_files = number(0) == Some(1);
     let packet = number(1).and_then(|bytes| usize::try_from(bytes).ok());
     let packet = packet.unwrap_or(BYTES_MAX);
@@ -223,7 +229,7 @@ fn too_large(bytes: usize, packet: usize) -> DbError {
     }
 }
 
-/// The same rows by INSERT, some thousand values at a time. `packet`: how many bytes the server takes at once.
+/// The same rows by INSERT. `packet`: how many bytes the server takes at once.
 async fn by_insert(
     conn: &mut Conn,
     sql: &str,
@@ -236,79 +242,91 @@ async fn by_insert(
             "this statement takes rows from a file, which the server does not allow (local_infile)",
         ));
     };
-    let mut taken = 0;
-    let mut begun: Vec<u8> = vec![];
-    let mut batch = Rows::default();
+    let mut rows = Rows {
+        text: head.clone().into_bytes(),
+        row: head.len(),
+        head,
+        packet,
+        taken: 0,
+    };
+    let mut literals = bulk::Literals::new(&marks);
     while let Some(told) = inbox.recv().await {
         let Told::Rows(bytes) = told else {
-            taken += batch.insert(conn, &head, &marks).await?;
-            if begun.is_empty() {
-                return Ok(taken);
+            rows.insert(conn).await?;
+            if literals.is_between() {
+                return Ok(rows.taken);
             }
             let message = "a row of the load is not whole";
             return Err(DbError::new(ErrorClass::Data, message));
         };
-        begun.extend_from_slice(&bytes);
-        // A bare newline is only ever a row's end; without one there is no row to look for.
-        if !bytes.contains(&b'\n') {
-            continue;
-        }
         let mut at = 0;
-        while let Some((fields, len)) = bulk::fields(&begun[at..]) {
-            at += len;
-            if len + ROOM > packet {
-                return Err(too_large(len, packet));
+        while at < bytes.len() {
+            if literals.is_between() {
+                rows.begin();
             }
-            if batch.bytes + len + ROOM > packet {
-                taken += batch.insert(conn, &head, &marks).await?;
-            }
-            batch.add(fields, len);
-            if batch.is_full() {
-                taken += batch.insert(conn, &head, &marks).await?;
+            let (took, ended) = literals.take(&bytes[at..], &mut rows.text);
+            at += took;
+            if ended {
+                rows.ended(conn).await?;
             }
         }
-        begun.drain(..at);
     }
     Err(gone())
 }
 
-#[derive(Default)]
+/// Rows on their way into one INSERT, as literals: of values bound to marks the driver would keep a hundred packets, and the
+/// server would be asked about each mark.
 struct Rows {
-    rows: Vec<Vec<Value>>,
-    bytes: usize,
-    params: usize,
+    /// The statement up to its rows.
+    head: String,
+    /// The statement as far as it is there.
+    text: Vec<u8>,
+    /// Where the last row begins in it.
+    row: usize,
+    packet: usize,
+    taken: u64,
 }
 
 impl Rows {
-    fn add(&mut self, fields: Vec<Option<Vec<u8>>>, len: usize) {
-        self.bytes += len;
-        self.params += fields.len();
-        let value = |field: Option<Vec<u8>>| field.map_or(Value::NULL, Value::Bytes);
-        self.rows.push(fields.into_iter().map(value).collect());
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= BYTES_MAX || self.params >= PARAMS_MAX
-    }
-
-    /// Inserts what is here, by statements of so many rows as are a power of two: few enough to be kept prepared.
-    async fn insert(&mut self, conn: &mut Conn, head: &str, marks: &str) -> Result<u64, DbError> {
-        let mut rows = std::mem::take(self).rows;
-        let mut taken = 0;
-        while !rows.is_empty() {
-            let count = 1 << rows.len().ilog2();
-            let rest = rows.split_off(count);
-            let sql = format!("{head}{}", vec![marks; count].join(", "));
-            let values = Params::Positional(rows.into_iter().flatten().collect());
-            let done = conn.exec_drop(sql, values).await;
-            done.map_err(|error| db_error(&error))?;
-            if conn.get_warnings() > 0 {
-                return Err(warning(conn, 0, conn.get_warnings()).await);
-            }
-            taken += conn.affected_rows();
-            rows = rest;
+    fn begin(&mut self) {
+        if self.text.len() > self.head.len() {
+            self.text.push(b',');
         }
-        Ok(taken)
+        self.row = self.text.len();
+    }
+
+    /// After a row: it is sent with those before it, where they are enough; without them, where one packet does not hold all.
+    async fn ended(&mut self, conn: &mut Conn) -> Result<(), DbError> {
+        if self.text.len() + ROOM > self.packet {
+            let row = self.text.split_off(self.row);
+            self.text
+                .truncate(self.row.saturating_sub(1).max(self.head.len()));
+            self.insert(conn).await?;
+            if self.head.len() + row.len() + ROOM > self.packet {
+                return Err(too_large(row.len(), self.packet));
+            }
+            self.text.extend_from_slice(&row);
+        }
+        if self.text.len() < BYTES_MAX {
+            return Ok(());
+        }
+        self.insert(conn).await
+    }
+
+    /// Inserts what is here.
+    async fn insert(&mut self, conn: &mut Conn) -> Result<(), DbError> {
+        if self.text.len() <= self.head.len() {
+            return Ok(());
+        }
+        let done = conn.query_drop(&self.text[..]).await;
+        done.map_err(|error| db_error(&error))?;
+        if conn.get_warnings() > 0 {
+            return Err(warning(conn, 0, conn.get_warnings()).await);
+        }
+        self.taken += conn.affected_rows();
+        self.text.truncate(self.head.len());
+        self.text.shrink_to(2 * BYTES_MAX);
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Loading rows: LOAD DATA from memory. The file is UTF-8 text, a tab between fields, a newline behind each row, and a
 //! backslash before what would otherwise mean something; bytes travel as hexadecimal digits.
 //!
-//! Where the server takes no such file, the same statement is told as an INSERT ([`insert`]) and the same bytes are
-//! taken apart again ([`fields`]).
+//! Where the server takes no such file, the same statement is told as an INSERT ([`insert`]) and the same bytes become its
+//! literals ([`Literals`]).
 
 use super::ddl::quote;
 use crate::copy::{Datum, Moment, decimal, spell};
@@ -178,34 +178,108 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Takes a row of a load apart: its fields (`None` is NULL), and how many bytes it took. `None` where the row's end is
-/// not there yet.
-pub fn fields(bytes: &[u8]) -> Option<(Vec<Option<Vec<u8>>>, usize)> {
-    let (mut all, mut field, mut null) = (vec![], vec![], false);
-    let mut at = 0;
-    loop {
-        match *bytes.get(at)? {
-            b'\\' => {
-                at += 1;
-                match *bytes.get(at)? {
-                    b'N' => null = true,
-                    b'0' => field.push(0),
-                    b't' => field.push(b'\t'),
-                    b'n' => field.push(b'\n'),
-                    b'r' => field.push(b'\r'),
-                    other => field.push(other),
-                }
-            }
-            end @ (b'\t' | b'\n') => {
-                let field = std::mem::take(&mut field);
-                all.push((!std::mem::take(&mut null)).then_some(field));
-                if end == b'\n' {
-                    return Some((all, at + 1));
-                }
-            }
-            other => field.push(other),
+/// Where a load's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Between two rows.
+    Between,
+    /// Before a field's first byte.
+    Field,
+    /// Behind a backslash that a field begins with: it may be NULL.
+    Begun,
+    Inside,
+    /// Behind a backslash within.
+    Escaped,
+    /// Behind NULL.
+    Null,
+}
+
+/// Writes the bytes of a load, piece by piece, as the literals of an INSERT ([`insert`]). What a load escapes is escaped in
+/// a literal in the same way, where `sql_mode` reads backslashes; a quote is doubled.
+#[derive(Debug)]
+pub struct Literals {
+    /// What stands before the first literal, between them, and behind the last.
+    between: Vec<String>,
+    column: usize,
+    at: At,
+}
+
+impl Literals {
+    /// `marks`: one row's, as [`insert`] gives them.
+    pub fn new(marks: &str) -> Self {
+        Literals {
+            between: marks.split('?').map(str::to_owned).collect(),
+            column: 0,
+            at: At::Between,
         }
-        at += 1;
+    }
+
+    /// Whether no row is begun.
+    pub fn is_between(&self) -> bool {
+        self.at == At::Between
+    }
+
+    /// Takes bytes up to a row's end at most. Gives how many, and whether the row has ended.
+    pub fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> (usize, bool) {
+        let mut at = 0;
+        if self.at == At::Between && !bytes.is_empty() {
+            self.column = 0;
+            self.beside(out);
+            self.at = At::Field;
+        }
+        while let Some(byte) = bytes.get(at) {
+            match (self.at, *byte) {
+                (At::Field, b'\\') => self.at = At::Begun,
+                (At::Begun, b'N') => {
+                    out.extend_from_slice(b"NULL");
+                    self.at = At::Null;
+                }
+                (At::Begun, _) => {
+                    out.push(b'\'');
+                    self.at = At::Escaped;
+                    continue;
+                }
+                (At::Escaped, byte) => {
+                    out.extend_from_slice(&[b'\\', byte]);
+                    self.at = At::Inside;
+                }
+                (At::Inside, b'\\') => self.at = At::Escaped,
+                (At::Inside, b'\'') => out.extend_from_slice(b"''"),
+                (At::Inside | At::Null, end @ (b'\t' | b'\n')) => {
+                    if self.at == At::Inside {
+                        out.push(b'\'');
+                    }
+                    self.column += 1;
+                    self.beside(out);
+                    if end == b'\n' {
+                        self.at = At::Between;
+                        return (at + 1, true);
+                    }
+                    self.at = At::Field;
+                }
+                (At::Inside, _) => {
+                    let special = |b: &u8| matches!(b, b'\\' | b'\'' | b'\t' | b'\n');
+                    let plain = &bytes[at..];
+                    let len = plain.iter().position(special).unwrap_or(plain.len());
+                    out.extend_from_slice(&plain[..len]);
+                    at += len;
+                    continue;
+                }
+                (At::Field | At::Null | At::Between, _) => {
+                    out.push(b'\'');
+                    self.at = At::Inside;
+                    continue;
+                }
+            }
+            at += 1;
+        }
+        (at, false)
+    }
+
+    fn beside(&self, out: &mut Vec<u8>) {
+        if let Some(text) = self.between.get(self.column) {
+            out.extend_from_slice(text.as_bytes());
+        }
     }
 }
 
@@ -412,19 +486,42 @@ mod tests {
             )
             .unwrap();
         assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 2);
-        let (first, len) = fields(&out).unwrap();
-        let some = |text: &str| Some(text.as_bytes().to_vec());
-        assert_eq!(
-            first,
-            [
-                some(text),
-                some("00ff"),
-                some("5"),
-                some("1969-12-31 23:59:59.999999")
-            ]
-        );
-        assert_eq!(fields(&out[len..]).unwrap().0, [None, None, None, None]);
-        assert_eq!(fields(&out[..len - 1]), None);
+        let expected = r"('tab\t new\nline \\N \\. '' \0 \r 🐦', UNHEX('00ff'), CAST('5' AS UNSIGNED), '1969-12-31 23:59:59.999999')(NULL, UNHEX(NULL), CAST(NULL AS UNSIGNED), NULL)";
+        let (_, marks) = insert(&Bulk.load(&table, false)).unwrap();
+        // However the bytes are cut.
+        for size in [1, 2, 7, out.len()] {
+            let (mut literals, mut told, mut rows) = (Literals::new(&marks), vec![], 0);
+            for piece in out.chunks(size) {
+                let mut at = 0;
+                while at < piece.len() {
+                    let (took, ended) = literals.take(&piece[at..], &mut told);
+                    (at, rows) = (at + took, rows + usize::from(ended));
+                }
+            }
+            assert_eq!(String::from_utf8(told).unwrap(), expected, "{size}");
+            assert!(literals.is_between() && rows == 2);
+        }
+        let mut literals = Literals::new(&marks);
+        literals.take(&out[..5], &mut vec![]);
+        assert!(!literals.is_between(), "a row is begun");
+    }
+
+    #[test]
+    fn no_byte_breaks_out_of_a_literal() {
+        for (bytes, expected) in [
+            (r"\' OR 1", r"('\' OR 1'"),
+            (r"a\'b", r"('a\'b'"),
+            (r"it's", r"('it''s'"),
+            (r"''", r"(''''''"),
+            (r"\\N", r"('\\N'"),
+            (r"\Nx", r"(NULL'x'"),
+        ] {
+            let mut told = vec![];
+            let row = format!("{bytes}\n");
+            let (_, ended) = Literals::new("(?").take(row.as_bytes(), &mut told);
+            assert!(ended);
+            assert_eq!(String::from_utf8(told).unwrap(), expected);
+        }
     }
 
     #[test]
