@@ -1,6 +1,8 @@
 //! What every room must answer about being one end of a copy: how readers share one state of a source, and what of a table
 //! must be made before its rows.
 
+use crate::copy::reading::Bound;
+use crate::schema::{Index, Table};
 use crate::value::Query;
 
 /// What is made with a table, before its rows.
@@ -63,6 +65,35 @@ pub trait LandingDialect: Send + Sync + std::fmt::Debug {
     fn write_over(&self, table: &str, columns: &[String], same: &str) -> String;
     /// What stands in an INSERT so that it may bring numbers along which the engine gives else.
     fn numbered_by_us(&self) -> &'static str;
+    /// Whether rows lie by their primary key, so that they are taken several times quicker in its order.
+    fn clustered(&self) -> bool {
+        false
+    }
+    /// Statements for a session that builds indexes, before it does. Where one is refused it only takes longer.
+    fn builds(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The statement that adds several indexes in one reading of their table. `None`: one after the other, which is no
+    /// slower here, or the only way for one of them.
+    fn at_once(&self, _table: &Table, _indexes: &[&Index]) -> Option<String> {
+        None
+    }
+    /// How a foreign key is added whose rows a query has looked at while nobody could write. `None`: adding it is the look,
+    /// and costs no more than one.
+    fn held(&self, _child: &Bound, _parent: &Bound) -> Option<Held> {
+        None
+    }
+}
+
+/// What stands around a foreign key that is added to rows which were looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Keeps writers out of both tables. Where one is refused, the key is added as it is elsewhere.
+    pub hold: Vec<String>,
+    /// After the look: the engine takes the rows as they are.
+    pub trust: &'static [&'static str],
+    /// Everything as it was.
+    pub free: &'static [&'static str],
 }
 
 /// What a row of the stage is called in [`LandingDialect::write_over`].

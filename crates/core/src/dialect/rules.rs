@@ -6,6 +6,9 @@ use crate::copy::reading::{Bound, ColumnShape};
 use crate::schema::Table;
 use crate::value::{Query, Value};
 
+/// What a row's parent is called in queries: a name that no table has, for a table's own columns go by its name.
+pub const PARENT: &str = "dunlin_p";
+
 /// The children of some rows, a page of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Children<'a> {
@@ -69,11 +72,11 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
         )
     }
 
-    /// That a row of `parent` under the name `p` is the one that a row refers to.
+    /// That a row of `parent` under the name [`PARENT`] is the one that a row refers to.
     fn refers(&self, table: &Bound, columns: &[usize], parent: &Bound, others: &[usize]) -> String {
         let pairs = columns.iter().zip(others).map(|(own, other)| {
             let other = self.change().quote(&parent.columns[*other].shape.name);
-            format!("p.{other} = {}", self.column(table, *own))
+            format!("{PARENT}.{other} = {}", self.column(table, *own))
         });
         pairs.collect::<Vec<_>>().join(" AND ")
     }
@@ -91,7 +94,7 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
             .iter()
             .map(|at| format!("{} IS NOT NULL", self.column(table, *at)));
         format!(
-            "{} AND NOT EXISTS (SELECT 1 FROM {}{} p WHERE {})",
+            "{} AND NOT EXISTS (SELECT 1 FROM {}{} {PARENT} WHERE {})",
             there.collect::<Vec<_>>().join(" AND "),
             change.only(parent),
             change.target(parent),
@@ -109,9 +112,12 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
         owners: (usize, usize),
     ) -> String {
         let change = self.change();
-        let there = format!("p.{}", change.quote(&parent.columns[owners.1].shape.name));
+        let there = format!(
+            "{PARENT}.{}",
+            change.quote(&parent.columns[owners.1].shape.name)
+        );
         format!(
-            "EXISTS (SELECT 1 FROM {}{} p WHERE {} AND NOT ({}))",
+            "EXISTS (SELECT 1 FROM {}{} {PARENT} WHERE {} AND NOT ({}))",
             change.only(parent),
             change.target(parent),
             self.refers(table, columns, parent, others),

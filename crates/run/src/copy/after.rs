@@ -15,7 +15,7 @@ use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::journal;
 use dunlin_core::value::{Query, Value};
-use dunlin_engines::{DbError, Session};
+use dunlin_engines::{Cancel, DbError, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const STILL_SEEN: &str = "the rows are set aside, and the index cannot be made while a transaction of another session may still look \
     at them: end it, then `--resume`";
 
-fn pressed(control: &Control) -> Result<(), Failure> {
+pub(super) fn pressed(control: &Control) -> Result<(), Failure> {
     if control.asked() == Stop::No {
         return Ok(());
     }
@@ -35,14 +35,13 @@ fn pressed(control: &Control) -> Result<(), Failure> {
     ))
 }
 
-/// Runs a statement that may take hours, unless it is to be cancelled.
-async fn cancellable(
-    session: &mut dyn Session,
-    sql: &str,
+/// Waits for a statement that may take hours, unless it is to be cancelled.
+pub(super) async fn until_pressed<T>(
+    canceller: &dyn Cancel,
     control: &Control,
-) -> Result<u64, DbError> {
-    let (canceller, mut control) = (session.canceller(), control.clone());
-    let running = session.execute(sql);
+    running: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    let mut control = control.clone();
     tokio::pin!(running);
     tokio::select! {
         done = &mut running => return done,
@@ -85,7 +84,9 @@ impl Copying<'_> {
         let mut session = self.another().await?;
         for made in across {
             pressed(control)?;
-            self.make_one(made, &mut *session, control).await?;
+            if !self.proven_key(made, &mut *session, control).await? {
+                self.make_one(made, &mut *session, control).await?;
+            }
         }
         session.close().await;
         Ok(())
@@ -110,7 +111,13 @@ impl Copying<'_> {
             let (queue, control, kept, broken) = (&queue, control, &kept, &broken);
             works.push(async move {
                 let mut session = this.another().await?;
-                for sql in session.dialect().bulk().swift() {
+                let dialect = session.dialect();
+                for sql in dialect
+                    .bulk()
+                    .swift()
+                    .iter()
+                    .chain(dialect.landing().builds())
+                {
                     // A setting that this user may not change only makes it slower.
                     let _ = session.execute(sql).await;
                 }
@@ -120,6 +127,7 @@ impl Copying<'_> {
                         .unwrap_or_else(PoisonError::into_inner)
                         .pop_front();
                     let Some(group) = next else { break };
+                    let group = this.at_once(&group, &mut *session, control).await?;
                     for (number, made) in group.iter().enumerate() {
                         pressed(control)?;
                         if !this.make_own(made, &mut *session, kept, control).await? {
@@ -241,7 +249,7 @@ impl Copying<'_> {
     }
 
     /// Records what was made, in its transaction.
-    async fn made(&self, made: &Made, session: &mut dyn Session) -> Result<(), Failure> {
+    pub(super) async fn made(&self, made: &Made, session: &mut dyn Session) -> Result<(), Failure> {
         let name = ledger::made(&made.what);
         let detail = serde_json::json!({ "made": made.what });
         let record = ledger::record(journal::Event::Done, &name, &self.hash, detail);
@@ -262,8 +270,19 @@ impl Copying<'_> {
         if transactional {
             session.begin().await?;
         }
+        self.run_all(made, session, control).await
+    }
+
+    pub(super) async fn run_all(
+        &self,
+        made: &Made,
+        session: &mut dyn Session,
+        control: &Control,
+    ) -> Result<(), DbError> {
+        let transactional = session.caps().transactional_ddl;
+        let canceller = session.canceller();
         for sql in &made.sql {
-            match cancellable(session, sql, control).await {
+            match until_pressed(&*canceller, control, session.execute(sql)).await {
                 Ok(_) => {}
                 // A run that died after it and before its record has made it.
                 Err(error)
@@ -277,7 +296,12 @@ impl Copying<'_> {
     }
 
     /// A key or foreign key that the rows break is a hazard of the rows.
-    async fn not_made(&self, made: &Made, error: &DbError, session: &mut dyn Session) -> Failure {
+    pub(super) async fn not_made(
+        &self,
+        made: &Made,
+        error: &DbError,
+        session: &mut dyn Session,
+    ) -> Failure {
         let mut failure = self.broken(made, error, session).await;
         failure
             .done

@@ -9,6 +9,7 @@ pub mod after;
 mod aside;
 pub mod bite;
 mod broken;
+mod build;
 pub mod ends;
 pub mod estimate;
 pub mod existing;

@@ -1,10 +1,15 @@
 //! Being one end of a copy.
 
 use super::change::Changes;
+use super::ddl;
+use crate::copy::reading::Bound;
+use crate::dialect::catalog::Part;
 use crate::dialect::change::ChangeDialect;
 use crate::dialect::landing::{
-    Inline, LandingDialect, STAGED, STANDS, Sharing, Stage, assignments,
+    Held, Inline, LandingDialect, STAGED, STANDS, Sharing, Stage, assignments,
 };
+use crate::dialect::rules::PARENT;
+use crate::schema::{Index, Table};
 use crate::value::Query;
 
 /// Ends of copies.
@@ -80,5 +85,54 @@ impl LandingDialect for Landing {
 
     fn numbered_by_us(&self) -> &'static str {
         ""
+    }
+
+    fn clustered(&self) -> bool {
+        true
+    }
+
+    fn builds(&self) -> &'static [&'static str] {
+        // What fits is sorted without files. MariaDB has no such setting of a session.
+        &["SET SESSION innodb_ddl_buffer_size = 33554432"]
+    }
+
+    /// Each ALTER TABLE reads the table once more. Indexes over expressions, of texts and of places the server builds in
+    /// ways of their own.
+    fn at_once(&self, table: &Table, indexes: &[&Index]) -> Option<String> {
+        let plain = |index: &&Index| {
+            index.method.is_none() && index.parts.iter().all(|part| !part.expression)
+        };
+        if indexes.len() < 2 || !indexes.iter().all(plain) {
+            return None;
+        }
+        let add = |index: &&Index| {
+            let part = Part::Index(table.schema.as_deref(), &table.name, index);
+            format!("ADD {}", ddl::clause(part))
+        };
+        let adds: Vec<String> = indexes.iter().map(add).collect();
+        let name = ddl::quote(&table.name);
+        Some(format!("ALTER TABLE {name} {}", adds.join(", ")))
+    }
+
+    /// With its checks the server writes the whole table anew, row by row; without them it only writes down the key.
+    fn held(&self, child: &Bound, parent: &Bound) -> Option<Held> {
+        let (child, parent) = (Changes.target(child), Changes.target(parent));
+        let mut locks = vec![format!("{child} WRITE")];
+        if parent != child {
+            locks.push(format!("{parent} WRITE"));
+        }
+        // As the query for orphans calls it.
+        locks.push(format!("{parent} AS {PARENT} READ"));
+        Some(Held {
+            hold: vec![
+                "SET SESSION lock_wait_timeout = 60".into(),
+                format!("LOCK TABLES {}", locks.join(", ")),
+            ],
+            trust: &["SET SESSION foreign_key_checks = 0"],
+            free: &[
+                "UNLOCK TABLES",
+                "SET SESSION foreign_key_checks = 1, SESSION lock_wait_timeout = DEFAULT",
+            ],
+        })
     }
 }
