@@ -145,7 +145,7 @@ fn killed_within(ends: &mut Ends) {
 }
 
 /// How many parts of tables the target's journal records.
-fn parts_done(ends: &Ends) -> usize {
+pub fn parts_done(ends: &Ends) -> usize {
     let sql = "SELECT count(*) FROM dunlin_journal WHERE unit = '@:copy/part' AND event = 'done'";
     let found = ends.target.try_run(sql).unwrap_or_default();
     let count = found.into_iter().flatten().flatten().next();

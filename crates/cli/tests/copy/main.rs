@@ -5,6 +5,7 @@
 mod aside;
 mod basics;
 mod bite;
+mod build;
 mod corpus;
 mod crash;
 mod foreign;

@@ -250,6 +250,10 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     /// share and by which the engine finds rows. `columns`: all of the table. `key`: the one column of the primary key,
     /// where it holds whole numbers. `None`: the table is read as a whole.
     fn place(&self, columns: &[&str], key: Option<&str>) -> Option<String>;
+    /// A query by a key (quoted), where rows lie in another order and the engine comes to them by the key without sorting.
+    fn ordered(&self, _select: &str, _key: &[String]) -> Option<String> {
+        None
+    }
     /// Statements that begin a transaction which only reads and sees one state of the database throughout.
     fn snapshot(&self) -> &'static [&'static str];
     /// The statement that ends it.

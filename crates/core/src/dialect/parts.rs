@@ -27,6 +27,57 @@ pub fn select_part(rows: &dyn RowsDialect, table: &Bound, place: &str, part: Par
     format!("{all} WHERE {}", bounds.join(" AND "))
 }
 
+/// A query for a key by its first column, quoted: the one `width` rows behind `last` (`None`: behind the first), or with 0
+/// the next other one. `None`: the source is not read by keys. `last` is a literal.
+pub fn next_cut(
+    rows: &dyn RowsDialect,
+    table: &Bound,
+    key: &str,
+    last: Option<&str>,
+    width: u64,
+) -> Option<String> {
+    let beyond = if width == 0 { ">" } else { ">=" };
+    let only = last.map_or(String::new(), |last| {
+        format!(" WHERE {key} {beyond} {last}")
+    });
+    let all = format!("SELECT {key} {}{only}", rows.from(table));
+    let ordered = rows.ordered(&all, &[key.to_owned()])?;
+    Some(format!("{ordered} LIMIT 1 OFFSET {width}"))
+}
+
+/// A query for a row without a key, which no stretch of keys holds.
+pub fn keyless(rows: &dyn RowsDialect, table: &Bound, key: &str) -> String {
+    format!("SELECT 1 {} WHERE {key} IS NULL LIMIT 1", rows.from(table))
+}
+
+/// The queries for the rows between keys, given as literals of its first column: what lies before the first, between, and
+/// behind the last. Each in the key's order, where the source is read in it.
+pub fn select_cut(
+    rows: &dyn RowsDialect,
+    table: &Bound,
+    key: &[String],
+    cuts: &[String],
+) -> Vec<String> {
+    let all = rows.select(table);
+    let Some(first) = key.first() else {
+        return vec![all];
+    };
+    let from = std::iter::once(None).chain(cuts.iter().map(Some));
+    let upto = cuts.iter().map(Some).chain(std::iter::once(None));
+    let select = |(from, upto): (Option<&String>, Option<&String>)| {
+        let from = from.map(|from| format!("{first} >= {from}"));
+        let upto = upto.map(|upto| format!("{first} < {upto}"));
+        let bounds: Vec<String> = from.into_iter().chain(upto).collect();
+        let only = match bounds.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE {}", bounds.join(" AND ")),
+        };
+        let select = format!("{all}{only}");
+        rows.ordered(&select, key).unwrap_or(select)
+    };
+    from.zip(upto).map(select).collect()
+}
+
 /// The query for some rows, whichever come first: a sample.
 pub fn select_some(rows: &dyn RowsDialect, table: &Bound, count: u64) -> String {
     format!("{} LIMIT {count}", rows.select(table))

@@ -97,6 +97,9 @@ pub struct Laid {
     pub largest: i64,
     /// How many parts.
     pub count: u64,
+    /// Where it is cut by its key: the first column's texts at which parts begin. Empty: it is cut by places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<String>,
 }
 
 /// One part of it that is done.

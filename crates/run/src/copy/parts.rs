@@ -10,8 +10,7 @@ use super::table::{Ground, Pipe};
 use super::{Copying, Readers, What};
 use crate::trouble;
 use dunlin_core::copy::parts::{Part, parts};
-use dunlin_core::copy::reading::Bound;
-use dunlin_core::dialect::parts::{places, select_part};
+use dunlin_core::dialect::parts::{keyless, next_cut, places, select_cut, select_part};
 use dunlin_core::failure::Failure;
 use dunlin_core::journal;
 use dunlin_core::schema::{NeutralType, label};
@@ -19,18 +18,20 @@ use dunlin_core::value::Value;
 use dunlin_engines::Session;
 use std::collections::BTreeMap;
 
+/// Longest key at which a table is cut: all cuts stand in one record.
+const CUT_MAX: usize = 128;
+
 /// A table that is copied in parts. It is there.
 pub(super) struct Parted {
-    place: String,
-    bound: Bound,
-    parts: Vec<Part>,
+    /// The query of each part.
+    selects: Vec<String>,
     known: BTreeMap<usize, Tally>,
 }
 
 impl Parted {
     /// The parts that are not done.
     pub(super) fn left(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.parts.len()).filter(|part| !self.known.contains_key(part))
+        (0..self.selects.len()).filter(|part| !self.known.contains_key(part))
     }
 }
 
@@ -65,8 +66,10 @@ impl Copying<'_> {
                     ledger::failure(self.to, &error, "cannot write the journal")
                 })?;
             }
-            if let Some((place, laid)) = self.large(at, readers.lead()).await? {
-                let parted = self.parts_of(at, place, &laid);
+            if let Some(laid) = self.large(at, readers.lead()).await? {
+                let Some(parted) = self.parts_of(at, &laid) else {
+                    continue;
+                };
                 let plan = &self.looked.plan.tables[at];
                 self.make(plan, writer, Ground::New).await?;
                 let detail = serde_json::to_value(laid).unwrap_or_default();
@@ -83,13 +86,102 @@ impl Copying<'_> {
         label(schema.as_deref(), name)
     }
 
-    fn parts_of(&self, at: usize, place: String, laid: &Laid) -> Parted {
-        Parted {
-            place,
-            bound: rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]),
-            parts: parts(laid.least, laid.largest, laid.count),
+    /// The parts of a table as they were laid; `None`: it is not one that is cut so.
+    fn parts_of(&self, at: usize, laid: &Laid) -> Option<Parted> {
+        let bound = rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]);
+        let dialect = self.from.dialect();
+        let selects = if laid.cuts.is_empty() {
+            let place = self.number(at)?;
+            let select = |part: Part| select_part(dialect.rows(), &bound, &place, part);
+            let parts = parts(laid.least, laid.largest, laid.count);
+            parts.into_iter().map(select).collect()
+        } else {
+            let key = self.by_key(at)?;
+            let cuts: Vec<String> = laid.cuts.iter().map(|cut| dialect.literal(cut)).collect();
+            select_cut(dialect.rows(), &bound, &key, &cuts)
+        };
+        Some(Parted {
+            selects,
             known: BTreeMap::new(),
+        })
+    }
+
+    /// The primary key by which a table is read, quoted, where the target takes rows quicker so, and rows do not lie by it
+    /// in any case.
+    pub(super) fn by_key(&self, at: usize) -> Option<Vec<String>> {
+        let (schema, name) = &self.looked.plan.tables[at].source;
+        let table = self.looked.source.table(schema.as_deref(), name)?;
+        let key = table.keys.iter().find(|key| key.primary)?;
+        let neutral = |name: &String| Some(&table.column(name)?.neutral);
+        let number = match key.columns.as_slice() {
+            [only] => neutral(only) == Some(&NeutralType::Int),
+            _ => false,
+        };
+        let wanted = self.to.dialect().landing().clustered() && self.looked.own_rows[at] && !number;
+        let change = self.from.dialect().change();
+        let key = key.columns.iter().map(|name| change.quote(name)).collect();
+        Some(key).filter(|_| wanted)
+    }
+
+    /// The query for all rows of a table, in the order in which the target takes them quickest.
+    pub(super) fn select_quickly(&self, at: usize) -> String {
+        let select = self.select(at);
+        let key = self.by_key(at);
+        let ordered = key.and_then(|key| self.from.dialect().rows().ordered(&select, &key));
+        ordered.unwrap_or(select)
+    }
+
+    /// The keys at which a large table is cut into about so many parts of as many rows; `None`: not by keys.
+    async fn cuts(
+        &self,
+        at: usize,
+        count: u64,
+        reader: &mut dyn Session,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        let Some(key) = self.by_key(at).and_then(|key| key.into_iter().next()) else {
+            return Ok(None);
+        };
+        let bound = rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]);
+        let dialect = self.from.dialect();
+        let width = self.looked.sizes[at].rows / count;
+        if width == 0 {
+            return Ok(None);
         }
+        let mut cuts: Vec<String> = vec![];
+        for _ in 1..count {
+            let last = cuts.last().map(|last| dialect.literal(last));
+            let next = |width| next_cut(dialect.rows(), &bound, &key, last.as_deref(), width);
+            let (Some(sql), Some(other)) = (next(width), next(0)) else {
+                return Ok(None);
+            };
+            let mut found = self.first(&sql, reader).await?;
+            // Many rows have one first column of several.
+            if let (Some(Value::Text(cut)), Some(last)) = (&found, cuts.last())
+                && cut == last
+            {
+                found = self.first(&other, reader).await?;
+            }
+            match found {
+                Some(Value::Text(cut)) if cut.len() <= CUT_MAX && !cut.contains('\0') => {
+                    cuts.push(cut);
+                }
+                // No more rows.
+                None => break,
+                Some(_) => return Ok(None),
+            }
+        }
+        let without = keyless(dialect.rows(), &bound, &key);
+        let keyed = self.first(&without, reader).await?.is_none();
+        Ok(Some(cuts).filter(|cuts| keyed && !cuts.is_empty()))
+    }
+
+    /// The first value of an answer.
+    async fn first(&self, sql: &str, reader: &mut dyn Session) -> Result<Option<Value>, Failure> {
+        let found = reader.query(sql, &[]).await.map_err(|error| {
+            let failed = trouble::failed(&error, "the source cannot be read on");
+            self.from.redact(failed)
+        })?;
+        Ok(found.into_iter().flatten().next())
     }
 
     /// What stands for a row's place in a table, where it has such a thing.
@@ -111,16 +203,22 @@ impl Copying<'_> {
     }
 
     /// How a table is cut, where it is large and can be.
-    async fn large(
-        &self,
-        at: usize,
-        reader: &mut dyn Session,
-    ) -> Result<Option<(String, Laid)>, Failure> {
+    async fn large(&self, at: usize, reader: &mut dyn Session) -> Result<Option<Laid>, Failure> {
         let size = self.looked.sizes[at];
         let count = self.job.large.parts(size.rows, size.bytes);
         // Of rows with one key the first is kept where the others are set aside: parts know nothing of each other.
-        let whole = count < 2 || self.sets_aside(&self.looked.plan.tables[at]);
-        let Some(place) = self.number(at).filter(|_| !whole) else {
+        if count < 2 || self.sets_aside(&self.looked.plan.tables[at]) {
+            return Ok(None);
+        }
+        if let Some(cuts) = self.cuts(at, count, reader).await? {
+            return Ok(Some(Laid {
+                table: self.name(at),
+                count: cuts.len() as u64 + 1,
+                cuts,
+                ..Laid::default()
+            }));
+        }
+        let Some(place) = self.number(at) else {
             return Ok(None);
         };
         let bound = rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]);
@@ -144,8 +242,9 @@ impl Copying<'_> {
             least: *least,
             largest: *largest,
             count,
+            cuts: vec![],
         };
-        Ok(Some((place, laid)))
+        Ok(Some(laid))
     }
 
     /// A table that a run before this one has begun: its parts, where all that are done still hold what the source holds.
@@ -155,18 +254,25 @@ impl Copying<'_> {
         begun: &Begun,
         reader: &mut dyn Session,
     ) -> Result<Option<Parted>, Failure> {
-        let Some(place) = self.number(at) else {
+        let Some(mut parted) = self.parts_of(at, &begun.laid) else {
             return Ok(None);
         };
-        let mut parted = self.parts_of(at, place, &begun.laid);
+        // Rows without a key may have come since.
+        let key = self.by_key(at).and_then(|key| key.into_iter().next());
+        if let Some(key) = key.filter(|_| !begun.laid.cuts.is_empty()) {
+            let bound = rows::source(&self.looked.plan.tables[at], self.looked.own_rows[at]);
+            let without = keyless(self.from.dialect().rows(), &bound, &key);
+            if self.first(&without, reader).await?.is_some() {
+                return Ok(None);
+            }
+        }
         for (number, done) in &begun.parts {
             let tally = done.tally();
             // What a part left out is struck from the rejects, like all of a table that is not done.
-            let Some(part) = parted.parts.get(*number).filter(|_| tally.rejected == 0) else {
+            let select = parted.selects.get(*number).cloned();
+            let Some(select) = select.filter(|_| tally.rejected == 0) else {
                 return Ok(None);
             };
-            let rows = self.from.dialect().rows();
-            let select = select_part(rows, &parted.bound, &parted.place, *part);
             let (same, _) = self.read_through(at, reader, &select, None).await?;
             if same.read != tally.read || same.digest != tally.digest {
                 return Ok(None);
@@ -197,9 +303,8 @@ impl Copying<'_> {
     ) -> Result<Tally, Failure> {
         let begun = pipe.writer.begin().await;
         begun.map_err(|error| ledger::failure(self.to, &error, "cannot write to the target"))?;
-        let rows = self.from.dialect().rows();
-        let select = select_part(rows, &parted.bound, &parted.place, parted.parts[part]);
-        let tally = self.load(at, &select, pipe, false, None).await?;
+        let select = &parted.selects[part];
+        let tally = self.load(at, select, pipe, false, None).await?;
         self.rejects.sync().map_err(|failure| *failure)?;
         let record = DonePart {
             part,

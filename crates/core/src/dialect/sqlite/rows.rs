@@ -60,6 +60,11 @@ impl RowsDialect for Rows {
         Some(name.to_owned())
     }
 
+    /// A key has an index of its own, unless it is the row's number or the table lies by it.
+    fn ordered(&self, select: &str, key: &[String]) -> Option<String> {
+        Some(format!("{select} ORDER BY {}", key.join(", ")))
+    }
+
     fn snapshot(&self) -> &'static [&'static str] {
         // BEGIN alone reads nothing: the first query takes the snapshot.
         &["BEGIN", "SELECT 1 FROM sqlite_schema LIMIT 1"]
