@@ -135,6 +135,84 @@ for_each_engine! {
         assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "6000");
     }
 
+    async fn rows_that_exchanged_their_unique_values_have_them_again(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE, n INTEGER);
+            CREATE TABLE c (id INTEGER PRIMARY KEY, t_id INTEGER REFERENCES t(id) ON DELETE CASCADE);
+            INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4); INSERT INTO c VALUES (1, 1), (2, 2), (3, 4);");
+        let _ = ends.copy(&[]).code(0);
+        // In a circle of three, one of whose values a row has that must go, and nobody refers to.
+        for sql in [
+            "UPDATE t SET name = 'x' WHERE id = 1", "UPDATE t SET name = 'a' WHERE id = 2", "UPDATE t SET name = 'b' WHERE id = 3",
+            "UPDATE t SET name = 'c' WHERE id = 1", "INSERT INTO t (id, name, n) VALUES (9, 'z', 9)", "UPDATE t SET n = 7 WHERE id = 4",
+        ] {
+            let _ = ends.target.run(sql);
+        }
+        let (code, json) = ends.repair();
+        assert_eq!(code, 0, "{json:#}");
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(repaired(&json, "t"), &json!({ "inserted": 0, "updated": 4, "deleted": 1 }), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM c"), "3");
+        assert_eq!(ends.kept(&json).len(), 5);
+        // Keys act again, and nothing of it is left behind.
+        if engine != TestEngine::Sqlite {
+            assert!(ends.target.try_run("INSERT INTO c (id, t_id) VALUES (9, 99)").is_err());
+        }
+        assert_eq!(ends.repair().0, 0);
+    }
+
+    async fn rows_that_are_missing_and_refer_to_one_another_come_back(engine: TestEngine) {
+        let ends = Ends::new(engine, "PRAGMA foreign_keys = OFF;
+            CREATE TABLE a (id INTEGER PRIMARY KEY, b INTEGER NOT NULL REFERENCES b (id), up INTEGER REFERENCES a (id));
+            CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER NOT NULL REFERENCES a (id));
+            INSERT INTO a VALUES (1, 1, 2), (2, 2, 1), (3, 3, NULL); INSERT INTO b VALUES (1, 2), (2, 1), (3, 3);");
+        let _ = ends.copy(&[]).code(0);
+        let _ = ends.target.run(&format!("{} DELETE FROM a WHERE id < 3; DELETE FROM b WHERE id < 3;", engine.pick(
+            "PRAGMA foreign_keys = OFF;", "SET session_replication_role = replica;", "SET foreign_key_checks = 0;",
+        )));
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM a"), "1");
+        let (code, json) = ends.repair();
+        assert_eq!(code, 0, "{json:#}");
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(repaired(&json, "a"), &json!({ "inserted": 2, "updated": 0, "deleted": 0 }), "{json:#}");
+        if engine != TestEngine::Sqlite {
+            assert!(ends.target.try_run("INSERT INTO b (id, a) VALUES (9, 99)").is_err());
+            assert!(ends.target.try_run("INSERT INTO a (id, b) VALUES (9, 99)").is_err());
+        }
+    }
+
+    async fn what_must_not_go_and_come_anew_stays_and_is_named(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20) UNIQUE); INSERT INTO t VALUES (1, 'a'), (2, 'b');
+            CREATE TABLE more (id INTEGER PRIMARY KEY, name VARCHAR(20) UNIQUE); INSERT INTO more VALUES (1, 'a'), (2, 'b');
+            CREATE TABLE free (id INTEGER PRIMARY KEY, name VARCHAR(20) UNIQUE); INSERT INTO free VALUES (1, 'a'), (2, 'b');");
+        let _ = ends.copy(&[]).code(0);
+        for table in ["t", "more", "free"] {
+            for (id, name) in [(1, "x"), (2, "a"), (1, "b")] {
+                let _ = ends.target.run(&format!("UPDATE {table} SET name = '{name}' WHERE id = {id}"));
+            }
+        }
+        // A trigger would hear of it, and a column that the source does not have would lose its values.
+        let _ = ends.target.run("CREATE TABLE gone (id int)");
+        for statement in engine.pick(
+            "CREATE TRIGGER hears AFTER DELETE ON t BEGIN INSERT INTO gone VALUES (old.id); END",
+            "CREATE FUNCTION hears() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO gone VALUES (old.id); RETURN old; END $$;;\
+             CREATE TRIGGER hears AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION hears()",
+            "CREATE TRIGGER hears AFTER DELETE ON t FOR EACH ROW INSERT INTO gone VALUES (old.id)",
+        ).split(";;") {
+            let _ = ends.target.run(statement);
+        }
+        let _ = ends.target.run("ALTER TABLE more ADD COLUMN own int");
+        let _ = ends.target.run("UPDATE more SET own = 5");
+        let (code, json) = ends.repair();
+        assert_eq!(code, 5, "{json:#}");
+        let findings = json["findings"].as_array().unwrap().iter();
+        let named: Vec<&str> = findings.filter(|one| one["code"] == "repair-in-the-way").filter_map(|one| one["message"].as_str()).collect();
+        assert!(named.iter().any(|said| said.starts_with("t:")) && named.iter().any(|said| said.starts_with("more:")), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM gone"), "0");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM more WHERE own = 5"), "2");
+        // Each table by itself, where all of them do not go together.
+        assert_eq!(ends.target.scalar("SELECT name FROM free WHERE id = 1"), "a");
+    }
+
     async fn a_trigger_that_bends_what_is_repaired_is_seen(engine: TestEngine) {
         let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, name VARCHAR(20)); INSERT INTO t VALUES (1, 'a'), (2, 'b');");
         let _ = ends.copy(&[]).code(0);

@@ -71,6 +71,16 @@ impl Mend<'_> {
         (!others.is_empty()).then(|| landing.write_over(&table, &others, &same))
     }
 
+    /// The statement that removes those rows.
+    pub fn remove(&self) -> String {
+        let table = self.dialect.change().target(self.table);
+        format!(
+            "DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {} AS {STAGED} WHERE {})",
+            self.stage().sql,
+            self.same(STAGED, &table)
+        )
+    }
+
     /// The statement that adds the rows of the stage that the table lacks.
     pub fn insert(&self) -> String {
         let table = self.dialect.change().target(self.table);

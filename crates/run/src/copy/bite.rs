@@ -8,7 +8,6 @@ use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::{Check, ForeignKey, Table};
 use dunlin_core::source::grammar::checks::Because;
-use dunlin_core::sql::ObjectRef;
 use dunlin_core::value::{Query, Value};
 use dunlin_engines::{DbError, Session};
 use serde::Serialize;
@@ -311,18 +310,7 @@ impl Trying<'_> {
 
     /// Whether what is tried in the table stays there, whatever is rolled back.
     async fn stays(&mut self) -> Result<bool, DbError> {
-        let table = self.trials.table;
-        if !self.session.caps().storage_engines {
-            return Ok(false);
-        }
-        let asked = [ObjectRef::table(table.schema.as_deref(), &table.name)];
-        let Some(query) = self.session.dialect().storage(&asked) else {
-            return Ok(false);
-        };
-        let rows = self.session.query(&query.sql, &query.params).await?;
-        Ok(!rows
-            .iter()
-            .all(|row| row.get(2).and_then(Value::as_bool) == Some(true)))
+        super::exchange::stays(self.session, self.trials.table).await
     }
 
     /// Runs a statement in a transaction that is rolled back. `deferred`: its constraint may wait for the end.

@@ -1,9 +1,10 @@
 //! Rows of a target that are written over, added and removed by their key: in batches, each in one transaction with its
 //! record, and what was there is on the disk before it commits.
 
+use super::giving::{Giving, Load, TOGETHER, loading};
+use super::ledger;
 use super::repair::Repaired;
 use super::verify::Pair;
-use super::{ledger, rows};
 use crate::backup::archive::cell_of;
 use crate::backup::{disk, private_file};
 use crate::control::{Control, Stop};
@@ -11,12 +12,11 @@ use crate::journal_store::{self, Pen};
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::bulk::ndjson::Lines;
-use dunlin_core::copy::Cell;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::mend::Mend;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::{self, Writing};
-use dunlin_core::schema::Table;
+use dunlin_core::schema::Catalog;
 use dunlin_core::value::{Row, Value};
 use dunlin_engines::{DbError, Halted, Session};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +24,6 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-/// Rows of a batch, and bytes of one: locks are held for a moment only.
-const TOGETHER: usize = 500;
-const TOGETHER_BYTES: usize = 1 << 20;
 /// How many rows that something stands in the way of are tried one by one in a round: what stands in the way of a
 /// thousand stands in the way of all.
 const TRIED: u64 = 1_000;
@@ -44,7 +41,7 @@ impl Image {
     }
 
     /// Writes rows of a table down, and brings them to the disk.
-    fn keep(&mut self, table: &Bound, rows: &[Row]) -> Result<(), Failure> {
+    pub(super) fn keep(&mut self, table: &Bound, rows: &[Row]) -> Result<(), Failure> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -76,7 +73,7 @@ impl Image {
 }
 
 /// What stopped a batch.
-enum Stopped {
+pub(super) enum Stopped {
     /// One of its rows, or what refers to it.
     Rows(DbError),
     /// Anything else: the end of the repair.
@@ -116,14 +113,18 @@ impl<'b> Batch<'b> {
     }
 }
 
+pub(super) fn unread(error: DbError) -> Failure {
+    trouble::failed(&error, "the source cannot be read")
+}
+
 /// Mends rows.
 pub(super) struct Mending<'m> {
     pub(super) to: &'m World,
     pub(super) pen: Pen,
     pub(super) work: Box<dyn Session>,
     pub(super) image: Image,
-    /// The target's tables, for what refers to what.
-    pub(super) tables: &'m [Table],
+    /// The target, for what refers to what.
+    pub(super) there: &'m Catalog,
     /// The same with all their columns.
     pub(super) bounds: Vec<Bound>,
     /// Of tables with rows that could not be mended in this round: how many, and why the last of them.
@@ -143,7 +144,7 @@ impl Mending<'_> {
         Ok(())
     }
 
-    fn pressed(&self) -> Result<(), Failure> {
+    pub(super) fn pressed(&self) -> Result<(), Failure> {
         if self.control.asked() == Stop::No {
             return Ok(());
         }
@@ -169,57 +170,25 @@ impl Mending<'_> {
             table: &pair.target,
             key: &pair.key,
         };
-        let mut target = rows::load_table(pair.plan);
-        target.schema = mend.stage().schema.map(str::to_owned);
-        mend.stage().name.clone_into(&mut target.name);
-        let encoder = dialect.bulk().encoder(&target);
-        let mut encoder = encoder.map_err(|why| {
-            let message = format!("{}: {why}", pair.target.label());
-            Failure::refused("column-not-loadable", message)
-        })?;
+        let (load, encoder) = loading(pair, &mend)?;
         for sql in mend.make() {
             let made = self.work.execute(&sql).await;
             made.map_err(|error| self.failed(&error))?;
         }
-        let mut load = Load {
-            sql: dialect.bulk().load(&target, false),
-            columns: target.columns.len(),
-            head: vec![],
-            tail: vec![],
-        };
-        encoder.begin(&mut load.head);
-        encoder.end(&mut load.tail);
-        let unread = |error: DbError| trouble::failed(&error, "the source cannot be read");
-        let select = reader.dialect().rows().select(&pair.source);
-        let mut stream = reader.stream(&select).await.map_err(unread)?;
-        let (mut together, mut bytes) = (vec![], 0);
-        let (mut scratch, mut row) = (String::new(), Default::default());
-        while let Some(batch) = stream.next().await.map_err(unread)? {
-            for at in 0..batch.len() {
-                pair.canonical_source(batch.row(at), &mut scratch, &mut row);
-                if !give.contains(&row.key(&pair.key)) {
-                    continue;
-                }
-                match encoded(pair, batch.row(at), &mut scratch, &mut *encoder) {
-                    Ok(row) => {
-                        bytes += row.len();
-                        together.push(row);
-                    }
-                    Err(why) => self.stands(pair, &why),
-                }
-                if together.len() >= TOGETHER || bytes >= TOGETHER_BYTES {
-                    bytes = 0;
-                    let rows = std::mem::take(&mut together);
-                    self.mend(pair, Batch::Give(&mend, &load, &rows), done)
-                        .await?;
-                }
-            }
-        }
-        self.mend(pair, Batch::Give(&mend, &load, &together), done)
+        let mut giving = Giving::new(pair, give, encoder, reader)
             .await
+            .map_err(unread)?;
+        while let Some(rows) = giving.next().await.map_err(unread)? {
+            self.mend(pair, Batch::Give(&mend, &load, &rows), done)
+                .await?;
+        }
+        for why in std::mem::take(&mut giving.unfit) {
+            self.stands(pair, &why);
+        }
+        Ok(())
     }
 
-    fn failed(&self, error: &DbError) -> Failure {
+    pub(super) fn failed(&self, error: &DbError) -> Failure {
         ledger::failure(self.to, error, "the target takes no repair")
     }
 
@@ -270,7 +239,7 @@ impl Mending<'_> {
         Ok(())
     }
 
-    fn stopped(&self, error: DbError) -> Stopped {
+    pub(super) fn stopped(&self, error: DbError) -> Stopped {
         use ErrorClass::{Check, Data, ForeignKey, NotNull, Other, TypeMismatch, Unique};
         let of_a_row = matches!(
             error.class,
@@ -311,7 +280,7 @@ impl Mending<'_> {
         Ok(done)
     }
 
-    async fn begin(&mut self) -> Result<(), Stopped> {
+    pub(super) async fn begin(&mut self) -> Result<(), Stopped> {
         let begun = self.work.begin().await;
         begun.map_err(|error| self.stopped(error))?;
         for sql in self.work.dialect().change().pins() {
@@ -328,22 +297,30 @@ impl Mending<'_> {
         there: &[Row],
         done: Repaired,
     ) -> Result<(), Stopped> {
-        let all = |failure: Failure| Stopped::All(Box::new(failure));
-        self.image.keep(table, there).map_err(all)?;
-        let detail = serde_json::json!({
-            "what": "verify --repair", "table": table.label(), "inserted": done.inserted, "updated": done.updated,
-            "deleted": done.deleted,
-        });
-        let record = [Writing::run(journal::Event::Settled, detail)];
+        let kept = self.image.keep(table, there);
+        kept.map_err(|failure| Stopped::All(Box::new(failure)))?;
+        self.record(&[(table, done)]).await
+    }
+
+    /// Commits with a record for each table.
+    pub(super) async fn record(&mut self, done: &[(&Bound, Repaired)]) -> Result<(), Stopped> {
+        let record = |(table, done): &(&Bound, Repaired)| {
+            let detail = serde_json::json!({
+                "what": "verify --repair", "table": table.label(), "inserted": done.inserted, "updated": done.updated,
+                "deleted": done.deleted,
+            });
+            Writing::run(journal::Event::Settled, detail)
+        };
+        let records: Vec<Writing> = done.iter().map(record).collect();
         let to = self.to;
         let done = self
             .pen
-            .append_and_commit(to, &mut *self.work, &record)
+            .append_and_commit(to, &mut *self.work, &records)
             .await;
         done.map_err(|halted| match halted {
             // What was put off to the end of the transaction: a foreign key.
             Halted::After(error) => self.stopped(error),
-            halted => all(self.failed(&halted.into_error())),
+            halted => Stopped::All(Box::new(self.failed(&halted.into_error()))),
         })
     }
 
@@ -395,15 +372,12 @@ impl Mending<'_> {
             columns.position(|column| column.shape.name == *name)
         };
         let going: BTreeSet<String> = rows.iter().map(|row| shown(row, &pair.key)).collect();
-        for child in self.tables {
+        for child in &self.there.tables {
             for key in &child.foreign_keys {
                 if key.references != own.table || key.references_schema != own.schema {
                     continue;
                 }
-                let parent = self
-                    .tables
-                    .iter()
-                    .find(|table| table.name == own.table && table.schema == own.schema);
+                let parent = self.there.table(own.schema.as_deref(), &own.table);
                 let referred =
                     parent.and_then(|parent| dunlin_core::bulk::choose::references(key, parent));
                 let bound = self
@@ -496,42 +470,4 @@ impl Mending<'_> {
 fn shown(row: &Row, key: &[usize]) -> String {
     let parts: Vec<String> = key.iter().map(|at| row[*at].shown()).collect();
     parts.join("\u{1f}")
-}
-
-/// How the stage is filled.
-struct Load {
-    sql: String,
-    columns: usize,
-    head: Vec<u8>,
-    tail: Vec<u8>,
-}
-
-impl Load {
-    async fn send(&self, session: &mut dyn Session, rows: &[Vec<u8>]) -> Result<(), DbError> {
-        let mut sink = session.load(&self.sql, self.columns).await?;
-        let whole = [self.head.as_slice(), &rows.concat(), &self.tail].concat();
-        sink.send(whole).await?;
-        sink.finish().await.map(|_| ())
-    }
-}
-
-/// A row of the source in the form that the target loads. The error is a sentence.
-fn encoded<'c>(
-    pair: &Pair<'_>,
-    cells: impl Iterator<Item = Cell<'c>>,
-    scratch: &mut String,
-    encoder: &mut dyn dunlin_core::dialect::bulk::Encoder,
-) -> Result<Vec<u8>, String> {
-    scratch.clear();
-    let mut slots = vec![];
-    for ((converter, column), cell) in pair.converters.iter().zip(&pair.plan.columns).zip(cells) {
-        let slot = converter.convert(cell, scratch);
-        slots.push(slot.map_err(|hazard| format!("{} {}", column.source, hazard.sentence()))?);
-    }
-    let data: Vec<_> = slots.iter().map(|slot| slot.datum(scratch)).collect();
-    let mut out = vec![];
-    encoder
-        .row(&data, &mut out)
-        .map_err(|unfit| format!("{} {}", pair.plan.columns[unfit.column].source, unfit.why))?;
-    Ok(out)
 }

@@ -12,7 +12,9 @@ mod broken;
 mod build;
 pub mod ends;
 pub mod estimate;
+mod exchange;
 pub mod existing;
+mod giving;
 pub mod ledger;
 pub mod look;
 mod mend;
@@ -29,14 +31,13 @@ mod works;
 
 use crate::control::{Control, Stop};
 use crate::journal_store::Pen;
+use crate::lease;
 use crate::world::World;
-use crate::{lease, trouble};
 use dunlin_core::copy::cast::Casts;
 use dunlin_core::copy::parts::Sizing;
 use dunlin_core::copy::plan::NotCarried;
 use dunlin_core::copy::policy::Policies;
 use dunlin_core::copy::stages::{Stages, stages};
-use dunlin_core::dialect::landing::Inline;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -579,22 +580,5 @@ impl Copying<'_> {
             .append(self.to, &mut *self.work, &records)
             .await
             .map_err(|error| ledger::failure(self.to, &error, "cannot write the journal"))
-    }
-
-    /// How many sessions may write at once: one, where the engine has one writer.
-    pub(crate) fn sessions(&self) -> usize {
-        match self.to.dialect().landing().inline() {
-            Inline::Everything => 1,
-            _ => jobs(self.job),
-        }
-    }
-
-    /// A session that writes to the target beside the first.
-    pub(crate) async fn another(&self) -> Result<Box<dyn Session>, Failure> {
-        let session = self.to.engine.open(Purpose::Tool).await;
-        session.map_err(|error| {
-            self.to
-                .redact(trouble::failed(&error, "cannot open another session"))
-        })
     }
 }

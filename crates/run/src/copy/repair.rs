@@ -6,6 +6,7 @@
 //! may be gone after the others. A round that finds what the one before it found is the last.
 
 use super::ends::{Readers, same_file};
+use super::exchange::Left;
 use super::look::Looked;
 use super::mend::{Image, Mending};
 use super::verify::{Canonical, Pair, Verified, comparing};
@@ -22,7 +23,7 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::journal::{self, Writing};
-use dunlin_core::schema::render::table_order;
+use dunlin_core::schema::order::order;
 use dunlin_core::schema::{IndexPart, Table};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
@@ -158,7 +159,7 @@ async fn with_readers(
             pen,
             work,
             image: Image::new(asked.folder.join(name)),
-            tables: &looked.there.tables,
+            there: &looked.there,
             bounds: vec![],
             in_the_way: BTreeMap::new(),
             control,
@@ -268,12 +269,23 @@ impl<'r> Repairing<'r> {
         let pairs = self.pairs(before);
         let order = self.order(&pairs);
         let mut last: BTreeMap<usize, Unequal> = BTreeMap::new();
+        let mut at_once = false;
         for round in 1..=ROUNDS {
             let found = self.unequal(&pairs, readers).await?;
-            if found == last || found.values().all(Unequal::is_empty) {
+            if found.values().all(Unequal::is_empty) {
                 last = found;
                 break;
             }
+            if found == last {
+                if at_once || !self.at_once(&pairs, &found, readers).await? {
+                    break;
+                }
+                // What was in the way is not any more.
+                self.mending.in_the_way.clear();
+                at_once = true;
+                continue;
+            }
+            at_once = false;
             self.mending.in_the_way.clear();
             sink.event(&Event::Note {
                 message: format!("repairing, round {round}"),
@@ -298,6 +310,37 @@ impl<'r> Repairing<'r> {
         }
         self.say(&pairs, &last);
         self.mending.counters(&pairs, &self.done).await
+    }
+
+    /// Mends at once what no order of rows mends: all of it, or what can be of single tables. `false`: nothing.
+    async fn at_once(
+        &mut self,
+        pairs: &BTreeMap<usize, Pair<'_>>,
+        found: &BTreeMap<usize, Unequal>,
+        readers: &mut Readers,
+    ) -> Result<bool, Failure> {
+        let left = found.iter().filter(|(_, unequal)| !unequal.is_empty());
+        let left = left.filter_map(|(at, unequal)| {
+            let (at, pair) = (*at, pairs.get(at)?);
+            Some(Left { at, pair, unequal })
+        });
+        let left: Vec<Left<'_>> = left.collect();
+        let mut tries: Vec<&[Left<'_>]> = vec![&left];
+        if left.len() > 1 {
+            tries.extend(left.chunks(1));
+        }
+        let mut mended = false;
+        for (number, left) in tries.into_iter().enumerate() {
+            let tried = self
+                .mending
+                .at_once(left, readers.lead(), &mut self.done)
+                .await;
+            mended |= tried.map_err(|failure| self.from.redact(failure))?;
+            if number == 0 && mended {
+                break;
+            }
+        }
+        Ok(mended)
     }
 
     /// What is still there, and why.
@@ -377,10 +420,11 @@ impl<'r> Repairing<'r> {
     /// Places of the pairs, those that are referred to first.
     fn order(&self, pairs: &BTreeMap<usize, Pair<'_>>) -> Vec<usize> {
         let tables = &self.looked.there.tables;
+        let all = order(tables).order;
         let place_of = |at: &usize| {
             let table = &self.looked.plan.tables[*at].target;
             let is = |of: &usize| tables[*of].name == table.1 && tables[*of].schema == table.0;
-            table_order(&self.looked.there).iter().position(is)
+            all.iter().position(is)
         };
         let mut order: Vec<usize> = pairs.keys().copied().collect();
         order.sort_by_cached_key(place_of);
@@ -442,7 +486,7 @@ impl<'r> Repairing<'r> {
 }
 
 /// Whether no two rows have the same values in these columns.
-fn unique(table: &Table, names: &[&str]) -> bool {
+pub(super) fn unique(table: &Table, names: &[&str]) -> bool {
     let within = |column: &String| names.contains(&column.as_str());
     let mut keys = table.keys.iter();
     keys.any(|key| key.columns.iter().all(within))

@@ -1,13 +1,15 @@
 //! What there is to do, handed out to the sessions one by one, and progress told meanwhile.
 
-use super::Copying;
 use super::ends::Readers;
 use super::parts::Parted;
 use super::rows::Tally;
 use super::table::Pipe;
+use super::{Copying, jobs};
+use crate::trouble;
+use dunlin_core::dialect::landing::Inline;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
-use dunlin_engines::Session;
+use dunlin_engines::{Purpose, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +38,23 @@ pub(super) fn works_of(order: Vec<usize>, parted: &BTreeMap<usize, Parted>) -> V
 }
 
 impl Copying<'_> {
+    /// How many sessions may write at once: one, where the engine has one writer.
+    pub(crate) fn sessions(&self) -> usize {
+        match self.to.dialect().landing().inline() {
+            Inline::Everything => 1,
+            _ => jobs(self.job),
+        }
+    }
+
+    /// A session that writes to the target beside the first.
+    pub(crate) async fn another(&self) -> Result<Box<dyn Session>, Failure> {
+        let session = self.to.engine.open(Purpose::Tool).await;
+        session.map_err(|error| {
+            self.to
+                .redact(trouble::failed(&error, "cannot open another session"))
+        })
+    }
+
     /// Does all that is to be done, each session one thing at a time. Gives what became of each table's rows.
     pub(super) async fn work_off(
         &self,
