@@ -248,3 +248,48 @@ fn mysql_to_postgres_sets_aside_what_a_policy_made_equal_and_what_refers_to_noth
     assert_eq!((rejected(&json, "p"), rejected(&json, "t")), (1, 1));
     assert_eq!(lines(&sandbox).len(), 2);
 }
+
+/// An engine that looks at no foreign key unless told to holds none of another engine's orphans, and those of its own named.
+#[test]
+fn into_sqlite_orphans_are_named_or_set_aside_as_well() {
+    let (sandbox, from) = (Sandbox::new(), End::new(TestEngine::Server(Kind::Mysql)));
+    let to = End::new(TestEngine::Sqlite);
+    from.fill(
+        "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE c (id INT PRIMARY KEY, p_id INT, FOREIGN KEY (p_id) REFERENCES p (id));
+         CREATE TABLE g (id INT PRIMARY KEY, c_id INT, FOREIGN KEY (c_id) REFERENCES c (id) ON DELETE CASCADE);
+         INSERT INTO p VALUES (1); SET foreign_key_checks = 0; INSERT INTO c VALUES (1, 1), (2, 9), (3, NULL); INSERT INTO g VALUES (1, 1), (2, 2);",
+    )
+    .unwrap();
+    let args = ["copy", from.url(), to.url(), "--format", "json"];
+    let json = sandbox.dunlin(args).code(1).json();
+    assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
+    let said = json["failure"]["message"].as_str().unwrap();
+    assert!(
+        said.contains("1 rows of c refer to rows of p that are not there (p_id = 9)"),
+        "{said}"
+    );
+    let json = sandbox.dunlin(args.iter().chain(&REJECT)).code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    assert_eq!((rejected(&json, "c"), rejected(&json, "g")), (1, 1));
+    assert_eq!(lines(&sandbox).len(), 2);
+
+    let ends = Ends::new(TestEngine::Sqlite, ORPHANS);
+    let json = ends.copy(&[]).code(0).json();
+    assert!(all_equal(&json), "{json:#}");
+    let findings = json["findings"].as_array().unwrap().iter();
+    let named: Vec<&str> = findings
+        .filter(|one| one["code"] == "orphan-row")
+        .filter_map(|one| one["message"].as_str())
+        .collect();
+    assert_eq!(named.len(), 2, "{json:#}");
+    assert!(
+        named[0].contains("2 rows of c") && named[0].ends_with("as in the source"),
+        "{named:?}"
+    );
+
+    let ends = Ends::new(TestEngine::Sqlite, ORPHANS);
+    let json = ends.copy(&REJECT[1..]).code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    assert_eq!(lines(&ends.sandbox).len(), 6);
+    assert_eq!(ends.target.scalar("SELECT count(*) FROM g"), "2");
+}

@@ -86,6 +86,38 @@ for_each_engine! {
         }
     }
 
+    async fn rows_that_refer_to_nothing_are_set_aside_where_the_policy_says_so(engine: TestEngine) {
+        // The last two refer to a row that goes for that itself.
+        let more = "INSERT INTO p VALUES (3, 99); INSERT INTO c VALUES (4, 99), (5, 3), (6, 7); INSERT INTO p VALUES (4, 3);";
+        let reject = |how| ["--into-existing", how, "--policy", "orphan-row=reject", "--rejects", "r.ndjson"];
+        for (how, left, aside) in [("append", "4 5", 4), ("replace", "2 3", 5)] {
+            let ends = Ends::new(engine, &format!("{SOURCE} {more}"));
+            tables(&ends);
+            let json = ends.copy(&reject(how)).code(8).json();
+            assert!(all_equal(&json), "{json:#}");
+            assert_eq!(counts(&ends), left, "{how}");
+            let lines = ends.sandbox.read("r.ndjson");
+            assert_eq!(lines.lines().count(), aside, "{lines}");
+            assert!(lines.lines().all(|line| line.contains("\"orphan-row\"")), "{lines}");
+            if engine != TestEngine::Sqlite {
+                assert!(ends.target.try_run("INSERT INTO c (id, p_id) VALUES (9, 99)").is_err());
+            }
+        }
+    }
+
+    async fn orphans_that_were_there_are_nobodys_to_set_aside(engine: TestEngine) {
+        if engine.is_postgres() {
+            // It has none.
+            return;
+        }
+        let ends = Ends::new(engine, &format!("{SOURCE} INSERT INTO c VALUES (4, 99);"));
+        tables(&ends);
+        let _ = ends.target.run(engine.pick("PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (8, 77)", "", "SET foreign_key_checks = 0; INSERT INTO c VALUES (8, 77)"));
+        let json = ends.copy(&["--into-existing", "append", "--policy", "orphan-row=reject"]).code(1).json();
+        assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
+        assert_eq!(counts(&ends), "2 2");
+    }
+
     async fn a_killed_replacement_leaves_the_old_rows_or_the_new_ones(engine: TestEngine) {
         let many = "PRAGMA foreign_keys = OFF; CREATE TABLE p (id INTEGER PRIMARY KEY, up INTEGER);
             CREATE TABLE c (id INTEGER PRIMARY KEY, p_id INTEGER REFERENCES p (id));

@@ -54,16 +54,18 @@ pub(super) async fn until_pressed<T>(
 
 impl Copying<'_> {
     /// Makes keys, indexes and checks, table by table on as many sessions as there are tables' worth of; then foreign keys.
+    /// Gives what there is to say of rows that break them and stay.
     pub(super) async fn after(
         &mut self,
         reader: &mut dyn Session,
         tallies: &mut Vec<Tally>,
         sink: &mut dyn Sink,
         control: &mut Control,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Finding>, Failure> {
         if self.job.what == What::Data {
-            return Ok(());
+            return Ok(vec![]);
         }
+        let as_is = reader.caps().engine.family() == self.work.caps().engine.family();
         let stages = self.stages;
         let (own, across): (Vec<&Made>, Vec<&Made>) = stages
             .after
@@ -77,10 +79,11 @@ impl Copying<'_> {
             message: format!("making keys and indexes of {} tables", groups.len()),
         });
         self.groups(groups, reader, tallies, control).await?;
-        if across.is_empty() {
-            return Ok(());
-        }
         self.without_orphans(tallies, sink).await?;
+        let left = self.orphans_that_stay(as_is).await?;
+        if across.is_empty() {
+            return Ok(left);
+        }
         let mut session = self.another().await?;
         for made in across {
             pressed(control)?;
@@ -89,7 +92,7 @@ impl Copying<'_> {
             }
         }
         session.close().await;
-        Ok(())
+        Ok(left)
     }
 
     /// Makes what tables have of their own, several tables at once.

@@ -1,14 +1,13 @@
-//! Rows that a key or a foreign key of the target refuses: named under the policy `fail`, under the others written down and
-//! taken out of the target before the key is made.
+//! Rows that a key of the target refuses: named under the policy `fail`, under the others written down and taken out of the
+//! target before the key is made. Those of foreign keys: [`super::orphans`].
 //!
 //! What is taken out and the record of it are one transaction: a copy that dies goes on behind it. A row's hash is taken out of
 //! the digest with the row, as it was read from the target: the proof stays one of every row that was sent.
 
+use super::Copying;
 use super::ledger::{self, Done};
-use super::look::Looked;
 use super::rejects::Reject;
 use super::rows::{self, Tally};
-use super::{Copying, What};
 use crate::observe;
 use dunlin_core::copy::plan::TablePlan;
 use dunlin_core::copy::policy::{Hazard, Policy};
@@ -17,7 +16,6 @@ use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::copy::{Cell, Digest, RowHasher};
 use dunlin_core::dialect::aside::Indexed;
 use dunlin_core::dialect::catalog::Part;
-use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal;
 use dunlin_core::schema::{ForeignKey, NeutralType, Scope, Table, label};
@@ -52,63 +50,18 @@ pub(super) fn bound(
     }
 }
 
-/// A foreign key of a table whose rows were copied.
-pub(super) struct Reference<'l> {
-    /// The table's place in the plan.
-    pub(super) at: usize,
-    pub(super) key: &'l ForeignKey,
-    pub(super) child: Bound,
-    pub(super) parent: Bound,
-}
-
-impl Reference<'_> {
-    pub(super) fn columns(&self) -> Vec<usize> {
-        (0..self.key.columns.len()).collect()
-    }
-}
-
-/// The foreign keys of tables that were copied.
-pub(super) fn references(looked: &Looked) -> Vec<Reference<'_>> {
-    let catalog = &looked.plan.catalog;
-    let mut found = vec![];
-    for (at, plan) in looked.plan.tables.iter().enumerate() {
-        let Some(table) = catalog.table(plan.target.0.as_deref(), &plan.target.1) else {
-            continue;
-        };
-        found.extend(table.foreign_keys.iter().filter_map(|key| {
-            let schema = key.references_schema.as_deref();
-            let parent = catalog
-                .table(schema, &key.references)
-                .or_else(|| looked.there.table(schema, &key.references));
-            let mut columns = key.references_columns.clone();
-            if columns.is_empty() {
-                let primary = parent?.keys.iter().find(|key| key.primary)?;
-                columns.clone_from(&primary.columns);
-            }
-            let own = table.schema.as_deref();
-            Some(Reference {
-                at,
-                key,
-                child: bound(own, &table.name, &key.columns, Some(table)),
-                parent: bound(schema, &key.references, &columns, parent),
-            })
-        }));
-    }
-    found
-}
-
 /// Rows that are taken out.
-struct Out<'o> {
-    hazard: Hazard,
+pub(super) struct Out<'o> {
+    pub(super) hazard: Hazard,
     /// The columns of the target by which they are refused.
-    columns: &'o [String],
-    why: &'o str,
+    pub(super) columns: &'o [String],
+    pub(super) why: &'o str,
     /// Statements without which nobody can say which rows.
-    before: &'o [String],
+    pub(super) before: &'o [String],
     /// Which rows.
-    only: &'o str,
+    pub(super) only: &'o str,
     /// The statement that removes them.
-    remove: &'o str,
+    pub(super) remove: &'o str,
 }
 
 impl Copying<'_> {
@@ -118,7 +71,12 @@ impl Copying<'_> {
         found.map_or(target, |column| column.source.as_str())
     }
 
-    fn policy(&self, plan: &TablePlan, column: Option<&String>, hazard: Hazard) -> Policy {
+    pub(super) fn policy(
+        &self,
+        plan: &TablePlan,
+        column: Option<&String>,
+        hazard: Hazard,
+    ) -> Policy {
         let table = label(plan.source.0.as_deref(), &plan.source.1);
         let column = column.map_or("", |name| Self::source_column(plan, name));
         self.job.policies.of(&table, column, hazard)
@@ -187,7 +145,7 @@ impl Copying<'_> {
     }
 
     /// Drops the foreign keys that were made: rows are going to be removed that they speak of.
-    async fn free(&mut self) -> Result<(), Failure> {
+    pub(super) async fn free(&mut self) -> Result<(), Failure> {
         let stages = self.stages;
         let is_made = |made: &&Made| {
             matches!(made.of, Of::ForeignKey(_))
@@ -235,87 +193,19 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Takes rows out that refer to rows that are not there, where the policy says so: again and again, for what refers to
-    /// them has nothing to refer to either.
-    pub(super) async fn without_orphans(
-        &mut self,
-        tallies: &mut [Tally],
-        sink: &mut dyn Sink,
-    ) -> Result<(), Failure> {
-        if self.job.what == What::Schema {
-            return Ok(());
-        }
-        let policed = |this: &Self, of: &Reference<'_>| {
-            let plan = &this.looked.plan.tables[of.at];
-            this.policy(plan, of.key.columns.first(), Hazard::Orphan) != Policy::Fail
-        };
-        let mut references = references(self.looked);
-        references.retain(|of| policed(self, of));
-        if references.is_empty() {
-            return Ok(());
-        }
-        let (rules, aside) = (self.to.dialect().rules(), self.to.dialect().aside());
-        let mut session = self.another().await?;
-        let mut first = true;
-        loop {
-            let mut removed = 0;
-            for of in &references {
-                let columns = of.columns();
-                let only = rules.orphans(&of.child, &columns, &of.parent, &columns);
-                if first
-                    && !self
-                        .counted(&of.child, &only, &mut *session)
-                        .await?
-                        .is_empty()
-                {
-                    // Nothing that cascades, and nothing that is in the way.
-                    self.free().await?;
-                    first = false;
-                }
-                let why = format!("refers to a row of {} that is not there", of.parent.label());
-                let out = Out {
-                    hazard: Hazard::Orphan,
-                    columns: &of.key.columns,
-                    why: &why,
-                    before: &[],
-                    only: &only,
-                    remove: &aside.remove_orphans(&of.child, &columns, &of.parent, &columns),
-                };
-                let gone = self
-                    .take_out(of.at, &out, &mut *session, &mut tallies[of.at])
-                    .await?;
-                if gone > 0 {
-                    sink.event(&Event::Note {
-                        message: format!(
-                            "{gone} rows of {} refer to rows of {} that are not there: set aside",
-                            of.child.label(),
-                            of.parent.label()
-                        ),
-                    });
-                }
-                removed += gone;
-            }
-            if removed == 0 {
-                break;
-            }
-        }
-        session.close().await;
-        Ok(())
-    }
-
     /// How many rows, where there are any.
     pub(super) async fn counted(
         &self,
         table: &Bound,
         only: &str,
         session: &mut dyn Session,
-    ) -> Result<String, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let sql = session.dialect().rules().count(table, Some(only));
         let rows = session.query(&sql, &[]).await.map_err(|error| {
             ledger::failure(self.to, &error, "rows without a parent cannot be counted")
         })?;
         let count = rows.first().and_then(|row| Some(row.first()?.shown()));
-        Ok(count.filter(|count| count != "0").unwrap_or_default())
+        Ok(count.filter(|count| count != "0"))
     }
 
     /// Takes the rows out for which a key or an index cannot be made, where the engine shows which they are. `false`: it does
@@ -388,7 +278,7 @@ impl Copying<'_> {
     }
 
     /// Reads rows, writes them down and removes them, in one transaction with the record.
-    async fn take_out(
+    pub(super) async fn take_out(
         &self,
         at: usize,
         out: &Out<'_>,
@@ -427,13 +317,35 @@ impl Copying<'_> {
         session: &mut dyn Session,
         tally: &mut Tally,
     ) -> Result<u64, Failure> {
+        let gone = self.strike(at, out, session).await?;
+        if gone.rows == 0 {
+            return Ok(0);
+        }
+        let mut after = tally.clone();
+        after.removed = after.removed.merge(gone);
+        let detail = serde_json::to_value(Done::of(plan, &after)).unwrap_or_default();
+        let record = ledger::record(journal::Event::Done, "table", &self.hash, detail);
+        self.rejects.sync().map_err(|failure| *failure)?;
+        ledger::commit(self.to, session, &self.pen, record).await?;
+        *tally = after;
+        Ok(gone.rows)
+    }
+
+    /// Writes rows down and removes them, in the open transaction. Gives their digest.
+    pub(super) async fn strike(
+        &self,
+        at: usize,
+        out: &Out<'_>,
+        session: &mut dyn Session,
+    ) -> Result<Digest, Failure> {
+        let plan = &self.looked.plan.tables[at];
         let wrong = |error: &DbError| {
             let doing = format!("rows of {} cannot be set aside", plan.target.1);
             ledger::failure(self.to, error, &doing)
         };
         let gone = self.write_down(plan, at, out, session).await?;
         if gone.rows == 0 {
-            return Ok(0);
+            return Ok(gone);
         }
         let removed = session.execute(out.remove).await;
         let removed = removed.map_err(|error| wrong(&error))?;
@@ -444,14 +356,7 @@ impl Copying<'_> {
             );
             return Err(wrong(&DbError::new(ErrorClass::Other, message)));
         }
-        let mut after = tally.clone();
-        after.removed = after.removed.merge(gone);
-        let detail = serde_json::to_value(Done::of(plan, &after)).unwrap_or_default();
-        let record = ledger::record(journal::Event::Done, "table", &self.hash, detail);
-        self.rejects.sync().map_err(|failure| *failure)?;
-        ledger::commit(self.to, session, &self.pen, record).await?;
-        *tally = after;
-        Ok(gone.rows)
+        Ok(gone)
     }
 
     /// Writes the rows down and gives their digest.

@@ -1,6 +1,7 @@
 //! What a key says that cannot be made for its rows: which rows, how many, and what can be done.
 
-use super::aside::{bound, references};
+use super::aside::bound;
+use super::orphans::{Reference, Whose, references};
 use super::{Copying, ledger};
 use dunlin_core::copy::policy::Hazard;
 use dunlin_core::copy::stages::{Made, Of};
@@ -53,23 +54,33 @@ impl Copying<'_> {
             return None;
         };
         let key = &self.looked.plan.catalog.tables[made.table?].foreign_keys[number];
-        let mut references = references(self.looked);
-        references.retain(|of| std::ptr::eq(of.key, key));
-        let of = references.first()?;
+        let references = references(self.looked, Whose::Made);
+        let of = references.iter().find(|of| std::ptr::eq(of.key, key))?;
+        self.said_of_orphans(of, session).await.ok()?
+    }
+
+    /// The same of one foreign key. `None`: there are no such rows.
+    pub(super) async fn said_of_orphans(
+        &self,
+        of: &Reference<'_>,
+        session: &mut dyn Session,
+    ) -> Result<Option<String>, Failure> {
         let rules = session.dialect().rules();
-        let columns = of.columns();
-        let only = rules.orphans(&of.child, &columns, &of.parent, &columns);
-        let count = self.counted(&of.child, &only, session).await.ok()?;
+        let only = of.orphans(rules);
+        let Some(count) = self.counted(&of.child, &only, session).await? else {
+            return Ok(None);
+        };
         let some = format!(
             "{} LIMIT {SHOWN}",
-            rules.select(&of.child, &columns, Some(&only))
+            rules.select(&of.child, &of.columns(), Some(&only))
         );
-        let examples = examples(session, &some, &key.columns).await?;
-        Some(format!(
-            "{count} rows of {} refer to rows of {} that are not there ({examples})",
+        let examples = examples(session, &some, &of.key.columns).await;
+        Ok(Some(format!(
+            "{count} rows of {} refer to rows of {} that are not there ({})",
             of.child.label(),
-            of.parent.label()
-        ))
+            of.parent.label(),
+            examples.unwrap_or_default()
+        )))
     }
 
     /// Rows that are too long for an index, in words.
@@ -94,7 +105,7 @@ impl Copying<'_> {
         let primary = table.keys.iter().find(|key| key.primary);
         let key = primary.map_or(vec![], |key| key.columns.clone());
         let of = bound(table.schema.as_deref(), &table.name, &key, Some(table));
-        let count = self.counted(&of, &long.only, session).await.ok()?;
+        let count = self.counted(&of, &long.only, session).await.ok()??;
         let all: Vec<usize> = (0..key.len()).collect();
         let rules = session.dialect().rules();
         let some = format!(
@@ -106,8 +117,9 @@ impl Copying<'_> {
             false => format!(" ({})", examples(session, &some, &key).await?),
         };
         let label = of.label();
-        (!count.is_empty())
-            .then(|| format!("{count} rows of {label} have values too long for it{shown}"))
+        Some(format!(
+            "{count} rows of {label} have values too long for it{shown}"
+        ))
     }
 
     /// Rows that have the same key, in words.

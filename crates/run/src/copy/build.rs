@@ -4,7 +4,7 @@
 //! What an engine refuses of this is made one by one, as on engines that offer nothing of the kind, and says there why.
 
 use super::after::{pressed, until_pressed};
-use super::aside::references;
+use super::orphans::{Whose, references};
 use super::{Copying, What, ledger};
 use crate::control::Control;
 use dunlin_core::copy::reading::Bound;
@@ -115,7 +115,7 @@ impl Copying<'_> {
         };
         let catalog = &self.looked.plan.catalog;
         let key = catalog.tables[made.table?].foreign_keys.get(number)?;
-        let all = references(self.looked);
+        let all = references(self.looked, Whose::Made);
         let of = all.into_iter().find(|of| std::ptr::eq(of.key, key))?;
         let schema = key.references_schema.as_deref();
         let made = catalog.table(schema, &key.references);

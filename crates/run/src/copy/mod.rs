@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod look;
 mod mend;
 pub mod once;
+mod orphans;
 mod parts;
 pub mod prove;
 pub mod rejects;
@@ -438,12 +439,14 @@ impl Copying<'_> {
         };
         let rows_ms = millis(clock);
         let clock = Instant::now();
-        self.after(readers.lead(), &mut tallies, sink, control)
+        let left = self
+            .after(readers.lead(), &mut tallies, sink, control)
             .await?;
         self.counters(readers.lead()).await?;
         let after_ms = millis(clock);
         let mut copied = self.report(&tallies);
         (copied.rows_ms, copied.after_ms) = (rows_ms, after_ms);
+        copied.findings.extend(left);
         if self.job.verify && self.job.what != What::Schema {
             let clock = Instant::now();
             let proof = async {

@@ -416,6 +416,7 @@ impl Copying<'_> {
                 let mut failure = ledger::failure(self.to, &error, &doing);
                 if error.class == ErrorClass::ForeignKey {
                     failure.code = Hazard::Orphan.code();
+                    failure.hints.push(broken::hint(Hazard::Orphan));
                 }
                 if error.class == ErrorClass::Unique {
                     failure.code = Hazard::DuplicateKey.code();

@@ -1,6 +1,7 @@
 //! Tables that are there and refer to one another: what is replaced or added comes in one transaction, children going first and
 //! parents coming first. Whatever dies in between, the target holds what it held before, or all of the new.
 
+use super::broken::hint;
 use super::ledger::{self, Done};
 use super::rows::{self, Tally};
 use super::table::Pipe;
@@ -10,7 +11,7 @@ use crate::checkpoint::quiet::Quiet;
 use dunlin_core::copy::policy::Hazard;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal;
+use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::order::{order, parent};
 use dunlin_core::schema::{Table, label};
 use dunlin_engines::{DbError, Session};
@@ -159,7 +160,10 @@ impl Copying<'_> {
             ))
         };
         let plans = &self.looked.plan.tables;
-        let mut quiet = self.keys_of(group, writer).map_err(anywhere)?;
+        let aside = self.references_there(writer).await.map_err(anywhere)?;
+        let mut quiet = self
+            .keys_of(group, !aside.is_empty(), writer)
+            .map_err(anywhere)?;
         writer.begin().await.map_err(|error| wrong(&error))?;
         if let Some(quiet) = &mut quiet {
             quiet.open(writer).await.map_err(anywhere)?;
@@ -175,7 +179,6 @@ impl Copying<'_> {
             quiet.iter_mut().for_each(Quiet::anew);
         }
         let mut tallies = vec![];
-        let mut records = vec![];
         for at in &group.tables {
             let sieve = match once.contains(at) {
                 true => self.sieve(*at, reader).await.map_err(anywhere)?,
@@ -188,19 +191,21 @@ impl Copying<'_> {
             };
             let tally = self.pour(*at, &mut pipe, false, sieve).await;
             let tally = tally.map_err(|failure| (Some(*at), failure))?;
-            let detail = serde_json::to_value(Done::of(&plans[*at], &tally)).unwrap_or_default();
-            records.push(ledger::record(
-                journal::Event::Done,
-                "table",
-                &self.hash,
-                detail,
-            ));
             tallies.push(tally);
         }
+        self.strike_orphans(&aside, &group.tables, &mut tallies, writer)
+            .await
+            .map_err(anywhere)?;
         if let Some(quiet) = &quiet {
             looked_at(quiet, writer).await.map_err(anywhere)?;
         }
         self.rejects.sync().map_err(|failure| anywhere(*failure))?;
+        let done = group.tables.iter().zip(&tallies);
+        let record = |(at, tally): (&usize, &Tally)| {
+            let detail = serde_json::to_value(Done::of(&plans[*at], tally)).unwrap_or_default();
+            ledger::record(journal::Event::Done, "table", &self.hash, detail)
+        };
+        let records: Vec<Writing> = done.map(record).collect();
         ledger::commit_all(self.to, writer, &self.pen, &records)
             .await
             .map_err(anywhere)?;
@@ -209,9 +214,15 @@ impl Copying<'_> {
 
     /// What watches the foreign keys of a group, where the server does not look at them meanwhile: because nothing of it does,
     /// or because they go for the time of the transaction. `None`: the server looks, and the order is one that it takes.
-    fn keys_of(&self, group: &Group, writer: &dyn Session) -> Result<Option<Quiet>, Failure> {
+    /// `aside`: rows come that it would refuse, and are set aside afterwards.
+    fn keys_of(
+        &self,
+        group: &Group,
+        aside: bool,
+        writer: &dyn Session,
+    ) -> Result<Option<Quiet>, Failure> {
         let dialect = writer.dialect();
-        if dialect.change().drops_keys() && !group.circle {
+        if dialect.change().drops_keys() && !group.circle && !aside {
             return Ok(None);
         }
         let there = &self.looked.there;
@@ -237,7 +248,7 @@ async fn looked_at(quiet: &Quiet, writer: &mut dyn Session) -> Result<(), Failur
         );
         return Err(
             Failure::new(FailureClass::Failed, Hazard::Orphan.code(), message)
-                .hint("mend them in the source (`dunlin check`, `dunlin clean`), then copy anew"),
+                .hint(hint(Hazard::Orphan)),
         );
     }
     quiet.settle(writer).await
