@@ -186,7 +186,7 @@ fn a_large_table_is_cut_by_its_key_mariadb() {
 }
 
 /// How much data memory the process may have, in KiB: less than what the rows take.
-const LIMIT: u32 = 96 << 10;
+const LIMIT: u32 = 64 << 10;
 
 /// Two tables at once, and each row one that some INSERTs hold a few of: the driver keeps a hundred buffers.
 fn bounded(engine: TestEngine) {
