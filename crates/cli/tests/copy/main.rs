@@ -14,6 +14,7 @@ mod refused;
 mod repair;
 mod rounds;
 mod roundtrip;
+mod sharing;
 mod together;
 mod trouble;
 
