@@ -11,6 +11,7 @@ pub mod lease;
 pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod scan;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sqlite")]
@@ -295,6 +296,14 @@ pub trait Session: Send + Sync {
     fn canceller(&self) -> Box<dyn Cancel>;
     /// Streams the rows of a query, batch by batch, in bounded memory (digests, backups).
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError>;
+    /// Hands each row of a query to a visitor: see [`scan::scan`], which is what is called.
+    async fn scan(
+        &mut self,
+        sql: &str,
+        visitor: Box<dyn scan::RowVisitor>,
+    ) -> Result<Box<dyn scan::RowVisitor>, DbError> {
+        scan::batches(self.stream(sql).await?, visitor).await
+    }
     /// Begins a load: `sql` is the statement of the dialect's `bulk`, what is sent afterwards is what its encoder wrote.
     /// A load is taken whole or not at all, also outside of a transaction; within one, a load that failed or was dropped
     /// leaves the transaction to be rolled back.

@@ -4,8 +4,10 @@
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::value::Value;
+use dunlin_engines::scan::{RowVisitor, scan};
 use dunlin_engines::{Cell, Purpose, Session, Settings, open};
 use dunlin_testkit::{TestEngine, for_each_engine};
+use std::ops::ControlFlow;
 
 async fn session(url: &str, purpose: Purpose) -> Box<dyn Session> {
     let settings = Settings {
@@ -19,25 +21,50 @@ async fn session(url: &str, purpose: Purpose) -> Box<dyn Session> {
         .unwrap()
 }
 
-/// One row of texts: every cell but NULL, spelled.
+/// A cell as a text, whatever it is.
+fn text_of(cell: Cell<'_>) -> String {
+    match cell {
+        Cell::Null => "NULL".into(),
+        Cell::Bool(b) => b.to_string(),
+        Cell::Int(n) => n.to_string(),
+        Cell::UInt(n) => n.to_string(),
+        Cell::Float(f) => format!("{f:?}"),
+        Cell::Float32(f) => format!("{f:?}"),
+        Cell::Text(text) => text.to_owned(),
+        Cell::BadText(bytes) | Cell::Bytes(bytes) => {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        }
+    }
+}
+
+/// Takes the texts of the last row.
+struct Last {
+    apart: bool,
+    row: Vec<String>,
+}
+
+impl RowVisitor for Last {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        self.row = cells.iter().copied().map(text_of).collect();
+        ControlFlow::Continue(())
+    }
+    fn apart(&self) -> bool {
+        self.apart
+    }
+}
+
+/// One row of texts: every cell but NULL, spelled. Streamed and scanned it is the same.
 async fn spelled(session: &mut dyn Session, sql: &str) -> Vec<String> {
+    let mut rows = vec![];
+    for apart in [false, true] {
+        let row = vec![];
+        rows.push(scan(session, sql, Last { apart, row }).await.unwrap().row);
+    }
     let mut stream = session.stream(sql).await.unwrap();
     let batch = stream.next().await.unwrap().unwrap();
-    batch
-        .row(0)
-        .map(|cell| match cell {
-            Cell::Null => "NULL".into(),
-            Cell::Bool(b) => b.to_string(),
-            Cell::Int(n) => n.to_string(),
-            Cell::UInt(n) => n.to_string(),
-            Cell::Float(f) => format!("{f:?}"),
-            Cell::Float32(f) => format!("{f:?}"),
-            Cell::Text(text) => text.to_owned(),
-            Cell::BadText(bytes) | Cell::Bytes(bytes) => {
-                bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-            }
-        })
-        .collect()
+    let streamed: Vec<String> = batch.row(0).map(text_of).collect();
+    assert_eq!(rows, [streamed.clone(), streamed.clone()], "{sql}");
+    streamed
 }
 
 /// Expressions whose binary form is read, beside the server's own text of them.

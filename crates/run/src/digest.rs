@@ -1,14 +1,17 @@
 //! Content digests of a database under a stated reading, streamed in bounded memory from one consistent snapshot.
 
 use dunlin_core::copy::reading::{Bound, Reading, TableShape};
-use dunlin_core::copy::{Digest, Noticed, RowHasher};
+use dunlin_core::copy::{Cell, Digest, Noticed, RowHasher};
 use dunlin_core::dialect::read_shapes;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::finding::{Finding, Place, any_error};
 use dunlin_core::schema::NeutralType;
+use dunlin_engines::scan::{RowVisitor, scan};
 use dunlin_engines::{DbError, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use tokio::sync::mpsc;
 
 /// How often progress is told, in rows.
 const PROGRESS_ROWS: u64 = 100_000;
@@ -188,27 +191,44 @@ pub async fn digest_table(
     sink: &mut dyn Sink,
 ) -> Result<TableDigest, DbError> {
     let rows = session.dialect().rows();
-    let mut hasher = RowHasher::new(table.types(), rows.typing());
-    let mut told = 0;
-    {
-        let mut source = session.stream(&rows.select(table)).await?;
-        while let Some(batch) = source.next().await? {
-            for at in 0..batch.len() {
-                hasher.row(batch.row(at));
-            }
-            let done = hasher.digest().rows;
-            if done / PROGRESS_ROWS > told {
-                told = done / PROGRESS_ROWS;
-                sink.event(&Event::Progress {
-                    what: table.label(),
-                    done,
-                    total: None,
-                    unit: "rows".into(),
-                });
-            }
+    let (told, mut counts) = mpsc::unbounded_channel();
+    let hashing = Hashing {
+        hasher: RowHasher::new(table.types(), rows.typing()),
+        told,
+    };
+    let select = rows.select(table);
+    let mut hashing = std::pin::pin!(scan(session, &select, hashing));
+    let Hashing { hasher, .. } = loop {
+        tokio::select! {
+            biased;
+            hashed = &mut hashing => break hashed?,
+            Some(done) = counts.recv() => sink.event(&Event::Progress {
+                what: table.label(),
+                done,
+                total: None,
+                unit: "rows".into(),
+            }),
         }
-    }
+    };
     Ok(table_digest(table, &hasher))
+}
+
+/// Hashes rows where they are read, and says now and then how many there were.
+struct Hashing {
+    hasher: RowHasher,
+    told: mpsc::UnboundedSender<u64>,
+}
+
+impl RowVisitor for Hashing {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        self.hasher.row(cells.iter().copied());
+        let done = self.hasher.digest().rows;
+        if done.is_multiple_of(PROGRESS_ROWS) {
+            // Nobody need listen.
+            let _ = self.told.send(done);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// What a hasher has found of a table.

@@ -6,6 +6,7 @@ use dunlin_core::failure::Failure;
 use dunlin_core::redact::Redactor;
 use dunlin_core::source::DatabaseConfig;
 use dunlin_engines::{Engine, Purpose, Session, Settings};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Where the time comes from; tests give a fixed one.
@@ -103,7 +104,7 @@ pub(crate) fn chance() -> String {
 #[derive(Debug)]
 pub struct World {
     /// The address for sessions that must be real ones (the way around a pooler, where there is one).
-    pub engine: Box<dyn Engine>,
+    pub engine: Arc<dyn Engine>,
     /// The settings.
     pub config: DatabaseConfig,
     /// Where the journal's tables are.
@@ -160,7 +161,7 @@ impl World {
         let redactor = Redactor::new(engine.secrets().into_iter().chain(config.secrets()));
         let (clock, who) = (Clock::default(), who());
         Ok(World {
-            engine,
+            engine: engine.into(),
             config,
             names,
             sql,
@@ -201,7 +202,7 @@ impl World {
         config.protected = false;
         let sql = engine.dialect().journal(&self.names);
         Ok(World {
-            engine,
+            engine: engine.into(),
             config,
             names: self.names.clone(),
             sql,

@@ -112,7 +112,7 @@ impl Room {
         };
         let url = SecretUrl::new(self.database.url());
         let engine = SimEngine::new(&url, settings, Arc::clone(faults), self.ddl_commits).unwrap();
-        world.engine = Box::new(engine);
+        world.engine = Arc::new(engine);
         world
     }
 

@@ -12,6 +12,7 @@ const MAY: [(&str, &[&str]); 2] = [
         &[
             "blake3",
             "jiff",
+            "memchr",
             "schemars",
             "serde",
             "serde_json",

@@ -154,6 +154,7 @@ fn large() -> Sizing {
     let rows = rows.and_then(|rows| rows.parse().ok());
     rows.map_or_else(Sizing::default, |rows| Sizing {
         rows,
+        times: 1,
         ..Sizing::default()
     })
 }

@@ -143,7 +143,7 @@ impl Converter {
     /// Whether a text fits the target's type.
     fn fits(&self, text: &str) -> Result<(), Hazard> {
         let bounds = &self.bounds;
-        if !bounds.nul && text.as_bytes().contains(&0) {
+        if !bounds.nul && memchr::memchr(0, text.as_bytes()).is_some() {
             return Err(Hazard::TextNul);
         }
         if let Some(labels) = &bounds.labels

@@ -17,27 +17,33 @@ const PARTS_MAX: u64 = 1_024;
 /// From when on a table is large, and how large its parts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizing {
-    /// A table of so many rows is large.
+    /// A table of so many rows is large, where that is early.
     pub rows: u64,
-    /// A table of so many bytes is large.
+    /// A table of so many bytes is large, where that is early.
     pub bytes: u64,
+    /// A table of so many times that is large wherever it is.
+    pub times: u64,
 }
 
 impl Default for Sizing {
-    /// Below these a table is loaded whole, in the transaction that makes it, which is quicker; what a killed copy has to
-    /// do again is at most this much for each session.
+    /// Below these a table is loaded whole, in the transaction that makes it, which is quicker (rows are frozen as they
+    /// come); what a killed copy has to do again is at most 32 million rows or 2 GiB for each session, half a minute.
     fn default() -> Self {
         Sizing {
             rows: 4_000_000,
             bytes: 256 << 20,
+            times: 8,
         }
     }
 }
 
 impl Sizing {
-    /// In how many parts a table of this size is copied: 1 where it is not large, else parts of a quarter of that.
-    pub fn parts(self, rows: u64, bytes: u64) -> u64 {
-        if rows < self.rows && bytes < self.bytes {
+    /// In how many parts a table of this size is copied: 1 where it is not large, else parts of a quarter of that. `early`:
+    /// the other sessions would wait for it, or it is no slower in parts.
+    pub fn parts(self, rows: u64, bytes: u64, early: bool) -> u64 {
+        let times = if early { 1 } else { self.times };
+        let below = |size: u64, large: u64| size < large.saturating_mul(times);
+        if below(rows, self.rows) && below(bytes, self.bytes) {
             return 1;
         }
         let by = |size: u64, large: u64| size.div_ceil((large / 4).max(1));
@@ -70,10 +76,13 @@ mod tests {
     #[test]
     fn small_tables_are_whole_and_large_ones_are_not() {
         let sizing = Sizing::default();
-        assert_eq!(sizing.parts(1_000, 1_000), 1);
-        assert_eq!(sizing.parts(4_000_000, 0), 4);
-        assert_eq!(sizing.parts(10, 1 << 30), 16);
-        assert_eq!(sizing.parts(u64::MAX, u64::MAX), PARTS_MAX);
+        assert_eq!(sizing.parts(1_000, 1_000, true), 1);
+        assert_eq!(sizing.parts(4_000_000, 0, true), 4);
+        assert_eq!(sizing.parts(10, 1 << 30, true), 16);
+        assert_eq!(sizing.parts(u64::MAX, u64::MAX, false), PARTS_MAX);
+        // Nobody waits for it: it may be eight times as large.
+        assert_eq!(sizing.parts(31_999_999, 0, false), 1);
+        assert_eq!(sizing.parts(32_000_000, 2 << 30, false), 32);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ pub mod connect;
 mod dump;
 mod errors;
 mod rows;
+mod scan;
 pub mod session;
 mod text;
 mod values;

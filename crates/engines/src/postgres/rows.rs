@@ -1,11 +1,10 @@
 //! Rows of a query on their way.
 
-use super::values::{Raw, read};
+use super::values::{Raw, Reader};
 use crate::{Cell, DbError};
 use dunlin_core::failure::ErrorClass;
 use futures_util::TryStreamExt;
 use std::pin::Pin;
-use tokio_postgres::types::Type;
 use tokio_postgres::{Column, Row as NativeRow, RowStream};
 
 /// A result on its way.
@@ -14,7 +13,7 @@ pub(super) struct Rows {
     pub(super) stream: Option<Pin<Box<RowStream>>>,
     first: Option<NativeRow>,
     pub(super) columns: Vec<String>,
-    types: Vec<Type>,
+    readers: Vec<Reader>,
 }
 
 impl Rows {
@@ -28,10 +27,7 @@ impl Rows {
                 .iter()
                 .map(|column| column.name().to_owned())
                 .collect(),
-            types: columns
-                .iter()
-                .map(|column| column.type_().clone())
-                .collect(),
+            readers: columns.iter().map(Reader::new).collect(),
             stream: Some(stream),
             first,
         }
@@ -59,13 +55,13 @@ impl Rows {
         scratch: &mut String,
         mut take: impl FnMut(Cell<'_>),
     ) -> Result<(), DbError> {
-        for (at, (ty, name)) in self.types.iter().zip(&self.columns).enumerate() {
+        for (at, reader) in self.readers.iter().enumerate() {
             let raw: Option<Raw<'_>> = row
                 .try_get(at)
                 .map_err(|error| DbError::new(ErrorClass::Other, error.to_string()))?;
             match raw {
                 None => take(Cell::Null),
-                Some(Raw(raw)) => take(read(ty, name, raw, scratch)?),
+                Some(Raw(raw)) => take(reader.read(raw, scratch)?),
             }
         }
         Ok(())

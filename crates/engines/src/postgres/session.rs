@@ -11,6 +11,7 @@ use super::rows::Rows;
 use super::text::{Step, reads, words};
 use super::values::{Bound, type_of};
 use crate::gate::Gate;
+use crate::scan::RowVisitor;
 use crate::{Cancel, DbError, Halted, RowSink, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::postgres::Postgres;
@@ -105,6 +106,11 @@ impl PostgresSession {
 
     pub(super) fn failed(&self, error: &tokio_postgres::Error, sql: &str) -> DbError {
         db_error(error, sql, self.end.get().map(String::as_str))
+    }
+
+    /// Whether a pooler gives it another connection for each transaction.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.local_pins.is_some()
     }
 
     /// Before each statement: a late cancel is drained, and what a dropped future left behind is looked at.
@@ -486,6 +492,14 @@ impl Session for PostgresSession {
 
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         bulk::start(self, sql).await
+    }
+
+    async fn scan(
+        &mut self,
+        sql: &str,
+        visitor: Box<dyn RowVisitor>,
+    ) -> Result<Box<dyn RowVisitor>, DbError> {
+        super::scan::scan(self, sql, visitor).await
     }
 
     async fn load(&mut self, sql: &str, _columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {

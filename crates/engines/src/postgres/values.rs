@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::value::Value;
 use std::error::Error;
-use std::fmt::Write;
+use tokio_postgres::Column;
 use tokio_postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 /// A value to bind.
@@ -67,89 +67,170 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// Reads one column in its binary form. `scratch` holds the text of types that have to be spelled.
-pub(super) fn read<'a>(
-    ty: &Type,
-    name: &str,
-    raw: &'a [u8],
-    scratch: &'a mut String,
-) -> Result<Cell<'a>, DbError> {
-    let base = match ty.kind() {
-        Kind::Domain(base) => base,
-        _ => ty,
-    };
-    scratch.clear();
-    decode(base, raw, scratch).unwrap_or_else(|| {
-        Err(DbError::new(
+/// The binary form that a column's values come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Oid,
+    Float4,
+    Float8,
+    Bytes,
+    Void,
+    Jsonb,
+    Uuid,
+    Timestamp,
+    TimestampTz,
+    Date,
+    Time,
+    Numeric,
+    Char,
+    Text,
+}
+
+impl Form {
+    fn of(ty: &Type) -> Option<Form> {
+        Some(match *ty {
+            Type::BOOL => Form::Bool,
+            Type::INT2 => Form::Int2,
+            Type::INT4 => Form::Int4,
+            Type::INT8 => Form::Int8,
+            Type::OID => Form::Oid,
+            Type::FLOAT4 => Form::Float4,
+            Type::FLOAT8 => Form::Float8,
+            Type::BYTEA => Form::Bytes,
+            Type::VOID => Form::Void,
+            Type::JSONB => Form::Jsonb,
+            Type::UUID => Form::Uuid,
+            Type::TIMESTAMP => Form::Timestamp,
+            Type::TIMESTAMPTZ => Form::TimestampTz,
+            Type::DATE => Form::Date,
+            Type::TIME => Form::Time,
+            Type::NUMERIC => Form::Numeric,
+            Type::CHAR => Form::Char,
+            Type::TEXT
+            | Type::VARCHAR
+            | Type::BPCHAR
+            | Type::NAME
+            | Type::UNKNOWN
+            | Type::JSON
+            | Type::XML => Form::Text,
+            _ => match ty.kind() {
+                Kind::Enum(_) => Form::Text,
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// How one column of a result is read.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    name: String,
+    ty: String,
+    /// `None`: its values have no form that is understood.
+    form: Option<Form>,
+}
+
+impl Reader {
+    pub(super) fn new(column: &Column) -> Reader {
+        let ty = column.type_();
+        let base = match ty.kind() {
+            Kind::Domain(base) => base,
+            _ => ty,
+        };
+        Reader {
+            name: column.name().to_owned(),
+            ty: ty.name().to_owned(),
+            form: Form::of(base),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn unread(&self) -> DbError {
+        DbError::new(
             ErrorClass::Other,
             format!(
-                "column `{name}` is of type `{}`, which is not read as it is: cast it to text in the SQL",
-                ty.name()
+                "column `{}` is of type `{}`, which is not read as it is: cast it to text in the SQL",
+                self.name, self.ty
             ),
-        ))
-    })
+        )
+    }
+
+    /// Whether its values have to be spelled: they travel as the text that the server would print.
+    pub(super) fn spells(&self) -> bool {
+        use Form::{Date, Numeric, Time, Timestamp, TimestampTz, Uuid};
+        let spelled = [Uuid, Timestamp, TimestampTz, Date, Time, Numeric];
+        self.form.is_some_and(|form| spelled.contains(&form))
+    }
+
+    /// Appends the text of a value that has to be spelled.
+    pub(super) fn spell(&self, raw: &[u8], out: &mut String) -> Result<(), DbError> {
+        let mut spelled = || {
+            match self.form? {
+                Form::Uuid => spell_uuid(raw, out),
+                Form::Timestamp => {
+                    spell_timestamp(i64::from_be_bytes(raw.try_into().ok()?), false, out);
+                }
+                Form::TimestampTz => {
+                    spell_timestamp(i64::from_be_bytes(raw.try_into().ok()?), true, out);
+                }
+                Form::Date => spell_date(i32::from_be_bytes(raw.try_into().ok()?), out),
+                Form::Time => spell_time(i64::from_be_bytes(raw.try_into().ok()?), out),
+                Form::Numeric => spell_numeric(raw, out)?,
+                _ => return None,
+            }
+            Some(())
+        };
+        spelled().ok_or_else(|| self.unread())
+    }
+
+    /// Reads a value that is there as it came.
+    pub(super) fn plain<'a>(&self, raw: &'a [u8]) -> Result<Cell<'a>, DbError> {
+        let cell = || {
+            Some(match self.form? {
+                Form::Bool => Cell::Bool(*raw.first()? != 0),
+                Form::Int2 => Cell::Int(i16::from_be_bytes(raw.try_into().ok()?).into()),
+                Form::Int4 => Cell::Int(i32::from_be_bytes(raw.try_into().ok()?).into()),
+                Form::Int8 => Cell::Int(i64::from_be_bytes(raw.try_into().ok()?)),
+                Form::Oid => Cell::Int(u32::from_be_bytes(raw.try_into().ok()?).into()),
+                Form::Float4 => Cell::Float32(f32::from_be_bytes(raw.try_into().ok()?)),
+                Form::Float8 => Cell::Float(f64::from_be_bytes(raw.try_into().ok()?)),
+                Form::Bytes => Cell::Bytes(raw),
+                Form::Void => Cell::Null,
+                // Version byte, then the text that the server would print.
+                Form::Jsonb => text(raw.get(1..)?),
+                // The catalog's one-byte type spells its zero as nothing.
+                Form::Char if raw == [0] => Cell::Text(""),
+                Form::Char | Form::Text => text(raw),
+                _ => return None,
+            })
+        };
+        cell().ok_or_else(|| self.unread())
+    }
+
+    /// Reads a value, whatever its form. `scratch` holds the text of one that has to be spelled.
+    pub(super) fn read<'a>(
+        &self,
+        raw: &'a [u8],
+        scratch: &'a mut String,
+    ) -> Result<Cell<'a>, DbError> {
+        if !self.spells() {
+            return self.plain(raw);
+        }
+        scratch.clear();
+        self.spell(raw, scratch)?;
+        Ok(Cell::Text(scratch))
+    }
 }
 
-fn decode<'a>(
-    ty: &Type,
-    raw: &'a [u8],
-    scratch: &'a mut String,
-) -> Option<Result<Cell<'a>, DbError>> {
-    let cell = match *ty {
-        Type::BOOL => Cell::Bool(*raw.first()? != 0),
-        Type::INT2 => Cell::Int(i16::from_be_bytes(raw.try_into().ok()?).into()),
-        Type::INT4 => Cell::Int(i32::from_be_bytes(raw.try_into().ok()?).into()),
-        Type::INT8 => Cell::Int(i64::from_be_bytes(raw.try_into().ok()?)),
-        Type::OID => Cell::Int(u32::from_be_bytes(raw.try_into().ok()?).into()),
-        Type::FLOAT4 => Cell::Float32(f32::from_be_bytes(raw.try_into().ok()?)),
-        Type::FLOAT8 => Cell::Float(f64::from_be_bytes(raw.try_into().ok()?)),
-        Type::BYTEA => Cell::Bytes(raw),
-        Type::VOID => Cell::Null,
-        // Version byte, then the text that the server would print.
-        Type::JSONB => return Some(text(raw.get(1..)?)),
-        Type::UUID => {
-            spell_uuid(raw, scratch);
-            Cell::Text(scratch)
-        }
-        Type::TIMESTAMP | Type::TIMESTAMPTZ => {
-            let micros = i64::from_be_bytes(raw.try_into().ok()?);
-            spell_timestamp(micros, *ty == Type::TIMESTAMPTZ, scratch);
-            Cell::Text(scratch)
-        }
-        Type::DATE => {
-            spell_date(i32::from_be_bytes(raw.try_into().ok()?), scratch);
-            Cell::Text(scratch)
-        }
-        Type::TIME => {
-            spell_time(i64::from_be_bytes(raw.try_into().ok()?), scratch);
-            Cell::Text(scratch)
-        }
-        Type::NUMERIC => {
-            spell_numeric(raw, scratch)?;
-            Cell::Text(scratch)
-        }
-        // The catalog's one-byte type spells its zero as nothing.
-        Type::CHAR if raw == [0] => Cell::Text(""),
-        Type::TEXT
-        | Type::VARCHAR
-        | Type::BPCHAR
-        | Type::NAME
-        | Type::UNKNOWN
-        | Type::JSON
-        | Type::XML
-        | Type::CHAR => return Some(text(raw)),
-        _ => match ty.kind() {
-            Kind::Enum(_) => return Some(text(raw)),
-            _ => return None,
-        },
-    };
-    Some(Ok(cell))
-}
-
-fn text(raw: &[u8]) -> Result<Cell<'_>, DbError> {
-    simdutf8::basic::from_utf8(raw)
-        .map(Cell::Text)
-        .or(Ok(Cell::BadText(raw)))
+fn text(raw: &[u8]) -> Cell<'_> {
+    simdutf8::basic::from_utf8(raw).map_or(Cell::BadText(raw), Cell::Text)
 }
 
 /// A cell as a value of the control plane.
@@ -171,7 +252,9 @@ fn spell_uuid(raw: &[u8], out: &mut String) {
         if matches!(at, 4 | 6 | 8 | 10) {
             out.push('-');
         }
-        let _ = write!(out, "{byte:02x}");
+        for half in [byte >> 4, byte & 0xf] {
+            out.push(char::from(b"0123456789abcdef"[usize::from(half)]));
+        }
     }
 }
 

@@ -8,10 +8,14 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Bytes that are taken from the socket at once. The driver asks for 8 KiB at a time, and a trip into the kernel for each
+/// of them costs more than what is read.
+const READ: usize = 128 << 10;
 
 /// A connected stream.
 pub(super) struct Wire(Box<dyn Duplex>);
@@ -22,12 +26,13 @@ impl Wire {
             Host::Tcp(name, port) => {
                 let stream = tokio::net::TcpStream::connect((name.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Wire(Box::new(stream)))
+                Ok(Wire(Box::new(BufReader::with_capacity(READ, stream))))
             }
             #[cfg(unix)]
             Host::Unix(folder, port) => {
                 let path = folder.join(format!(".s.PGSQL.{port}"));
-                Ok(Wire(Box::new(tokio::net::UnixStream::connect(path).await?)))
+                let stream = tokio::net::UnixStream::connect(path).await?;
+                Ok(Wire(Box::new(BufReader::with_capacity(READ, stream))))
             }
             #[cfg(not(unix))]
             Host::Unix(..) => Err(io::Error::from(io::ErrorKind::Unsupported)),

@@ -1,6 +1,7 @@
 //! Streaming rows out of SQLite: the connection's thread reads and fills batches, at most two of which wait.
 
 use super::session::{SqliteSession, db_error};
+use crate::scan::{RowVisitor, Wanted, emptied};
 use crate::{Batch, Cell, DbError, RowSource};
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -60,16 +61,7 @@ fn pump(
     let mut batch = Batch::new(width);
     while let Some(row) = rows.next()? {
         for at in 0..width {
-            batch.push(match row.get_ref(at)? {
-                ValueRef::Null => Cell::Null,
-                ValueRef::Integer(n) => Cell::Int(n),
-                ValueRef::Real(f) => Cell::Float(f),
-                // Text that is not UTF-8 travels as what it is: nothing is bent on the way.
-                ValueRef::Text(text) => {
-                    simdutf8::basic::from_utf8(text).map_or(Cell::BadText(text), Cell::Text)
-                }
-                ValueRef::Blob(bytes) => Cell::Bytes(bytes),
-            });
+            batch.push(cell(row.get_ref(at)?));
         }
         if batch.len() >= ROWS_MAX || batch.bytes() >= BYTES_MAX {
             let next = batch.likewise();
@@ -83,6 +75,51 @@ fn pump(
         let _ = sender.blocking_send(Ok(batch));
     }
     Ok(())
+}
+
+fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(n) => Cell::Int(n),
+        ValueRef::Real(f) => Cell::Float(f),
+        // Text that is not UTF-8 travels as what it is: nothing is bent on the way.
+        ValueRef::Text(text) => {
+            simdutf8::basic::from_utf8(text).map_or(Cell::BadText(text), Cell::Text)
+        }
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+    }
+}
+
+/// Hands the rows of a query to a visitor on the connection's thread: their cells are the library's own, and nothing is
+/// copied.
+pub(super) async fn scan(
+    session: &mut SqliteSession,
+    sql: &str,
+    mut visitor: Box<dyn RowVisitor>,
+) -> Result<Box<dyn RowVisitor>, DbError> {
+    let sql = sql.to_owned();
+    // Of a future that is dropped nobody takes the answer, and the thread would read on to the end.
+    let wanted = Wanted::default();
+    let ours = wanted.ask();
+    let scanned = session.with(move |connection| {
+        let mut statement = connection.prepare(&sql)?;
+        let width = statement.column_count();
+        let mut rows = statement.query([])?;
+        let mut room: Vec<Cell<'static>> = Vec::with_capacity(width);
+        while let Some(row) = rows.next()? {
+            let mut cells = emptied(room);
+            for at in 0..width {
+                cells.push(cell(row.get_ref(at)?));
+            }
+            let flow = visitor.row(&cells);
+            room = emptied(cells);
+            if flow.is_break() || !ours.is_wanted() {
+                break;
+            }
+        }
+        Ok(visitor)
+    });
+    scanned.await
 }
 
 #[async_trait]

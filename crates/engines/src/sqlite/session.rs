@@ -2,6 +2,7 @@
 //! side never blocks; dropping the session ends the thread.
 
 use crate::lease::Witness;
+use crate::scan::RowVisitor;
 use crate::{Cancel, DbError, Halted, RowSink, RowSource, Session, Took, Whole, not_ours};
 use async_trait::async_trait;
 use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
@@ -335,6 +336,13 @@ impl Session for SqliteSession {
     }
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         super::bulk::start(self, sql).await
+    }
+    async fn scan(
+        &mut self,
+        sql: &str,
+        visitor: Box<dyn RowVisitor>,
+    ) -> Result<Box<dyn RowVisitor>, DbError> {
+        super::bulk::scan(self, sql, visitor).await
     }
     async fn load(&mut self, sql: &str, columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {
         super::load::start(self, sql, columns).await

@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 const STILL_SEEN: &str = "the rows are set aside, and the index cannot be made while a transaction of another session may still look \
     at them: end it, then `--resume`";
 
+/// From how many rows on it pays to open sessions for taking statistics.
+const MANY: u64 = 100_000;
+
 pub(super) fn pressed(control: &Control) -> Result<(), Failure> {
     if control.asked() == Stop::No {
         return Ok(());
@@ -104,7 +107,10 @@ impl Copying<'_> {
         control: &Control,
     ) -> Result<(), Failure> {
         let sessions = self.sessions().min(groups.len());
-        let queue = Mutex::new(groups.into_values().collect::<VecDeque<_>>());
+        let mut groups: Vec<Vec<&Made>> = groups.into_values().collect();
+        // First what takes longest, so that no session is left alone with it at the end.
+        groups.sort_by_key(|group| std::cmp::Reverse(self.entries(group)));
+        let queue = Mutex::new(VecDeque::from(groups));
         let kept = Mutex::new(std::mem::take(tallies));
         // Groups with a key that its rows break, and whose engine does not show which of them came first.
         let broken = Mutex::new(vec![]);
@@ -178,6 +184,13 @@ impl Copying<'_> {
         let table = &self.looked.plan.catalog.tables[made.table?];
         let is = |plan: &TablePlan| plan.target.0 == table.schema && plan.target.1 == table.name;
         self.looked.plan.tables.iter().position(is)
+    }
+
+    /// How many entries the keys and indexes of a table will have, for putting them in order.
+    fn entries(&self, group: &[&Made]) -> u64 {
+        let at = group.first().and_then(|made| self.planned(made));
+        let rows = at.map_or(0, |at| self.looked.sizes[at].rows);
+        rows.saturating_mul(group.len() as u64)
     }
 
     /// Makes a key, an index or a check of one table. Rows for which it cannot be made are taken out, where the policy says so
@@ -399,16 +412,7 @@ impl Copying<'_> {
 
     /// Views, routines, triggers: what the target does not take is named.
     pub(super) async fn last(&mut self, copied: &mut Copied) -> Result<(), Failure> {
-        let dialect = self.to.dialect();
-        for plan in &self.looked.plan.tables {
-            let name = dialect
-                .change()
-                .table(plan.target.0.as_deref(), &plan.target.1);
-            if let Some(sql) = dialect.landing().settle(&name) {
-                // Statistics come by themselves too, later.
-                let _ = self.work.execute(&sql).await;
-            }
-        }
+        self.settle().await?;
         if self.job.what == What::Data {
             return Ok(());
         }
@@ -446,6 +450,37 @@ impl Copying<'_> {
                 let written = self.pen.append(self.to, &mut *self.work, &[record]).await;
                 written.map_err(|e| ledger::failure(self.to, &e, "cannot write the journal"))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Has the engine take its statistics, of several large tables at once.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        let dialect = self.to.dialect();
+        let statement = |at: usize| {
+            let (schema, table) = &self.looked.plan.tables[at].target;
+            let name = dialect.change().table(schema.as_deref(), table);
+            dialect.landing().settle(&name)
+        };
+        let statements: VecDeque<String> = self.order().into_iter().filter_map(statement).collect();
+        let rows: u64 = self.looked.sizes.iter().map(|size| size.rows).sum();
+        let more = if rows < MANY { 1 } else { self.sessions() };
+        let mut others = vec![];
+        for _ in 1..more.min(statements.len()) {
+            others.push(self.another().await?);
+        }
+        let queue = Mutex::new(statements);
+        let next = || lock(&queue).pop_front();
+        let all = others.iter_mut().chain(std::iter::once(&mut self.work));
+        let works = all.map(async |session| {
+            while let Some(sql) = next() {
+                // Statistics come by themselves too, later.
+                let _ = session.execute(&sql).await;
+            }
+        });
+        futures_util::future::join_all(works).await;
+        for session in others {
+            session.close().await;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use super::ends::Readers;
 use super::look::Looked;
 use super::rejects::Rejects;
-use super::rows::{self, Way};
+use super::rows::{self, Source, Way};
 use super::{Job, jobs};
 use crate::world::World;
 use dunlin_core::copy::policy::{Policies, Policy};
@@ -122,8 +122,11 @@ async fn sample(
     let bound = rows::source(plan, looked.own_rows[at]);
     let select = select_some(from.dialect().rows(), &bound, ROWS);
     let began = Instant::now();
-    let mut source = reader.stream(&select).await.ok()?;
-    let (rows, bytes) = rows::sample(&way, &mut *source, encoder).await.ok()?;
+    let source = Source {
+        session: reader,
+        select: &select,
+    };
+    let (rows, bytes) = rows::sample(&way, source, encoder).await.ok()?;
     Some(Sample {
         rows,
         bytes,

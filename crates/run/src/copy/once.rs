@@ -4,7 +4,7 @@
 //! writes down those that find their bit marked; the second lets the first row of each of those through. So memory stays
 //! bounded however many rows there are.
 
-use super::rows::{self, Stopped, Tally};
+use super::rows::{self, Source, Tally};
 use super::table::{Ground, Pipe};
 use super::{Copying, rejects};
 use dunlin_core::copy::Datum;
@@ -195,11 +195,11 @@ impl Copying<'_> {
         let done = Arc::default();
         let way = self.way(at, &policies, &nowhere, &done);
         let stopped = |stopped| self.stopped(plan, stopped);
-        let mut source = reader
-            .stream(select)
-            .await
-            .map_err(|error| stopped(Stopped::Source(error)))?;
-        let read = rows::look_only(&way, &mut *source, sieve).await;
+        let source = Source {
+            session: reader,
+            select,
+        };
+        let read = rows::look_only(&way, source, sieve).await;
         read.map_err(stopped)
     }
 

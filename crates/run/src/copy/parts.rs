@@ -29,6 +29,11 @@ pub(super) struct Parted {
 }
 
 impl Parted {
+    /// How many parts it has, done or not.
+    pub(super) fn count(&self) -> u64 {
+        (self.selects.len() as u64).max(1)
+    }
+
     /// The parts that are not done.
     pub(super) fn left(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.selects.len()).filter(|part| !self.known.contains_key(part))
@@ -205,7 +210,15 @@ impl Copying<'_> {
     /// How a table is cut, where it is large and can be.
     async fn large(&self, at: usize, reader: &mut dyn Session) -> Result<Option<Laid>, Failure> {
         let size = self.looked.sizes[at];
-        let count = self.job.large.parts(size.rows, size.bytes);
+        // Of more than its share of the work one session would be at it when the others have nothing left to do.
+        let sizes = &self.looked.sizes;
+        let all = sizes
+            .iter()
+            .fold(0_u64, |sum, size| sum.saturating_add(size.cost()));
+        let last = size.cost() > all / self.sessions().max(1) as u64;
+        // An engine that keeps rows by their key gains nothing from one large transaction.
+        let early = last || self.to.dialect().landing().clustered();
+        let count = self.job.large.parts(size.rows, size.bytes, early);
         // Of rows with one key the first is kept where the others are set aside: parts know nothing of each other.
         if count < 2 || self.sets_aside(&self.looked.plan.tables[at]) {
             return Ok(None);

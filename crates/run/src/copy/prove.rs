@@ -4,48 +4,33 @@ use super::rows::{self, Tally};
 use super::{Copied, Copying, ledger};
 use crate::digest::{begin_snapshot, end_snapshot};
 use dunlin_core::copy::reading::Bound;
-use dunlin_core::copy::{Digest, RowHasher};
+use dunlin_core::copy::{Cell, Digest, RowHasher};
 use dunlin_core::event::{Event, Sink};
-use dunlin_core::failure::Failure;
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::finding::{Finding, Place};
-use dunlin_engines::{DbError, Session};
+use dunlin_engines::scan::{RowVisitor, scan};
+use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
 
 /// The digest of one table as its session sees it now.
 pub async fn digest(session: &mut dyn Session, table: &Bound) -> Result<Digest, DbError> {
     let rows = session.dialect().rows();
-    let mut hasher = RowHasher::new(table.types(), rows.typing());
+    let hashing = Hashing(RowHasher::new(table.types(), rows.typing()));
     let select = rows.select(table);
-    let mut stream = session.stream(&select).await?;
-    // One batch is hashed while the next is read.
-    let mut hashing: Option<tokio::task::JoinHandle<RowHasher>> = None;
-    let mut idle = Some(hasher);
-    while let Some(batch) = stream.next().await? {
-        if let Some(work) = hashing.take() {
-            idle = Some(joined(work).await);
-        }
-        if let Some(mut hasher) = idle.take() {
-            hashing = Some(tokio::task::spawn_blocking(move || {
-                for row in 0..batch.len() {
-                    hasher.row(batch.row(row));
-                }
-                hasher
-            }));
-        }
-    }
-    hasher = match (hashing, idle) {
-        (Some(work), _) => joined(work).await,
-        (None, Some(hasher)) => hasher,
-        (None, None) => RowHasher::new(table.types(), rows.typing()),
-    };
+    let Hashing(hasher) = scan(session, &select, hashing).await?;
     Ok(hasher.digest())
 }
 
-async fn joined(work: tokio::task::JoinHandle<RowHasher>) -> RowHasher {
-    match work.await {
-        Ok(hasher) => hasher,
-        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+/// Hashes rows where they are read.
+struct Hashing(RowHasher);
+
+impl RowVisitor for Hashing {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        self.0.row(cells.iter().copied());
+        ControlFlow::Continue(())
     }
 }
 
@@ -92,38 +77,84 @@ impl Copying<'_> {
     }
 
     async fn digests(&self) -> Result<Vec<Digest>, Failure> {
-        let plans = &self.looked.plan.tables;
         let wrong =
             |error: &DbError| ledger::failure(self.to, error, "the target cannot be read again");
-        let queue = Mutex::new((0..plans.len()).collect::<VecDeque<usize>>());
-        let found = Mutex::new(vec![Digest::default(); plans.len()]);
+        let plans = &self.looked.plan.tables;
+        let tables: Arc<Vec<Bound>> = Arc::new(plans.iter().map(rows::target).collect());
+        // The slowest first, so that no session is left alone with it at the end.
+        let queue = Arc::new(Mutex::new(
+            self.order().into_iter().collect::<VecDeque<_>>(),
+        ));
+        let mut found = vec![Digest::default(); plans.len()];
         let mut works = vec![];
         for _ in 0..super::jobs(self.job).min(plans.len()) {
-            let (queue, found) = (&queue, &found);
-            works.push(async move {
-                let session = self.to.engine.open(dunlin_engines::Purpose::Read).await;
-                let mut session = session.map_err(|error| wrong(&error))?;
-                begin_snapshot(&mut *session)
-                    .await
-                    .map_err(|error| wrong(&error))?;
-                loop {
-                    let next = queue
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .pop_front();
-                    let Some(at) = next else { break };
-                    let table = rows::target(&plans[at]);
-                    let digest = digest(&mut *session, &table)
-                        .await
-                        .map_err(|error| wrong(&error))?;
-                    found.lock().unwrap_or_else(PoisonError::into_inner)[at] = digest;
-                }
-                let _ = end_snapshot(&mut *session).await;
+            let engine = Arc::clone(&self.to.engine);
+            let (tables, queue) = (Arc::clone(&tables), Arc::clone(&queue));
+            works.push(alone(async move {
+                let mut session = engine.open(Purpose::Read).await?;
+                let digests = digests_of(&mut *session, &tables, &queue).await;
                 session.close().await;
-                Ok::<(), Failure>(())
-            });
+                digests
+            }));
         }
-        futures_util::future::try_join_all(works).await?;
-        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let done = futures_util::future::try_join_all(works).await;
+        for (at, digest) in done.map_err(|error| wrong(&error))?.into_iter().flatten() {
+            found[at] = digest;
+        }
+        Ok(found)
     }
+}
+
+/// Does work that opens a session of its own on a thread of its own: the session's driver and who takes its rows then hand
+/// over to each other without waking a thread, which for rows by the million is most of what it costs.
+async fn alone<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DbError>> + Send + 'static,
+) -> Result<T, DbError> {
+    let none = |error: &dyn std::fmt::Display| {
+        DbError::new(ErrorClass::Other, format!("no thread to read on: {error}"))
+    };
+    let (answer, answered) = oneshot::channel();
+    let (wanted, given_up) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("dunlin-proof".into());
+    let spawned = thread.spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let done = match runtime {
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    done = work => Some(done),
+                    // Who asked has gone: no more rows are taken.
+                    _ = given_up => None,
+                }
+            }),
+            Err(error) => Some(Err(none(&error))),
+        };
+        if let Some(done) = done {
+            let _ = answer.send(done);
+        }
+    });
+    spawned.map_err(|error| none(&error))?;
+    let done = answered.await;
+    drop(wanted);
+    done.unwrap_or_else(|_| Err(none(&"it ended before its work did")))
+}
+
+/// The digests of the tables that are left in the queue, one after the other, in a transaction that sees one state.
+async fn digests_of(
+    session: &mut dyn Session,
+    tables: &[Bound],
+    queue: &Mutex<VecDeque<usize>>,
+) -> Result<Vec<(usize, Digest)>, DbError> {
+    begin_snapshot(session).await?;
+    let mut found = vec![];
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.pop_front()
+    };
+    while let Some(at) = next() {
+        found.push((at, digest(session, &tables[at]).await?));
+    }
+    let _ = end_snapshot(session).await;
+    Ok(found)
 }

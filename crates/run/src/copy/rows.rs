@@ -1,5 +1,5 @@
-//! One table's rows on their way: read, converted, hashed and encoded, loaded. Three parts that wait for each other with
-//! at most a few pieces between them, so that memory does not grow with the rows.
+//! One table's rows on their way: read, converted, hashed and encoded where they are read, and loaded beside it, with at
+//! most a few pieces in between, so that memory does not grow with the rows.
 
 use super::once::Sieve;
 use super::rejects::{Reject, Rejects};
@@ -14,8 +14,10 @@ use dunlin_core::dialect::bulk::{Encoder, TargetColumn, TargetTable};
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::Place;
 use dunlin_core::schema::label;
-use dunlin_engines::{Batch, DbError, RowSink, RowSource};
+use dunlin_engines::scan::{RowVisitor, emptied, scan};
+use dunlin_engines::{DbError, RowSink, Session};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -23,7 +25,7 @@ use tokio::sync::mpsc;
 /// Encoded bytes that are sent at once. A quarter of a MiB: large enough that sending costs nothing beside encoding,
 /// small enough that a few of them lie in a processor's cache.
 const PIECE: usize = 256 * 1024;
-/// Pieces that may wait on either side: with a source's batch of at most 1 MiB that is a few MiB for each table at work.
+/// Pieces that may wait for the target.
 const WAITING: usize = 3;
 
 /// What became of one table's rows.
@@ -157,33 +159,22 @@ pub enum Stopped {
     Value(Box<Failure>),
 }
 
-/// Moves all rows of a table. The target's transaction is the caller's.
+/// Moves the rows of a query into a table. The target's transaction is the caller's.
 pub async fn carry(
     way: &Way<'_>,
-    source: &mut dyn RowSource,
+    source: Source<'_>,
     mut sink: Box<dyn RowSink + '_>,
     encoder: Box<dyn Encoder>,
     sieve: Option<Sieve>,
 ) -> Result<Tally, Stopped> {
-    let (batches, inbox) = mpsc::channel::<Batch>(WAITING);
     let (pieces, outbox) = mpsc::channel::<Vec<u8>>(WAITING);
-    let worker = Worker::new(way, encoder, sieve);
-    let work = tokio::task::spawn_blocking(move || worker.work(inbox, &pieces));
-    let read = async move {
-        loop {
-            match source.next().await {
-                Ok(Some(batch)) => {
-                    // The worker has stopped: its own word says why.
-                    if batches.send(batch).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
+    let worker = Worker::new(way, encoder, sieve, Some(pieces));
+    let read = async {
+        let worker = source.through(worker).await?;
+        worker.end().await
     };
     let load = async {
+        // Dropped with an error: whose pieces nobody takes stops reading.
         let mut outbox = outbox;
         while let Some(piece) = outbox.recv().await {
             sink.send(piece).await?;
@@ -191,14 +182,12 @@ pub async fn carry(
         Ok::<_, DbError>(())
     };
     let (read, load) = tokio::join!(read, load);
-    let worked = match work.await {
-        Ok(worked) => worked,
-        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
+    // In this order: a source that broke off looks to the target like its end, and a target that broke off stops both.
+    let tally = match (read, load) {
+        (Err(stopped @ Stopped::Source(_)), _) => return Err(stopped),
+        (_, Err(error)) => return Err(Stopped::Target(error)),
+        (read, Ok(())) => read?,
     };
-    // In this order: a source that broke off looks to the worker like its end, and a target that broke off stops both.
-    read.map_err(Stopped::Source)?;
-    load.map_err(Stopped::Target)?;
-    let tally = worked.map_err(Stopped::Value)?;
     let taken = sink.finish().await.map_err(Stopped::Target)?;
     if taken != tally.sent {
         let message = format!("{} rows were sent, and the target took {taken}", tally.sent);
@@ -210,7 +199,26 @@ pub async fn carry(
     Ok(tally)
 }
 
-/// The part that converts, hashes and encodes, on a thread of its own.
+/// Where rows come from.
+pub struct Source<'s> {
+    /// Who reads them.
+    pub session: &'s mut dyn Session,
+    /// The query.
+    pub select: &'s str,
+}
+
+impl Source<'_> {
+    async fn through(self, worker: Worker) -> Result<Worker, Stopped> {
+        let scanned = scan(self.session, self.select, worker).await;
+        let mut worker = scanned.map_err(Stopped::Source)?;
+        match worker.failed.take() {
+            Some(failure) => Err(Stopped::Value(failure)),
+            None => Ok(worker),
+        }
+    }
+}
+
+/// The part that converts, hashes and encodes, where the rows are read.
 struct Worker {
     table: String,
     columns: Vec<String>,
@@ -226,17 +234,45 @@ struct Worker {
     /// Where each column of it ends.
     ends: Vec<usize>,
     sieve: Option<Sieve>,
+    out: Vec<u8>,
+    /// Where what was encoded goes; `None`: nowhere.
+    pieces: Option<mpsc::Sender<Vec<u8>>>,
+    /// Bytes that were encoded and are no longer in `out`.
+    gone: u64,
+    failed: Option<Box<Failure>>,
+    /// Room for a row: what its cells became, what of that was spelled anew, and the data.
+    slots: Vec<Slot<'static>>,
+    scratch: String,
+    data: Vec<Datum<'static>>,
 }
 
-/// A row's place in what was converted of a batch.
-struct Kept {
-    row: usize,
-    from: usize,
+impl RowVisitor for Worker {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        match self.take(cells) {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(()),
+            Err(failure) => {
+                self.failed = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn apart(&self) -> bool {
+        true
+    }
 }
 
 impl Worker {
-    fn new(way: &Way<'_>, encoder: Box<dyn Encoder>, sieve: Option<Sieve>) -> Self {
+    fn new(
+        way: &Way<'_>,
+        mut encoder: Box<dyn Encoder>,
+        sieve: Option<Sieve>,
+        pieces: Option<mpsc::Sender<Vec<u8>>>,
+    ) -> Self {
         let place = |name: &String| way.plan.columns.iter().position(|c| c.source == *name);
+        let mut out = Vec::with_capacity(PIECE + 4096);
+        encoder.begin(&mut out);
         Worker {
             table: label(way.plan.source.0.as_deref(), &way.plan.source.1),
             columns: way.plan.columns.iter().map(|c| c.source.clone()).collect(),
@@ -251,83 +287,75 @@ impl Worker {
             hashed: Vec::with_capacity(512),
             ends: vec![],
             sieve,
+            out,
+            pieces,
+            gone: 0,
+            failed: None,
+            slots: vec![],
+            scratch: String::new(),
+            data: vec![],
         }
     }
 
-    fn work(
-        mut self,
-        mut inbox: mpsc::Receiver<Batch>,
-        pieces: &mpsc::Sender<Vec<u8>>,
-    ) -> Result<Tally, Box<Failure>> {
-        let mut out = Vec::with_capacity(PIECE + 4096);
-        self.encoder.begin(&mut out);
-        while let Some(batch) = inbox.blocking_recv() {
-            if !self.batch(&batch, &mut out, pieces)? {
-                return Ok(self.tally);
-            }
-            self.done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    /// After the last row.
+    async fn end(mut self) -> Result<Tally, Stopped> {
+        self.encoder.end(&mut self.out);
+        if let Some(pieces) = self.pieces {
+            let _ = pieces.send(self.out).await;
         }
-        self.encoder.end(&mut out);
-        let _ = pieces.blocking_send(out);
         Ok(self.tally)
     }
 
-    /// Converts a whole batch into the scratch text first: data borrow from it afterwards. `false`: the target has
-    /// stopped.
-    fn batch(
-        &mut self,
-        batch: &Batch,
-        out: &mut Vec<u8>,
-        pieces: &mpsc::Sender<Vec<u8>>,
-    ) -> Result<bool, Box<Failure>> {
-        let width = self.converters.len();
-        let mut scratch = String::new();
-        let mut slots: Vec<Slot<'_>> = Vec::with_capacity(batch.len() * width);
-        let mut kept: Vec<Kept> = Vec::with_capacity(batch.len());
-        for row in 0..batch.len() {
-            let from = slots.len();
-            if self.convert(batch, row, &mut slots, &mut scratch)? {
-                kept.push(Kept { row, from });
-            } else {
-                slots.truncate(from);
-            }
+    /// Takes a row. `false`: the target has stopped.
+    fn take(&mut self, cells: &[Cell<'_>]) -> Result<bool, Box<Failure>> {
+        let mut slots: Vec<Slot<'_>> = emptied(std::mem::take(&mut self.slots));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let mut data: Vec<Datum<'_>> = emptied(std::mem::take(&mut self.data));
+        self.tally.read += 1;
+        self.done.fetch_add(1, Ordering::Relaxed);
+        if self.convert(cells, &mut slots, &mut scratch)? {
+            data.extend(slots.iter().map(|slot| slot.datum(&scratch)));
+            self.put(cells, &data)?;
         }
-        self.tally.read += batch.len() as u64;
-        let mut data: Vec<Datum<'_>> = Vec::with_capacity(width);
-        for Kept { row, from } in kept {
-            data.clear();
-            let row_slots = &slots[from..from + width];
-            data.extend(row_slots.iter().map(|slot| slot.datum(&scratch)));
-            self.form(batch, row, &data);
-            if let Some(column) = self.came(&data) {
-                let hazard = Hazard::DuplicateKey;
-                self.unfit(batch, row, column, hazard, hazard.sentence())?;
-                continue;
-            }
-            match self.encoder.row(&data, out) {
-                Ok(()) => self.count(),
-                Err(unfit) => {
-                    self.unfit(batch, row, unfit.column, Hazard::WrongClass, &unfit.why)?;
-                }
-            }
-            if out.len() >= PIECE {
-                let full = std::mem::replace(out, Vec::with_capacity(PIECE + 4096));
-                if pieces.blocking_send(full).is_err() {
-                    return Ok(false);
-                }
-            }
+        self.data = emptied(data);
+        self.slots = emptied(slots);
+        self.scratch = scratch;
+        Ok(self.out.len() < PIECE || self.flush())
+    }
+
+    /// A converted row: hashed and encoded, or left out.
+    fn put(&mut self, cells: &[Cell<'_>], data: &[Datum<'_>]) -> Result<(), Box<Failure>> {
+        self.form(cells, data);
+        if let Some(column) = self.came(data) {
+            let hazard = Hazard::DuplicateKey;
+            return self.unfit(cells, column, hazard, hazard.sentence());
         }
-        Ok(true)
+        match self.encoder.row(data, &mut self.out) {
+            Ok(()) => self.count(),
+            Err(unfit) => self.unfit(cells, unfit.column, Hazard::WrongClass, &unfit.why)?,
+        }
+        Ok(())
+    }
+
+    /// Sends what was encoded. `false`: nobody takes it.
+    fn flush(&mut self) -> bool {
+        self.gone += self.out.len() as u64;
+        let Some(pieces) = &self.pieces else {
+            self.out.clear();
+            return true;
+        };
+        let full = std::mem::replace(&mut self.out, Vec::with_capacity(PIECE + 4096));
+        pieces.blocking_send(full).is_ok()
     }
 
     /// The row's canonical form, as it is to be in the target.
-    fn form(&mut self, batch: &Batch, row: usize, data: &[Datum<'_>]) {
+    fn form(&mut self, cells: &[Cell<'_>], data: &[Datum<'_>]) {
         self.hashed.clear();
         self.ends.clear();
-        let cells = batch.row(row);
         for ((converter, datum), cell) in self.converters.iter().zip(data).zip(cells) {
             if converter.as_is() {
-                encode(cell, converter.ty(), self.typing, &mut self.hashed);
+                encode(*cell, converter.ty(), self.typing, &mut self.hashed);
             } else {
                 encode_datum(datum, converter.ty(), &mut self.hashed);
             }
@@ -354,12 +382,11 @@ impl Worker {
     /// Converts one row. `false`: it is rejected.
     fn convert<'b>(
         &mut self,
-        batch: &'b Batch,
-        row: usize,
+        cells: &[Cell<'b>],
         slots: &mut Vec<Slot<'b>>,
         scratch: &mut String,
     ) -> Result<bool, Box<Failure>> {
-        for (at, cell) in batch.row(row).enumerate().take(self.converters.len()) {
+        for (at, &cell) in cells.iter().enumerate().take(self.converters.len()) {
             let converter = &self.converters[at];
             let hazard = match converter.convert(cell, scratch) {
                 Ok(slot) => {
@@ -377,7 +404,7 @@ impl Worker {
                 *self.tally.coerced.entry(key).or_default() += 1;
                 continue;
             }
-            self.unfit(batch, row, at, hazard, hazard.sentence())?;
+            self.unfit(cells, at, hazard, hazard.sentence())?;
             return Ok(false);
         }
         Ok(true)
@@ -386,13 +413,11 @@ impl Worker {
     /// A row that does not go over: written down, or the end of the table.
     fn unfit(
         &mut self,
-        batch: &Batch,
-        row: usize,
+        cells: &[Cell<'_>],
         column: usize,
         hazard: Hazard,
         why: &str,
     ) -> Result<(), Box<Failure>> {
-        let cells: Vec<Cell<'_>> = batch.row(row).collect();
         let name = &self.columns[column];
         let key: Vec<(String, Cell<'_>)> = self
             .key
@@ -455,66 +480,24 @@ impl Encoder for Nothing {
     fn end(&mut self, _out: &mut Vec<u8>) {}
 }
 
-/// Reads a table as a copy would, and loads nothing: what its tally is now. Gives the sieve back.
+/// Reads rows as a copy would, and loads nothing: what their tally is now. Gives the sieve back.
 pub async fn look_only(
     way: &Way<'_>,
-    source: &mut dyn RowSource,
+    source: Source<'_>,
     sieve: Option<Sieve>,
 ) -> Result<(Tally, Option<Sieve>), Stopped> {
-    let mut worker = Worker::new(way, Box::new(Nothing), sieve);
-    // Nothing is ever sent: nothing is encoded.
-    let (pieces, _outbox) = mpsc::channel(1);
-    while let Some(batch) = source.next().await.map_err(Stopped::Source)? {
-        let pieces = pieces.clone();
-        let worked = tokio::task::spawn_blocking(move || {
-            let outcome = worker.batch(&batch, &mut vec![], &pieces);
-            (worker, outcome)
-        })
-        .await;
-        let (back, outcome) = match worked {
-            Ok(worked) => worked,
-            Err(broken) => std::panic::resume_unwind(broken.into_panic()),
-        };
-        worker = back;
-        outcome.map_err(Stopped::Value)?;
-    }
+    let worker = Worker::new(way, Box::new(Nothing), sieve, None);
+    let worker = source.through(worker).await?;
     Ok((worker.tally, worker.sieve))
 }
 
 /// Reads rows as a copy would, and encodes them for nobody. Gives how many there were, and how many bytes they make.
 pub async fn sample(
     way: &Way<'_>,
-    source: &mut dyn RowSource,
+    source: Source<'_>,
     encoder: Box<dyn Encoder>,
 ) -> Result<(u64, u64), Stopped> {
-    let mut worker = Worker::new(way, encoder, None);
-    let (pieces, mut outbox) = mpsc::channel::<Vec<u8>>(WAITING);
-    let count = async move {
-        let mut bytes = 0;
-        while let Some(piece) = outbox.recv().await {
-            bytes += piece.len() as u64;
-        }
-        bytes
-    };
-    let work = async move {
-        let mut out = vec![];
-        while let Some(batch) = source.next().await.map_err(Stopped::Source)? {
-            let pieces = pieces.clone();
-            let worked = tokio::task::spawn_blocking(move || {
-                let outcome = worker.batch(&batch, &mut out, &pieces);
-                (worker, out, outcome)
-            })
-            .await;
-            let (back, rest, outcome) = match worked {
-                Ok(worked) => worked,
-                Err(broken) => std::panic::resume_unwind(broken.into_panic()),
-            };
-            (worker, out) = (back, rest);
-            outcome.map_err(Stopped::Value)?;
-        }
-        Ok::<_, Stopped>((worker.tally.read, out.len() as u64))
-    };
-    let (worked, sent) = tokio::join!(work, count);
-    let (rows, rest) = worked?;
-    Ok((rows, sent + rest))
+    let worker = Worker::new(way, encoder, None, None);
+    let worker = source.through(worker).await?;
+    Ok((worker.tally.read, worker.gone + worker.out.len() as u64))
 }

@@ -3,7 +3,7 @@
 use super::ends::Readers;
 use super::ledger::{self, Done};
 use super::once::Sieve;
-use super::rows::{self, Stopped, Tally, Way};
+use super::rows::{self, Source, Stopped, Tally, Way};
 use super::works::works_of;
 use super::{Copying, Existing, What, broken};
 use crate::trouble;
@@ -64,7 +64,8 @@ impl Copying<'_> {
             self.prepared(&mut **writer).await?;
         }
         let parted = self.parted(&known, readers, &mut *writers[0]).await?;
-        let works = works_of(self.order(&known), &parted);
+        let left = (0..known.len()).filter(|at| known[*at].is_none());
+        let works = works_of(left, &parted, |at| self.looked.sizes[at].cost());
         let mut finished = self
             .work_off(works, &parted, readers, writers, sink)
             .await?;
@@ -75,11 +76,10 @@ impl Copying<'_> {
         Ok(known.into_iter().enumerate().map(tally).collect())
     }
 
-    /// The tables that are to be done: the largest first, so that no session is left with it at the end.
-    fn order(&self, known: &[Option<Tally>]) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..known.len()).filter(|at| known[*at].is_none()).collect();
-        let size = |at: usize| self.looked.sizes[at];
-        order.sort_by_key(|at| std::cmp::Reverse((size(*at).bytes, size(*at).rows)));
+    /// The tables, those first that take longest.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.looked.sizes.len()).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(self.looked.sizes[*at].cost()));
         order
     }
 
@@ -307,11 +307,6 @@ impl Copying<'_> {
             Failure::refused("column-not-loadable", message)
         })?;
         let stopped = |stopped| self.stopped(plan, stopped);
-        let mut source = pipe
-            .reader
-            .stream(select)
-            .await
-            .map_err(|error| stopped(Stopped::Source(error)))?;
         // Rows of a partitioned table lie in tables of their own.
         let frozen = fresh && self.looked.own_rows[at];
         let sink = pipe
@@ -319,9 +314,12 @@ impl Copying<'_> {
             .load(&bulk.load(&target, frozen), target.columns.len())
             .await
             .map_err(|error| stopped(Stopped::Target(error)))?;
-        rows::carry(&way, &mut *source, sink, encoder, sieve)
-            .await
-            .map_err(stopped)
+        let source = Source {
+            session: &mut *pipe.reader,
+            select,
+        };
+        let carried = rows::carry(&way, source, sink, encoder, sieve).await;
+        carried.map_err(stopped)
     }
 
     /// Begins the table's transaction with the table in it. Gives whether the table was made in this very transaction.

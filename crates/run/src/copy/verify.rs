@@ -23,9 +23,12 @@ use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place, any_error};
 use dunlin_core::value::Value;
+use dunlin_engines::scan::{RowVisitor, scan};
 use dunlin_engines::{DbError, Purpose, Session};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Into how many buckets rows are sorted by their keys' hashes: 4096 · 2 · 24 bytes is 200 kB, and of a million rows each
 /// holds 250.
@@ -160,9 +163,66 @@ pub(super) struct Pair<'l> {
     pub(super) plan: &'l TablePlan,
     pub(super) source: Bound,
     pub(super) target: Bound,
-    pub(super) converters: Vec<Converter>,
+    pub(super) form: Arc<Form>,
     pub(super) key: Vec<usize>,
+}
+
+/// The form that rows of the source have in the target.
+pub(super) struct Form {
+    pub(super) converters: Vec<Converter>,
     typing: Typing,
+}
+
+impl Form {
+    /// The form of one row. A value that does not fit equals nothing in the target.
+    pub(super) fn canonical<'c>(
+        &self,
+        cells: impl Iterator<Item = Cell<'c>>,
+        scratch: &mut String,
+        out: &mut Canonical,
+    ) {
+        out.clear();
+        scratch.clear();
+        for (converter, cell) in self.converters.iter().zip(cells) {
+            if converter.as_is() {
+                encode(cell, converter.ty(), self.typing, &mut out.bytes);
+            } else {
+                match converter.convert(cell, scratch) {
+                    Ok(slot) => {
+                        encode_datum(&slot.datum(scratch), converter.ty(), &mut out.bytes);
+                    }
+                    Err(_) => {
+                        // No value of the target has this tag.
+                        out.bytes.push(0xff);
+                        encode(cell, converter.ty(), Typing::Dynamic, &mut out.bytes);
+                    }
+                }
+            }
+            out.ends.push(out.bytes.len());
+        }
+    }
+}
+
+/// Hashes rows of the source in the form that they have in the target.
+struct Hashing {
+    form: Arc<Form>,
+    scratch: String,
+    row: Canonical,
+    digest: Digest,
+}
+
+impl RowVisitor for Hashing {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        let cells = cells.iter().copied();
+        self.form.canonical(cells, &mut self.scratch, &mut self.row);
+        self.digest.add(row_hash(&self.row.bytes));
+        ControlFlow::Continue(())
+    }
+
+    // The target's rows are hashed at the same time.
+    fn apart(&self) -> bool {
+        true
+    }
 }
 
 /// A row in its canonical form, column by column.
@@ -213,9 +273,11 @@ impl<'l> Pair<'l> {
             plan,
             source: rows::source(plan, looked.own_rows[at]),
             target: rows::target(plan),
-            converters: plan.columns.iter().map(Converter::new).collect(),
+            form: Arc::new(Form {
+                converters: plan.columns.iter().map(Converter::new).collect(),
+                typing,
+            }),
             key: looked.keys[at].iter().filter_map(place).collect(),
-            typing,
         }
     }
 
@@ -241,7 +303,15 @@ impl<'l> Pair<'l> {
         target: &mut dyn Session,
         verified: &mut Verified,
     ) -> Result<(), Side> {
-        let ours = self.source_digest(reader).await.map_err(Side::Source)?;
+        let ours = async { self.source_digest(reader).await.map_err(Side::Source) };
+        let theirs = async {
+            if !matches!(missing, Missing::Nothing) {
+                return Ok(Digest::default());
+            }
+            let theirs = prove::digest(target, &self.target).await;
+            theirs.map_err(Side::Target)
+        };
+        let (ours, theirs) = tokio::try_join!(ours, theirs)?;
         let mut line = CopiedTable {
             table: self.source.label(),
             target: self.target.label(),
@@ -264,8 +334,6 @@ impl<'l> Pair<'l> {
             verified.tables.push(line);
             return Ok(());
         }
-        let theirs = prove::digest(target, &self.target).await;
-        let theirs = theirs.map_err(Side::Target)?;
         line.rows_target = theirs.rows;
         line.digest_target = Some(theirs.hex());
         line.equal = Some(ours == theirs);
@@ -281,54 +349,23 @@ impl<'l> Pair<'l> {
         Ok(())
     }
 
-    /// The form that a source's row has in the target. A value that does not fit equals nothing there.
-    pub(super) fn canonical_source<'c>(
-        &self,
-        cells: impl Iterator<Item = Cell<'c>>,
-        scratch: &mut String,
-        out: &mut Canonical,
-    ) {
-        out.clear();
-        scratch.clear();
-        for (converter, cell) in self.converters.iter().zip(cells) {
-            if converter.as_is() {
-                encode(cell, converter.ty(), self.typing, &mut out.bytes);
-            } else {
-                match converter.convert(cell, scratch) {
-                    Ok(slot) => {
-                        encode_datum(&slot.datum(scratch), converter.ty(), &mut out.bytes);
-                    }
-                    Err(_) => {
-                        // No value of the target has this tag.
-                        out.bytes.push(0xff);
-                        encode(cell, converter.ty(), Typing::Dynamic, &mut out.bytes);
-                    }
-                }
-            }
-            out.ends.push(out.bytes.len());
-        }
-    }
-
     fn canonical_target<'c>(&self, cells: impl Iterator<Item = Cell<'c>>, out: &mut Canonical) {
         out.clear();
         for (column, cell) in self.plan.columns.iter().zip(cells) {
-            encode(cell, &column.ty, self.typing, &mut out.bytes);
+            encode(cell, &column.ty, self.form.typing, &mut out.bytes);
             out.ends.push(out.bytes.len());
         }
     }
 
     async fn source_digest(&self, reader: &mut dyn Session) -> Result<Digest, DbError> {
         let select = reader.dialect().rows().select(&self.source);
-        let mut stream = reader.stream(&select).await?;
-        let (mut scratch, mut row) = (String::new(), Canonical::default());
-        let mut digest = Digest::default();
-        while let Some(batch) = stream.next().await? {
-            for at in 0..batch.len() {
-                self.canonical_source(batch.row(at), &mut scratch, &mut row);
-                digest.add(row_hash(&row.bytes));
-            }
-        }
-        Ok(digest)
+        let hashing = Hashing {
+            form: Arc::clone(&self.form),
+            scratch: String::new(),
+            row: Canonical::default(),
+            digest: Digest::default(),
+        };
+        Ok(scan(reader, &select, hashing).await?.digest)
     }
 
     /// Calls with each row's canonical form and its cells of the key.
@@ -349,7 +386,7 @@ impl<'l> Pair<'l> {
         while let Some(batch) = stream.next().await? {
             for at in 0..batch.len() {
                 if of_source {
-                    self.canonical_source(batch.row(at), &mut scratch, &mut row);
+                    self.form.canonical(batch.row(at), &mut scratch, &mut row);
                 } else {
                     self.canonical_target(batch.row(at), &mut row);
                 }

@@ -25,16 +25,25 @@ pub(super) struct Work {
     part: Option<usize>,
 }
 
-/// What is to be done, in this order of tables.
-pub(super) fn works_of(order: Vec<usize>, parted: &BTreeMap<usize, Parted>) -> VecDeque<Work> {
-    let of_table = |at: usize| -> Vec<Work> {
-        let Some(parted) = parted.get(&at) else {
-            return vec![Work { at, part: None }];
-        };
-        let left = parted.left().map(Some);
-        left.map(|part| Work { at, part }).collect()
-    };
-    order.into_iter().flat_map(of_table).collect()
+/// What is to be done of some tables: first what takes longest, so that no session is left alone with it at the end.
+pub(super) fn works_of(
+    tables: impl Iterator<Item = usize>,
+    parted: &BTreeMap<usize, Parted>,
+    cost: impl Fn(usize) -> u64,
+) -> VecDeque<Work> {
+    let mut works: Vec<(u64, Work)> = vec![];
+    for at in tables {
+        match parted.get(&at) {
+            None => works.push((cost(at), Work { at, part: None })),
+            Some(parted) => {
+                let each = cost(at) / parted.count();
+                let left = parted.left().map(Some);
+                works.extend(left.map(|part| (each, Work { at, part })));
+            }
+        }
+    }
+    works.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
+    works.into_iter().map(|(_, work)| work).collect()
 }
 
 impl Copying<'_> {
