@@ -1,7 +1,8 @@
 //! Content digests of a database under a stated reading, streamed in bounded memory from one consistent snapshot.
 
+use crate::copy::ends::Readers;
 use dunlin_core::copy::reading::{Bound, Reading, TableShape};
-use dunlin_core::copy::{Cell, Digest, Noticed, RowHasher};
+use dunlin_core::copy::{Cell, Digest, Noticed, RowHasher, Typing};
 use dunlin_core::dialect::read_shapes;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::finding::{Finding, Place, any_error};
@@ -11,6 +12,7 @@ use dunlin_engines::{DbError, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc;
 
 /// How often progress is told, in rows.
@@ -138,6 +140,33 @@ pub async fn digest(
     Ok(digests)
 }
 
+/// As [`digest`], by sessions that read one state together.
+pub async fn digest_together(
+    readers: &mut Readers,
+    scope: &Scope,
+    like: Option<&Reading>,
+    sink: &mut dyn Sink,
+) -> Result<Digests, DbError> {
+    let typing = readers.lead().dialect().rows().typing();
+    let bound = bind(readers.lead(), scope, like).await?;
+    let queue = Mutex::new(0..bound.tables.len());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let (told, counts) = mpsc::unbounded_channel();
+    let works = readers.all().iter_mut().map(async |session| {
+        let mut found = vec![];
+        while let Some(at) = next() {
+            let digest = hash(&mut **session, &bound.tables[at], told.clone()).await?;
+            found.push((at, digest));
+        }
+        Ok::<_, DbError>(found)
+    });
+    let found = telling(futures_util::future::try_join_all(works), counts, sink).await?;
+    let mut found: Vec<(usize, TableDigest)> = found.into_iter().flatten().collect();
+    found.sort_by_key(|(at, _)| *at);
+    let tables = found.into_iter().map(|(_, digest)| digest).collect();
+    Ok(bound.digests(tables, typing, like.is_some()))
+}
+
 /// Hashes within the snapshot that the session is in.
 pub async fn digest_here(
     session: &mut dyn Session,
@@ -145,6 +174,40 @@ pub async fn digest_here(
     like: Option<&Reading>,
     sink: &mut dyn Sink,
 ) -> Result<Digests, DbError> {
+    let bound = bind(session, scope, like).await?;
+    let mut tables = vec![];
+    for table in &bound.tables {
+        tables.push(digest_table(session, table, sink).await?);
+    }
+    let typing = session.dialect().rows().typing();
+    Ok(bound.digests(tables, typing, like.is_some()))
+}
+
+/// What is to be hashed, and under which reading.
+struct ToHash {
+    reading: Reading,
+    tables: Vec<Bound>,
+    findings: Vec<Finding>,
+}
+
+impl ToHash {
+    fn digests(mut self, tables: Vec<TableDigest>, typing: Typing, like: bool) -> Digests {
+        for (table, digest) in self.tables.iter().zip(&tables) {
+            self.findings.extend(say(table, digest, typing, like));
+        }
+        Digests {
+            reading: self.reading,
+            tables,
+            findings: self.findings,
+        }
+    }
+}
+
+async fn bind(
+    session: &mut dyn Session,
+    scope: &Scope,
+    like: Option<&Reading>,
+) -> Result<ToHash, DbError> {
     let all = shapes(session).await?;
     let mut findings: Vec<Finding> = scope
         .unknown(&all)
@@ -158,26 +221,15 @@ pub async fn digest_here(
         })
         .collect();
     let kept: Vec<TableShape> = all.into_iter().filter(|shape| scope.keeps(shape)).collect();
-    let (reading, bound) = match like {
+    let (reading, tables) = match like {
         None => Reading::derive(&kept),
         Some(reading) => {
-            let (bound, said) = reading.bind(&kept);
+            let (tables, said) = reading.bind(&kept);
             findings.extend(said);
-            (reading.clone(), bound)
+            (reading.clone(), tables)
         }
     };
-    let mut tables = vec![];
-    for table in &bound {
-        let digest = digest_table(session, table, sink).await?;
-        findings.extend(say(
-            table,
-            &digest,
-            session.dialect().rows().typing(),
-            like.is_some(),
-        ));
-        tables.push(digest);
-    }
-    Ok(Digests {
+    Ok(ToHash {
         reading,
         tables,
         findings,
@@ -190,33 +242,54 @@ pub async fn digest_table(
     table: &Bound,
     sink: &mut dyn Sink,
 ) -> Result<TableDigest, DbError> {
+    let (told, counts) = mpsc::unbounded_channel();
+    telling(hash(session, table, told), counts, sink).await
+}
+
+/// How many rows of a table are done.
+type Told = (String, u64);
+
+async fn hash(
+    session: &mut dyn Session,
+    table: &Bound,
+    told: mpsc::UnboundedSender<Told>,
+) -> Result<TableDigest, DbError> {
     let rows = session.dialect().rows();
-    let (told, mut counts) = mpsc::unbounded_channel();
     let hashing = Hashing {
         hasher: RowHasher::new(table.types(), rows.typing()),
+        table: table.label(),
         told,
     };
-    let select = rows.select(table);
-    let mut hashing = std::pin::pin!(scan(session, &select, hashing));
-    let Hashing { hasher, .. } = loop {
+    let hashed = scan(session, &rows.select(table), hashing).await?;
+    Ok(table_digest(table, &hashed.hasher))
+}
+
+/// Waits for work, and says meanwhile how far it is.
+async fn telling<T>(
+    work: impl Future<Output = Result<T, DbError>>,
+    mut counts: mpsc::UnboundedReceiver<Told>,
+    sink: &mut dyn Sink,
+) -> Result<T, DbError> {
+    let mut work = std::pin::pin!(work);
+    loop {
         tokio::select! {
             biased;
-            hashed = &mut hashing => break hashed?,
-            Some(done) = counts.recv() => sink.event(&Event::Progress {
-                what: table.label(),
+            done = &mut work => return done,
+            Some((what, done)) = counts.recv() => sink.event(&Event::Progress {
+                what,
                 done,
                 total: None,
                 unit: "rows".into(),
             }),
         }
-    };
-    Ok(table_digest(table, &hasher))
+    }
 }
 
 /// Hashes rows where they are read, and says now and then how many there were.
 struct Hashing {
     hasher: RowHasher,
-    told: mpsc::UnboundedSender<u64>,
+    table: String,
+    told: mpsc::UnboundedSender<Told>,
 }
 
 impl RowVisitor for Hashing {
@@ -225,7 +298,7 @@ impl RowVisitor for Hashing {
         let done = self.hasher.digest().rows;
         if done.is_multiple_of(PROGRESS_ROWS) {
             // Nobody need listen.
-            let _ = self.told.send(done);
+            let _ = self.told.send((self.table.clone(), done));
         }
         ControlFlow::Continue(())
     }
@@ -250,12 +323,7 @@ pub(crate) fn table_digest(table: &Bound, hasher: &RowHasher) -> TableDigest {
 }
 
 /// What was noticed, as findings.
-fn say(
-    table: &Bound,
-    digest: &TableDigest,
-    typing: dunlin_core::copy::Typing,
-    like: bool,
-) -> Vec<Finding> {
+fn say(table: &Bound, digest: &TableDigest, typing: Typing, like: bool) -> Vec<Finding> {
     let mut findings = vec![];
     for (column, noticed) in &digest.noticed {
         let place = || Place::object(format!("{}.{column}", table.label()));

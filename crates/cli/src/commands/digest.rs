@@ -4,15 +4,20 @@ use super::Answer;
 use crate::args::Global;
 use crate::context::{self, Opened};
 use crate::render::table;
-use dunlin::digest::{Digests, Scope, digest as run_digest, shapes};
+use dunlin::copy::ends::Readers;
+use dunlin::digest::{Digests, Scope, digest_together, shapes};
 use dunlin::world::World;
 use dunlin_core::copy::reading::Reading;
 use dunlin_core::dialect;
+use dunlin_core::dialect::landing::Sharing;
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::source::Project;
 use dunlin_engines::Purpose;
+
+/// Most sessions that read a file at once: more than that only wait for its disk.
+const READERS: usize = 16;
 
 /// `digest`.
 pub async fn digest(
@@ -102,11 +107,16 @@ async fn digest_of(
         tables: tables.to_vec(),
         except: world.sql.tables.clone(),
     };
-    let mut session = world.open(Purpose::Read).await?;
+    // A file is read by as many as there are cores; a server has others to serve.
+    let sessions = match world.dialect().landing().sharing() {
+        Sharing::Unchanged { .. } => std::thread::available_parallelism().map_or(1, usize::from),
+        _ => 1,
+    };
+    let mut readers = Readers::open(world, sessions.min(READERS)).await?;
     let mut screen = super::run::plain_screen(global, world);
-    let result = run_digest(&mut *session, &scope, reading, &mut screen).await;
+    let result = digest_together(&mut readers, &scope, reading, &mut screen).await;
     screen.finish();
-    session.close().await;
+    readers.close().await;
     Ok(result
         .map_err(|error| world.redact(dunlin::trouble::refused(&error, "cannot read the rows")))?)
 }

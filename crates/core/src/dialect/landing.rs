@@ -21,12 +21,12 @@ pub enum Inline {
 pub enum Sharing {
     /// By the name of an exported snapshot, with the statements that [`LandingDialect::join`] gives.
     Exported,
-    /// By writers being kept out for a moment, while all of them begin.
-    Still {
-        /// Keeps writers out, in a session of its own.
-        hold: &'static str,
-        /// Lets them in again.
-        free: &'static str,
+    /// By looking whether anybody wrote while all of them began.
+    Unchanged {
+        /// A query whose answer, in a session of its own, changes with each commit of another.
+        version: &'static str,
+        /// Has a session wait for nobody: a writer may be waiting for the first of them.
+        hasty: &'static str,
     },
     /// By writers being kept out of these tables for a moment, while all of them begin: with the statements of
     /// [`LandingDialect::still`]. Where that is not allowed, or somebody is at work there, one session reads everything.

@@ -15,6 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Most tables that are held at once: each of them is opened for it.
 const HELD_MAX: usize = 1_000;
+/// How often sessions begin anew because somebody wrote meanwhile.
+const BEGINNINGS: usize = 5;
+/// How long they leave the writer before that.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Sessions that read one state of the source. The first is always there.
 pub struct Readers {
@@ -76,27 +80,28 @@ impl Readers {
                 }
                 Ok(())
             }
-            Sharing::Still { hold, free } if wanted > 1 => {
-                // A file that may not be written is read by one: others might write it between two beginnings.
-                let mut still = world.engine.open(Purpose::Tool).await.ok();
-                let held = match &mut still {
-                    Some(session) => session.execute(hold).await.is_ok(),
-                    None => false,
-                };
-                let begun = self.begin_all(world, if held { wanted } else { 1 }).await;
-                if let Some(mut session) = still {
-                    if held {
-                        let _ = session.execute(free).await;
-                    }
-                    session.close().await;
+            Sharing::Unchanged { version, hasty } if wanted > 1 => {
+                self.more(world, wanted).await?;
+                for session in &mut self.sessions[1..] {
+                    session.query(hasty, &[]).await?;
                 }
+                let mut watch = world.engine.open(Purpose::Read).await?;
+                watch.query(hasty, &[]).await?;
+                let begun = self.begin_unchanged(version, &mut *watch).await;
+                watch.close().await;
                 begun
             }
             Sharing::Tables { tables, free } if wanted > 1 && hold => {
                 let mut still = world.engine.open(Purpose::Read).await?;
                 let held = keep(&mut *still, landing, tables).await;
                 self.alone = !held;
-                let begun = self.begin_all(world, if held { wanted } else { 1 }).await;
+                let begun = async {
+                    if held {
+                        self.more(world, wanted).await?;
+                    }
+                    self.begin_all().await
+                };
+                let begun = begun.await;
                 if held {
                     let _ = still.execute(free).await;
                 }
@@ -107,12 +112,42 @@ impl Readers {
         }
     }
 
-    async fn begin_all(&mut self, world: &World, wanted: usize) -> Result<(), DbError> {
-        begin_snapshot(&mut *self.sessions[0]).await?;
+    /// Begins in all sessions while nobody writes. Where somebody always does, the first stays alone.
+    async fn begin_unchanged(
+        &mut self,
+        version: &str,
+        watch: &mut dyn Session,
+    ) -> Result<(), DbError> {
+        for _ in 0..BEGINNINGS {
+            let before = watch.query(version, &[]).await;
+            let begun = self.begin_all().await;
+            let after = watch.query(version, &[]).await;
+            // An error is a writer in the way.
+            if begun.is_ok() && after.is_ok() && before == after {
+                return Ok(());
+            }
+            for session in &mut self.sessions {
+                session.rollback().await?;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        for session in self.sessions.drain(1..) {
+            session.close().await;
+        }
+        begin_snapshot(&mut *self.sessions[0]).await
+    }
+
+    /// Opens others beside the first.
+    async fn more(&mut self, world: &World, wanted: usize) -> Result<(), DbError> {
         for _ in 1..wanted {
-            let mut session = world.engine.open(Purpose::Read).await?;
-            begin_snapshot(&mut *session).await?;
-            self.sessions.push(session);
+            self.sessions.push(world.engine.open(Purpose::Read).await?);
+        }
+        Ok(())
+    }
+
+    async fn begin_all(&mut self) -> Result<(), DbError> {
+        for session in &mut self.sessions {
+            begin_snapshot(&mut **session).await?;
         }
         Ok(())
     }

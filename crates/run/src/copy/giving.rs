@@ -81,7 +81,8 @@ impl<'g> Giving<'g> {
             };
             for at in from..batch.len() {
                 self.pair
-                    .form.canonical(batch.row(at), &mut scratch, &mut row);
+                    .form
+                    .canonical(batch.row(at), &mut scratch, &mut row);
                 if !self.give.contains(&row.key(&self.pair.key)) {
                     continue;
                 }
@@ -131,7 +132,13 @@ fn encoded<'c>(
 ) -> Result<Vec<u8>, String> {
     scratch.clear();
     let mut slots = vec![];
-    for ((converter, column), cell) in pair.form.converters.iter().zip(&pair.plan.columns).zip(cells) {
+    for ((converter, column), cell) in pair
+        .form
+        .converters
+        .iter()
+        .zip(&pair.plan.columns)
+        .zip(cells)
+    {
         let slot = converter.convert(cell, scratch);
         slots.push(slot.map_err(|hazard| format!("{} {}", column.source, hazard.sentence()))?);
     }

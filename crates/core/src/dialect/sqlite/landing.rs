@@ -20,9 +20,9 @@ impl LandingDialect for Landing {
     }
 
     fn sharing(&self) -> Sharing {
-        Sharing::Still {
-            hold: "BEGIN IMMEDIATE",
-            free: "ROLLBACK",
+        Sharing::Unchanged {
+            version: "PRAGMA data_version",
+            hasty: "PRAGMA busy_timeout = 0",
         }
     }
 
