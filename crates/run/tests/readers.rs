@@ -34,7 +34,7 @@ async fn moving(world: Arc<World>, stop: Arc<AtomicBool>) -> u32 {
             while session.commit().await.is_err() {}
             moves += 1;
             // Between two commits there is room for a beginning.
-            tokio::time::sleep(std::time::Duration::from_micros(300)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         }
     }
     session.close().await;

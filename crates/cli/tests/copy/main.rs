@@ -14,7 +14,6 @@ mod refused;
 mod repair;
 mod rounds;
 mod roundtrip;
-mod sharing;
 mod together;
 mod trouble;
 

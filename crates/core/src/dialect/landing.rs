@@ -28,14 +28,8 @@ pub enum Sharing {
         /// Has a session wait for nobody: a writer may be waiting for the first of them.
         hasty: &'static str,
     },
-    /// By writers being kept out of these tables for a moment, while all of them begin: with the statements of
-    /// [`LandingDialect::still`]. Where that is not allowed, or somebody is at work there, one session reads everything.
-    Tables {
-        /// A query for their names.
-        tables: &'static str,
-        /// Lets writers in again.
-        free: &'static str,
-    },
+    /// Not at all: one session reads everything.
+    One,
 }
 
 /// Being one end of a copy.
@@ -44,10 +38,6 @@ pub trait LandingDialect: Send + Sync + std::fmt::Debug {
     fn inline(&self) -> Inline;
     /// How several sessions come to read one state.
     fn sharing(&self) -> Sharing;
-    /// The statements that keep writers out of these tables; none waits for long.
-    fn still(&self, _tables: &[String]) -> Vec<String> {
-        vec![]
-    }
     /// The statements that begin a transaction in the snapshot of this name.
     fn join(&self, snapshot: &str) -> Vec<String>;
     /// Whether rows of the same engine go over in the classes that they have, without a look at each value: what an engine

@@ -3,8 +3,7 @@
 use crate::digest::{begin_snapshot, end_snapshot};
 use crate::trouble;
 use crate::world::World;
-use dunlin_core::dialect::landing::{LandingDialect, Sharing};
-use dunlin_core::event::{Event, Sink};
+use dunlin_core::dialect::landing::Sharing;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
@@ -13,8 +12,6 @@ use std::time::Duration;
 /// How long the end of a transaction that only read is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Most tables that are held at once: each of them is opened for it.
-const HELD_MAX: usize = 1_000;
 /// How often sessions begin anew because somebody wrote meanwhile.
 const BEGINNINGS: usize = 5;
 /// How long they leave the writer before that.
@@ -23,7 +20,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Sessions that read one state of the source. The first is always there.
 pub struct Readers {
     sessions: Vec<Box<dyn Session>>,
-    alone: bool,
 }
 
 fn wrong(world: &World, error: &DbError) -> Failure {
@@ -33,21 +29,11 @@ fn wrong(world: &World, error: &DbError) -> Failure {
 impl Readers {
     /// Opens them: as many as are wanted where the engine lets several see one state, else one.
     pub async fn open(world: &World, wanted: usize) -> Result<Readers, Failure> {
-        Self::opened(world, wanted, true).await
-    }
-
-    /// The same for who only looks, and keeps nobody from writing for it.
-    pub async fn look(world: &World, wanted: usize) -> Result<Readers, Failure> {
-        Self::opened(world, wanted, false).await
-    }
-
-    async fn opened(world: &World, wanted: usize, hold: bool) -> Result<Readers, Failure> {
         let lead = world.open(Purpose::Read).await?;
         let mut readers = Readers {
             sessions: vec![lead],
-            alone: false,
         };
-        let opened = readers.begin(world, wanted.max(1), hold).await;
+        let opened = readers.begin(world, wanted.max(1)).await;
         match opened {
             Ok(()) => Ok(readers),
             Err(error) => {
@@ -57,7 +43,7 @@ impl Readers {
         }
     }
 
-    async fn begin(&mut self, world: &World, wanted: usize, hold: bool) -> Result<(), DbError> {
+    async fn begin(&mut self, world: &World, wanted: usize) -> Result<(), DbError> {
         let dialect = world.dialect();
         let landing = dialect.landing();
         match landing.sharing() {
@@ -81,31 +67,15 @@ impl Readers {
                 Ok(())
             }
             Sharing::Unchanged { version, hasty } if wanted > 1 => {
-                self.more(world, wanted).await?;
-                for session in &mut self.sessions[1..] {
+                for _ in 1..wanted {
+                    let mut session = world.engine.open(Purpose::Read).await?;
                     session.query(hasty, &[]).await?;
+                    self.sessions.push(session);
                 }
                 let mut watch = world.engine.open(Purpose::Read).await?;
                 watch.query(hasty, &[]).await?;
                 let begun = self.begin_unchanged(version, &mut *watch).await;
                 watch.close().await;
-                begun
-            }
-            Sharing::Tables { tables, free } if wanted > 1 && hold => {
-                let mut still = world.engine.open(Purpose::Read).await?;
-                let held = keep(&mut *still, landing, tables).await;
-                self.alone = !held;
-                let begun = async {
-                    if held {
-                        self.more(world, wanted).await?;
-                    }
-                    self.begin_all().await
-                };
-                let begun = begun.await;
-                if held {
-                    let _ = still.execute(free).await;
-                }
-                still.close().await;
                 begun
             }
             _ => begin_snapshot(&mut *self.sessions[0]).await,
@@ -137,30 +107,11 @@ impl Readers {
         begin_snapshot(&mut *self.sessions[0]).await
     }
 
-    /// Opens others beside the first.
-    async fn more(&mut self, world: &World, wanted: usize) -> Result<(), DbError> {
-        for _ in 1..wanted {
-            self.sessions.push(world.engine.open(Purpose::Read).await?);
-        }
-        Ok(())
-    }
-
     async fn begin_all(&mut self) -> Result<(), DbError> {
         for session in &mut self.sessions {
             begin_snapshot(&mut **session).await?;
         }
         Ok(())
-    }
-
-    /// Says so where there is one of them because writers could not be kept out.
-    pub fn tell(&self, sink: &mut dyn Sink) {
-        if self.alone {
-            let message = "the source is read by one session: its tables cannot be locked for a moment (LOCK TABLES), so \
-                           that several would see the same";
-            sink.event(&Event::Note {
-                message: message.into(),
-            });
-        }
     }
 
     /// The first of them.
@@ -186,24 +137,6 @@ impl Readers {
             session.close().await;
         }
     }
-}
-
-/// Keeps writers out of all tables; whether that was done.
-async fn keep(session: &mut dyn Session, landing: &dyn LandingDialect, tables: &str) -> bool {
-    let Ok(rows) = session.query(tables, &[]).await else {
-        return false;
-    };
-    let name = |row: &Vec<Value>| row.first().and_then(Value::as_str).map(str::to_owned);
-    let names: Vec<String> = rows.iter().filter_map(name).collect();
-    if names.is_empty() || names.len() > HELD_MAX {
-        return false;
-    }
-    for sql in landing.still(&names) {
-        if session.execute(&sql).await.is_err() {
-            return false;
-        }
-    }
-    true
 }
 
 /// Refuses a file that is damaged, by a session of its own.

@@ -84,7 +84,6 @@ pub async fn look(
     target: &mut dyn Session,
     sink: &mut dyn Sink,
 ) -> Result<Looked, Failure> {
-    readers.tell(sink);
     // Both read the same pages at the same time. A damaged file is refused as such, whatever the look stumbles over.
     let looking = look_at(from, to, job, readers, target, sink);
     let (sound, looked) = tokio::join!(super::ends::sound(from), looking);

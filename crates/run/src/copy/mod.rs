@@ -209,7 +209,7 @@ pub async fn dry(
     job: &Job,
     sink: &mut dyn Sink,
 ) -> Result<Looked, Failure> {
-    let mut readers = Readers::look(from, jobs(job)).await?;
+    let mut readers = Readers::open(from, jobs(job)).await?;
     let mut target = to.open(Purpose::Read).await?;
     let mut looked = look::look(from, to, job, &mut readers, &mut *target, sink).await;
     if let Ok(looked) = &mut looked {

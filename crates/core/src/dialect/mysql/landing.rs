@@ -21,23 +21,9 @@ impl LandingDialect for Landing {
         Inline::Primary
     }
 
-    /// Whoever has written to a table and not committed keeps it from being held, so what is held is of one moment.
+    /// Several consistent snapshots of one moment would need a lock on all tables, which stops a shop: one reads.
     fn sharing(&self) -> Sharing {
-        Sharing::Tables {
-            tables: "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'",
-            free: "UNLOCK TABLES",
-        }
-    }
-
-    fn still(&self, tables: &[String]) -> Vec<String> {
-        let locks = tables
-            .iter()
-            .map(|name| format!("{} READ", ddl::quote(name)));
-        vec![
-            // Who waits for such a lock keeps others waiting behind it.
-            "SET SESSION lock_wait_timeout = 2, SESSION innodb_lock_wait_timeout = 2".into(),
-            format!("LOCK TABLES {}", locks.collect::<Vec<_>>().join(", ")),
-        ]
+        Sharing::One
     }
 
     fn join(&self, _snapshot: &str) -> Vec<String> {
