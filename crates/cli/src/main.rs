@@ -16,10 +16,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::usage(&error),
     };
-    // Who may have nothing to do finds that out on this thread alone, and asks for others when there is work; a copy has
-    // threads for its rows, and what goes between them and the servers goes through this one.
+    // Who may have nothing to do finds that out on this thread alone, and asks for others when there is work. A digest has
+    // one session that sends rows, and to take them from another thread costs more than to hash them.
     let runtime = match cli.verb {
-        Verb::Up(_) | Verb::Down(_) | Verb::Copy(_) | Verb::Verify(_) | Verb::Digest { .. } => {
+        Verb::Up(_) | Verb::Down(_) | Verb::Digest { .. } => {
             Builder::new_current_thread().enable_all().build()
         }
         _ => threads(),
