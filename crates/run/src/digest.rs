@@ -155,8 +155,9 @@ pub async fn digest_together(
     let works = readers.all().iter_mut().map(async |session| {
         let mut found = vec![];
         while let Some(at) = next() {
-            let digest = hash(&mut **session, &bound.tables[at], told.clone()).await?;
-            found.push((at, digest));
+            let table = &bound.tables[at];
+            let hasher = hash(&mut **session, table, told.clone()).await?;
+            found.push((at, table_digest(table, &hasher)));
         }
         Ok::<_, DbError>(found)
     });
@@ -243,7 +244,17 @@ pub async fn digest_table(
     sink: &mut dyn Sink,
 ) -> Result<TableDigest, DbError> {
     let (told, counts) = mpsc::unbounded_channel();
-    telling(hash(session, table, told), counts, sink).await
+    let hasher = telling(hash(session, table, told), counts, sink).await?;
+    Ok(table_digest(table, &hasher))
+}
+
+/// The digest of one table as its session sees it now; nobody is told how far it is.
+pub async fn digest_in_silence(
+    session: &mut dyn Session,
+    table: &Bound,
+) -> Result<Digest, DbError> {
+    let (told, _) = mpsc::unbounded_channel();
+    Ok(hash(session, table, told).await?.digest())
 }
 
 /// How many rows of a table are done.
@@ -253,15 +264,14 @@ async fn hash(
     session: &mut dyn Session,
     table: &Bound,
     told: mpsc::UnboundedSender<Told>,
-) -> Result<TableDigest, DbError> {
+) -> Result<RowHasher, DbError> {
     let rows = session.dialect().rows();
     let hashing = Hashing {
         hasher: RowHasher::new(table.types(), rows.typing()),
         table: table.label(),
         told,
     };
-    let hashed = scan(session, &rows.select(table), hashing).await?;
-    Ok(table_digest(table, &hashed.hasher))
+    Ok(scan(session, &rows.select(table), hashing).await?.hasher)
 }
 
 /// Waits for work, and says meanwhile how far it is.

@@ -3,7 +3,7 @@
 //! All that is left of some tables comes in one transaction, in which no foreign key acts: rows that differ go, and come anew
 //! as the source has them. Before its end every key is looked at; where one does not hold, nothing was changed.
 
-use super::giving::{Giving, TOGETHER, loading};
+use super::giving::{Giving, Load, TOGETHER, loading};
 use super::mend::{Mending, Stopped, unread};
 use super::repair::{Repaired, Unequal};
 use super::verify::Pair;
@@ -22,6 +22,13 @@ pub(super) struct Left<'l> {
     pub(super) at: usize,
     pub(super) pair: &'l Pair<'l>,
     pub(super) unequal: &'l Unequal,
+}
+
+/// Rows on their way onto the stage of a table.
+struct Coming<'c> {
+    mend: Mend<'c>,
+    load: Load,
+    giving: Giving<'c>,
 }
 
 /// Whether what is done in a table stays there, whatever is rolled back.
@@ -161,25 +168,16 @@ impl Mending<'_> {
 
     /// Removes the rows that the source holds otherwise. Gives how many.
     async fn go(&mut self, one: &Left<'_>, reader: &mut dyn Session) -> Result<u64, Stopped> {
-        let mend = self.mend_of(one.pair);
-        let (load, encoder) = loading(one.pair, &mend).map_err(all)?;
-        for sql in mend.make() {
-            self.done(&sql).await?;
-        }
-        let giving = Giving::new(one.pair, &one.unequal.give, encoder, reader).await;
-        let mut giving = giving.map_err(|error| all(unread(error)))?;
+        let mut coming = self.coming(one, reader).await?;
         let mut gone = 0;
-        while let Some(rows) = giving.next().await.map_err(|error| all(unread(error)))? {
-            self.done(&mend.clear()).await?;
-            let loaded = load.send(&mut *self.work, &rows).await;
-            loaded.map_err(|error| self.stopped(error))?;
-            let there = self.work.query(&mend.written_over(), &[]).await;
+        while self.stage(&mut coming).await? {
+            let there = self.work.query(&coming.mend.written_over(), &[]).await;
             let there = there.map_err(|error| self.stopped(error))?;
             if !there.is_empty() && !self.may_go(&one.pair.target) {
                 return Err(unfit("rows of it cannot go and come anew"));
             }
             self.image.keep(&one.pair.target, &there).map_err(all)?;
-            gone += self.done(&mend.remove()).await?;
+            gone += self.done(&coming.mend.remove()).await?;
         }
         Ok(gone)
     }
@@ -204,29 +202,44 @@ impl Mending<'_> {
 
     /// Adds the rows of the source. Gives how many.
     async fn come(&mut self, one: &Left<'_>, reader: &mut dyn Session) -> Result<u64, Stopped> {
-        let mend = self.mend_of(one.pair);
+        let mut coming = self.coming(one, reader).await?;
+        let mut came = 0;
+        while self.stage(&mut coming).await? {
+            came += self.done(&coming.mend.insert()).await?;
+        }
+        Ok(came)
+    }
+
+    /// The wanted rows of a table of the source, with a stage for them.
+    async fn coming<'c>(
+        &mut self,
+        one: &'c Left<'_>,
+        reader: &'c mut dyn Session,
+    ) -> Result<Coming<'c>, Stopped> {
+        let mend = Mend {
+            dialect: self.work.dialect(),
+            table: &one.pair.target,
+            key: &one.pair.key,
+        };
         let (load, encoder) = loading(one.pair, &mend).map_err(all)?;
         for sql in mend.make() {
             self.done(&sql).await?;
         }
         let giving = Giving::new(one.pair, &one.unequal.give, encoder, reader).await;
-        let mut giving = giving.map_err(|error| all(unread(error)))?;
-        let mut came = 0;
-        while let Some(rows) = giving.next().await.map_err(|error| all(unread(error)))? {
-            self.done(&mend.clear()).await?;
-            let loaded = load.send(&mut *self.work, &rows).await;
-            loaded.map_err(|error| self.stopped(error))?;
-            came += self.done(&mend.insert()).await?;
-        }
-        Ok(came)
+        let giving = giving.map_err(|error| all(unread(error)))?;
+        Ok(Coming { mend, load, giving })
     }
 
-    fn mend_of<'p>(&self, pair: &'p Pair<'_>) -> Mend<'p> {
-        Mend {
-            dialect: self.work.dialect(),
-            table: &pair.target,
-            key: &pair.key,
-        }
+    /// Puts the next of them on the stage. `false`: there are no more.
+    async fn stage(&mut self, coming: &mut Coming<'_>) -> Result<bool, Stopped> {
+        let next = coming.giving.next().await;
+        let Some(rows) = next.map_err(|error| all(unread(error)))? else {
+            return Ok(false);
+        };
+        self.done(&coming.mend.clear()).await?;
+        let loaded = coming.load.send(&mut *self.work, &rows).await;
+        loaded.map_err(|error| self.stopped(error))?;
+        Ok(true)
     }
 
     async fn done(&mut self, sql: &str) -> Result<u64, Stopped> {

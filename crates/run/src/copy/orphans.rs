@@ -91,6 +91,26 @@ pub(super) fn references(looked: &Looked, whose: Whose) -> Vec<Reference<'_>> {
     found
 }
 
+/// Rows that refer to nothing: which, why they are taken out, and the statement that removes them.
+struct Orphans {
+    only: String,
+    why: String,
+    remove: String,
+}
+
+impl Orphans {
+    fn out<'o>(&'o self, of: &'o Reference<'_>) -> Out<'o> {
+        Out {
+            hazard: Hazard::Orphan,
+            columns: &of.key.columns,
+            why: &self.why,
+            before: &[],
+            only: &self.only,
+            remove: &self.remove,
+        }
+    }
+}
+
 impl Copying<'_> {
     /// The foreign keys whose orphans are set aside, or those where they are not.
     fn references(&self, whose: Whose, set_aside: bool) -> Vec<Reference<'_>> {
@@ -138,17 +158,11 @@ impl Copying<'_> {
         loop {
             let mut removed = 0;
             for of in &references {
-                let (only, why, remove) = self.out_for(of);
-                let out = Out {
-                    hazard: Hazard::Orphan,
-                    columns: &of.key.columns,
-                    why: &why,
-                    before: &[],
-                    only: &only,
-                    remove: &remove,
-                };
+                let orphans = self.orphans_of(of);
                 let tally = &mut tallies[of.at];
-                let gone = self.take_out(of.at, &out, &mut *session, tally).await?;
+                let gone = self
+                    .take_out(of.at, &orphans.out(of), &mut *session, tally)
+                    .await?;
                 if gone > 0 {
                     sink.event(&Event::Note {
                         message: format!(
@@ -168,13 +182,14 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// Of rows that refer to nothing: which, why, and the statement that removes them.
-    fn out_for(&self, of: &Reference<'_>) -> (String, String, String) {
+    fn orphans_of(&self, of: &Reference<'_>) -> Orphans {
         let (columns, dialect) = (of.columns(), self.to.dialect());
-        let why = format!("refers to a row of {} that is not there", of.parent.label());
         let aside = dialect.aside();
-        let remove = aside.remove_orphans(&of.child, &columns, &of.parent, &columns);
-        (of.orphans(dialect.rules()), why, remove)
+        Orphans {
+            only: of.orphans(dialect.rules()),
+            why: format!("refers to a row of {} that is not there", of.parent.label()),
+            remove: aside.remove_orphans(&of.child, &columns, &of.parent, &columns),
+        }
     }
 
     /// The foreign keys of tables that are there, whose orphans are set aside within the transaction that fills the tables.
@@ -211,16 +226,8 @@ impl Copying<'_> {
                 let Some(place) = places.iter().position(|at| *at == of.at) else {
                     continue;
                 };
-                let (only, why, remove) = self.out_for(of);
-                let out = Out {
-                    hazard: Hazard::Orphan,
-                    columns: &of.key.columns,
-                    why: &why,
-                    before: &[],
-                    only: &only,
-                    remove: &remove,
-                };
-                let gone = self.strike(of.at, &out, session).await?;
+                let orphans = self.orphans_of(of);
+                let gone = self.strike(of.at, &orphans.out(of), session).await?;
                 tallies[place].removed = tallies[place].removed.merge(gone);
                 removed += gone.rows;
             }

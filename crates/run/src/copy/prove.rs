@@ -2,37 +2,16 @@
 
 use super::rows::{self, Tally};
 use super::{Copied, Copying, ledger};
-use crate::digest::{begin_snapshot, end_snapshot};
+use crate::digest::{begin_snapshot, digest_in_silence, end_snapshot};
+use dunlin_core::copy::Digest;
 use dunlin_core::copy::reading::Bound;
-use dunlin_core::copy::{Cell, Digest, RowHasher};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::finding::{Finding, Place};
-use dunlin_engines::scan::{RowVisitor, scan};
 use dunlin_engines::{DbError, Purpose, Session};
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
-
-/// The digest of one table as its session sees it now.
-pub async fn digest(session: &mut dyn Session, table: &Bound) -> Result<Digest, DbError> {
-    let rows = session.dialect().rows();
-    let hashing = Hashing(RowHasher::new(table.types(), rows.typing()));
-    let select = rows.select(table);
-    let Hashing(hasher) = scan(session, &select, hashing).await?;
-    Ok(hasher.digest())
-}
-
-/// Hashes rows where they are read.
-struct Hashing(RowHasher);
-
-impl RowVisitor for Hashing {
-    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
-        self.0.row(cells.iter().copied());
-        ControlFlow::Continue(())
-    }
-}
 
 impl Copying<'_> {
     /// Reads every table again and compares.
@@ -153,7 +132,7 @@ async fn digests_of(
         queue.pop_front()
     };
     while let Some(at) = next() {
-        found.push((at, digest(session, &tables[at]).await?));
+        found.push((at, digest_in_silence(session, &tables[at]).await?));
     }
     let _ = end_snapshot(session).await;
     Ok(found)

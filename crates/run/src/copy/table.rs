@@ -6,6 +6,7 @@ use super::once::Sieve;
 use super::rows::{self, Source, Stopped, Tally, Way};
 use super::works::works_of;
 use super::{Copying, Existing, What, broken};
+use crate::digest::digest_in_silence;
 use crate::trouble;
 use dunlin_core::copy::Digest;
 use dunlin_core::copy::plan::TablePlan;
@@ -268,7 +269,7 @@ impl Copying<'_> {
             let before = if fresh || self.job.existing != Some(Existing::Append) {
                 Digest::default()
             } else {
-                let there = super::prove::digest(pipe.writer, &rows::target(plan)).await;
+                let there = digest_in_silence(pipe.writer, &rows::target(plan)).await;
                 there.map_err(|error| wrong(&error))?
             };
             // Of rows with one key the first stays that the source gives by itself.

@@ -7,10 +7,10 @@ use super::ends::Readers;
 use super::look::{self, Looked};
 use super::rejects::json;
 use super::rows;
-use super::{CopiedTable, Existing, Job, prove};
+use super::{CopiedTable, Existing, Job};
 use crate::backup::archive::cell_of;
 use crate::checks::value_of;
-use crate::digest::{begin_snapshot, end_snapshot};
+use crate::digest::{begin_snapshot, digest_in_silence, end_snapshot};
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::copy::convert::Converter;
@@ -308,7 +308,7 @@ impl<'l> Pair<'l> {
             if !matches!(missing, Missing::Nothing) {
                 return Ok(Digest::default());
             }
-            let theirs = prove::digest(target, &self.target).await;
+            let theirs = digest_in_silence(target, &self.target).await;
             theirs.map_err(Side::Target)
         };
         let (ours, theirs) = tokio::try_join!(ours, theirs)?;
