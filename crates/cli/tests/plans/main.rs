@@ -12,6 +12,7 @@ mod emergency;
 mod failing;
 mod gates;
 mod life;
+mod numbers;
 mod orders;
 mod preflight;
 mod resting;

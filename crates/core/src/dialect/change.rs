@@ -3,6 +3,7 @@
 
 use crate::copy::reading::{Bound, ColumnShape};
 use crate::schema::{ForeignKey, Table};
+use crate::sql::LexRules;
 use crate::value::{Query, Value};
 
 /// Columns that new rows get their values by, as a backfill gives them to old ones.
@@ -152,6 +153,18 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     /// Whether [`ChangeDialect::raise`] commits by itself.
     fn raise_commits(&self) -> bool {
         false
+    }
+    /// Statements after which the counters of a table without rows give the numbers again that they gave when it had just
+    /// been made: a number that a transaction used up is not given back when that is rolled back. `made`: the statements
+    /// that made the table what it is. `None`: it cannot be told; empty: numbers come back with the transaction.
+    fn count_anew(
+        &self,
+        _schema: Option<&str>,
+        _table: &str,
+        _made: &[&str],
+        _rules: &LexRules,
+    ) -> Option<Vec<Query>> {
+        Some(vec![])
     }
     /// Statements that make a trigger which fills columns of rows that come; safe to repeat. The error is a sentence.
     fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String>;

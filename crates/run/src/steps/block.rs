@@ -2,7 +2,7 @@
 
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{last, promised, undo, whole};
+use super::{again, last, promised, undo, whole};
 use crate::checkpoint::keep;
 use crate::control::Stop;
 use crate::executor::Runner;
@@ -67,7 +67,10 @@ pub async fn together(
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let tried = try_together(runner, unit, block, end.clone(), own_transaction).await;
+        let tried = match again::number_as_before(runner, unit, block, attempt > 1).await {
+            Ok(()) => try_together(runner, unit, block, end.clone(), own_transaction).await,
+            Err(error) => Err(Trouble::Statement(block.statements.start, error)),
+        };
         if tried.is_err() {
             // What was put into tables is rolled back with the rest.
             runner.wrote.clone_from(&wrote);
@@ -419,6 +422,8 @@ pub async fn alone(
     block: &Block,
 ) -> Result<(), Failure> {
     let at = block.statements.start;
+    let again = again::number_as_before(runner, unit, block, false).await;
+    again.map_err(|error| statement_failure(runner, unit, at, &error))?;
     let shape = shapes::before(runner, unit, at).await?;
     let seen = settle::look(runner, unit, at).await?;
     let version = unit.migration.version.0.clone();

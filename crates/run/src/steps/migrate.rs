@@ -38,6 +38,8 @@ pub struct Unit<'s> {
     pub began: bool,
     /// The first block that this run runs.
     pub first: usize,
+    /// An earlier run has begun it.
+    pub resumed: bool,
     /// Blocks that were done and have been taken back.
     pub undone: Vec<usize>,
 }
@@ -88,7 +90,7 @@ pub async fn run(
         resumed_at: resume_from,
     });
     let first = resume_from.unwrap_or(0);
-    unit.first = first;
+    (unit.first, unit.resumed) = (first, resume_from.is_some());
     match blocks(runner, &mut unit, first, started).await {
         Ok(()) => {}
         Err(failure) => return Err(fail(runner, unit, failure).await),
@@ -168,6 +170,7 @@ async fn ready<'s>(
         done_blocks: vec![],
         began: false,
         first: 0,
+        resumed: false,
         undone: vec![],
     })
 }

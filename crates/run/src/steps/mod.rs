@@ -1,5 +1,6 @@
 //! Step runners: one file per kind of step.
 
+mod again;
 pub mod backfill;
 pub mod block;
 pub mod blockers;

@@ -2,11 +2,33 @@
 
 use super::ddl::quote;
 use crate::dialect::change::{ChangeDialect, Filling};
+use crate::sql::words::Words;
+use crate::sql::{LexRules, TokenKind};
 use crate::value::Query;
 
 /// How rows are changed.
 #[derive(Debug, Clone, Copy)]
 pub struct Changes;
+
+/// The number that a statement gives a counter, as an option of the table: outside of its brackets.
+fn begins_at(sql: &str, rules: &LexRules) -> Option<i64> {
+    let words = Words::read(sql, rules);
+    let (mut depth, mut found) = (0_usize, None);
+    for (at, tok) in words.toks.iter().enumerate() {
+        match tok.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ if depth == 0 && tok.is("AUTO_INCREMENT") => {
+                let mut rest = words.toks[at + 1..].iter();
+                let number = rest.find(|tok| !tok.op("="));
+                let number = number.filter(|tok| tok.kind == TokenKind::Number);
+                found = number.and_then(|tok| tok.text.parse().ok()).or(found);
+            }
+            _ => {}
+        }
+    }
+    found
+}
 
 impl ChangeDialect for Changes {
     fn quote(&self, identifier: &str) -> String {
@@ -100,6 +122,20 @@ impl ChangeDialect for Changes {
         true
     }
 
+    fn count_anew(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        made: &[&str],
+        rules: &LexRules,
+    ) -> Option<Vec<Query>> {
+        let said = made
+            .iter()
+            .filter_map(|sql| begins_at(sql, rules))
+            .next_back();
+        Some(self.raise(schema, table, "", said.unwrap_or(1)))
+    }
+
     fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String> {
         let table = &filling.table;
         let row: Vec<String> = table
@@ -137,5 +173,36 @@ impl ChangeDialect for Changes {
 
     fn unfill(&self, _schema: Option<&str>, _table: &str, name: &str) -> Vec<String> {
         vec![format!("DROP TRIGGER IF EXISTS {}", quote(name))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_counter_begins_where_the_options_of_its_table_say() {
+        let begins = |sql: &str| begins_at(sql, &LexRules::default());
+        let table = "CREATE TABLE t (id bigint AUTO_INCREMENT PRIMARY KEY, auto_increment int)";
+        assert_eq!(begins(table), None);
+        assert_eq!(
+            begins(&format!("{table} ENGINE = InnoDB AUTO_INCREMENT = 500")),
+            Some(500)
+        );
+        assert_eq!(
+            begins("alter table t auto_increment 7, add column a int"),
+            Some(7)
+        );
+        assert_eq!(begins("CREATE TABLE t LIKE u"), None);
+        let changes = Changes;
+        let rules = LexRules::default();
+        let anew = changes.count_anew(
+            None,
+            "t",
+            &[table, "ALTER TABLE t AUTO_INCREMENT=9"],
+            &rules,
+        );
+        assert!(anew.unwrap()[0].sql.ends_with("AUTO_INCREMENT = 9"));
     }
 }

@@ -4,6 +4,8 @@ use super::ddl::quote;
 use super::rows::{DEFAULT_SCHEMA, EXACT, exactly_after, expression};
 use crate::copy::reading::{Bound, ColumnShape};
 use crate::dialect::change::{ChangeDialect, Filling};
+use crate::sql::LexRules;
+use crate::sql::words::Words;
 use crate::value::Query;
 
 /// How rows are changed.
@@ -136,6 +138,26 @@ impl ChangeDialect for Changes {
             "SELECT setval(to_regclass($1::text), $2::bigint)",
             vec![counter.into(), value.into()],
         )]
+    }
+
+    fn count_anew(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        made: &[&str],
+        rules: &LexRules,
+    ) -> Option<Vec<Query>> {
+        // Where a counter was moved by hand, where it began does not tell where it stood.
+        let moved = |sql: &&str| Words::read(sql, rules).has(&["RESTART", "SETVAL", "NEXTVAL"]);
+        if made.iter().any(moved) {
+            return None;
+        }
+        Some(vec![Query::new(
+            "SELECT count(setval(q.seqrelid::regclass, q.seqstart, false)) FROM pg_depend d JOIN pg_sequence q ON \
+             q.seqrelid = d.objid WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND \
+             d.refobjid = to_regclass($1::text) AND d.deptype IN ('a', 'i')",
+            vec![qualified(schema, table).into()],
+        )])
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String> {
