@@ -8,6 +8,7 @@ use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::dialect::aside::{Indexed, TooLong};
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::schema::Table;
+use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Session};
 
 /// How many keys a message shows.
@@ -142,19 +143,57 @@ impl Copying<'_> {
             .iter()
             .filter_map(|row| Some(row.last()?.as_i64()? - 1))
             .sum();
-        let shown = rows.iter().take(SHOWN).map(|row| named(&columns, row));
+        let mut shown = vec![];
+        for row in rows.iter().take(SHOWN) {
+            let meeting = meeting(table, &columns, row, session).await;
+            shown.push(meeting.unwrap_or_else(|| named(&columns, row)));
+        }
         (more > 0).then(|| {
             format!(
                 "{more} rows of {} have a key that another row has ({})",
                 of.label(),
-                shown.collect::<Vec<_>>().join("; ")
+                shown.join("; ")
             )
         })
     }
 }
 
+/// Rows that have this key for the target, in words: `id = 1, name = a and id = 2, name = A`.
+async fn meeting(
+    table: &Table,
+    columns: &[String],
+    key: &[Value],
+    session: &mut dyn Session,
+) -> Option<String> {
+    let primary = table.keys.iter().find(|key| key.primary);
+    let mut names = primary.map_or(vec![], |key| key.columns.clone());
+    names.extend(
+        columns
+            .iter()
+            .filter(|name| !names.contains(name))
+            .cloned()
+            .collect::<Vec<_>>(),
+    );
+    let dialect = session.dialect();
+    let pair = |(name, value): (&String, &Value)| {
+        let literal = dialect.literal(&value.shown());
+        format!("{} = {literal}", dialect.quote(name))
+    };
+    let pairs: Vec<String> = columns.iter().zip(key).map(pair).collect();
+    let of = bound(table.schema.as_deref(), &table.name, &names, Some(table));
+    let all: Vec<usize> = (0..names.len()).collect();
+    let only = pairs.join(" AND ");
+    let some = format!(
+        "{} LIMIT {SHOWN}",
+        dialect.rules().select(&of, &all, Some(&only))
+    );
+    let rows = session.query(&some, &[]).await.ok()?;
+    let rows: Vec<String> = rows.iter().map(|row| named(&names, row)).collect();
+    (rows.len() > 1).then(|| rows.join(" and "))
+}
+
 /// `a = 1, b = x`.
-fn named(columns: &[String], row: &[dunlin_core::value::Value]) -> String {
+fn named(columns: &[String], row: &[Value]) -> String {
     let pairs = columns.iter().zip(row);
     let pairs = pairs.map(|(name, value)| format!("{name} = {}", value.shown()));
     pairs.collect::<Vec<_>>().join(", ")

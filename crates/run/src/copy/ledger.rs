@@ -43,6 +43,9 @@ pub struct Done {
     /// Of rows with the same key the first alone was sent.
     #[serde(default)]
     pub once: bool,
+    /// Rows and digest of all that were read then, those that stayed behind for their key, too.
+    #[serde(default)]
+    pub whole: (u64, String),
 }
 
 impl Done {
@@ -62,6 +65,7 @@ impl Done {
             before: (tally.before.rows, tally.before.hex()),
             removed: (tally.removed.rows, tally.removed.hex()),
             once: tally.once,
+            whole: (tally.whole.rows, tally.whole.hex()),
         }
     }
 
@@ -82,6 +86,7 @@ impl Done {
             before: Digest::from_hex(self.before.0, &self.before.1).unwrap_or_default(),
             removed: Digest::from_hex(self.removed.0, &self.removed.1).unwrap_or_default(),
             once: self.once,
+            whole: Digest::from_hex(self.whole.0, &self.whole.1).unwrap_or_default(),
         }
     }
 }

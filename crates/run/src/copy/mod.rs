@@ -7,6 +7,7 @@
 
 pub mod after;
 mod aside;
+mod asked;
 pub mod bite;
 mod broken;
 mod build;

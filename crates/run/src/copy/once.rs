@@ -2,94 +2,195 @@
 //!
 //! Told apart by the hashes of their keys' canonical forms, in two readings: the first marks each hash in a field of bits and
 //! writes down those that find their bit marked; the second lets the first row of each of those through. So memory stays
-//! bounded however many rows there are.
+//! bounded however many rows there are. Keys of texts, which a target may take for one though they are not the same, it is
+//! asked about in between ([`super::asked`]).
 
+use super::asked::Pair;
 use super::rows::{self, Source, Tally};
 use super::table::{Ground, Pipe};
-use super::{Copying, rejects};
+use super::{Copying, Existing, rejects};
 use dunlin_core::copy::Datum;
 use dunlin_core::copy::digest::row_hash;
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
 use dunlin_core::copy::policy::{Hazard, Policy};
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::schema::{Table, label};
+use dunlin_core::schema::{IndexPart, NeutralType, Table, label};
 use dunlin_engines::Session;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Bits of the field: 2^28 are 32 MiB, and of ten million keys some two in a hundred meet by chance.
 const BITS: u32 = 28;
 /// Keys that are written down at most, those that met by chance among them: 2^20 of 16 bytes each, twice, are some 64 MiB.
-const HELD: usize = 1 << 20;
+pub(super) const HELD: usize = 1 << 20;
 
-/// A key: columns as places in the plan's.
-type Columns = Vec<usize>;
+/// Rows that a message may name as the first of their key.
+const NAMED: usize = 10_000;
+
+/// A key that a target checks by columns alone.
+#[derive(Debug, Clone)]
+pub struct KeyOf {
+    /// Its columns as places in the plan's.
+    pub columns: Vec<usize>,
+    /// The same in the target's words.
+    pub parts: Vec<IndexPart>,
+}
 
 /// The keys of a table that a target checks by columns alone: with prefixes, expressions or conditions they are left to it.
-pub fn keys(plan: &TablePlan, table: &Table) -> Vec<Columns> {
-    let place = |name: &String| plan.columns.iter().position(|c| c.target == *name);
-    let places = |names: &[&String]| -> Option<Columns> {
-        let found: Columns = names.iter().filter_map(|name| place(name)).collect();
-        (found.len() == names.len() && !found.is_empty()).then_some(found)
+/// `plain`: the collation of an index's part that names none.
+pub fn keys(plan: &TablePlan, table: &Table, plain: Option<&str>) -> Vec<KeyOf> {
+    let place = |part: &IndexPart| plan.columns.iter().position(|c| c.target == part.what);
+    let places = |parts: Vec<IndexPart>| -> Option<KeyOf> {
+        let columns: Vec<usize> = parts.iter().filter_map(place).collect();
+        let whole = columns.len() == parts.len() && !columns.is_empty();
+        whole.then_some(KeyOf { columns, parts })
     };
-    let of_keys = table
-        .keys
-        .iter()
-        .filter_map(|key| places(&key.columns.iter().collect::<Vec<_>>()));
-    let plain = table.indexes.iter().filter(|index| {
-        let whole =
-            |part: &dunlin_core::schema::IndexPart| !part.expression && part.length.is_none();
+    let part = |name: &String| IndexPart {
+        what: name.clone(),
+        expression: false,
+        descending: false,
+        length: None,
+        collation: None,
+    };
+    let of_keys = table.keys.iter();
+    let of_keys = of_keys.filter_map(|key| places(key.columns.iter().map(part).collect()));
+    let whole = table.indexes.iter().filter(|index| {
+        let whole = |part: &IndexPart| !part.expression && part.length.is_none();
         index.unique && index.predicate.is_none() && index.parts.iter().all(whole)
     });
-    let of_indexes = plain.filter_map(|index| {
-        places(
-            &index
-                .parts
-                .iter()
-                .map(|part| &part.what)
-                .collect::<Vec<_>>(),
-        )
+    let of_indexes = whole.filter_map(|index| {
+        let mut parts = index.parts.clone();
+        for part in &mut parts {
+            part.descending = false;
+            let none = || plain.map(str::to_owned);
+            part.collation = part.collation.take().or_else(none);
+        }
+        places(parts)
     });
     of_keys.chain(of_indexes).collect()
+}
+
+/// Whether two values of a type may differ and be equal for an engine's index.
+fn folds(ty: &NeutralType) -> bool {
+    matches!(
+        ty,
+        NeutralType::Text | NeutralType::Float | NeutralType::Json | NeutralType::Opaque(_)
+    )
 }
 
 /// Lets rows through, each key once.
 #[derive(Debug)]
 pub struct Sieve {
-    keys: Vec<Columns>,
+    keys: Vec<KeyOf>,
     /// Of the first reading; empty in the second.
     bits: Vec<u64>,
     /// Hashes that may be there more than once.
     twice: HashSet<u128>,
     /// Those of them of which a row went through.
     seen: HashSet<u128>,
+    /// Hashes that the target takes for another one.
+    same: HashMap<u128, u128>,
     /// The hashes of the row at hand, in the order of the keys; `None`: a part is NULL.
     now: Vec<Option<u128>>,
+    /// Of the first reading: what of a row the target is asked about.
+    asks: Option<Asks>,
+    /// The first rows of their keys, for people, where they are to be named.
+    firsts: Option<HashMap<u128, String>>,
+}
+
+/// What of a row the target is asked about.
+#[derive(Debug)]
+struct Asks {
+    /// The columns of all keys, each once.
+    columns: Vec<usize>,
+    hashes: Vec<String>,
 }
 
 impl Sieve {
     /// A sieve for the first reading.
-    pub fn new(keys: Vec<Columns>) -> Self {
+    pub fn new(keys: Vec<KeyOf>) -> Self {
         Sieve {
             keys,
             bits: vec![0; 1 << (BITS - 6)],
             twice: HashSet::new(),
             seen: HashSet::new(),
+            same: HashMap::new(),
             now: vec![],
+            asks: None,
+            firsts: None,
         }
     }
 
     /// The same for the second reading. `None`: there are more keys than can be held.
     pub fn second(mut self) -> Option<Self> {
-        (self.bits, self.seen) = (vec![], HashSet::new());
-        (self.twice.len() <= HELD).then_some(self)
+        (self.bits, self.asks) = (vec![], None);
+        let held = self.twice.len() <= HELD && self.same.len() <= HELD && self.seen.len() <= HELD;
+        held.then_some(self)
+    }
+
+    /// The keys.
+    pub(super) fn keys(&self) -> &[KeyOf] {
+        &self.keys
+    }
+
+    /// In the first reading the target is to be asked: gives the columns of all keys.
+    pub(super) fn ask(&mut self) -> Vec<usize> {
+        let mut columns: Vec<usize> = vec![];
+        for at in self.keys.iter().flat_map(|key| &key.columns) {
+            if !columns.contains(at) {
+                columns.push(*at);
+            }
+        }
+        self.asks = Some(Asks {
+            columns: columns.clone(),
+            hashes: vec![],
+        });
+        columns
+    }
+
+    /// The target takes a key for the same as another one.
+    pub(super) fn meets(&mut self, hash: u128, first: u128) {
+        self.same.insert(hash, first);
+        self.twice.insert(first);
+    }
+
+    /// A row of the target has this key.
+    pub(super) fn is_there(&mut self, hash: u128) {
+        let hash = self.same.get(&hash).copied().unwrap_or(hash);
+        self.seen.insert(hash);
+    }
+
+    /// The first rows of their keys are to be named.
+    pub(super) fn naming(&mut self) {
+        self.firsts = Some(HashMap::new());
+    }
+
+    /// What of the row at hand is asked about: its keys' hashes, and their columns. `None`: nothing is.
+    pub(super) fn asked<'a>(&'a mut self, data: &[Datum<'a>]) -> Option<Vec<Datum<'a>>> {
+        let asks = self.asks.as_mut()?;
+        asks.hashes.clear();
+        for hash in &self.now {
+            let hash = hash.map_or(String::new(), |hash| format!("{hash:032x}"));
+            asks.hashes.push(hash);
+        }
+        let hash = |text: &'a String| match text.as_str() {
+            "" => Datum::Null,
+            text => Datum::Text(text),
+        };
+        let hashes = asks.hashes.iter().map(hash);
+        Some(
+            hashes
+                .chain(asks.columns.iter().map(|at| data[*at]))
+                .collect(),
+        )
     }
 
     /// Looks at a row, given as its canonical form with the end of each column. In the second reading: the first column of
     /// a key that came before.
     pub fn look(&mut self, data: &[Datum<'_>], row: &[u8], ends: &[usize]) -> Option<usize> {
         self.now.clear();
-        for (number, columns) in self.keys.iter().enumerate() {
+        for (number, key) in self.keys.iter().enumerate() {
+            let columns = &key.columns;
             if columns.iter().any(|at| data[*at] == Datum::Null) {
                 self.now.push(None);
                 continue;
@@ -99,15 +200,27 @@ impl Sieve {
                 let from = if *at == 0 { 0 } else { ends[*at - 1] };
                 key.extend_from_slice(&row[from..ends[*at]]);
             }
-            self.now.push(Some(row_hash(&key)));
+            let hash = row_hash(&key);
+            self.now
+                .push(Some(self.same.get(&hash).copied().unwrap_or(hash)));
         }
         if !self.bits.is_empty() {
             self.mark();
             return None;
         }
-        let came = |hash: &Option<u128>| hash.is_some_and(|hash| self.seen.contains(&hash));
-        let at = self.now.iter().position(came)?;
-        self.keys[at].first().copied()
+        let at = self.now.iter().position(|hash| self.came(hash.as_ref()))?;
+        self.keys[at].columns.first().copied()
+    }
+
+    fn came(&self, hash: Option<&u128>) -> bool {
+        hash.is_some_and(|hash| self.seen.contains(hash))
+    }
+
+    /// The row whose key the row at hand has, for people, where rows are named.
+    pub(super) fn met(&self) -> Option<&str> {
+        let firsts = self.firsts.as_ref()?;
+        let hash = self.now.iter().find(|hash| self.came(hash.as_ref()))?;
+        firsts.get(hash.as_ref()?).map(String::as_str)
     }
 
     fn mark(&mut self) {
@@ -122,52 +235,67 @@ impl Sieve {
         }
     }
 
-    /// The row at hand went through.
-    pub fn through(&mut self) {
-        for hash in self.now.iter().flatten() {
-            if self.twice.contains(hash) {
-                self.seen.insert(*hash);
-            }
+    /// The row at hand went through. `name`: what it is called.
+    pub fn through(&mut self, name: impl FnOnce() -> String) {
+        if !self.bits.is_empty() {
+            return;
         }
+        let known = |hash: &&u128| self.twice.contains(*hash);
+        let hashes: Vec<u128> = self.now.iter().flatten().filter(known).copied().collect();
+        if hashes.is_empty() {
+            return;
+        }
+        if let Some(firsts) = self.firsts.as_mut().filter(|firsts| firsts.len() < NAMED) {
+            let name = name();
+            firsts.extend(hashes.iter().map(|hash| (*hash, name.clone())));
+        }
+        self.seen.extend(hashes);
     }
 }
 
 impl Copying<'_> {
-    /// Reads a table as a copy would, and loads nothing: what its tally would be now.
+    /// Reads a table as a copy would, and loads nothing: what its tally would be now, all rows of a key counted.
     pub(super) async fn read_only(
         &self,
         at: usize,
         reader: &mut dyn Session,
-        once: bool,
     ) -> Result<Tally, Failure> {
-        let sieve = if once {
-            self.sieve(at, reader).await?
-        } else {
-            None
-        };
         let select = self.select(at);
-        Ok(self.read_through(at, reader, &select, sieve).await?.0)
+        Ok(self.read_through(at, reader, &select, None).await?.0)
     }
 
-    /// A sieve that has seen the rows of a table once. `None`: no key of it is one of columns alone.
+    /// A sieve that has seen the rows of a table once, and knows which of their keys the target takes for one. `None`: no key
+    /// of it is one of columns alone. The writer must be outside of a transaction.
     pub(super) async fn sieve(
         &self,
         at: usize,
         reader: &mut dyn Session,
+        writer: &mut dyn Session,
     ) -> Result<Option<Sieve>, Failure> {
         let plan = &self.looked.plan.tables[at];
         let (schema, name) = (plan.target.0.as_deref(), &plan.target.1);
         let made = self.looked.plan.catalog.table(schema, name);
-        let Some(table) = made.or_else(|| self.looked.there.table(schema, name)) else {
+        let there = self.looked.there.table(schema, name);
+        let Some(table) = made.or(there) else {
             return Ok(None);
         };
-        let keys = keys(plan, table);
+        let plain = writer.dialect().aside().plain();
+        let keys = keys(plan, table, plain.filter(|_| made.is_none()));
         if keys.is_empty() {
             return Ok(None);
         }
-        let sieve = Some(Sieve::new(keys));
-        let select = self.select(at);
-        let (_, sieve) = self.read_through(at, reader, &select, sieve).await?;
+        // To a table that is there rows are added: one of its own may have the key.
+        let added = made.is_none() && self.job.existing == Some(Existing::Append);
+        let mut columns = keys.iter().flat_map(|key| &key.columns);
+        let folds = columns.any(|at| folds(&plan.columns[*at].ty));
+        let sieve = Sieve::new(keys);
+        let sieve = if added || folds {
+            let pair = Pair { at, table, added };
+            Some(self.asked(&pair, sieve, reader, writer).await?)
+        } else {
+            let select = self.select(at);
+            self.read_through(at, reader, &select, Some(sieve)).await?.1
+        };
         let second = sieve.and_then(Sieve::second);
         if second.is_none() {
             let message = format!(
@@ -240,7 +368,7 @@ impl Copying<'_> {
         pipe: &mut Pipe<'_>,
         ground: Ground,
     ) -> Result<Tally, Failure> {
-        let sieve = self.sieve(at, pipe.reader).await?;
+        let sieve = self.sieve(at, pipe.reader, pipe.writer).await?;
         let filled = self.fill(at, pipe, ground, sieve).await;
         pipe.ended(filled).await
     }
@@ -251,8 +379,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn key(at: usize) -> KeyOf {
+        KeyOf {
+            columns: vec![at],
+            parts: vec![],
+        }
+    }
+
     fn through(rows: &[(i64, Option<i64>)]) -> Vec<usize> {
-        let mut sieve = Sieve::new(vec![vec![0], vec![1]]);
+        let mut sieve = Sieve::new(vec![key(0), key(1)]);
         let mut kept = vec![];
         for second in [false, true] {
             if second {
@@ -266,7 +401,7 @@ mod tests {
                 if came.is_some() {
                     continue;
                 }
-                sieve.through();
+                sieve.through(String::new);
                 if second {
                     kept.push(at);
                 }

@@ -47,6 +47,8 @@ pub struct Tally {
     pub removed: Digest,
     /// Of rows with the same key the first alone was sent.
     pub once: bool,
+    /// The digest of all rows then: those that stayed behind for their key, too.
+    pub whole: Digest,
 }
 
 impl Tally {
@@ -69,6 +71,7 @@ impl Tally {
         self.before = self.before.merge(other.before);
         self.removed = self.removed.merge(other.removed);
         self.once |= other.once;
+        self.whole = self.whole.merge(other.whole);
         for (of, count) in other.coerced {
             *self.coerced.entry(of).or_default() += count;
         }
@@ -159,14 +162,14 @@ pub enum Stopped {
     Value(Box<Failure>),
 }
 
-/// Moves the rows of a query into a table. The target's transaction is the caller's.
+/// Moves the rows of a query into a table. The target's transaction is the caller's. Gives the sieve back.
 pub async fn carry(
     way: &Way<'_>,
     source: Source<'_>,
     mut sink: Box<dyn RowSink + '_>,
     encoder: Box<dyn Encoder>,
     sieve: Option<Sieve>,
-) -> Result<Tally, Stopped> {
+) -> Result<(Tally, Option<Sieve>), Stopped> {
     let (pieces, outbox) = mpsc::channel::<Vec<u8>>(WAITING);
     let worker = Worker::new(way, encoder, sieve, Some(pieces));
     let read = async {
@@ -183,7 +186,7 @@ pub async fn carry(
     };
     let (read, load) = tokio::join!(read, load);
     // In this order: a source that broke off looks to the target like its end, and a target that broke off stops both.
-    let tally = match (read, load) {
+    let (tally, sieve) = match (read, load) {
         (Err(stopped @ Stopped::Source(_)), _) => return Err(stopped),
         (_, Err(error)) => return Err(Stopped::Target(error)),
         (read, Ok(())) => read?,
@@ -196,7 +199,7 @@ pub async fn carry(
             message,
         )));
     }
-    Ok(tally)
+    Ok((tally, sieve))
 }
 
 /// Where rows come from.
@@ -298,12 +301,12 @@ impl Worker {
     }
 
     /// After the last row.
-    async fn end(mut self) -> Result<Tally, Stopped> {
+    async fn end(mut self) -> Result<(Tally, Option<Sieve>), Stopped> {
         self.encoder.end(&mut self.out);
         if let Some(pieces) = self.pieces {
             let _ = pieces.send(self.out).await;
         }
-        Ok(self.tally)
+        Ok((self.tally, self.sieve))
     }
 
     /// Takes a row. `false`: the target has stopped.
@@ -329,10 +332,17 @@ impl Worker {
         self.form(cells, data);
         if let Some(column) = self.came(data) {
             let hazard = Hazard::DuplicateKey;
-            return self.unfit(cells, column, hazard, hazard.sentence());
+            let first = self.sieve.as_ref().and_then(Sieve::met);
+            let why = match first {
+                Some(first) => format!("{}, that of {first}", hazard.sentence()),
+                None => hazard.sentence().to_owned(),
+            };
+            return self.unfit(cells, column, hazard, &why);
         }
-        match self.encoder.row(data, &mut self.out) {
-            Ok(()) => self.count(),
+        let asked = self.sieve.as_mut().and_then(|sieve| sieve.asked(data));
+        let row = asked.as_deref().unwrap_or(data);
+        match self.encoder.row(row, &mut self.out) {
+            Ok(()) => self.count(cells),
             Err(unfit) => self.unfit(cells, unfit.column, Hazard::WrongClass, &unfit.why)?,
         }
         Ok(())
@@ -368,12 +378,13 @@ impl Worker {
     /// The first column of a key that an earlier row has, where each is to be there once.
     fn came(&mut self, data: &[Datum<'_>]) -> Option<usize> {
         let sieve = self.sieve.as_mut()?;
+        self.tally.whole.add(row_hash(&self.hashed));
         sieve.look(data, &self.hashed, &self.ends)
     }
 
-    fn count(&mut self) {
+    fn count(&mut self, cells: &[Cell<'_>]) {
         if let Some(sieve) = &mut self.sieve {
-            sieve.through();
+            sieve.through(|| named(&self.columns, &self.key, cells));
         }
         self.tally.digest.add(row_hash(&self.hashed));
         self.tally.sent += 1;
@@ -439,6 +450,25 @@ impl Worker {
         self.tally.rejected += 1;
         Ok(())
     }
+}
+
+/// A row, for people: by its key, or by all of it where it has none.
+fn named(columns: &[String], key: &[usize], cells: &[Cell<'_>]) -> String {
+    let all: Vec<usize> = (0..columns.len().min(cells.len())).collect();
+    let by = if key.is_empty() { &all } else { key };
+    let pairs: Vec<(String, Cell<'_>)> = by
+        .iter()
+        .map(|at| (columns[*at].clone(), cells[*at]))
+        .collect();
+    let reject = Reject {
+        table: "",
+        key: &pairs,
+        column: "",
+        code: "",
+        value: Cell::Null,
+        reason: "",
+    };
+    format!("the row {}", reject.key_text().unwrap_or_default())
 }
 
 /// A value that may not go over stops the copy of its table.

@@ -141,8 +141,12 @@ impl Copying<'_> {
                 continue;
             };
             let tally = done.tally();
-            let same = self.read_only(at, readers.lead(), tally.once).await?;
-            let agrees = same.read == tally.read && same.digest == tally.digest;
+            let same = self.read_only(at, readers.lead()).await?;
+            let then = match tally.once {
+                true => tally.whole,
+                false => tally.digest,
+            };
+            let agrees = same.read == tally.read && same.digest == then;
             if agrees {
                 known.push(Some(tally));
                 continue;
@@ -199,8 +203,11 @@ impl Copying<'_> {
             Ok(tally) => return Ok(tally),
             Err(failure) => failure,
         };
-        if failure.code != Hazard::DuplicateKey.code() || !self.sets_aside(plan) {
+        if failure.code != Hazard::DuplicateKey.code() {
             return Err(failure);
+        }
+        if !self.sets_aside(plan) {
+            return Err(self.named(at, failure, pipe).await);
         }
         // A key that is made with the table: of rows that have it twice the first goes over, and the others are written down.
         let name = label(plan.source.0.as_deref(), &plan.source.1);
@@ -320,7 +327,7 @@ impl Copying<'_> {
             select,
         };
         let carried = rows::carry(&way, source, sink, encoder, sieve).await;
-        carried.map_err(stopped)
+        carried.map(|(tally, _)| tally).map_err(stopped)
     }
 
     /// Begins the table's transaction with the table in it. Gives whether the table was made in this very transaction.

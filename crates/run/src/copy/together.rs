@@ -3,6 +3,7 @@
 
 use super::broken::hint;
 use super::ledger::{self, Done};
+use super::once::Sieve;
 use super::rows::{self, Tally};
 use super::table::Pipe;
 use super::works::ticking;
@@ -15,7 +16,7 @@ use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::order::{order, parent};
 use dunlin_core::schema::{Table, label};
 use dunlin_engines::{DbError, Session};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -113,16 +114,34 @@ impl Copying<'_> {
         loop {
             let mut writer = self.another().await?;
             self.prepared(&mut *writer).await?;
-            let outcome = self.all_of(group, reader, &mut *writer, done, &once).await;
+            let mut sieves = BTreeMap::new();
+            for at in &once {
+                sieves.insert(*at, self.sieve(*at, reader, &mut *writer).await?);
+            }
+            let outcome = self.all_of(group, reader, &mut *writer, done, sieves).await;
             if outcome.is_err() {
                 let _ = writer.rollback().await;
             }
-            writer.close().await;
             let (at, failure) = match outcome {
-                Ok(tallies) => return Ok(tallies),
+                Ok(tallies) => {
+                    writer.close().await;
+                    return Ok(tallies);
+                }
                 Err(fell) => fell,
             };
             let twice = failure.code == Hazard::DuplicateKey.code();
+            let failure = match at.filter(|_| twice) {
+                Some(at) => {
+                    let mut pipe = Pipe {
+                        reader,
+                        writer: &mut *writer,
+                        done: &done[at],
+                    };
+                    self.named(at, failure, &mut pipe).await
+                }
+                None => failure,
+            };
+            writer.close().await;
             let again = at.filter(|at| {
                 twice && self.sets_aside(&self.looked.plan.tables[*at]) && once.insert(*at)
             });
@@ -150,7 +169,7 @@ impl Copying<'_> {
         reader: &mut dyn Session,
         writer: &mut dyn Session,
         done: &[Arc<AtomicU64>],
-        once: &BTreeSet<usize>,
+        mut once: BTreeMap<usize, Option<Sieve>>,
     ) -> Result<Vec<Tally>, Fell> {
         let wrong = |error: &DbError| {
             anywhere(ledger::failure(
@@ -180,10 +199,7 @@ impl Copying<'_> {
         }
         let mut tallies = vec![];
         for at in &group.tables {
-            let sieve = match once.contains(at) {
-                true => self.sieve(*at, reader).await.map_err(anywhere)?,
-                false => None,
-            };
+            let sieve = once.remove(at).flatten();
             let mut pipe = Pipe {
                 reader,
                 writer,

@@ -1,6 +1,7 @@
 //! Constraints that still bite.
 
 use super::*;
+use dunlin_core::dialect::aside::Indexed;
 
 async fn copied(from: TestEngine, script: &str, to: TestEngine) -> Place {
     let (source, target) = (Place::new(from), Place::new(to));
@@ -143,4 +144,36 @@ async fn p15_p16_p19_keys_tell_case_and_spaces_apart_in_mysql() {
             );
         }
     }
+}
+
+/// A row of one partition lies where a row of another one does that has a key of its own.
+#[tokio::test]
+async fn of_a_partitioned_table_the_rows_that_repeat_are_told_by_their_partition_too() {
+    let place = Place::new(POSTGRES);
+    place
+        .run(
+            "CREATE TABLE t (id int, n int, v text, CONSTRAINT once PRIMARY KEY (id, n)) PARTITION BY RANGE (id);
+             CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (1) TO (10);
+             CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20);",
+        )
+        .await;
+    let (catalog, _) = place.look().await;
+    let table = catalog.table(None, "t").unwrap();
+    place
+        .run(
+            "ALTER TABLE t DROP CONSTRAINT once;
+             INSERT INTO t VALUES (1, 1, 'first'), (1, 1, 'second'), (2, 1, ''), (11, 1, ''), (12, 1, ''), (13, 1, 'first'),
+                 (13, 1, 'second'), (13, 1, 'third');",
+        )
+        .await;
+    let mut session = place.engine.open(Purpose::Tool).await.unwrap();
+    let aside = session.dialect().aside();
+    let only = aside.repeated(table, Indexed::Key(&table.keys[0])).unwrap();
+    let gone = session
+        .execute(&format!("DELETE FROM t WHERE {only}"))
+        .await;
+    assert_eq!(gone.unwrap(), 3);
+    session.close().await;
+    let left = "SELECT string_agg(id || v, ' ' ORDER BY id) FROM t";
+    assert_eq!(place.database.scalar(left), "1first 2 11 12 13first");
 }

@@ -7,7 +7,7 @@ use crate::copy::reading::Bound;
 use crate::dialect::aside::{AsideDialect, Indexed, TooLong};
 use crate::dialect::change::ChangeDialect;
 use crate::dialect::rules::RulesDialect;
-use crate::schema::Table;
+use crate::schema::{IndexPart, Table};
 
 /// How rows are set aside.
 #[derive(Debug, Clone, Copy)]
@@ -54,5 +54,45 @@ impl AsideDialect for Aside {
 
     fn too_long(&self, _table: &Table, _of: Indexed<'_>) -> Option<TooLong> {
         None
+    }
+
+    fn own(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn make_own(
+        &self,
+        name: &str,
+        texts: &[String],
+        table: &Table,
+        columns: &[String],
+        once: Option<&[IndexPart]>,
+    ) -> Vec<String> {
+        let text = |text: &String| {
+            format!(
+                "{} CHAR(32) CHARACTER SET ascii COLLATE ascii_bin",
+                quote(text)
+            )
+        };
+        let mut made: Vec<String> = texts.iter().map(text).collect();
+        made.extend(once.map(|parts| {
+            let parts: Vec<String> = parts.iter().map(|part| quote(&part.what)).collect();
+            format!("UNIQUE KEY ({})", parts.join(", "))
+        }));
+        let columns: Vec<String> = columns.iter().map(|name| quote(name)).collect();
+        vec![format!(
+            "CREATE TEMPORARY TABLE {name} ({}) AS SELECT {} FROM {} LIMIT 0",
+            made.join(", "),
+            columns.join(", "),
+            Changes.table(table.schema.as_deref(), &table.name)
+        )]
+    }
+
+    fn drop_own(&self, name: &str) -> String {
+        format!("DROP TEMPORARY TABLE IF EXISTS {name}")
+    }
+
+    fn first_alone(&self, insert: &str, into: &str, column: &str) -> String {
+        format!("{insert} ON DUPLICATE KEY UPDATE {column} = {into}.{column}")
     }
 }

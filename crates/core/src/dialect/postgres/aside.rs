@@ -7,7 +7,7 @@ use super::rules::Rules;
 use crate::dialect::aside::{AsideDialect, Indexed, TooLong};
 use crate::dialect::change::ChangeDialect;
 use crate::dialect::rules::RulesDialect;
-use crate::schema::Table;
+use crate::schema::{IndexPart, Table};
 
 /// How rows are set aside.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ impl AsideDialect for Aside {
         &Rules
     }
 
-    /// Rows of a load lie one after the other, as the source gave them.
+    /// Rows of a load lie one after the other, as the source gave them; those of a partitioned table in several tables.
     fn repeated(&self, table: &Table, once: Indexed<'_>) -> Option<String> {
         let (parts, only, nulls) = match once {
             Indexed::Key(key) => {
@@ -43,8 +43,8 @@ impl AsideDialect for Aside {
             format!(" WHERE {}", conditions.join(" AND "))
         };
         Some(format!(
-            "ctid = ANY (ARRAY(SELECT d.place FROM (SELECT ctid AS place, row_number() OVER (PARTITION BY {} ORDER BY \
-             ctid) AS number FROM {}{filter}) d WHERE d.number > 1))",
+            "(tableoid, ctid) IN (SELECT d.part, d.place FROM (SELECT tableoid AS part, ctid AS place, row_number() OVER \
+             (PARTITION BY {} ORDER BY tableoid, ctid) AS number FROM {}{filter}) d WHERE d.number > 1)",
             parts.join(", "),
             Changes.table(table.schema.as_deref(), &table.name)
         ))
@@ -87,5 +87,46 @@ impl AsideDialect for Aside {
             ],
             only: "(tableoid, ctid) IN (SELECT part, place FROM pg_temp.dunlin_long)".into(),
         })
+    }
+
+    fn own(&self) -> Option<&'static str> {
+        Some("pg_temp")
+    }
+
+    fn make_own(
+        &self,
+        name: &str,
+        texts: &[String],
+        table: &Table,
+        columns: &[String],
+        once: Option<&[IndexPart]>,
+    ) -> Vec<String> {
+        let texts = texts
+            .iter()
+            .map(|text| format!("NULL::text AS {}", quote(text)));
+        let all: Vec<String> = texts
+            .chain(columns.iter().map(|name| quote(name)))
+            .collect();
+        let mut made = vec![format!(
+            "CREATE TEMPORARY TABLE {name} AS SELECT {} FROM {} WITH NO DATA",
+            all.join(", "),
+            Changes.table(table.schema.as_deref(), &table.name)
+        )];
+        made.extend(once.map(|parts| {
+            let parts: Vec<String> = parts.iter().map(ddl::index_part).collect();
+            format!(
+                "CREATE UNIQUE INDEX ON pg_temp.{name} ({})",
+                parts.join(", ")
+            )
+        }));
+        made
+    }
+
+    fn drop_own(&self, name: &str) -> String {
+        format!("DROP TABLE IF EXISTS pg_temp.{name}")
+    }
+
+    fn first_alone(&self, insert: &str, _into: &str, _column: &str) -> String {
+        format!("{insert} ON CONFLICT DO NOTHING")
     }
 }

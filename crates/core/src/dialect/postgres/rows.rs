@@ -15,7 +15,7 @@ pub struct Rows;
 pub(super) const DEFAULT_SCHEMA: &str = "public";
 
 /// The settings under which rows are read and put back exactly, in a transaction.
-pub(super) const EXACT: [&str; 8] = [
+pub(super) const EXACT: [&str; 9] = [
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO, YMD'",
     "SET LOCAL IntervalStyle = 'postgres'",
@@ -24,6 +24,8 @@ pub(super) const EXACT: [&str; 8] = [
     "SET LOCAL row_security = off",
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL idle_in_transaction_session_timeout = 0",
+    // Else a reading begins where somebody else's is: which of two rows comes first would be another one each time.
+    "SET LOCAL synchronize_seqscans = off",
 ];
 
 /// A statement, and those settings after it.
