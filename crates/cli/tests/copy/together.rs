@@ -105,17 +105,44 @@ for_each_engine! {
         }
     }
 
-    async fn orphans_that_were_there_are_nobodys_to_set_aside(engine: TestEngine) {
-        if engine.is_postgres() {
-            // It has none.
-            return;
-        }
-        let ends = Ends::new(engine, &format!("{SOURCE} INSERT INTO c VALUES (4, 99);"));
+    async fn orphans_that_were_there_stay_and_those_that_come_are_told_from_them(engine: TestEngine) {
+        // The last two refer to rows that go for that themselves, and one of the old ones finds a parent.
+        let more = "INSERT INTO p VALUES (3, 99), (4, 3), (78, NULL); INSERT INTO c VALUES (4, 99), (5, 4), (6, 78);";
+        let ends = Ends::new(engine, &format!("{SOURCE} {more}"));
         tables(&ends);
-        let _ = ends.target.run(engine.pick("PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (8, 77)", "", "SET foreign_key_checks = 0; INSERT INTO c VALUES (8, 77)"));
-        let json = ends.copy(&["--into-existing", "append", "--policy", "orphan-row=reject"]).code(1).json();
+        let old = "INSERT INTO c VALUES (8, 77), (9, 78), (10, 99)";
+        if engine.is_postgres() {
+            make(&ends, &["ALTER TABLE c DROP CONSTRAINT c_p_id_fkey", old]);
+            make(&ends, &["ALTER TABLE c ADD CONSTRAINT c_p FOREIGN KEY (p_id) REFERENCES p (id) NOT VALID"]);
+        } else {
+            let quiet = engine.pick("PRAGMA foreign_keys = OFF", "", "SET foreign_key_checks = 0");
+            make(&ends, &[&format!("{quiet}; {old}")]);
+        }
+        assert_eq!(counts(&ends), "2 4");
+        let append = ["--into-existing", "append", "--resume", "--rejects", "r.ndjson"];
+        let json = ends.copy(&append).code(1).json();
         assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
-        assert_eq!(counts(&ends), "2 2");
+        let said = json["failure"]["message"].as_str().unwrap();
+        let named = match engine.is_postgres() {
+            true => "p_up_fkey",
+            false => "1 rows of c refer to rows of p that are not there (p_id = 99): nothing was changed",
+        };
+        assert!(said.contains(named), "{said}");
+        assert_eq!(counts(&ends), "2 4");
+
+        let reject: Vec<&str> = append.iter().chain(&["--policy", "orphan-row=reject"]).copied().collect();
+        let json = ends.copy(&reject).code(8).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(counts(&ends), "5 8");
+        let old = "SELECT sum(id) FROM c WHERE id IN (8, 9, 10)";
+        assert_eq!(ends.target.scalar(old), "27");
+        let lines = ends.sandbox.read("r.ndjson");
+        let mut keys: Vec<String> = lines.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!("{} {}", line["table"].as_str().unwrap(), line["key"]["id"])
+        }).collect();
+        keys.sort();
+        assert_eq!(keys, ["c 4", "c 5", "p 3", "p 4"]);
     }
 
     async fn a_killed_replacement_leaves_the_old_rows_or_the_new_ones(engine: TestEngine) {

@@ -1,5 +1,6 @@
 //! What every room must answer about rows that a key of a copy's target refuses: which they are, and how they are taken out.
 
+use super::change::ChangeDialect;
 use super::rules::RulesDialect;
 use crate::copy::reading::Bound;
 use crate::schema::{Index, IndexPart, Key, Table};
@@ -20,6 +21,68 @@ pub struct TooLong {
     pub before: Vec<String>,
     /// That a row is one of them.
     pub only: String,
+}
+
+/// Rows that referred to nothing before any came, by their keys: they wait in a table of the session's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Old {
+    /// The table in which they wait.
+    pub name: String,
+    /// The columns of their key.
+    pub key: Vec<String>,
+}
+
+impl Old {
+    /// Statements that make it, empty, outside of a transaction.
+    pub fn make(&self, aside: &dyn AsideDialect, table: &Table) -> Vec<String> {
+        let part = |name: &String| IndexPart {
+            what: name.clone(),
+            expression: false,
+            descending: false,
+            length: None,
+            collation: None,
+        };
+        let parts: Vec<IndexPart> = self.key.iter().map(part).collect();
+        let mut made = vec![aside.drop_own(&self.name)];
+        made.extend(aside.make_own(&self.name, &[], table, &self.key, Some(&parts)));
+        made
+    }
+
+    fn list(&self, change: &dyn ChangeDialect) -> String {
+        let names: Vec<String> = self.key.iter().map(|name| change.quote(name)).collect();
+        names.join(", ")
+    }
+
+    /// The statement that fills it with the rows that meet a condition.
+    pub fn fill(&self, aside: &dyn AsideDialect, table: &Bound, only: &str) -> String {
+        let list = self.list(aside.rules().change());
+        format!(
+            "INSERT INTO {} ({list}) SELECT {list} FROM {} WHERE ({only}\n)",
+            self.own(aside.own()),
+            aside.rules().change().target(table)
+        )
+    }
+
+    fn own(&self, own: Option<&str>) -> String {
+        match own {
+            Some(schema) => format!("{schema}.{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// That a row of a table under this name is none of them.
+    pub fn none_of(&self, own: Option<&str>, change: &dyn ChangeDialect, row: &str) -> String {
+        let pair = |name: &String| {
+            let name = change.quote(name);
+            format!("dunlin_o.{name} = {row}.{name}")
+        };
+        let pairs: Vec<String> = self.key.iter().map(pair).collect();
+        format!(
+            "NOT EXISTS (SELECT 1 FROM {} AS dunlin_o WHERE {})",
+            self.own(own),
+            pairs.join(" AND ")
+        )
+    }
 }
 
 /// Keys about which a target is asked: which of them it takes for one, by its own collations. They wait in a table of the
@@ -152,15 +215,34 @@ pub trait AsideDialect: Send + Sync + std::fmt::Debug {
         format!("{} WHERE ({only}\n)", self.rules().change().clear(table))
     }
 
-    /// The statement that removes the rows of [`RulesDialect::orphans`].
+    /// That a row refers to one that is not there, and did not do so before.
+    fn orphans(
+        &self,
+        table: &Bound,
+        parent: &Bound,
+        columns: &[usize],
+        old: Option<&Old>,
+    ) -> String {
+        let change = self.rules().change();
+        let orphans = self.rules().orphans(table, columns, parent, columns);
+        match old {
+            Some(old) => {
+                let new = old.none_of(self.own(), change, &change.target(table));
+                format!("{orphans} AND {new}")
+            }
+            None => orphans,
+        }
+    }
+
+    /// The statement that removes those rows.
     fn remove_orphans(
         &self,
         table: &Bound,
-        columns: &[usize],
         parent: &Bound,
-        others: &[usize],
+        columns: &[usize],
+        old: Option<&Old>,
     ) -> String {
-        let orphans = self.rules().orphans(table, columns, parent, others);
+        let orphans = self.orphans(table, parent, columns, old);
         self.remove(table, &orphans)
     }
 

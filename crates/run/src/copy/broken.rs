@@ -67,7 +67,7 @@ impl Copying<'_> {
         session: &mut dyn Session,
     ) -> Result<Option<String>, Failure> {
         let rules = session.dialect().rules();
-        let only = of.orphans(rules);
+        let only = of.orphans(session.dialect().aside());
         let Some(count) = self.counted(&of.child, &only, session).await? else {
             return Ok(None);
         };

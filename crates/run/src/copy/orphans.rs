@@ -6,18 +6,18 @@ use super::broken::hint;
 use super::look::Looked;
 use super::repair::unique;
 use super::rows::Tally;
-use super::{Copying, Existing, What};
+use super::{Copying, Existing, What, ledger};
 use dunlin_core::bulk::choose::references as referred;
 use dunlin_core::copy::policy::{Hazard, Policy};
 use dunlin_core::copy::reading::Bound;
+use dunlin_core::dialect::aside::{AsideDialect, Old};
 use dunlin_core::dialect::landing::Inline;
-use dunlin_core::dialect::rules::RulesDialect;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::ForeignKey;
 use dunlin_core::schema::order::parent;
-use dunlin_engines::Session;
+use dunlin_engines::{DbError, Session};
 
 /// A foreign key of a table whose rows were copied.
 pub(super) struct Reference<'l> {
@@ -28,6 +28,8 @@ pub(super) struct Reference<'l> {
     pub(super) parent: Bound,
     /// The row that it refers to is one, and found by a key.
     known: bool,
+    /// The rows that referred to nothing before, where they can be told from ours.
+    old: Option<Old>,
 }
 
 impl Reference<'_> {
@@ -35,10 +37,14 @@ impl Reference<'_> {
         (0..self.key.columns.len()).collect()
     }
 
-    /// That a row refers to one that is not there.
-    pub(super) fn orphans(&self, rules: &dyn RulesDialect) -> String {
-        let columns = self.columns();
-        rules.orphans(&self.child, &columns, &self.parent, &columns)
+    /// That a row refers to one that is not there, and did not do so before.
+    pub(super) fn orphans(&self, aside: &dyn AsideDialect) -> String {
+        aside.orphans(
+            &self.child,
+            &self.parent,
+            &self.columns(),
+            self.old.as_ref(),
+        )
     }
 }
 
@@ -83,6 +89,7 @@ pub(super) fn references(looked: &Looked, whose: Whose) -> Vec<Reference<'_>> {
                 at,
                 key,
                 known: parent.is_some_and(|parent| unique(parent, &names)),
+                old: None,
                 child: bound(own, &table.name, &key.columns, Some(table)),
                 parent: bound(schema, &key.references, &columns, parent),
             })
@@ -137,12 +144,12 @@ impl Copying<'_> {
         if self.job.what == What::Schema || references.is_empty() {
             return Ok(());
         }
-        let rules = self.to.dialect().rules();
+        let aside = self.to.dialect().aside();
         let mut session = self.another().await?;
         self.prepared(&mut *session).await?;
         let mut any = false;
         for of in &references {
-            let only = of.orphans(rules);
+            let only = of.orphans(aside);
             any = any
                 || self
                     .counted(&of.child, &only, &mut *session)
@@ -183,33 +190,90 @@ impl Copying<'_> {
     }
 
     fn orphans_of(&self, of: &Reference<'_>) -> Orphans {
-        let (columns, dialect) = (of.columns(), self.to.dialect());
-        let aside = dialect.aside();
+        let (columns, aside) = (of.columns(), self.to.dialect().aside());
         Orphans {
-            only: of.orphans(dialect.rules()),
+            only: of.orphans(aside),
             why: format!("refers to a row of {} that is not there", of.parent.label()),
-            remove: aside.remove_orphans(&of.child, &columns, &of.parent, &columns),
+            remove: aside.remove_orphans(&of.child, &of.parent, &columns, of.old.as_ref()),
         }
     }
 
-    /// The foreign keys of tables that are there, whose orphans are set aside within the transaction that fills the tables.
-    /// Where rows are added, those are left out of which rows refer to nothing already: nobody could tell them from ours.
+    /// The foreign keys of tables that are there: those whose orphans are set aside within the transaction that fills the
+    /// tables, or those under which they end it. Where rows are added, rows that refer to nothing already are told from ours by
+    /// their keys; tables without one, of which such rows are there, are left out.
     pub(super) async fn references_there(
         &self,
+        places: &[usize],
+        set_aside: bool,
         session: &mut dyn Session,
     ) -> Result<Vec<Reference<'_>>, Failure> {
-        let mut found = self.references(Whose::There, true);
+        let mut found = self.references(Whose::There, set_aside);
+        found.retain(|of| places.contains(&of.at));
         if self.job.existing == Some(Existing::Replace) {
             return Ok(found);
         }
-        let mut clean = vec![];
-        for of in found.drain(..) {
-            let only = of.orphans(self.to.dialect().rules());
+        let mut told = vec![];
+        for (number, mut of) in found.drain(..).enumerate() {
+            let only = of.orphans(self.to.dialect().aside());
             if self.counted(&of.child, &only, session).await?.is_none() {
-                clean.push(of);
+                told.push(of);
+                continue;
+            }
+            let (schema, name) = (of.child.schema.as_deref(), &of.child.table);
+            let table = self.looked.there.table(schema, name);
+            let key = table.and_then(|table| table.keys.iter().find(|key| key.primary));
+            if let (Some(table), Some(key)) = (table, key) {
+                let old = Old {
+                    name: format!("dunlin_old_{}{number}", u8::from(set_aside)),
+                    key: key.columns.clone(),
+                };
+                for sql in old.make(self.to.dialect().aside(), table) {
+                    let made = session.execute(&sql).await;
+                    made.map_err(|error| self.untold(&error))?;
+                }
+                of.old = Some(old);
+                told.push(of);
             }
         }
-        Ok(clean)
+        Ok(told)
+    }
+
+    fn untold(&self, error: &DbError) -> Failure {
+        let doing = "rows that refer to nothing already cannot be told from those that come";
+        ledger::failure(self.to, error, doing)
+    }
+
+    /// Writes down which rows refer to nothing already, in the open transaction, before any come.
+    pub(super) async fn note_old(
+        &self,
+        references: &[Reference<'_>],
+        session: &mut dyn Session,
+    ) -> Result<(), Failure> {
+        let aside = self.to.dialect().aside();
+        for of in references {
+            let Some(old) = &of.old else { continue };
+            let only = aside.orphans(&of.child, &of.parent, &of.columns(), None);
+            let noted = session.execute(&old.fill(aside, &of.child, &only)).await;
+            noted.map_err(|error| self.untold(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether rows came that refer to nothing, and under whose policy that ends the copy: which.
+    pub(super) async fn none_came(
+        &self,
+        references: &[Reference<'_>],
+        session: &mut dyn Session,
+    ) -> Result<(), Failure> {
+        for of in references {
+            let Some(said) = self.said_of_orphans(of, session).await? else {
+                continue;
+            };
+            let message = format!("{said}: nothing was changed");
+            let failure = Failure::new(FailureClass::Failed, Hazard::Orphan.code(), message);
+            return Err(failure.hint(hint(Hazard::Orphan)));
+        }
+        Ok(())
     }
 
     /// Takes rows out that refer to rows that are not there, in the open transaction. `tallies`: of the tables at these places.

@@ -179,13 +179,20 @@ impl Copying<'_> {
             ))
         };
         let plans = &self.looked.plan.tables;
-        let aside = self.references_there(writer).await.map_err(anywhere)?;
+        let places = &group.tables;
+        let aside = self.references_there(places, true, writer).await;
+        let aside = aside.map_err(anywhere)?;
+        let named = self.references_there(places, false, writer).await;
+        let named = named.map_err(anywhere)?;
         let mut quiet = self
             .keys_of(group, !aside.is_empty(), writer)
             .map_err(anywhere)?;
         writer.begin().await.map_err(|error| wrong(&error))?;
         if let Some(quiet) = &mut quiet {
             quiet.open(writer).await.map_err(anywhere)?;
+        }
+        for references in [&aside, &named] {
+            self.note_old(references, writer).await.map_err(anywhere)?;
         }
         if self.job.existing == Some(Existing::Replace) {
             for at in group.tables.iter().rev() {
@@ -213,6 +220,7 @@ impl Copying<'_> {
             .await
             .map_err(anywhere)?;
         if let Some(quiet) = &quiet {
+            self.none_came(&named, writer).await.map_err(anywhere)?;
             looked_at(quiet, writer).await.map_err(anywhere)?;
         }
         self.rejects.sync().map_err(|failure| anywhere(*failure))?;

@@ -4,7 +4,7 @@ use super::change::Changes;
 use super::ddl::quote;
 use super::rules::Rules;
 use crate::copy::reading::Bound;
-use crate::dialect::aside::{AsideDialect, Indexed, TooLong};
+use crate::dialect::aside::{AsideDialect, Indexed, Old, TooLong};
 use crate::dialect::change::ChangeDialect;
 use crate::dialect::rules::RulesDialect;
 use crate::schema::{IndexPart, Table};
@@ -22,24 +22,25 @@ impl AsideDialect for Aside {
     fn remove_orphans(
         &self,
         table: &Bound,
-        columns: &[usize],
         parent: &Bound,
-        others: &[usize],
+        columns: &[usize],
+        old: Option<&Old>,
     ) -> String {
         let name = |of: &Bound, at: &usize| quote(&of.columns[*at].shape.name);
-        let pairs = columns.iter().zip(others);
-        let pairs: Vec<String> = pairs
-            .map(|(own, other)| format!("p.{} = c.{}", name(parent, other), name(table, own)))
-            .collect();
+        let pair = |at: &usize| format!("p.{} = c.{}", name(parent, at), name(table, at));
+        let pairs: Vec<String> = columns.iter().map(pair).collect();
         let there: Vec<String> = columns
             .iter()
             .map(|own| format!("c.{} IS NOT NULL", name(table, own)))
             .collect();
-        let missing = others.first().map_or(String::new(), |other| {
-            format!(" AND p.{} IS NULL", name(parent, other))
+        let missing = columns.first().map_or(String::new(), |at| {
+            format!(" AND p.{} IS NULL", name(parent, at))
+        });
+        let new = old.map_or(String::new(), |old| {
+            format!(" AND {}", old.none_of(None, &Changes, "c"))
         });
         format!(
-            "DELETE c FROM {} AS c LEFT JOIN {} AS p ON {} WHERE {}{missing}",
+            "DELETE c FROM {} AS c LEFT JOIN {} AS p ON {} WHERE {}{missing}{new}",
             Changes.target(table),
             Changes.target(parent),
             pairs.join(" AND "),
