@@ -225,3 +225,45 @@ fn invariant_13_a_copy_of_more_than_the_memory_runs_in_it_mysql() {
 fn invariant_13_a_copy_of_more_than_the_memory_runs_in_it_mariadb() {
     bounded(TestEngine::Server(Kind::Mariadb));
 }
+
+/// A run dies when a foreign key without a name is made and not recorded.
+fn made_once(kind: Kind) {
+    let ends = Ends::new(
+        TestEngine::Server(kind),
+        &format!("PRAGMA foreign_keys = OFF; {FAMILY} INSERT INTO c VALUES (4, 9, NULL, NULL);"),
+    );
+    // The journal is there, and all rows are.
+    let json = ends.copy(&[]).code(1).json();
+    assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
+    ends.target.run(
+        "CREATE TRIGGER dies BEFORE INSERT ON dunlin_journal FOR EACH ROW BEGIN IF NEW.event = 'done' AND \
+         NEW.detail LIKE '%foreign key of c (p_id)%' THEN \
+         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'dies here'; END IF; END",
+    );
+    let keys = "SELECT group_concat(c ORDER BY c) FROM (SELECT count(*) AS c FROM information_schema.key_column_usage WHERE \
+                table_schema = database() AND referenced_table_name IS NOT NULL GROUP BY column_name) k";
+    let reject = ["--resume", "--on-error", "reject", "--rejects", "r.ndjson"];
+    let json = ends.copy(&reject).code(1).json();
+    assert!(
+        json["failure"].to_string().contains("dies here"),
+        "{json:#}"
+    );
+    assert_eq!(ends.target.scalar(keys), "1,1");
+    ends.target.run("DROP TRIGGER dies");
+    let json = ends.copy(&reject).code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    assert_eq!(ends.target.scalar(keys), "1,1,1");
+    let again = ends.copy(&reject).code(8).json();
+    assert!(all_equal(&again), "{again:#}");
+    assert_eq!(ends.target.scalar(keys), "1,1,1");
+}
+
+#[test]
+fn a_foreign_key_that_is_there_and_not_recorded_is_made_once_mysql() {
+    made_once(Kind::Mysql);
+}
+
+#[test]
+fn a_foreign_key_that_is_there_and_not_recorded_is_made_once_mariadb() {
+    made_once(Kind::Mariadb);
+}

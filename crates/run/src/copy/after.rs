@@ -90,6 +90,10 @@ impl Copying<'_> {
         let mut session = self.another().await?;
         for made in across {
             pressed(control)?;
+            if self.stands(made, &mut *session).await? {
+                self.made(made, &mut *session).await?;
+                continue;
+            }
             if !self.proven_key(made, &mut *session, control).await? {
                 self.make_one(made, &mut *session, control).await?;
             }

@@ -7,12 +7,15 @@ use super::after::{pressed, until_pressed};
 use super::orphans::{Whose, references};
 use super::{Copying, What, ledger};
 use crate::control::Control;
+use crate::observe;
+use dunlin_core::bulk::choose::references as referred;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::stages::{Made, Of};
 use dunlin_core::dialect::landing::Held;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal;
-use dunlin_core::schema::{Index, Table};
+use dunlin_core::schema::order::parent;
+use dunlin_core::schema::{Catalog, ForeignKey, Index, Scope, Table};
 use dunlin_engines::{DbError, Session};
 
 /// Whether a key or unique index of the table is over these columns: without its checks an engine takes others too.
@@ -106,6 +109,52 @@ impl Copying<'_> {
                 Err(self.not_made(made, &error, session).await)
             }
         }
+    }
+
+    /// Whether a foreign key is there that no record speaks of: the run before this one died in between, and a key without a
+    /// name of its own would be made twice.
+    pub(super) async fn stands(
+        &self,
+        made: &Made,
+        session: &mut dyn Session,
+    ) -> Result<bool, Failure> {
+        let recorded = |made: &Made| self.history.made.contains(&ledger::made(&made.what));
+        let Of::ForeignKey(number) = made.of else {
+            return Ok(false);
+        };
+        let together = session.caps().transactional_ddl;
+        if together || !self.history.goes_on() || recorded(made) {
+            return Ok(false);
+        }
+        let Some(place) = made.table else {
+            return Ok(false);
+        };
+        let table = &self.looked.plan.catalog.tables[place];
+        let key = &table.foreign_keys[number];
+        let scope = Scope::new(vec![], vec![], &self.to.names, self.to.sql.tables.clone());
+        let there = observe::catalog(session, &scope).await;
+        let there = there.map_err(|error| {
+            ledger::failure(self.to, &error, "the target's foreign keys cannot be read")
+        })?;
+        let of = |catalog: &Catalog, key: &ForeignKey| {
+            let parent = parent(&catalog.tables, key).map(|at| &catalog.tables[at]);
+            let columns = parent.and_then(|parent| referred(key, parent));
+            let columns = columns.unwrap_or_else(|| key.references_columns.clone());
+            (key.columns.clone(), key.references.to_lowercase(), columns)
+        };
+        let wanted = of(&self.looked.plan.catalog, key);
+        let found = there.table(table.schema.as_deref(), &table.name);
+        let found = found.map_or(&[][..], |found| &found.foreign_keys);
+        let found = found.iter().filter(|key| of(&there, key) == wanted).count();
+        // The source may have the same key twice.
+        let own = |made: &&Made| made.table == Some(place) && recorded(made);
+        let ours = self.stages.after.iter().filter(own).filter(|made| {
+            let Of::ForeignKey(number) = made.of else {
+                return false;
+            };
+            of(&self.looked.plan.catalog, &table.foreign_keys[number]) == wanted
+        });
+        Ok(found > ours.count())
     }
 
     /// Both ends of a foreign key, and how their rows are held, where the engine takes a key on our word.
