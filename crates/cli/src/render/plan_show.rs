@@ -1,7 +1,7 @@
 //! `plan show` for people: a hundred columns, most important first, nothing that only colour tells.
 
 use super::table::{bytes, count, duration};
-use dunlin::plan::state::State;
+use dunlin::plan::state::{PluginState, State};
 use dunlin::plan::view::{
     ArchiveView, CheckView, GateView, HazardView, PhaseView, PlanView, StepView,
 };
@@ -151,6 +151,9 @@ fn where_we_are(page: &mut Page, state: &State, unreachable: Option<&str>) {
     if state.health != "ok" && !state.troubles.is_empty() {
         page.said(2, "", &state.troubles.join("; "));
     }
+    if let Some(why) = &state.awaits {
+        page.said(2, "its rows", why);
+    }
     for (label, value) in [("version", &state.version), ("entries", &state.entries)] {
         if let Some(value) = value {
             let text = value
@@ -159,9 +162,23 @@ fn where_we_are(page: &mut Page, state: &State, unreachable: Option<&str>) {
             page.said(2, label, &text);
         }
     }
-    if !state.plugins.is_empty() {
-        let shown: Vec<String> = state
-            .plugins
+    figures(page, state);
+    for error in &state.errors {
+        page.said(2, "unanswered", error);
+    }
+}
+
+/// Plugins and figures.
+fn figures(page: &mut Page, state: &State) {
+    // What waits for a copy is said once.
+    let waits = |error: &Option<String>| error.is_some() && *error == state.awaits;
+    let plugins: Vec<&PluginState> = state
+        .plugins
+        .iter()
+        .filter(|plugin| !waits(&plugin.error))
+        .collect();
+    if !plugins.is_empty() {
+        let shown: Vec<String> = plugins
             .iter()
             .map(|plugin| match (plugin.on, &plugin.error) {
                 (Some(true), _) => format!("{} on", plugin.id),
@@ -172,7 +189,7 @@ fn where_we_are(page: &mut Page, state: &State, unreachable: Option<&str>) {
             .collect();
         page.said(2, "plugins", &shown.join(", "));
     }
-    for metric in &state.metrics {
+    for metric in state.metrics.iter().filter(|metric| !waits(&metric.error)) {
         let value = metric
             .value
             .map_or("not known".to_owned(), |value| value.to_string());
@@ -187,9 +204,6 @@ fn where_we_are(page: &mut Page, state: &State, unreachable: Option<&str>) {
             "metric",
             &format!("{} = {value}{bound}{beyond}", metric.id),
         );
-    }
-    for error in &state.errors {
-        page.said(2, "unanswered", error);
     }
 }
 

@@ -53,6 +53,7 @@ fn to_mvp_5_and_back(engine: TestEngine) {
             .any(|reason| reason["kind"] == "change_of_engine"),
         "{shown:#}"
     );
+    awaits_the_copy(&sandbox, &shown["data"]);
     let checked = dunlin(&sandbox, &["plan", "check", "mvp-5"], 0);
     let checks = checked["data"]["checks"].as_array().unwrap();
     let copies = checks.iter().find(|one| one["id"] == "copies").unwrap();
@@ -73,6 +74,11 @@ fn to_mvp_5_and_back(engine: TestEngine) {
     }
     arrived(&sandbox, &target);
     assert!(rows(&file) == before, "the plan only reads the file");
+    let shown = dunlin(&sandbox, &["plan", "show", "mvp-5"], 0);
+    let state = &shown["data"]["current_state"];
+    assert_eq!(state["awaits"], Value::Null, "{state:#}");
+    assert_eq!(state["entries"], 2121, "{state:#}");
+    assert_eq!(state["version"], "5.0", "{state:#}");
 
     let _ = dunlin(&sandbox, &["rollback", "mvp-5"], 0);
     let left = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT LIKE 'dunlin%'";
@@ -80,6 +86,36 @@ fn to_mvp_5_and_back(engine: TestEngine) {
     assert!(rows(&file) == before);
     // The confirmation was of the assessment before the first try.
     let _ = dunlin(&sandbox, &["run", "mvp-5"], 3);
+}
+
+/// Of the new database nothing is known before the copy, and that is said: it is not asked for tables that it cannot have.
+fn awaits_the_copy(sandbox: &Sandbox, shown: &Value) {
+    let why = "unknown until the copy has run (step `change-of-engine`)";
+    let state = &shown["current_state"];
+    assert_eq!(state["awaits"], why, "{state:#}");
+    assert_eq!(state["errors"], json!([]), "{state:#}");
+    assert_eq!(state["entries"], Value::Null);
+    assert_eq!(state["metrics"][0]["error"], why, "{state:#}");
+    for plugin in state["plugins"].as_array().unwrap() {
+        assert_eq!(
+            (&plugin["on"], &plugin["error"]),
+            (&Value::Null, &json!(why))
+        );
+    }
+    let unknown = shown["unknown"].to_string();
+    assert!(unknown.contains(why), "{unknown}");
+    assert!(!unknown.contains("avg-search-ms"), "{unknown}");
+    let page = sandbox.dunlin(["plan", "show", "mvp-5"]).code(0).stdout;
+    let where_we_are = page.split("Risk:").next().unwrap();
+    assert!(where_we_are.contains(why), "{where_we_are}");
+    for misleading in [
+        "unanswered",
+        "avg-search-ms",
+        "enterprise-intelligence",
+        "exist",
+    ] {
+        assert!(!where_we_are.contains(misleading), "{where_we_are}");
+    }
 }
 
 /// Types by evidence, values, counters; and every table but the one that the plan itself wrote to.

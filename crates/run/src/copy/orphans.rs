@@ -199,9 +199,18 @@ impl Copying<'_> {
     }
 
     /// The foreign keys of tables that are there: those whose orphans are set aside within the transaction that fills the
-    /// tables, or those under which they end it. Where rows are added, rows that refer to nothing already are told from ours by
+    /// tables, and those whose orphans end it. Where rows are added, rows that refer to nothing already are told from ours by
     /// their keys; tables without one, of which such rows are there, are left out.
     pub(super) async fn references_there(
+        &self,
+        places: &[usize],
+        session: &mut dyn Session,
+    ) -> Result<[Vec<Reference<'_>>; 2], Failure> {
+        let aside = self.told_there(places, true, session).await?;
+        Ok([aside, self.told_there(places, false, session).await?])
+    }
+
+    async fn told_there(
         &self,
         places: &[usize],
         set_aside: bool,
@@ -244,9 +253,9 @@ impl Copying<'_> {
     }
 
     /// Writes down which rows refer to nothing already, in the open transaction, before any come.
-    pub(super) async fn note_old(
+    pub(super) async fn note_old<'r>(
         &self,
-        references: &[Reference<'_>],
+        references: impl Iterator<Item = &'r Reference<'r>>,
         session: &mut dyn Session,
     ) -> Result<(), Failure> {
         let aside = self.to.dialect().aside();

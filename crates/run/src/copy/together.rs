@@ -179,11 +179,10 @@ impl Copying<'_> {
             ))
         };
         let plans = &self.looked.plan.tables;
-        let places = &group.tables;
-        let aside = self.references_there(places, true, writer).await;
-        let aside = aside.map_err(anywhere)?;
-        let named = self.references_there(places, false, writer).await;
-        let named = named.map_err(anywhere)?;
+        let [aside, named] = self
+            .references_there(&group.tables, writer)
+            .await
+            .map_err(anywhere)?;
         let mut quiet = self
             .keys_of(group, !aside.is_empty(), writer)
             .map_err(anywhere)?;
@@ -191,9 +190,8 @@ impl Copying<'_> {
         if let Some(quiet) = &mut quiet {
             quiet.open(writer).await.map_err(anywhere)?;
         }
-        for references in [&aside, &named] {
-            self.note_old(references, writer).await.map_err(anywhere)?;
-        }
+        let noted = self.note_old(aside.iter().chain(&named), writer).await;
+        noted.map_err(anywhere)?;
         if self.job.existing == Some(Existing::Replace) {
             for at in group.tables.iter().rev() {
                 let clear = writer.dialect().change().clear(&rows::target(&plans[*at]));

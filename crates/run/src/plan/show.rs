@@ -7,7 +7,7 @@ use super::view::{
     ArchiveView, BackView, CheckView, GateView, HazardView, PhaseView, PlanView, RiskView,
     StepView, UndoView,
 };
-use super::{estimate, store};
+use super::{estimate, moving, store};
 use crate::journal_store;
 use crate::observe;
 use crate::world::World;
@@ -161,8 +161,37 @@ async fn connected(
     let looks = look::steps(&ground, doc, None, Some(&mut *session)).await;
     let rates = estimate::calibrate(session, &ground, &looks, doc).await;
     let sizes = ground.sizes.iter().map(|size| size.bytes).sum();
-    let state = state::observe(world, project, session, sizes).await;
+    let awaits = awaits(world, project, doc, &ground.history);
+    let state = state::observe(world, project, session, sizes, awaits).await;
     Ok(view(doc, &ground, &looks, state, &rates))
+}
+
+/// Why nothing is known of the plan's own database yet: it is empty until a step of the plan copies another one into it.
+fn awaits(
+    world: &World,
+    project: &Project,
+    doc: &PlanDoc,
+    history: &PlanHistory,
+) -> Option<String> {
+    let fills = |phase: &PhaseDoc, step: &StepDoc| {
+        let StepSpec::Copy(spec) = &step.kind else {
+            return false;
+        };
+        let is_done = history.step(&step_key(&doc.name, &phase.id, &step.id)) == StepState::Done;
+        let ends = moving::ends(world, project, step, spec);
+        !is_done && ends.is_ok_and(|(_, to)| to.is_same(world))
+    };
+    let (_, step) = doc.steps().find(|(phase, step)| fills(phase, step))?;
+    Some(format!(
+        "unknown until the copy has run (step `{}`)",
+        step.id
+    ))
+}
+
+fn unknown(risk: &PlanRisk, state: &State) -> Vec<String> {
+    let waits = state.awaits.as_ref();
+    let waits = waits.map(|why| format!("what the database holds then: {why}"));
+    risk.unknown.iter().cloned().chain(waits).collect()
 }
 
 fn view(
@@ -218,7 +247,7 @@ fn view(
             reasons: risk.whole.reasons.clone(),
         },
         recommendations: risk.recommendations.clone(),
-        unknown: risk.unknown.clone(),
+        unknown: unknown(&risk, &state),
         estimate_ms: forward.ms,
         undo_estimate_ms: back.ms,
         estimate: forward,

@@ -38,6 +38,9 @@ pub struct State {
     pub metrics: Vec<MetricState>,
     /// Questions that were not answered, and why.
     pub errors: Vec<String>,
+    /// Why the questions to the plan's own database were not asked, where a step has yet to fill it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<String>,
 }
 
 /// A plugin as it is.
@@ -104,9 +107,10 @@ impl State {
             .collect()
     }
 
-    /// The figures for the risk.
+    /// The figures for the risk: without those that wait for a copy.
     pub fn figures(&self) -> Vec<(MetricTable, Option<f64>)> {
-        let figures = self.metrics.iter();
+        let waits = |metric: &&MetricState| metric.error.is_some() && metric.error == self.awaits;
+        let figures = self.metrics.iter().filter(|metric| !waits(metric));
         figures
             .filter_map(|metric| Some((metric.table.clone()?, metric.value)))
             .collect()
@@ -277,13 +281,17 @@ fn number(value: &Value) -> Result<f64, String> {
     }
 }
 
-/// Looks. `sizes`: the sum of the tables' sizes, for engines that know no better.
+/// Looks. `sizes`: the sum of the tables' sizes, for engines that know no better. `awaits`: why nothing is known of the
+/// world's own database before its turn, where that is so.
 pub async fn observe(
     world: &World,
     project: &Project,
     session: &mut dyn Session,
     sizes: Option<u64>,
+    awaits: Option<String>,
 ) -> State {
+    let own = |database: Option<&str>| database.is_none_or(|name| name == world.config.name);
+    let waits = |database: Option<&str>| awaits.clone().filter(|_| own(database));
     let mut state = State {
         engine: Some(session.caps().engine.to_string()),
         engine_version: Some(session.caps().version_text.clone()),
@@ -298,6 +306,9 @@ pub async fn observe(
             ("entries", &table.entries, &mut state.entries),
         ] {
             let Some(query) = query else { continue };
+            if waits(query.database.as_deref()).is_some() {
+                continue;
+            }
             match readers.value(&query.sql, query.database.as_deref()).await {
                 Ok(value) => *into = serde_json::to_value(&value).ok(),
                 Err(why) => state.errors.push(format!("`{what}` of [state]: {why}")),
@@ -305,6 +316,10 @@ pub async fn observe(
         }
     }
     for metric in metrics(project) {
+        if let Some(why) = waits(metric.database.as_deref()) {
+            state.metrics.push(of_metric(metric, Err(why)));
+            continue;
+        }
         let value = readers.value(&metric.sql, metric.database.as_deref()).await;
         let value = value.and_then(|value| number(&value));
         if let Err(why) = &value {
@@ -313,7 +328,12 @@ pub async fn observe(
         state.metrics.push(of_metric(metric, value));
     }
     for plugin in &project.file.plugin {
-        let on = readers.plugin(plugin).await;
+        // A plugin with commands is asked by them.
+        let waits = waits(plugin.database.as_deref()).filter(|_| plugin.setting.is_some());
+        let on = match waits {
+            Some(why) => Err(why),
+            None => readers.plugin(plugin).await,
+        };
         state.plugins.push(PluginState {
             id: plugin.id.clone(),
             on: on.as_ref().ok().copied(),
@@ -321,6 +341,7 @@ pub async fn observe(
         });
     }
     readers.close().await;
+    state.awaits = awaits;
     state
 }
 
