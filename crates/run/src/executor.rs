@@ -90,6 +90,8 @@ pub struct Runner<'w> {
     pub wrote: BTreeMap<String, Option<u64>>,
     /// Rows that this script has changed.
     pub rows: u64,
+    /// The migrations that run belong to a step of a plan.
+    pub of_step: bool,
     /// What is done about a script that fails.
     pub on_failure: OnFailure,
     /// Tables that are kept around the transaction of the next script, where it is a step that is taken back by them.
@@ -185,6 +187,7 @@ impl<'w> Runner<'w> {
             altered: false,
             wrote: BTreeMap::new(),
             rows: 0,
+            of_step: false,
             on_failure: OnFailure::Undo,
             keep: None,
             last: None,

@@ -2,7 +2,8 @@
 //! when its end is not known. By these rules and by nothing weaker (invariant 7).
 
 use crate::executor::Runner;
-use crate::steps::block::{describe, switch_on};
+use crate::steps::block::describe;
+use crate::steps::guard::switch_on;
 use crate::steps::migrate::Unit;
 use crate::trouble;
 use dunlin_core::dialect::Dialect;

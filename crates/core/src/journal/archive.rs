@@ -21,6 +21,9 @@ pub struct Part {
     /// Statements that take away what the step itself puts in the place of such rows, where it still is that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub own: Vec<String>,
+    /// The undo itself had changed the table by then: what an archive before this one holds beside it comes home, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
     /// How many rows.
     pub rows: u64,
     /// Their digest.
@@ -28,6 +31,15 @@ pub struct Part {
 }
 
 impl Part {
+    /// Whether nothing of an older part is to come home, for all that it holds was archived again.
+    pub fn replaces(&self, older: &Part) -> bool {
+        let columns = match older.columns.is_empty() {
+            true => self.columns.is_empty(),
+            false => older.columns.iter().all(|name| self.columns.contains(name)),
+        };
+        !self.beside && self.table == older.table && columns && self.only == older.only
+    }
+
     /// `contacts (3 rows)`, `values of contacts.note (3 rows)`.
     pub fn shown(&self) -> String {
         let rows = counted(self.rows);
@@ -231,6 +243,36 @@ mod tests {
             hash: None,
             detail: detail.to_string(),
         }
+    }
+
+    #[test]
+    fn a_part_replaces_an_older_one_that_it_holds_whole() {
+        let part = |columns: &[&str], only: Option<&str>| Part {
+            table: "t".into(),
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            only: only.map(str::to_owned),
+            ..Part::default()
+        };
+        let whole = part(&[], None);
+        assert!(whole.replaces(&whole));
+        assert!(part(&["a", "b"], None).replaces(&part(&["b"], None)));
+        assert!(!part(&["b"], None).replaces(&part(&["a", "b"], None)));
+        assert!(
+            !whole.replaces(&part(&["a"], None)),
+            "the column was gone by then"
+        );
+        assert!(!part(&["a"], None).replaces(&whole));
+        assert!(!part(&[], Some("k = 2")).replaces(&part(&[], Some("k = 1"))));
+        let beside = Part {
+            beside: true,
+            ..whole.clone()
+        };
+        assert!(!beside.replaces(&whole));
+        let other = Part {
+            table: "u".into(),
+            ..whole.clone()
+        };
+        assert!(!other.replaces(&whole));
     }
 
     #[test]

@@ -6,11 +6,12 @@
 use super::insert;
 use super::lower::head_of;
 use super::steps::Facts;
+use crate::dialect::Dialect;
 use crate::dialect::catalog::Part;
 use crate::finding::{Finding, Place};
 use crate::schema::{Column, Table, View};
 use crate::sql::change::{Change, Ddl};
-use crate::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
+use crate::sql::{Condition, Kind, LexMode, ObjectKind, ObjectRef, StatementClass};
 
 /// A statement and where it stands.
 #[derive(Debug, Clone)]
@@ -52,6 +53,98 @@ pub fn comes_back<'a>(
         }
         _ => None,
     })
+}
+
+/// A table or column that a statement drops for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// Which statement.
+    pub at: usize,
+    /// Its name when the statement runs.
+    pub object: ObjectRef,
+    /// Its name before the first statement, where one before this has renamed it.
+    pub was: ObjectRef,
+}
+
+/// What a statement gives another name.
+pub fn renames(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Vec<(ObjectRef, ObjectRef)> {
+    let changes = dialect
+        .steps()
+        .ddl(sql, lex)
+        .map_or(vec![], |ddl| ddl.changes);
+    let pair = |change| match change {
+        Change::Rename(from, to) => Some((from, to)),
+        _ => None,
+    };
+    changes.into_iter().filter_map(pair).collect()
+}
+
+/// What statements drop for good. What gets another name is still there, under that; a table whose name another gets
+/// afterwards was rebuilt, and its rows are in the new one.
+pub fn gone(classes: &[StatementClass], renames: &[Vec<(ObjectRef, ObjectRef)>]) -> Vec<Gone> {
+    let mut found = vec![];
+    let mut names: Vec<(ObjectRef, ObjectRef)> = vec![];
+    let none = vec![];
+    for (at, class) in classes.iter().enumerate() {
+        let renamed = renames.get(at).unwrap_or(&none);
+        for condition in &class.post {
+            let Condition::Missing(object) = condition else {
+                continue;
+            };
+            let of_rows = matches!(object.kind, ObjectKind::Table | ObjectKind::Column);
+            if !of_rows || renamed.iter().any(|(from, _)| from == object) {
+                continue;
+            }
+            let was = first_name(&names, object);
+            let back = |name: &ObjectRef| {
+                let is_there = Condition::Exists(name.clone());
+                let mut later = classes[at..].iter();
+                name.kind == ObjectKind::Table && later.any(|class| class.post.contains(&is_there))
+            };
+            // Another has its name by now.
+            let between = || {
+                let is_there = Condition::Exists(was.clone());
+                let mut before = classes[..at].iter();
+                was != *object
+                    && (names.iter().any(|(to, _)| *to == was)
+                        || before.any(|class| class.post.contains(&is_there)))
+            };
+            if !back(object) && !back(&was) && !between() {
+                found.push(Gone {
+                    at,
+                    object: object.clone(),
+                    was,
+                });
+            }
+        }
+        for (from, to) in renamed {
+            names.push((to.clone(), first_name(&names, from)));
+        }
+    }
+    found
+}
+
+/// The name that an object had before it was renamed, itself or its table.
+fn first_name(names: &[(ObjectRef, ObjectRef)], object: &ObjectRef) -> ObjectRef {
+    let known = |object: &ObjectRef| {
+        let mut names = names.iter().rev();
+        names
+            .find(|(to, _)| to == object)
+            .map(|(_, was)| was.clone())
+    };
+    let mut was = known(object).unwrap_or_else(|| object.clone());
+    if let Some(parent) = &was.parent {
+        let table = ObjectRef {
+            kind: ObjectKind::Table,
+            schema: was.schema.clone(),
+            parent: None,
+            name: parent.clone(),
+        };
+        if let Some(table) = known(&table) {
+            was.parent = Some(table.name);
+        }
+    }
+    was
 }
 
 /// The statements that take each of these back; or what cannot be taken back, one finding each.

@@ -6,7 +6,7 @@ use super::manifest::Manifest;
 use super::restore::{borrow, load};
 use crate::digest::{self, TableDigest, differences};
 use crate::executor::Ran;
-use crate::steps::block::switch_on;
+use crate::steps::guard::switch_on;
 use crate::world::World;
 use crate::{inspect, observe, scratch, trouble};
 use dunlin_core::event::Sink;

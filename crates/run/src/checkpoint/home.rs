@@ -106,6 +106,16 @@ async fn some_rows(
     Ok(table_digest(table, &hasher))
 }
 
+/// A part of a checkpoint that comes home.
+#[derive(Debug, Clone)]
+pub struct Coming {
+    /// What it is.
+    pub part: Part,
+    /// The columns of its table that a newer archive has brought home: its values count there. `None`: there is no newer
+    /// one.
+    pub known: Option<Vec<String>>,
+}
+
 /// Brings these parts of a checkpoint home, in one transaction together with the record of it under `unit`.
 ///
 /// # Errors
@@ -113,7 +123,7 @@ async fn some_rows(
 pub async fn bring_home(
     runner: &mut Runner<'_>,
     checkpoint: &Checkpoint,
-    parts: &[Part],
+    parts: &[Coming],
     (unit, hash): (&str, &str),
 ) -> Result<Home, Failure> {
     checkpoint.check()?;
@@ -135,7 +145,7 @@ pub async fn bring_home(
 
 struct Homing<'h> {
     checkpoint: &'h Checkpoint,
-    parts: &'h [Part],
+    parts: &'h [Coming],
     unit: &'h str,
     hash: &'h str,
     there: Catalog,
@@ -147,12 +157,12 @@ impl Change for Homing<'_> {
     async fn change(&mut self, work: &mut dyn Session, targets: &[Bound]) -> Result<(), Failure> {
         for (saved, target) in self.checkpoint.saved.iter().zip(targets) {
             let label = saved.label();
-            if let Some(part) = self.parts.iter().find(|part| part.table == label) {
+            if let Some(coming) = self.parts.iter().find(|one| one.part.table == label) {
                 // What the step has just put in their place goes, and nothing else.
-                for sql in &part.own {
+                for sql in &coming.part.own {
                     work.execute(sql).await.map_err(|error| refused(&error))?;
                 }
-                let came = self.table(work, saved, target).await?;
+                let came = self.table(work, saved, target, coming).await?;
                 self.home.came.push(came);
             }
         }
@@ -176,6 +186,7 @@ impl Homing<'_> {
         work: &mut dyn Session,
         saved: &Saved,
         target: &Bound,
+        coming: &Coming,
     ) -> Result<Came, Failure> {
         let count = work
             .dialect()
@@ -203,17 +214,22 @@ impl Homing<'_> {
             saved: &keyed,
             keyless,
             target,
+            known: coming.known.as_deref(),
         };
         let mut came = Came {
             table: saved.label(),
             ..Came::default()
         };
+        let table = self.there.table(saved.schema.as_deref(), &saved.name);
         match saved.partial {
-            true => {
-                let table = self.there.table(saved.schema.as_deref(), &saved.name);
-                one.values(work, table, &mut came).await?;
+            true => one.values(work, table, &mut came).await?,
+            false => {
+                one.rows(work, &mut came).await?;
+                // Of rows that a newer archive has brought home, the columns that it had not any more.
+                if one.known.is_some() && !keyless {
+                    one.values(work, table, &mut Came::default()).await?;
+                }
             }
-            false => one.rows(work, &mut came).await?,
         }
         one.prove(work, &mut came).await?;
         Ok(came)
@@ -230,6 +246,8 @@ struct One<'o> {
     keyless: bool,
     target: &'o Bound,
     hashes: Hashes,
+    /// As [`Coming::known`].
+    known: Option<&'o [String]>,
 }
 
 /// The rows of the file, bucket by bucket, beside what stands in the table of the bucket that they are in.
@@ -348,6 +366,7 @@ impl<'o> One<'o> {
             match place.filter(|place| !self.hashes.places.contains(place)) {
                 None if column.on_update.is_some() => columns.still.push(column.name.clone()),
                 None => {}
+                Some(_) if self.known.is_some_and(|known| known.contains(&column.name)) => {}
                 Some(place) => {
                     let added = unwritten(table, column);
                     let default = column.default.as_deref();
@@ -401,7 +420,7 @@ impl<'o> One<'o> {
 
     /// Reads the table again: every row of the file that was not left alone is there as the file has it.
     async fn prove(&mut self, work: &mut dyn Session, came: &mut Came) -> Result<(), Failure> {
-        let (mut left, mut kept) = (0, 0);
+        let (mut left, mut kept) = (0_u64, 0_u64);
         let mut beside = Beside::default();
         while let Some((row, key, hash)) = self.next(work, &mut beside).await? {
             if self.met(&mut beside.there, key, hash) == Some(true) {
@@ -414,9 +433,9 @@ impl<'o> One<'o> {
                     .push(shown_key(self.saved, &key_of(self.saved, &row)));
             }
         }
-        if self.saved.partial {
+        if self.saved.partial || self.known.is_some() {
             came.left = left;
-            came.rows = kept - came.same;
+            came.rows = kept.saturating_sub(came.same);
             return Ok(());
         }
         if left == came.left && kept == came.rows + came.same {

@@ -197,21 +197,35 @@ impl Keep {
     }
 }
 
-/// Whether an answer is still what it was.
-pub(crate) async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
-    let rows = session.query(&seen.query.sql, &seen.query.params).await;
-    let rows = rows.map_err(|error| restore::refused(&error))?;
+/// What a question is answered now; `lock`: what stands at its end, so that the rows stay as they are.
+pub(crate) async fn answer(
+    session: &mut dyn Session,
+    seen: &Seen,
+    lock: &str,
+) -> Result<u64, DbError> {
+    let sql = format!("{}{lock}", seen.query.sql);
+    let rows = session.query(&sql, &seen.query.params).await?;
     let first = rows.first().and_then(|row| row.first()?.as_i64());
-    let now = match seen.of_rows {
+    Ok(match seen.of_rows {
         true => rows.len() as u64,
         false => first.and_then(|now| u64::try_from(now).ok()).unwrap_or(0),
-    };
-    if now == seen.number {
-        return Ok(());
+    })
+}
+
+/// The failure where somebody writes into what is about to go.
+pub(crate) fn others_write(table: &str) -> Failure {
+    let message = format!("others write into {table} at this very moment");
+    Failure::new(FailureClass::Failed, "would-destroy", message)
+        .hint("nothing of it was dropped; stop whoever writes there, and take it back again")
+}
+
+/// Whether an answer is still what it was.
+async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
+    let now = answer(session, seen, "").await;
+    match now.map_err(|error| restore::refused(&error))? == seen.number {
+        true => Ok(()),
+        false => Err(others_write(&seen.table)),
     }
-    let message = format!("others write into {} at this very moment", seen.table);
-    Err(Failure::new(FailureClass::Failed, "would-destroy", message)
-        .hint("nothing was dropped; stop whoever writes there, and take it back again"))
 }
 
 /// Begins a transaction of a run; where tables are kept in it, nobody else writes to them from here on.

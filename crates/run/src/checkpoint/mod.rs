@@ -16,7 +16,7 @@ mod write;
 
 pub use file::Checkpoint;
 pub(crate) use home::still_of;
-pub use home::{bring_home, still};
+pub use home::{Coming, bring_home, still};
 pub use keep::Keep;
 pub(crate) use keep::may_keep;
 pub use merge::{Merged, merge, note_after};

@@ -2,19 +2,21 @@
 //! comes home: [`super::home`].
 
 use super::Walk;
-use super::held::{self, Held, Looked};
+use super::held::{self, Asked, Held};
 use super::step::{as_migration, run_script};
 use super::store;
 use crate::checkpoint::keep::{Before, Keep, Seen, not_archived};
 use crate::checkpoint::{self, Checkpoint, Chosen};
 use crate::steps::last::Last;
-use crate::steps::migrate::json;
+use crate::steps::migrate::{self, json};
 use crate::world::World;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::archive::{Archive, Archived, Archives, Part};
-use dunlin_core::journal::{self, Direction, Writing};
+use dunlin_core::journal::{self, Direction, History, Writing};
 use dunlin_core::plan::steps::Operations;
+use dunlin_core::plan::{self, StepKind};
+use dunlin_core::source::Migration;
 use dunlin_core::source::plan::StepDoc;
 use dunlin_engines::Purpose;
 use std::sync::Arc;
@@ -30,11 +32,59 @@ pub async fn take_back(
     operations: &Operations,
 ) -> Result<(), Failure> {
     let migration = as_migration(walk.runner, doc, key, operations);
-    let looked = held::look(walk, doc, key, operations, &migration).await?;
-    let held = nothing_is_lost(walk, doc, key, looked).await?;
+    let asked = Asked::of_step(walk, doc, key, operations, &migration).await?;
+    let held = nothing_is_lost(walk, doc, key, &asked).await?;
     let ran = run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await;
+    told_after(walk, doc, &held);
+    ran
+}
+
+/// Takes a migration back that a step has applied, as the step's own statements are taken back.
+pub async fn migration_back(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    unit: &plan::Step,
+    units: &History,
+) -> Result<(), Failure> {
+    let StepKind::Migrate { migration, .. } = &unit.kind;
+    let asked = Asked::of_migration(migration, units.units.get(&migration.version));
+    let held = nothing_is_lost(walk, doc, key, &asked).await?;
+    let ran = migrate::run(walk.runner, unit, units, 1, 1).await;
+    told_after(walk, doc, &held);
+    walk.runner.keep = None;
+    ran.map(drop)
+}
+
+/// Refuses it where taking back these migrations would destroy what their step did not write, before the first of them
+/// goes.
+pub async fn may_take_back(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    migrations: &[Arc<Migration>],
+    units: &History,
+) -> Result<(), Failure> {
+    if walk.ask.discard_later {
+        return Ok(());
+    }
+    let mut lost = vec![];
+    for migration in migrations {
+        let asked = Asked::of_migration(migration, units.units.get(&migration.version));
+        let mut looked = held::look(walk, doc, &asked).await?;
+        archived_already(walk, key, &mut looked.held).await?;
+        lost.extend(foreign(&looked.held));
+    }
+    match lost.is_empty() {
+        true => Ok(()),
+        false => Err(would_destroy(doc, &lost)),
+    }
+}
+
+/// Says what was archived while an undo ran.
+fn told_after(walk: &mut Walk<'_, '_>, doc: &StepDoc, held: &[Held]) {
     let kept = walk.runner.keep.take();
-    // Recorded by themselves, whatever became of the script.
+    // Recorded, whatever became of the rest of the script.
     for made in walk
         .runner
         .last
@@ -42,13 +92,17 @@ pub async fn take_back(
         .into_iter()
         .flat_map(|last| last.anew)
     {
-        say(walk, doc, told(&made, &held));
+        say(walk, doc, told(&made.archive, held, made.beside));
     }
-    ran?;
     if let Some(made) = kept.and_then(|keep| keep.made) {
-        say(walk, doc, told(&made, &held));
+        say(walk, doc, told(&made, held, false));
     }
-    Ok(())
+}
+
+/// What others have written.
+fn foreign(held: &[Held]) -> Vec<String> {
+    let foreign = held.iter().filter(|one| one.foreign);
+    foreign.map(|one| one.what.clone()).collect()
 }
 
 fn would_destroy(doc: &StepDoc, held: &[String]) -> Failure {
@@ -68,12 +122,12 @@ async fn nothing_is_lost(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     key: &str,
-    mut looked: Looked,
+    asked: &Asked<'_>,
 ) -> Result<Arc<Vec<Held>>, Failure> {
+    let mut looked = held::look(walk, doc, asked).await?;
     let again = archived_already(walk, key, &mut looked.held).await?;
     if !walk.ask.discard_later {
-        let lost = looked.held.iter().filter(|one| one.foreign);
-        let lost: Vec<String> = lost.map(|one| one.what.clone()).collect();
+        let lost = foreign(&looked.held);
         if !lost.is_empty() {
             return Err(would_destroy(doc, &lost));
         }
@@ -100,7 +154,7 @@ async fn nothing_is_lost(
     };
     may_archive(&held)?;
     // What stands half way goes on as it began.
-    if looked.together && walk.history.flight(key).is_none() {
+    if looked.together && !asked.half {
         keep(walk, doc, key, &held, unheld(looked.seen));
         return Ok(held);
     }
@@ -108,9 +162,7 @@ async fn nothing_is_lost(
         true => None,
         false => Some(save(walk, doc, key, &held).await?),
     };
-    if !walk.runner.work.caps().transactional_ddl {
-        look_again(walk, doc, key, &held, unheld(looked.seen), made);
-    }
+    look_again(walk, doc, key, &held, unheld(looked.seen), made);
     Ok(held)
 }
 
@@ -119,10 +171,10 @@ fn recording(
     doc: &StepDoc,
     key: &str,
     held: &Arc<Vec<Held>>,
-) -> impl Fn(&Checkpoint) -> Writing + Send + Sync + 'static {
+) -> impl Fn(&Checkpoint, bool) -> Writing + Send + Sync + 'static {
     let (held, key, hash) = (held.clone(), key.to_owned(), doc.hash.clone());
-    move |made: &Checkpoint| {
-        let archived = told(made, &held);
+    move |made: &Checkpoint, beside: bool| {
+        let archived = told(made, &held, beside);
         Writing::unit(journal::Event::Archived, &key, &hash, json(&archived))
     }
 }
@@ -136,14 +188,9 @@ fn look_again(
     seen: Vec<Seen>,
     made: Option<Checkpoint>,
 ) {
-    walk.runner.last = Some(Last {
-        name: format!("{PREFIX}{}", doc.id),
-        seen,
-        made,
-        chosen: chosen(held),
-        record: Box::new(recording(doc, key, held)),
-        anew: vec![],
-    });
+    let name = format!("{PREFIX}{}", doc.id);
+    let record = Box::new(recording(doc, key, held));
+    walk.runner.last = Last::of(name, seen, made, chosen(held), record);
 }
 
 /// Has what is to be archived saved in the very transaction of the undo.
@@ -152,9 +199,10 @@ fn keep(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str, held: &Arc<Vec<Held>>
         return;
     }
     let chosen = chosen(held);
+    let record = recording(doc, key, held);
     let before = Before {
         seen,
-        record: Box::new(recording(doc, key, held)),
+        record: Box::new(move |made| record(made, false)),
     };
     let name = format!("{PREFIX}{}", doc.id);
     walk.runner.keep = Some(Keep::before(name, chosen, before));
@@ -254,7 +302,7 @@ async fn save(
         let made = made.map_err(not_archived)?;
         let still = checkpoint::still(world, &made, walk.runner.sink).await;
         if still.map_err(not_archived)?.len() == made.saved.len() {
-            record(walk, doc, key, told(&made, held)).await?;
+            record(walk, doc, key, told(&made, held, false)).await?;
             return Ok(made);
         }
         let _ = checkpoint::drop(&made);
@@ -271,7 +319,7 @@ async fn save(
         .hint("stop whoever writes there, and take it back again"))
 }
 
-fn told(made: &Checkpoint, held: &[Held]) -> Archived {
+fn told(made: &Checkpoint, held: &[Held], beside: bool) -> Archived {
     let part = |(saved, digest): (&checkpoint::file::Saved, &crate::digest::TableDigest)| {
         let table = saved.label();
         let asked = held
@@ -281,6 +329,7 @@ fn told(made: &Checkpoint, held: &[Held]) -> Archived {
             columns: asked.map_or(vec![], |one| one.columns.clone()),
             only: asked.and_then(|one| one.only.clone()),
             own: asked.map_or(vec![], |one| one.own.clone()),
+            beside,
             table,
             rows: digest.rows,
             digest: digest.digest.clone(),

@@ -1,7 +1,7 @@
 //! The way back: steps newest first, each by its own inverse; a failing one is reported and the others still run.
 
-use super::Walk;
 use super::step::{self, as_migration, run_script, shell};
+use super::{Walk, archive};
 use crate::outside;
 use crate::steps::migrate;
 use dunlin_core::event::Event;
@@ -141,7 +141,7 @@ async fn by_inverse(
     operations: &Operations,
 ) -> Result<(), Failure> {
     match &operations.undo {
-        Inverse::Statements(_) => super::archive::take_back(walk, doc, key, operations).await,
+        Inverse::Statements(_) => archive::take_back(walk, doc, key, operations).await,
         Inverse::Nothing(_) => {
             step::end(walk, doc, key, Direction::Down, 0, None);
             walk.flush().await
@@ -254,6 +254,14 @@ async fn migrations_back(
 ) -> Result<(), Failure> {
     let half = walk.history.flight(key).is_some();
     if !half {
+        let units = applied(walk).await?;
+        let newest_first = versions.iter().rev();
+        let known = newest_first.filter_map(|version| {
+            let mut all = walk.ask.migrations.iter();
+            all.find(|migration| migration.version.0 == *version)
+        });
+        let known: Vec<Arc<_>> = known.cloned().collect();
+        archive::may_take_back(walk, doc, key, &known, &units).await?;
         step::begin(walk, doc, key, Direction::Down).await?;
     }
     for version in versions.iter().rev() {
@@ -274,7 +282,7 @@ async fn migrations_back(
         let (wanted, findings) = select::down(migrations, &units, &goal)?;
         select::verdict(&findings)?;
         for unit in wanted.steps() {
-            migrate::run(walk.runner, unit, &units, 1, 1).await?;
+            archive::migration_back(walk, doc, key, unit, &units).await?;
         }
     }
     step::end(walk, doc, key, Direction::Down, 0, None);

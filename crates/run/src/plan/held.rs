@@ -8,12 +8,12 @@ use crate::trouble;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::UnitState;
-use dunlin_core::plan::inverse::comes_back;
+use dunlin_core::plan::inverse;
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
 use dunlin_core::schema::{Catalog, Column, Table, key};
 use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
-use dunlin_core::source::{Migration, Statement};
-use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass, TxUse, Unwritten};
+use dunlin_core::source::{Migration, Statement, TransactionMode};
+use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, TxUse, Unwritten};
 use dunlin_core::value::Query;
 use dunlin_engines::DbError;
 
@@ -47,18 +47,63 @@ pub struct Looked {
     pub together: bool,
 }
 
-/// Looks at what the undo of a step would take away.
+/// An undo that is about to run: a step's own, or that of a migration which a step has applied.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Its statements.
+    pub migration: &'a Migration,
+    /// How many rows were written on the way forward.
+    pub own: u64,
+    /// Where others may have written what it would meet.
+    pub later: Vec<Later>,
+    /// Each of its statements commits by itself.
+    pub apart: bool,
+    /// It stands half way.
+    pub half: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// The undo of a step.
+    pub async fn of_step(
+        walk: &mut Walk<'_, '_>,
+        doc: &StepDoc,
+        key: &str,
+        operations: &Operations,
+        migration: &'a Migration,
+    ) -> Result<Self, Failure> {
+        let mut later = operations.later.clone();
+        later.extend(inserted(walk, doc, operations).await?);
+        Ok(Asked {
+            migration,
+            own: own_rows(walk.history.steps.get(key)),
+            later,
+            apart: operations.apart,
+            half: walk.history.flight(key).is_some(),
+        })
+    }
+
+    /// The undo of a migration, which is in this state.
+    pub fn of_migration(migration: &'a Migration, state: Option<&UnitState>) -> Self {
+        Asked {
+            migration,
+            own: own_rows(state),
+            later: vec![],
+            apart: migration.transaction == TransactionMode::None,
+            half: matches!(state, Some(UnitState::InFlight(_))),
+        }
+    }
+}
+
+/// Looks at what an undo would take away.
 pub async fn look(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
-    key: &str,
-    operations: &Operations,
-    migration: &Migration,
+    asked: &Asked<'_>,
 ) -> Result<Looked, Failure> {
     let mut looked = Looked::default();
-    held(walk, key, migration, &mut looked).await?;
-    looked.together &= !operations.apart;
-    for rows in later(walk, doc, operations, &mut looked.seen).await? {
+    held(walk, asked, &mut looked).await?;
+    looked.together &= !asked.apart;
+    for rows in later(walk, doc, &asked.later, &mut looked.seen).await? {
         // Rows of a table that goes as a whole go with it.
         let whole = |one: &&mut Held| one.table == rows.table && one.only.is_none();
         match looked.held.iter_mut().find(whole) {
@@ -75,11 +120,10 @@ pub async fn look(
 /// What the undo would drop and what holds something.
 async fn held(
     walk: &mut Walk<'_, '_>,
-    key: &str,
-    migration: &Migration,
+    asked: &Asked<'_>,
     looked: &mut Looked,
 ) -> Result<(), Failure> {
-    let Some(undo) = &migration.undo else {
+    let Some(undo) = &asked.migration.undo else {
         return Ok(());
     };
     let looking = |error| trouble::failed(&error, "cannot look at what the undo would drop");
@@ -91,12 +135,19 @@ async fn held(
     let classes: Vec<_> = undo.statements.iter().map(classify).collect();
     looked.together = walk.runner.work.caps().transactional_ddl
         && classes.iter().all(|class| class.tx == TxUse::Inside);
-    let tables = dropped_tables(&classes);
-    let columns: Vec<&ObjectRef> = classes.iter().flat_map(dropped_columns).collect();
+    let renamed = |statement: &Statement| inverse::renames(&statement.sql, dialect, &lex);
+    let renamed: Vec<_> = undo.statements.iter().map(renamed).collect();
+    let gone = inverse::gone(&classes, &renamed);
+    let of = |kind: ObjectKind| {
+        let gone = gone.iter().map(|gone| &gone.was);
+        gone.filter(move |object| object.kind == kind)
+    };
+    let tables: Vec<&ObjectRef> = of(ObjectKind::Table).collect();
+    let columns: Vec<&ObjectRef> = of(ObjectKind::Column).collect();
     if tables.is_empty() && columns.is_empty() {
         return Ok(());
     }
-    let own = own_rows(walk, key);
+    let own = asked.own;
     let catalog = observe::whole(&mut *walk.runner.work)
         .await
         .map_err(looking)?;
@@ -195,39 +246,15 @@ async fn count(
     Ok(number)
 }
 
-/// How many rows a step has written itself.
-fn own_rows(walk: &Walk<'_, '_>, key: &str) -> u64 {
-    let applied = match walk.history.steps.get(key) {
+/// How many rows were written on the way to a state.
+fn own_rows(state: Option<&UnitState>) -> u64 {
+    let applied = match state {
         Some(UnitState::Applied(applied)) => Some(applied),
         // Taking it back was interrupted: what it had written then is its own still.
         Some(UnitState::InFlight(flight)) => flight.before.as_ref(),
         _ => None,
     };
     applied.and_then(|applied| applied.rows).unwrap_or(0)
-}
-
-/// The tables that statements drop for good.
-fn dropped_tables(classes: &[StatementClass]) -> Vec<&ObjectRef> {
-    let mut dropped = vec![];
-    for (at, class) in classes.iter().enumerate() {
-        // A rebuild drops the table when all its rows stand in the new one.
-        let back = comes_back(class, &classes[at..]);
-        dropped.extend(class.post.iter().filter_map(|condition| match condition {
-            Condition::Missing(table) if table.kind == ObjectKind::Table => {
-                (back != Some(table)).then_some(table)
-            }
-            _ => None,
-        }));
-    }
-    dropped
-}
-
-/// The columns that a statement drops.
-fn dropped_columns(class: &StatementClass) -> impl Iterator<Item = &ObjectRef> {
-    class.post.iter().filter_map(|condition| match condition {
-        Condition::Missing(object) if object.kind == ObjectKind::Column => Some(object),
-        _ => None,
-    })
 }
 
 /// How many rows hold something else in a column than what it held when it was added: NULL, or its default. Where that
@@ -289,11 +316,9 @@ async fn is_written(walk: &mut Walk<'_, '_>, added: Unwritten) -> Result<bool, D
 async fn later(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
-    operations: &Operations,
+    asked: &[Later],
     seen: &mut Vec<Seen>,
 ) -> Result<Vec<Held>, Failure> {
-    let mut asked = operations.later.clone();
-    asked.extend(inserted(walk, doc, operations).await?);
     let mut held: Vec<Held> = vec![];
     for chunk in asked.chunks(ASKED_AT_ONCE) {
         // One question for many, and of each only where some of them have an answer.

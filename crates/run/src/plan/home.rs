@@ -3,7 +3,7 @@
 
 use super::Walk;
 use super::back::stops_everything;
-use crate::checkpoint;
+use crate::checkpoint::{self, Coming};
 use crate::steps::migrate::json;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -20,13 +20,14 @@ pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<
     if waiting.is_empty() {
         return Ok(());
     }
-    // Where a runner died between archive and drop there may be two: what is newer counts.
-    let mut seen: Vec<String> = vec![];
+    // Where a runner died between archive and drop, or the undo changed the table itself, there may be several: what is
+    // newer counts, and what only an older one holds comes beside it.
+    let mut newer: Vec<Newer> = vec![];
     for archive in waiting {
         let parts = archive.archived.parts.iter();
-        let parts = parts.filter(|part| !seen.contains(&part.table));
+        let parts = parts.filter(|part| !newer.iter().any(|known| known.part.replaces(part)));
         let parts: Vec<Part> = parts.cloned().collect();
-        match one(walk, doc, key, &archive, &parts).await {
+        match one(walk, doc, key, &archive, (&parts, &mut newer)).await {
             Ok(home) => {
                 tell(walk, doc, &home);
                 walk.home.push(home);
@@ -37,9 +38,14 @@ pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<
             }
             Err(failure) => return Err(waits(walk, doc, &archive, &failure)),
         }
-        seen.extend(parts.into_iter().map(|part| part.table));
     }
     walk.reload().await
+}
+
+/// A part that has come home, and the columns of its file.
+struct Newer {
+    part: Part,
+    columns: Vec<String>,
 }
 
 async fn one(
@@ -47,10 +53,28 @@ async fn one(
     doc: &StepDoc,
     key: &str,
     archive: &Archive,
-    parts: &[Part],
+    (parts, newer): (&[Part], &mut Vec<Newer>),
 ) -> Result<Home, Failure> {
     let found = checkpoint::find(walk.runner.world, &archive.archived.checkpoint)?;
-    checkpoint::bring_home(walk.runner, &found, parts, (key, &doc.hash)).await
+    let coming = |part: &Part| {
+        let same = newer.iter().filter(|known| known.part.table == part.table);
+        let known: Vec<String> = same.flat_map(|known| known.columns.clone()).collect();
+        Coming {
+            part: part.clone(),
+            known: (!known.is_empty()).then_some(known),
+        }
+    };
+    let coming: Vec<Coming> = parts.iter().map(coming).collect();
+    let home = checkpoint::bring_home(walk.runner, &found, &coming, (key, &doc.hash)).await?;
+    for part in parts {
+        let mut saved = found.saved.iter();
+        let saved = saved.find(|saved| saved.label() == part.table);
+        newer.push(Newer {
+            part: part.clone(),
+            columns: saved.map_or(vec![], |saved| saved.columns.clone()),
+        });
+    }
+    Ok(home)
 }
 
 fn tell(walk: &mut Walk<'_, '_>, doc: &StepDoc, home: &Home) {

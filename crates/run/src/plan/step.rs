@@ -574,7 +574,10 @@ async fn migrations(
     let of = wanted.steps().count();
     for (index, unit) in wanted.steps().enumerate() {
         walk.runner.may_go_on()?;
-        if let Err(failure) = migrate::run(walk.runner, unit, &units, index + 1, of).await {
+        walk.runner.of_step = true;
+        let ran = migrate::run(walk.runner, unit, &units, index + 1, of).await;
+        walk.runner.of_step = false;
+        if let Err(failure) = ran {
             if failure.class == FailureClass::Failed {
                 failed(walk, step, key, Direction::Up, &failure, false).await;
             }

@@ -1,5 +1,6 @@
 //! Running one block: a transaction with its record, or one statement with its beginning recorded before it.
 
+use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
 use super::{again, last, promised, undo, whole};
@@ -18,7 +19,7 @@ use dunlin_core::journal::{self, BlockDetail, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::lower::{Block, head_of};
 use dunlin_core::sql::{Kind, ObjectKind};
-use dunlin_engines::{DbError, Halted, Session};
+use dunlin_engines::{DbError, Halted};
 use std::time::Instant;
 
 /// `statement 2 (line 14): CREATE TABLE …`, for lists of what was done.
@@ -141,8 +142,10 @@ async fn try_together(
         .await
         .map_err(|error| Trouble::Statement(first, error))?;
     // BEGIN goes with the first statement, unless something is to be looked at between the two.
+    let looks = last::concerns(runner, unit, block);
     let begin_with = own_transaction
         && runner.keep.is_none()
+        && !looks
         && guard.watches.is_empty()
         && !unit.lowered.classes[first].if_not_exists
         && unit.script.statements[first].copy_data.is_none();
@@ -150,8 +153,12 @@ async fn try_together(
         guard: &guard,
         own_transaction,
         begin_with,
+        looks,
     };
     let outcome = transaction(runner, unit, block, end, &how).await;
+    if let Some(last) = &mut runner.last {
+        last.ended(matches!(outcome, Ok(()) | Err(Trouble::Commit(_))));
+    }
     if let Err(trouble) = &outcome {
         roll_back(runner, own_transaction).await;
         // After a commit whose end nobody knows, it may be what the step is taken back by.
@@ -175,6 +182,8 @@ struct How<'h> {
     own_transaction: bool,
     /// BEGIN goes with the first statement.
     begin_with: bool,
+    /// A last look is taken at what goes.
+    looks: bool,
 }
 
 /// From BEGIN to COMMIT.
@@ -188,10 +197,18 @@ async fn transaction(
     let first = block.statements.start;
     let ours = |failure: Failure| Trouble::Failure(Box::new(failure));
     let at_first = |error: DbError| Trouble::Statement(first, error);
+    if how.looks {
+        last::before(runner).await.map_err(at_first)?;
+    }
     if how.own_transaction && !how.begin_with {
         keep::begin(runner).await.map_err(at_first)?;
     }
     keep::save(runner).await.map_err(ours)?;
+    let anew = last::within(runner, unit, block).await;
+    let anew = anew.map_err(|wrong| match wrong {
+        last::Wrong::Error(error) => at_first(error),
+        last::Wrong::Failure(failure) => ours(failure),
+    })?;
     let before = watch(runner, how.guard, true).await.map_err(at_first)?;
     let started = Instant::now();
     let mut rows = 0;
@@ -215,6 +232,7 @@ async fn transaction(
     ends.map_err(ours)?;
     let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
     let mut records = runner.pending.clone();
+    records.extend(anew);
     if let Some(keep) = &runner.keep {
         let noted = keep.note(runner.world, &mut *runner.work).await;
         if let Some(id) = noted.map_err(ours)? {
@@ -317,80 +335,6 @@ fn after_rollback(
     failure
 }
 
-/// Sets a guard's switches; gives the statements that put them back.
-pub async fn switch_on(work: &mut dyn Session, guard: &Guard) -> Result<Vec<String>, DbError> {
-    let mut restore = vec![];
-    for switch in &guard.switches {
-        let rows = work.query(&switch.read, &[]).await?;
-        let was = rows
-            .first()
-            .and_then(|row| row.first())
-            .map(|value| match value.as_str() {
-                Some(text) => text.replace('\'', "''"),
-                None => value.as_i64().unwrap_or(0).to_string(),
-            })
-            .unwrap_or_default();
-        work.execute(&switch.set).await?;
-        restore.push(switch.restore.replace("{}", &was));
-    }
-    Ok(restore)
-}
-
-async fn watch(
-    runner: &mut Runner<'_>,
-    guard: &Guard,
-    before: bool,
-) -> Result<Vec<Option<i64>>, DbError> {
-    let mut numbers = vec![];
-    for watch in &guard.watches {
-        let sql = if before { &watch.before } else { &watch.after };
-        numbers.push(match runner.work.query(sql, &[]).await {
-            Ok(rows) => rows
-                .first()
-                .and_then(|row| row.first())
-                .and_then(|value| value.as_i64()),
-            // Not there before: the script makes it, drops it and makes it again.
-            Err(error) if error.class == ErrorClass::ObjectMissing => None,
-            Err(error) => return Err(error),
-        });
-    }
-    Ok(numbers)
-}
-
-fn judge(
-    unit: &Unit<'_>,
-    guard: &Guard,
-    before: &[Option<i64>],
-    after: &[Option<i64>],
-) -> Result<(), Failure> {
-    for ((watch, before), after) in guard.watches.iter().zip(before).zip(after) {
-        let (Some(before), Some(after)) = (before, after) else {
-            continue;
-        };
-        let wrong = if watch.may_not_grow {
-            after > before
-        } else {
-            after < before
-        };
-        if wrong
-            && !unit
-                .migration
-                .allow
-                .iter()
-                .any(|allow| allow.code == watch.code)
-        {
-            let message = format!("{}: {before} before, {after} after", watch.what);
-            return Err(Failure::new(FailureClass::Failed, watch.code, message)
-                .at(Place::file(&unit.script.file))
-                .hint(format!(
-                    "if that is meant, say so in the header: `-- dunlin: allow = [\"{}: why\"]`",
-                    watch.code
-                )));
-        }
-    }
-    Ok(())
-}
-
 /// Waits before another try, where one is right: deadlocks some times, lock timeouts as long as patience lasts.
 async fn may_retry(runner: &mut Runner<'_>, error: &DbError, attempt: u32, began: Instant) -> bool {
     let retry = match error.class {
@@ -436,7 +380,7 @@ pub async fn alone(
     );
     runner.pending.push(began);
     let guard = block.guard.clone().unwrap_or_default();
-    if !goes_with_record(unit, at) || last::concerns(runner, unit, at) {
+    if !goes_with_record(unit, at) || last::concerns(runner, unit, block) {
         write_beginning(runner).await?;
     }
     let switches = match switch_on(&mut *runner.work, &guard).await {

@@ -1,43 +1,129 @@
-//! The last look at what a statement of an undo takes away, where statements commit by themselves: other writers are kept
-//! from the table, it is read once more and archived anew where they have written since, and it goes under the same lock.
+//! The last look at what a statement of an undo takes away: other writers are kept from it, it is read once more and
+//! archived anew where they have written since, and it goes under the same lock. Where statements share a transaction that
+//! transaction is it, from its first statement on.
 //!
-//! A session under such a lock reaches no other table: what is recorded meanwhile, another session writes.
+//! A session under the lock of a statement that commits by itself may reach no other table: what is recorded meanwhile,
+//! another session writes.
 
 use super::migrate::Unit;
 use super::send::{With, execute_with};
-use crate::checkpoint::keep::{Seen, aside, still};
+use crate::checkpoint::keep::{Seen, answer, aside, others_write};
 use crate::checkpoint::{self, Checkpoint, Chosen};
+use crate::digest;
 use crate::executor::Runner;
+use dunlin_core::copy::reading::Reading;
 use dunlin_core::dialect::catalog::Hold;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::Writing;
-use dunlin_core::plan::inverse::is_harmless;
-use dunlin_core::sql::{Condition, Kind, ObjectKind, StatementClass};
+use dunlin_core::plan::inverse::{self, is_harmless};
+use dunlin_core::plan::lower::Block;
+use dunlin_core::sql::{Kind, ObjectKind, ObjectRef, StatementClass};
 use dunlin_engines::{DbError, Halted, Purpose};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Makes the record of an archive; whether it stands beside the one before it.
+type Record = Box<dyn Fn(&Checkpoint, bool) -> Writing + Send + Sync>;
 
 /// What an undo takes away, as it was when it was looked at and archived.
 pub struct Last {
     /// The name of archives.
-    pub(crate) name: String,
+    name: String,
     /// What was seen and is not archived: it must be so still.
-    pub(crate) seen: Vec<Seen>,
+    seen: Vec<Seen>,
     /// The archive.
-    pub(crate) made: Option<Checkpoint>,
+    made: Option<Checkpoint>,
     /// What is in it.
-    pub(crate) chosen: Chosen,
+    chosen: Chosen,
     /// The record of an archive.
-    pub(crate) record: Box<dyn Fn(&Checkpoint) -> Writing + Send + Sync>,
+    record: Record,
     /// What was archived anew under a lock.
-    pub(crate) anew: Vec<Checkpoint>,
+    pub(crate) anew: Vec<Anew>,
+    /// What was archived anew in the transaction that is open.
+    here: Option<Anew>,
+    /// Rows that the script's own statements have put into tables, or taken out of them, by the tables' names in lower
+    /// case; `None`: it cannot be told.
+    moved: BTreeMap<String, Option<i64>>,
+}
+
+/// An archive that was made when somebody had written since the one before it.
+pub(crate) struct Anew {
+    /// It.
+    pub(crate) archive: Checkpoint,
+    /// What the one before it holds besides comes home, too: the undo itself has changed the table by then.
+    pub(crate) beside: bool,
+}
+
+/// A table of which something is known and from which a statement takes something.
+struct Concern {
+    table: String,
+    /// The whole table goes.
+    whole: bool,
+    /// Columns that go.
+    columns: Vec<String>,
+    /// The script itself has changed rows or tables before.
+    own: bool,
+}
+
+impl Concern {
+    fn named<'f>(found: &'f mut BTreeMap<String, Concern>, table: &str) -> &'f mut Concern {
+        found
+            .entry(table.to_lowercase())
+            .or_insert_with(|| Concern {
+                table: table.to_owned(),
+                whole: false,
+                columns: vec![],
+                own: false,
+            })
+    }
+
+    /// Whether something that was seen is about what goes.
+    fn is_about(&self, seen: &Seen) -> bool {
+        let same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+        same(&seen.table, &self.table)
+            && match &seen.column {
+                Some(column) => self.columns.iter().any(|name| same(name, column)),
+                None if seen.of_rows => self.whole || self.columns.is_empty(),
+                None => self.whole,
+            }
+    }
 }
 
 impl Last {
+    /// What is known; `None`: nothing.
+    pub(crate) fn of(
+        name: String,
+        seen: Vec<Seen>,
+        made: Option<Checkpoint>,
+        chosen: Chosen,
+        record: Record,
+    ) -> Option<Last> {
+        (!seen.is_empty() || made.is_some()).then(|| Last {
+            name,
+            seen,
+            made,
+            chosen,
+            record,
+            anew: vec![],
+            here: None,
+            moved: BTreeMap::new(),
+        })
+    }
+
     fn knows(&self, table: &str) -> bool {
         let is = |name: &String| name.eq_ignore_ascii_case(table);
         let saved = self.made.iter().flat_map(|made| &made.saved);
         self.seen.iter().any(|seen| is(&seen.table))
             || saved.map(|one| one.label()).any(|label| is(&label))
+    }
+
+    /// Whether single rows of a table are known, which a statement on rows takes away.
+    fn knows_rows(&self, table: &str) -> bool {
+        let is = |name: &String| name.eq_ignore_ascii_case(table);
+        let mut seen = self.seen.iter();
+        seen.any(|seen| seen.of_rows && is(&seen.table))
+            || self.chosen.rows.iter().any(|(name, _)| is(name))
     }
 
     /// Of what is archived that which is of these tables.
@@ -49,43 +135,104 @@ impl Last {
         chosen.rows.retain(|(table, _)| of(table));
         chosen
     }
+
+    /// The newest archive of a table.
+    fn newest(&self, table: &str) -> Option<&Checkpoint> {
+        let anew = self.anew.iter().rev().map(|anew| &anew.archive);
+        anew.chain(&self.made).find(|archive| {
+            let mut saved = archive.saved.iter();
+            saved.any(|saved| saved.label().eq_ignore_ascii_case(table))
+        })
+    }
+
+    /// The transaction in which something was archived anew has come to its end.
+    pub(super) fn ended(&mut self, kept: bool) {
+        match (self.here.take(), kept) {
+            (Some(anew), true) => self.anew.push(anew),
+            // It is swept or dropped by hand otherwise.
+            (Some(anew), false) => drop(checkpoint::drop(&anew.archive)),
+            (None, _) => {}
+        }
+    }
 }
 
-/// The tables that a statement takes away, or columns of them, of which something is known. What the script itself has
-/// changed by then is not as it was seen, and nobody else did it: of that nothing is known any more.
-fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, at: usize) -> Vec<String> {
+/// Keeps how many rows a statement of the script has moved.
+pub(super) fn count(runner: &mut Runner<'_>, class: &StatementClass, rows: u64) {
+    let Some(last) = &mut runner.last else {
+        return;
+    };
+    if matches!(class.kind, Kind::Ddl) || is_harmless(class) {
+        return;
+    }
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    for table in &class.touches {
+        let moved = last
+            .moved
+            .entry(table.name.to_lowercase())
+            .or_insert(Some(0));
+        *moved = match (*moved, class.verb.as_str(), class.touches.len()) {
+            (Some(before), "DELETE", 1) => Some(before.saturating_sub(rows)),
+            (Some(before), "INSERT", 1) => Some(before.saturating_add(rows)),
+            (Some(before), "UPDATE", 1) => Some(before),
+            _ => None,
+        };
+    }
+}
+
+fn table_of(object: &ObjectRef) -> &str {
+    object.parent.as_ref().unwrap_or(&object.name)
+}
+
+/// The tables that statements take away, or columns or rows of them, of which something is known.
+fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> Vec<Concern> {
     let Some(last) = &runner.last else {
         return vec![];
     };
     let classes = &unit.lowered.classes;
-    let before = &classes[..at];
-    let harmless = |class: &StatementClass| is_harmless(class) || class.kind == Kind::Ddl;
-    if !before.iter().all(harmless) {
-        return vec![];
+    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
+    let script = unit.script.statements.iter();
+    let renamed = script.map(|statement| inverse::renames(&statement.sql, dialect, lex));
+    let gone = inverse::gone(classes, &renamed.collect::<Vec<_>>());
+    let mut found: BTreeMap<String, Concern> = BTreeMap::new();
+    for at in statements.clone() {
+        for gone in gone.iter().filter(|gone| gone.at == at) {
+            let concern = Concern::named(&mut found, table_of(&gone.object));
+            match gone.object.kind {
+                ObjectKind::Column => concern.columns.push(gone.object.name.clone()),
+                _ => concern.whole = true,
+            }
+        }
+        if matches!(classes[at].kind, Kind::Dml | Kind::CopyIn) {
+            let touched = classes[at].touches.iter().map(table_of);
+            for name in touched.filter(|name| last.knows_rows(name)) {
+                let _ = Concern::named(&mut found, name);
+            }
+        }
     }
-    let changed = |name: &String| {
-        let mut objects = before.iter().flat_map(|class| &class.touches);
-        objects.any(|object| {
-            let table = object.parent.as_ref().unwrap_or(&object.name);
-            table.eq_ignore_ascii_case(name)
+    // What an earlier run did was there when it was looked at.
+    let blocks = &unit.lowered.blocks;
+    let from = blocks.get(unit.first);
+    let from = from.map_or(0, |block| block.statements.start);
+    let before = classes.get(from..statements.start).unwrap_or_default();
+    let changes = before.iter().filter(|class| !is_harmless(class));
+    let own = |table: &str| {
+        changes.clone().any(|class| {
+            // A statement on rows may reach others, by triggers and foreign keys.
+            let is_it = |object: &ObjectRef| table_of(object).eq_ignore_ascii_case(table);
+            class.kind != Kind::Ddl || class.touches.iter().any(is_it)
         })
     };
-    let gone = classes[at].post.iter();
-    let gone = gone.filter_map(|condition| match condition {
-        Condition::Missing(object) if object.kind == ObjectKind::Table => Some(&object.name),
-        Condition::Missing(object) if object.kind == ObjectKind::Column => object.parent.as_ref(),
-        _ => None,
+    let known = found.into_values().filter(|one| last.knows(&one.table));
+    let concern = known.map(|one| Concern {
+        own: own(&one.table),
+        ..one
     });
-    let known = gone.filter(|name| last.knows(name) && !changed(name));
-    let mut tables: Vec<String> = known.cloned().collect();
-    tables.sort();
-    tables.dedup();
-    tables
+    concern.collect()
 }
 
 /// Whether a last look is to be taken before a statement: its record cannot go with it then.
-pub(super) fn concerns(runner: &Runner<'_>, unit: &Unit<'_>, at: usize) -> bool {
-    !concerned(runner, unit, at).is_empty()
+pub(super) fn concerns(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
+    !concerned(runner, unit, block.statements.clone()).is_empty()
 }
 
 /// Sends a statement; after a last look, and under its lock, where it takes away something that is known.
@@ -95,15 +242,16 @@ pub(super) async fn execute(
     at: usize,
     with: With<'_>,
 ) -> Result<u64, Halted> {
-    let tables = concerned(runner, unit, at);
-    if tables.is_empty() {
+    let concerned = concerned(runner, unit, at..at + 1);
+    if concerned.is_empty() {
         return execute_with(runner, unit, at, with).await;
     }
-    let hold = hold(runner, &tables).await.map_err(Halted::After)?;
-    let looked = look(runner, &tables).await;
+    let hold = hold(runner, &concerned).await.map_err(Halted::After)?;
+    let looked = look(runner, &concerned, Way::Alone).await;
     let sent = match looked {
-        Ok(()) => execute_with(runner, unit, at, with).await,
-        Err(failure) => Err(Halted::After(as_error(failure))),
+        Ok(_) => execute_with(runner, unit, at, with).await,
+        Err(Wrong::Error(error)) => Err(Halted::After(error)),
+        Err(Wrong::Failure(failure)) => Err(Halted::After(as_error(failure))),
     };
     for statement in &hold.free {
         // Where this fails the session is gone, and its locks with it.
@@ -112,10 +260,66 @@ pub(super) async fn execute(
     sent
 }
 
+/// Before the transaction of a block in which a last look is taken: how it must begin, so that what is read is held.
+pub(super) async fn before(runner: &mut Runner<'_>) -> Result<(), DbError> {
+    for sql in runner.work.dialect().change().before_hold() {
+        let _ = runner.work.execute(sql).await?;
+    }
+    Ok(())
+}
+
+/// What stops a look.
+pub(super) enum Wrong {
+    /// What was sent: it may be tried again.
+    Error(DbError),
+    /// What was found.
+    Failure(Failure),
+}
+
+impl From<DbError> for Wrong {
+    fn from(error: DbError) -> Self {
+        Wrong::Error(error)
+    }
+}
+
+impl From<Failure> for Wrong {
+    fn from(failure: Failure) -> Self {
+        Wrong::Failure(failure)
+    }
+}
+
+/// At the beginning of a block's transaction: takes the last look at all that its statements take away, and keeps other
+/// writers from it up to the end of the transaction. Gives what is to be recorded with it.
+pub(super) async fn within(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    block: &Block,
+) -> Result<Option<Writing>, Wrong> {
+    let concerned = concerned(runner, unit, block.statements.clone());
+    if concerned.is_empty() {
+        return Ok(None);
+    }
+    let work = &mut *runner.work;
+    let change = work.dialect().change();
+    // Elsewhere nothing may be read before what holds it: everything that is read later is seen as it was then.
+    if change.lock(&[]).is_some() {
+        let shapes = digest::shapes(work).await?;
+        let (_, mut bound) = Reading::derive(&shapes);
+        bound.retain(|table| {
+            let mut all = concerned.iter();
+            all.any(|concern| concern.table.eq_ignore_ascii_case(&table.label()))
+        });
+        if let Some(lock) = change.lock(&bound).filter(|_| !bound.is_empty()) {
+            let _ = work.execute(&lock).await?;
+        }
+    }
+    look(runner, &concerned, Way::Within).await
+}
+
 /// Locks the tables. Where this user may not, it is said, and the look is as close as it can be.
-async fn hold(runner: &mut Runner<'_>, tables: &[String]) -> Result<Hold, DbError> {
-    let named: Vec<(Option<&str>, &str)> =
-        tables.iter().map(|name| (None, name.as_str())).collect();
+async fn hold(runner: &mut Runner<'_>, concerned: &[Concern]) -> Result<Hold, DbError> {
+    let tables = concerned.iter().map(|concern| concern.table.as_str());
+    let named: Vec<(Option<&str>, &str)> = tables.clone().map(|name| (None, name)).collect();
     let hold = runner.work.dialect().catalog().hold(&named);
     for statement in &hold.take {
         match runner.work.execute(statement).await {
@@ -123,7 +327,7 @@ async fn hold(runner: &mut Runner<'_>, tables: &[String]) -> Result<Hold, DbErro
             Err(error) if error.class == ErrorClass::PermissionDenied => {
                 let message = format!(
                     "warning: {} cannot be locked, so what others write while it is dropped is not seen: {}",
-                    tables.join(", "),
+                    tables.collect::<Vec<_>>().join(", "),
                     error.message
                 );
                 runner.sink.event(&Event::Note { message });
@@ -143,11 +347,24 @@ fn as_error(failure: Failure) -> DbError {
     error
 }
 
-async fn look(runner: &mut Runner<'_>, tables: &[String]) -> Result<(), Failure> {
+/// Where a look is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Under the lock of a statement that commits by itself.
+    Alone,
+    /// In the transaction of the statements.
+    Within,
+}
+
+async fn look(
+    runner: &mut Runner<'_>,
+    concerned: &[Concern],
+    way: Way,
+) -> Result<Option<Writing>, Wrong> {
     let Some(mut last) = runner.last.take() else {
-        return Ok(());
+        return Ok(None);
     };
-    let looked = look_at(runner, &mut last, tables).await;
+    let looked = look_at(runner, &mut last, concerned, way).await;
     runner.last = Some(last);
     looked
 }
@@ -155,50 +372,94 @@ async fn look(runner: &mut Runner<'_>, tables: &[String]) -> Result<(), Failure>
 async fn look_at(
     runner: &mut Runner<'_>,
     last: &mut Last,
-    tables: &[String],
-) -> Result<(), Failure> {
-    let of = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
-    for seen in last.seen.iter().filter(|seen| of(&seen.table)) {
-        still(&mut *runner.work, seen).await?;
+    concerned: &[Concern],
+    way: Way,
+) -> Result<Option<Writing>, Wrong> {
+    let work = &mut *runner.work;
+    let change = work.dialect().change();
+    // Where no statement holds the tables, reading the rows does; the first read of the transaction, so that every later
+    // one sees what is held.
+    let by_reading = way == Way::Within && change.lock(&[]).is_none();
+    let lock = if by_reading { change.for_update() } else { "" };
+    for concern in concerned {
+        for seen in last.seen.iter().filter(|seen| concern.is_about(seen)) {
+            let now = answer(work, seen, lock).await?;
+            if !may_be(last, seen, concern, now) {
+                return Err(others_write(&seen.table).into());
+            }
+        }
     }
-    let Some(made) = &last.made else {
-        return Ok(());
-    };
-    if !made.saved.iter().any(|saved| of(&saved.label())) {
-        return Ok(());
+    let known = |concern: &&Concern| last.newest(&concern.table).is_some();
+    let archived: Vec<&Concern> = concerned.iter().filter(known).collect();
+    if archived.is_empty() {
+        return Ok(None);
     }
-    aside(&mut *runner.work, true).await?;
-    let archived = anew(runner, last, made, tables).await;
+    aside(work, true).await?;
+    let anew = anew(runner, last, &archived).await;
     let back = aside(&mut *runner.work, false).await;
-    last.anew.extend(archived?);
-    back
+    let Some(anew) = anew? else {
+        back?;
+        return Ok(None);
+    };
+    let record = (last.record)(&anew.archive, anew.beside);
+    if way == Way::Within {
+        last.here = Some(anew);
+        back?;
+        return Ok(Some(record));
+    }
+    // Committed before anything goes.
+    let world = runner.world;
+    let mut other = world.open(Purpose::Tool).await?;
+    let written = runner.pen.append(world, &mut *other, &[record]).await;
+    other.close().await;
+    written.map_err(|error| runner.trouble(&error, "the archive could not be recorded"))?;
+    last.anew.push(anew);
+    back?;
+    Ok(None)
 }
 
-/// Archives what is not any more as it was archived. The record is committed before anything goes.
+/// Whether nobody else has changed an answer. What the script's own statements did is counted; where it is not known what
+/// they did there can only be less.
+fn may_be(last: &Last, seen: &Seen, concern: &Concern, now: u64) -> bool {
+    if !concern.own {
+        return now == seen.number;
+    }
+    let moved = last.moved.get(&concern.table.to_lowercase()).copied();
+    let of_table = seen.column.is_none() && !seen.of_rows;
+    let moved = moved.flatten().filter(|_| of_table).unwrap_or(0);
+    now <= seen.number.saturating_add_signed(moved)
+}
+
+/// Archives what is not any more as it was archived.
 async fn anew(
     runner: &mut Runner<'_>,
     last: &Last,
-    made: &Checkpoint,
-    tables: &[String],
-) -> Result<Option<Checkpoint>, Failure> {
+    archived: &[&Concern],
+) -> Result<Option<Anew>, Failure> {
     let world = runner.world;
     let work = &mut *runner.work;
-    let same = checkpoint::still_of(work, made, tables, runner.sink).await?;
-    let changed: Vec<String> = tables
-        .iter()
-        .filter(|table| !same.contains(*table))
-        .cloned()
-        .collect();
+    let (mut changed, mut beside) = (vec![], false);
+    for concern in archived {
+        let Some(newest) = last.newest(&concern.table) else {
+            continue;
+        };
+        let table = std::slice::from_ref(&concern.table);
+        let same = checkpoint::still_of(work, newest, table, runner.sink).await?;
+        if same.is_empty() {
+            changed.push(concern.table.clone());
+            beside |= concern.own;
+        }
+    }
     let chosen = last.only(&changed);
     if chosen.tables.is_empty() && chosen.columns.is_empty() && chosen.rows.is_empty() {
         return Ok(None);
     }
-    let anew = checkpoint::create_in(world, work, &last.name, &chosen, false, runner.sink).await;
-    let anew = anew.map_err(checkpoint::keep::not_archived)?;
-    let mut other = world.open(Purpose::Tool).await?;
-    let record = (last.record)(&anew);
-    let written = runner.pen.append(world, &mut *other, &[record]).await;
-    other.close().await;
-    written.map_err(|error| runner.trouble(&error, "the archive could not be recorded"))?;
-    Ok(Some(anew))
+    let made = checkpoint::create_in(world, work, &last.name, &chosen, false, runner.sink).await;
+    let archive = made.map_err(checkpoint::keep::not_archived)?;
+    if beside && archive.tables.iter().all(|table| table.rows == 0) {
+        // What the script took away itself lies in the archive before this one.
+        let _ = checkpoint::drop(&archive);
+        return Ok(None);
+    }
+    Ok(Some(Anew { archive, beside }))
 }

@@ -502,13 +502,18 @@ fn begin(runner: &mut Runner<'_>, unit: &mut Unit<'_>) {
     }
 }
 
+/// Whether the unit's end says how many rows it has written: the undo of a plan's step asks for that.
+pub(super) fn tells_rows(runner: &Runner<'_>, unit: &Unit<'_>) -> bool {
+    runner.of_step || journal::plan::is_key(&unit.migration.version.0)
+}
+
 fn ending(runner: &Runner<'_>, unit: &Unit<'_>, started: Instant) -> Writing {
     let detail = UnitDetail {
         direction: Some(unit.direction),
         name: unit.migration.name.clone(),
         by: runner.world.who.clone(),
         duration_ms: Some(millis(started)),
-        rows: journal::plan::is_key(&unit.migration.version.0).then_some(runner.rows),
+        rows: tells_rows(runner, unit).then_some(runner.rows),
         fingerprint: Some(unit.migration.up.fingerprint.clone()),
         undo_fingerprint: unit
             .migration

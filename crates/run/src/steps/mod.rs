@@ -4,6 +4,7 @@ mod again;
 pub mod backfill;
 pub mod block;
 pub mod blockers;
+pub(crate) mod guard;
 pub mod last;
 pub mod migrate;
 pub mod promised;

@@ -1,7 +1,7 @@
 //! Sending one statement of a script.
 
 use super::migrate::{Unit, millis};
-use super::{storage, undo};
+use super::{last, storage, undo};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store::Pen;
@@ -109,6 +109,7 @@ pub(super) async fn execute_with(
 /// Keeps and says what a statement has done.
 fn note(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64, duration_ms: u64) {
     undo::count(runner, unit, at, rows);
+    last::count(runner, &unit.lowered.classes[at], rows);
     runner.sink.event(&Event::StatementDone {
         version: unit.migration.version.shown().to_owned(),
         statement: at + 1,

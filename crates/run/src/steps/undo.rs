@@ -2,7 +2,8 @@
 //! the backup, when the run has ended (`backup/automatic.rs`). All or nothing: a half undo would leave what neither the
 //! script nor the journal describes.
 
-use super::block::{describe, roll_back, switch_on};
+use super::block::{describe, roll_back};
+use super::guard::switch_on;
 use super::migrate::Unit;
 use crate::executor::Runner;
 use crate::observe;

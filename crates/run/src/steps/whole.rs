@@ -1,13 +1,14 @@
 //! A block that is one plain statement and the whole of its migration: BEGIN, statement, record and COMMIT go together.
 
-use super::block::{Trouble, roll_back, switch_on};
-use super::migrate::Unit;
+use super::block::{Trouble, roll_back};
+use super::guard::switch_on;
+use super::last;
+use super::migrate::{Unit, tells_rows};
 use super::send::{With, execute_with};
 use crate::executor::Runner;
 use crate::journal_store;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Writing;
-use dunlin_core::journal::plan::is_key;
 use dunlin_core::plan::lower::Block;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, StatementClass};
 use dunlin_engines::Halted;
@@ -31,11 +32,12 @@ pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool 
     let class = &unit.lowered.classes[at];
     block.statements.len() == 1
         && runner.keep.is_none()
+        && !last::concerns(runner, unit, block)
         && matches!(class.kind, Kind::Ddl | Kind::Dml | Kind::Query)
         && !class.if_not_exists
         && unit.script.statements[at].copy_data.is_none()
         && unit.migration.creates.is_empty()
-        && !tells_its_rows(unit, class)
+        && !tells_its_rows(runner, unit, class)
         && block
             .guard
             .as_ref()
@@ -45,10 +47,9 @@ pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool 
 
 /// The end of a plan's step says how many rows it has put into what it makes: its undo asks for that. Sent together with
 /// the statement it could not know.
-fn tells_its_rows(unit: &Unit<'_>, class: &StatementClass) -> bool {
+fn tells_its_rows(runner: &Runner<'_>, unit: &Unit<'_>, class: &StatementClass) -> bool {
     let makes_table = |condition: &Condition| matches!(condition, Condition::Exists(object) if object.kind == ObjectKind::Table);
-    is_key(&unit.migration.version.0)
-        && (class.kind == Kind::Dml || class.post.iter().any(makes_table))
+    tells_rows(runner, unit) && (class.kind == Kind::Dml || class.post.iter().any(makes_table))
 }
 
 /// As `try_together` does it, on one trip where the protocol has such.

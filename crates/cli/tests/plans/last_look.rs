@@ -1,0 +1,185 @@
+//! From the look at what an undo takes away to the moment when it goes: whoever writes there meanwhile loses nothing.
+
+use crate::Desk;
+use dunlin_testkit::database::ask;
+use dunlin_testkit::for_each_engine;
+use dunlin_testkit::{TestDatabase, TestEngine};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A statement that takes its time, and the question whether one is at work.
+fn sleep(engine: TestEngine) -> (&'static str, &'static str) {
+    match engine.is_mysql_family() {
+        true => (
+            "SELECT SLEEP(1.5)",
+            "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%SELECT SLEEP(1.5)%' AND db = database() AND id <> connection_id()",
+        ),
+        false => (
+            "SELECT pg_sleep(1.5)",
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%SELECT pg_sleep(1.5)%' AND state = 'active' AND \
+             datname = current_database() AND pid <> pg_backend_pid()",
+        ),
+    }
+}
+
+/// Somebody who has written and takes their time to commit it.
+fn late(engine: TestEngine, database: &TestDatabase, sql: &str) -> JoinHandle<()> {
+    let TestEngine::Server(kind) = engine else {
+        unreachable!("only servers")
+    };
+    let sql = format!("BEGIN; {sql}; {}; COMMIT", sleep(engine).0);
+    let url = database.url().to_owned();
+    let writer = std::thread::spawn(move || drop(ask(&url, kind, &sql)));
+    std::thread::sleep(Duration::from_millis(700));
+    writer
+}
+
+for_each_engine! {
+    only servers
+    /// The undo changes the table itself before it drops it, and somebody writes in between: their rows come home, and
+    /// with them what the undo's own change had taken from the others.
+    async fn a_writer_after_the_undos_own_changes_loses_nothing(engine: TestEngine) {
+        let (sleep, at_work) = sleep(engine);
+        for own in ["ALTER TABLE notes DROP COLUMN weight", "DELETE FROM notes WHERE id = 1", "DELETE FROM notes WHERE id > 0"] {
+            let desk = Desk::new(engine);
+            // What stands before and after it has a transaction of its own.
+            let apart = |name: &str| match engine.is_mysql_family() {
+                true => format!("DROP INDEX {name} ON notes;"),
+                false => format!("DROP INDEX CONCURRENTLY {name};"),
+            };
+            let undo = format!("{own}; {} {sleep}; {} DROP TABLE notes", apart("one"), apart("two"));
+            desk.sandbox.write(
+                "notes.plan.toml",
+                format!(
+                    "name = \"notes\"\n[[phase]]\nid = \"notes\"\n[[phase.step]]\nid = \"table\"\n\
+                     sql = \"CREATE TABLE notes (id int PRIMARY KEY, body varchar(40), weight double precision); CREATE INDEX one ON \
+                     notes (body); CREATE INDEX two ON notes (body, id); INSERT INTO notes VALUES (1, 'ours', 1.5)\"\n\
+                     undo = \"{undo}\"\n"
+                ),
+            );
+            let rows = || desk.database.run("SELECT id, body, weight FROM notes ORDER BY id");
+            let _ = desk.dunlin("run notes").success();
+            let _ = desk.database.run("INSERT INTO notes VALUES (70, 'mine', 0.5), (71, 'yours', 0.25), (72, NULL, NULL)");
+            let running = desk.sandbox.spawn("rollback notes --discard-later".split_whitespace());
+            let started = Instant::now();
+            while desk.database.scalar(at_work) == "0" {
+                assert!(started.elapsed().as_secs() < 30, "{own}: the undo does not come to its second statement");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = desk.database.run("INSERT INTO notes (id, body) VALUES (83, 'late')");
+            let _ = desk.database.run("UPDATE notes SET body = 'late too' WHERE id = 71");
+            let _ = running.wait().success();
+            let (code, again) = desk.json("run notes");
+            assert_eq!(code, 0, "{own}: {again:#}");
+            let text = |row: &[&str]| row.iter().map(|cell| (*cell != "-").then(|| (*cell).to_owned())).collect::<Vec<_>>();
+            // What the undo deleted by itself before they wrote, they could not change.
+            let changed = if own.ends_with("> 0") { "yours" } else { "late too" };
+            let expected = [
+                text(&["1", "ours", "1.5"]),
+                text(&["70", "mine", "0.5"]),
+                text(&["71", changed, "0.25"]),
+                text(&["72", "-", "-"]),
+                text(&["83", "late", "-"]),
+            ];
+            assert_eq!(rows(), expected, "{own}: {again:#}");
+        }
+    }
+}
+
+for_each_engine! {
+    only servers
+    /// Rows that a step has inserted: somebody changes one of them while the undo is about to delete it.
+    async fn a_row_that_is_changed_while_it_goes_comes_home_as_it_was_last(engine: TestEngine) {
+        let rows = "INSERT INTO settings VALUES ('model', 'gpt'), ('heat', '1')";
+        let more = engine.pick("", "CREATE INDEX CONCURRENTLY by_value ON settings (svalue)", "CREATE TABLE more (id int PRIMARY KEY)");
+        let steps = [
+            "settings = { table = \"settings\", key = [\"skey\"], rows = [{ skey = \"model\", svalue = \"gpt\" }, { skey = \"heat\", svalue = \"1\" }] }".to_owned(),
+            format!("sql = \"{rows}\""),
+            format!("sql = \"{more}; {rows}\""),
+        ];
+        for step in steps {
+            let desk = Desk::new(engine);
+            desk.sandbox.write("on.plan.toml", format!("name = \"on\"\n[[phase]]\nid = \"on\"\n[[phase.step]]\nid = \"on\"\n{step}\n"));
+            let value = |name: &str| desk.database.scalar(&format!("SELECT svalue FROM settings WHERE skey = '{name}'"));
+            let _ = desk.dunlin("run on").success();
+            let _ = desk.database.run("UPDATE settings SET svalue = 'our own' WHERE skey = 'model'");
+            let writer = late(engine, &desk.database, "UPDATE settings SET svalue = 'again' WHERE skey = 'model'");
+            let (code, back) = desk.json("rollback on --discard-later");
+            writer.join().unwrap();
+            assert_eq!(code, 0, "{step}: {back:#}");
+            assert_eq!(desk.database.scalar("SELECT count(*) FROM settings"), "2", "{step}");
+            let (code, again) = desk.json("run on");
+            assert_eq!(code, 0, "{step}: {again:#}");
+            assert_eq!((value("model").as_str(), value("heat").as_str()), ("again", "1"), "{step}: {again:#}");
+
+            // Nobody had changed this one when it was looked at; without the word and with it, it stays.
+            let _ = desk.database.run("UPDATE settings SET svalue = 'gpt' WHERE skey = 'model'");
+            let writer = late(engine, &desk.database, "UPDATE settings SET svalue = 'late' WHERE skey = 'heat'");
+            let (code, refused) = desk.json("rollback on");
+            writer.join().unwrap();
+            assert_eq!(code, 1, "{step}: {refused:#}");
+            assert!(refused["failure"].to_string().contains("others write into settings"), "{step}: {refused:#}");
+            assert_eq!(value("heat"), "late", "{step}");
+            let _ = desk.dunlin("rollback on --discard-later").success();
+            let _ = desk.dunlin("run on").success();
+            assert_eq!((value("model").as_str(), value("heat").as_str()), ("gpt", "late"), "{step}");
+        }
+    }
+}
+
+for_each_engine! {
+    only servers
+    /// Values of a column: somebody writes one while the column is about to go.
+    async fn a_value_that_is_written_while_its_column_goes_comes_home(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write(
+            "columns.plan.toml",
+            "name = \"columns\"\n[[phase]]\nid = \"columns\"\n[[phase.step]]\nid = \"columns\"\n\
+             sql = \"ALTER TABLE contacts ADD COLUMN note varchar(40); ALTER TABLE contacts ADD COLUMN stars int DEFAULT 3\"\n",
+        );
+        let _ = desk.dunlin("run columns").success();
+        let _ = desk.database.run("UPDATE contacts SET note = 'two', stars = 5 WHERE id = 2");
+        let writer = late(engine, &desk.database, "UPDATE contacts SET note = 'late', stars = 1 WHERE id = 1");
+        let (code, back) = desk.json("rollback columns --discard-later");
+        writer.join().unwrap();
+        assert_eq!(code, 0, "{back:#}");
+        let (code, again) = desk.json("run columns");
+        assert_eq!(code, 0, "{again:#}");
+        let rows = desk.database.run("SELECT id, note, stars FROM contacts ORDER BY id");
+        let text = |row: &[&str]| row.iter().map(|cell| (*cell != "-").then(|| (*cell).to_owned())).collect::<Vec<_>>();
+        assert_eq!(rows, [text(&["1", "late", "1"]), text(&["2", "two", "5"]), text(&["3", "-", "3"])], "{again:#}");
+    }
+}
+
+for_each_engine! {
+    /// What only gets another name is not taken away; what gets another name and is dropped then, is.
+    async fn a_table_goes_under_whatever_name(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let before = desk.picture();
+        let step = |sql: &str, more: &str| desk.sandbox.write(
+            "names.plan.toml",
+            format!("name = \"names\"\n[[phase]]\nid = \"names\"\n[[phase.step]]\nid = \"names\"\nsql = \"{sql}\"\n{more}"),
+        );
+        let _ = step("ALTER TABLE settings RENAME TO options; ALTER TABLE contacts RENAME COLUMN name TO title", "");
+        let _ = desk.dunlin("run names").success();
+        assert_eq!(desk.database.scalar("SELECT count(*) FROM options"), "2");
+        let _ = desk.dunlin("rollback names").success();
+        assert_eq!(desk.picture(), before);
+
+        let plan = "name = \"gone\"\n[[phase]]\nid = \"gone\"\n[[phase.step]]\nid = \"table\"\n\
+             sql = \"CREATE TABLE notes (id int PRIMARY KEY, body varchar(40))\"\n\
+             undo = \"ALTER TABLE notes RENAME TO old_notes; DROP TABLE old_notes\"\n";
+        desk.sandbox.write("gone.plan.toml", plan);
+        let _ = desk.dunlin("run gone").success();
+        let _ = desk.database.run("INSERT INTO notes VALUES (1, 'theirs')");
+        let written = desk.picture();
+        let (code, refused) = desk.json("rollback gone");
+        assert_eq!(code, 1, "{refused:#}");
+        assert!(refused["failure"].to_string().contains("notes (1 rows)"), "{refused:#}");
+        let _ = desk.dunlin("run gone").success();
+        let _ = desk.dunlin("rollback gone --discard-later").success();
+        assert_eq!(desk.picture(), before);
+        let _ = desk.dunlin("run gone").success();
+        assert_eq!(desk.picture(), written);
+    }
+}
