@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod archives;
+mod huge;
 mod refusals;
 
 use dunlin_testkit::sandbox::{Ran, Sandbox};

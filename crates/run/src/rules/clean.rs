@@ -1,10 +1,10 @@
 //! Cleaning: rule by rule, in batches, each a transaction with its undo image and the journal's record of it. A dry run
 //! is the same walk by a session that reads.
 
+use super::book::Book;
 use super::dates::{Dates, ago};
 use super::ground::{Asked, Ground};
 use super::groups::{Pair, Pairs};
-use super::image;
 use super::look::cannot;
 use super::prepare::{make_archives, prepare};
 use super::report::{Ask, Cleaned, Outcome, PerTable};
@@ -13,18 +13,17 @@ use super::sweep::{CHUNK, Desk, Sweep, Tally, Wrong};
 use super::tidy;
 use crate::backup::archive::cell_of;
 use crate::executor::Runner;
-use crate::journal_store;
 use crate::world::World;
 use crate::{digest, trouble};
 use dunlin_core::event::{Event, Sink};
-use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::journal::{self, Record};
 use dunlin_core::limits;
 use dunlin_core::rules::chunk::{self, Detail, State};
 use dunlin_core::rules::{Act, Kind, To};
 use dunlin_core::value::{Row, Value};
-use dunlin_engines::{Halted, Session};
+use dunlin_engines::Session;
 use std::collections::BTreeMap;
 
 /// How long a lock that is not had is waited for again, beside the engine's own patience.
@@ -89,7 +88,7 @@ async fn dry(
     let wrong = |error| trouble::refused(&error, "the rules cannot be asked");
     digest::begin_snapshot(session).await.map_err(wrong)?;
     let mut outcome = Outcome::default();
-    let mut sweep = Sweep::new(&ground, Desk::Reads(session));
+    let mut sweep = Sweep::new(world, &ground, Desk::Reads(session));
     let mut stopped = Ok(());
     for one in &asked {
         sink.event(&Event::Note {
@@ -219,7 +218,7 @@ async fn in_run(
             message: format!("cleaning by rule `{}`", one.rule.id),
         });
         let mut cleaning = Cleaning::new(world, one, shelf);
-        let mut sweep = Sweep::new(&ground, Desk::Writes(&mut *runner));
+        let mut sweep = Sweep::new(world, &ground, Desk::Writes(&mut *runner));
         let ran = cleaning.run(&mut sweep, Some(&mut unit)).await;
         drop(sweep);
         outcome.take(cleaning, &ground, ask);
@@ -393,10 +392,14 @@ impl<'a> Cleaning<'a> {
             }
             begin(sweep.session()).await?;
         }
+        let rule = &self.asked.rule.id;
+        let unit_of = unit.as_ref();
+        sweep.book = unit_of.map(|unit| Book::new(unit.name, rule, unit.next));
         match batch {
             Batch::Keys(keys) => self.take_keys(sweep, keys, dates).await?,
             Batch::Pairs(pairs) => self.take_pairs(sweep, pairs).await?,
         }
+        sweep.sound()?;
         match unit {
             Some(unit) => self.commit(sweep, unit).await,
             None => Ok(()),
@@ -485,7 +488,7 @@ impl<'a> Cleaning<'a> {
         sweep.replace(at, same).await
     }
 
-    /// Writes the image and the record of a batch, and commits with it.
+    /// Commits a batch with its images.
     async fn commit(
         &mut self,
         sweep: &mut Sweep<'_, '_>,
@@ -495,49 +498,13 @@ impl<'a> Cleaning<'a> {
             Some(shelf) => shelf.settle()?,
             None => None,
         };
-        let packed = image::pack(sweep.ground, &sweep.ops);
-        let packed = packed.map_err(|error| {
-            Failure::new(FailureClass::Failed, "clean-image", error.to_string())
-        })?;
-        let nothing = sweep.ops.is_empty();
-        let detail = Detail {
-            rule: self.asked.rule.id.clone(),
-            removed: sweep.tally.removed,
-            changed: sweep.tally.changed,
-            file,
-            ..Detail::default()
-        };
-        let Desk::Writes(runner) = &mut sweep.desk else {
-            return Ok(());
-        };
-        if nothing {
-            runner.work.rollback().await?;
-            return Ok(end(&mut *runner.work).await?);
-        }
-        let params = [
-            runner.pen.run.clone().into(),
-            unit.name.into(),
-            unit.next.into(),
-            Value::Bytes(packed),
-        ];
-        let append = &runner.world.sql.undo.append;
-        runner.work.execute_with(append, &params).await?;
-        let record = chunk::record(journal::Event::Done, unit.name, Some(unit.next), detail);
-        let pen = runner.pen.clone();
-        let ended = pen
-            .append_and_commit(runner.world, &mut *runner.work, &[record])
-            .await;
-        ended.map_err(|halted| match halted {
-            Halted::Record(error) if journal_store::is_fenced(&error) => {
-                Wrong::from(journal_store::fenced())
+        if let Some(next) = sweep.commit(file).await? {
+            unit.next = next;
+            if let Some(shelf) = &mut self.shelf {
+                shelf.keep();
             }
-            halted => Wrong::Said(halted.into_error()),
-        })?;
-        unit.next += 1;
-        if let Some(shelf) = &mut self.shelf {
-            shelf.keep();
         }
-        Ok(end(&mut *runner.work).await?)
+        Ok(end(sweep.session()).await?)
     }
 }
 

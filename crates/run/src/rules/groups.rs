@@ -124,7 +124,7 @@ impl Pairs {
 }
 
 /// Where the runs of a sort lie: below the folder of the backups, for its owner alone.
-fn stem(world: &World) -> Result<PathBuf, Failure> {
+pub(super) fn stem(world: &World) -> Result<PathBuf, Failure> {
     use std::os::unix::fs::DirBuilderExt;
     let folder = world.config.backup_dir.join(".dunlin-state");
     std::fs::DirBuilder::new()

@@ -1,16 +1,18 @@
 //! Integrity rules: what violates them (`check`), and putting that right (`clean`).
 //!
 //! A check reads from one snapshot, streaming, by a session that cannot write. A cleaning works in batches, each a
-//! transaction that also writes the image of what it removes and changes and the journal's record of it: killed anywhere,
+//! transaction that also writes the images of what it removes and changes and the journal's records of them: killed anywhere,
 //! what was done can be taken back, and the rest is found anew by the next one.
 
 mod advice;
+mod book;
 mod clean;
 mod dates;
 mod ground;
 mod groups;
 mod image;
 mod look;
+mod marks;
 mod moves;
 mod prepare;
 mod replace;

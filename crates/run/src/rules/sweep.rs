@@ -1,8 +1,13 @@
 //! What a cleaning does to rows, and what a dry run counts of it: one walk for both, so that the numbers are the same.
 
+use super::book::Book;
 use super::ground::{Follow, Ground, Relation};
+use super::groups::stem;
 use super::image::Op;
+use super::marks::Marks;
+use crate::backup::disk;
 use crate::executor::Runner;
+use crate::world::World;
 use dunlin_core::copy::digest::text_hash;
 use dunlin_core::dialect::rules::Children;
 use dunlin_core::failure::Failure;
@@ -84,10 +89,13 @@ pub(super) struct Sweep<'s, 'w> {
     pub(super) ops: Vec<Op>,
     pub(super) bytes: usize,
     pub(super) tally: Tally,
-    /// Rows that are gone: of a dry run all, else those of the batch.
-    gone: HashSet<(usize, u128)>,
+    /// What is written of the batch; `None`: nothing is.
+    pub(super) book: Option<Book>,
+    world: &'s World,
+    /// Rows that a dry run takes for gone: a session that writes finds them no more.
+    gone: Marks,
     /// Rows that are about to go, further up.
-    going: HashSet<(usize, u128)>,
+    going: HashSet<u128>,
     /// Which values children have got: table, number of the unique key, values.
     pub(super) claimed: HashMap<(usize, usize, String), Row>,
 }
@@ -96,8 +104,8 @@ pub(super) fn spelled(values: &[Value]) -> String {
     format!("{values:?}")
 }
 
-fn mark(at: usize, key: &[Value]) -> (usize, u128) {
-    (at, text_hash(&spelled(key)))
+fn mark(at: usize, key: &[Value]) -> u128 {
+    text_hash(&format!("{at} {key:?}"))
 }
 
 pub(super) fn pick(row: &[Value], places: &[usize]) -> Vec<Value> {
@@ -109,15 +117,17 @@ pub(super) fn has_null(values: &[Value]) -> bool {
 }
 
 impl<'s, 'w> Sweep<'s, 'w> {
-    pub(super) fn new(ground: &'s Ground, desk: Desk<'s, 'w>) -> Self {
+    pub(super) fn new(world: &'s World, ground: &'s Ground, desk: Desk<'s, 'w>) -> Self {
         Sweep {
+            world,
+            book: None,
             ground,
             desk,
             children: None,
             ops: vec![],
             bytes: 0,
             tally: Tally::default(),
-            gone: HashSet::new(),
+            gone: Marks::default(),
             going: HashSet::new(),
             claimed: HashMap::new(),
         }
@@ -140,8 +150,8 @@ impl<'s, 'w> Sweep<'s, 'w> {
         self.bytes = 0;
         self.tally = Tally::default();
         self.going.clear();
+        self.book = None;
         if !self.is_dry() {
-            self.gone.clear();
             self.claimed.clear();
         }
     }
@@ -161,7 +171,28 @@ impl<'s, 'w> Sweep<'s, 'w> {
     }
 
     pub(super) fn is_gone(&self, at: usize, row: &[Value]) -> bool {
-        self.gone.contains(&mark(at, &self.key(at, row)))
+        self.gone.contains(mark(at, &self.key(at, row)))
+    }
+
+    /// A row that nobody has taken away, and that is not about to go.
+    fn is_fresh(&self, at: usize, row: &[Value]) -> bool {
+        let mark = mark(at, &self.key(at, row));
+        !self.gone.contains(mark) && !self.going.contains(&mark)
+    }
+
+    /// Takes a row for gone.
+    fn goes(&mut self, at: usize, key: &[Value]) -> Result<(), Failure> {
+        if !self.gone.insert(mark(at, key)) {
+            return Ok(());
+        }
+        let path = stem(self.world)?;
+        self.gone.spill(&path).map_err(|error| disk(&path, &error))
+    }
+
+    /// Whether all that lies on the disk could be read.
+    pub(super) fn sound(&self) -> Result<(), Failure> {
+        let folder = &self.world.config.backup_dir;
+        self.gone.sound().map_err(|error| disk(folder, &error))
     }
 
     /// A row that stays where it is.
@@ -238,53 +269,85 @@ impl<'s, 'w> Sweep<'s, 'w> {
     }
 
     /// Takes what refers to rows out of their way. Gives those that may go: a row that others refer to and that no key
-    /// and no rule lets go is left.
-    pub(super) fn clear<'f>(&'f mut self, at: usize, rows: Vec<Row>) -> Boxed<'f, Vec<Row>> {
-        Box::pin(async move {
-            let rows = self.may_go(at, rows).await?;
-            let marks: Vec<_> = rows
-                .iter()
-                .map(|row| mark(at, &self.key(at, row)))
-                .collect();
-            self.going.extend(marks.iter().copied());
-            for relation in self.to(at) {
-                let follow = Ground::follow(&relation, self.children);
-                if !matches!(follow, Follow::Goes | Follow::Emptied) {
-                    continue;
-                }
-                let values = referred(&rows, &relation);
-                let mut after: Option<Vec<Value>> = None;
-                while !values.is_empty() {
-                    let page = self.page(&relation, &values, after.as_deref()).await?;
-                    let Some(last) = page.last() else { break };
-                    after = Some(self.key(relation.child, last));
-                    let child = relation.child;
-                    let whole = page.len() == CHUNK;
-                    let mut fresh = page;
-                    fresh.retain(|row| {
-                        let mark = mark(child, &self.key(child, row));
-                        !self.gone.contains(&mark) && !self.going.contains(&mark)
-                    });
-                    match follow {
-                        Follow::Goes => {
-                            let fresh = self.clear(child, fresh).await?;
-                            self.delete(child, fresh).await?;
-                        }
-                        _ => {
-                            let empty = |_: &[Value]| vec![Value::Null; relation.columns.len()];
-                            self.change(child, fresh, &relation.columns, empty).await?;
-                        }
-                    }
-                    if !whole {
-                        break;
-                    }
-                }
+    /// and no rule lets go is left. However deep it goes, what waits for its children is at most a page for each level.
+    pub(super) async fn clear(&mut self, at: usize, rows: Vec<Row>) -> Result<Vec<Row>, Wrong> {
+        let mut waiting = vec![self.waits(at, rows).await?];
+        while let Some(last) = waiting.last_mut() {
+            if let Some((child, fresh)) = self.children_of(last).await? {
+                let next = self.waits(child, fresh).await?;
+                waiting.push(next);
+                continue;
             }
-            for mark in marks {
+            let Some(done) = waiting.pop() else { break };
+            for row in &done.rows {
+                let mark = mark(done.at, &self.key(done.at, row));
                 self.going.remove(&mark);
             }
-            Ok(rows)
+            if waiting.is_empty() {
+                return Ok(done.rows);
+            }
+            self.delete(done.at, done.rows).await?;
+        }
+        Ok(vec![])
+    }
+
+    /// Rows that are about to go.
+    async fn waits(&mut self, at: usize, rows: Vec<Row>) -> Result<Waiting, Wrong> {
+        let rows = self.may_go(at, rows).await?;
+        for row in &rows {
+            let mark = mark(at, &self.key(at, row));
+            self.going.insert(mark);
+        }
+        Ok(Waiting {
+            at,
+            rows,
+            relation: 0,
+            values: None,
+            after: None,
         })
+    }
+
+    /// The next children of some rows that must go before them. Those that refer to nothing from then on are done on the way.
+    async fn children_of(
+        &mut self,
+        waiting: &mut Waiting,
+    ) -> Result<Option<(usize, Vec<Row>)>, Wrong> {
+        let ground = self.ground;
+        while let Some(relation) = ground.relations.get(waiting.relation) {
+            let follow = Ground::follow(relation, self.children);
+            let follows = matches!(follow, Follow::Goes | Follow::Emptied);
+            if relation.parent != waiting.at || !follows {
+                waiting.next_relation();
+                continue;
+            }
+            let rows = &waiting.rows;
+            let values = waiting
+                .values
+                .get_or_insert_with(|| referred(rows, relation));
+            let mut page = match values.is_empty() {
+                true => vec![],
+                false => {
+                    self.page(relation, values, waiting.after.as_deref())
+                        .await?
+                }
+            };
+            let child = relation.child;
+            let last = page.last().map(|row| self.key(child, row));
+            match last.filter(|_| page.len() == CHUNK) {
+                Some(last) => waiting.after = Some(last),
+                None => waiting.next_relation(),
+            }
+            page.retain(|row| self.is_fresh(child, row));
+            if page.is_empty() {
+                continue;
+            }
+            if follow == Follow::Goes {
+                return Ok(Some((child, page)));
+            }
+            let empty = |_: &[Value]| vec![Value::Null; relation.columns.len()];
+            self.change(child, page, &relation.columns, empty).await?;
+        }
+        Ok(None)
     }
 
     /// Those of some rows that nothing keeps.
@@ -302,8 +365,7 @@ impl<'s, 'w> Sweep<'s, 'w> {
                 let Some(last) = page.last() else { break };
                 after = Some(self.key(relation.child, last));
                 for row in &page {
-                    let mark = mark(relation.child, &self.key(relation.child, row));
-                    if !self.gone.contains(&mark) && !self.going.contains(&mark) {
+                    if self.is_fresh(relation.child, row) {
                         held.insert(spelled(&pick(row, &relation.columns)));
                     }
                 }
@@ -351,9 +413,11 @@ impl<'s, 'w> Sweep<'s, 'w> {
                     .remove(&known.bound, &known.key, part);
                 session.execute_with(&query.sql, &query.params).await?;
             }
-        }
-        for key in &keys {
-            self.gone.insert(mark(at, key));
+            self.spill().await?;
+        } else {
+            for key in &keys {
+                self.goes(at, key)?;
+            }
         }
         let count = keys.len() as u64;
         self.tally.removed += count;
@@ -428,7 +492,7 @@ impl<'s, 'w> Sweep<'s, 'w> {
                 self.note(Op::Changed(at, before, after));
             }
         }
-        Ok(())
+        self.spill().await
     }
 
     /// Changes rows by assignments that a person wrote.
@@ -449,6 +513,23 @@ impl<'s, 'w> Sweep<'s, 'w> {
         }
         self.note_changed(at, rows.into_iter().zip(keys).collect())
             .await
+    }
+}
+
+/// Rows that wait for what refers to them to go.
+struct Waiting {
+    at: usize,
+    rows: Vec<Row>,
+    /// The place of the relation whose children are on their way, the values that those have, and the last of them.
+    relation: usize,
+    values: Option<Vec<Vec<Value>>>,
+    after: Option<Vec<Value>>,
+}
+
+impl Waiting {
+    fn next_relation(&mut self) {
+        self.relation += 1;
+        (self.values, self.after) = (None, None);
     }
 }
 
