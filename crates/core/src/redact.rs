@@ -173,6 +173,21 @@ impl Redactor {
         }
     }
 
+    /// Whether a text of a JSON value has a known secret in it.
+    pub fn finds_in_json(&self, value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::String(text) => self
+                .secrets
+                .iter()
+                .any(|secret| text.contains(secret.as_str())),
+            serde_json::Value::Array(items) => items.iter().any(|item| self.finds_in_json(item)),
+            serde_json::Value::Object(members) => {
+                members.values().any(|item| self.finds_in_json(item))
+            }
+            _ => false,
+        }
+    }
+
     /// The text with every known secret masked.
     pub fn apply(&self, text: &str) -> String {
         let mut out = text.to_owned();

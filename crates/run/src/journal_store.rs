@@ -9,6 +9,7 @@ use dunlin_core::limits;
 use dunlin_core::value::{Row, Value};
 use dunlin_engines::lease::Witness;
 use dunlin_engines::{DbError, Halted, Session, Took, Whole};
+use std::borrow::Cow;
 
 /// Reads, and reads again where the server ended the query to resolve a deadlock (another runner may be making the
 /// journal's tables at this very moment): a read outside of a transaction may be repeated.
@@ -212,12 +213,12 @@ impl Pen {
         session.whole(whole).await
     }
 
-    fn statement(
+    fn statement<'w>(
         &self,
-        world: &World,
+        world: &'w World,
         session: &dyn Session,
         records: &[Writing],
-    ) -> (String, Vec<Value>) {
+    ) -> (Cow<'w, str>, Vec<Value>) {
         let at = world.clock.stamp();
         let params = records
             .iter()
@@ -248,14 +249,22 @@ pub const CHUNK: usize = 500;
 
 /// The record without secrets in what is prose: the beginnings of statements, reasons, errors. The rest is compared with
 /// later and stays to the letter.
-fn masked(world: &World, record: &Writing) -> Writing {
+fn masked<'r>(world: &World, record: &'r Writing) -> Cow<'r, Writing> {
+    const PROSE: [&str; 4] = ["head", "why", "error", "sql"];
+    let tells = |text| world.redactor.finds_in_json(text);
+    if !PROSE
+        .iter()
+        .any(|key| record.detail.get(key).is_some_and(tells))
+    {
+        return Cow::Borrowed(record);
+    }
     let mut record = record.clone();
-    for key in ["head", "why", "error", "sql"] {
+    for key in PROSE {
         if let Some(text) = record.detail.get_mut(key) {
             world.redactor.apply_json(text);
         }
     }
-    record
+    Cow::Owned(record)
 }
 
 /// Whether an error of [`Pen::append`] means that another runner has the lease now: no token was found, or (where a

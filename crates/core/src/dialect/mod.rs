@@ -27,6 +27,8 @@ use crate::failure::ErrorClass;
 use crate::schema::NeutralType;
 use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
 use crate::value::{Query, Row};
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// The four engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -418,6 +420,9 @@ pub struct JournalSql {
     pub undo: UndoSql,
     /// The names of the journal's own tables (never ours to drop, never drift).
     pub tables: Vec<String>,
+    /// The statements that append one, two or three records, once they were needed: a run asks for one of them with
+    /// every migration and with every step.
+    few: [OnceLock<String>; 3],
 }
 
 /// The table of undo images: one for each batch of a backfill, written with the batch's record.
@@ -444,7 +449,14 @@ impl JournalSql {
     pub const APPEND_WIDTH: usize = 9;
 
     /// The statement that appends `rows` records.
-    pub fn append(&self, rows: usize, dialect: &dyn Dialect) -> String {
+    pub fn append(&self, rows: usize, dialect: &dyn Dialect) -> Cow<'_, str> {
+        match rows.checked_sub(1).and_then(|at| self.few.get(at)) {
+            Some(kept) => Cow::Borrowed(kept.get_or_init(|| self.appending(rows, dialect))),
+            None => Cow::Owned(self.appending(rows, dialect)),
+        }
+    }
+
+    fn appending(&self, rows: usize, dialect: &dyn Dialect) -> String {
         let more = self.append_more.len() + 4 * Self::APPEND_WIDTH;
         let mut sql =
             String::with_capacity(self.append_head.len() + self.append_row.len() + rows * more);

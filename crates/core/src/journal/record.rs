@@ -281,6 +281,11 @@ impl Writing {
         }
     }
 
+    /// The detail as JSON. As its `Display`, which writes every mark through a formatter.
+    fn detail_text(&self) -> String {
+        serde_json::to_string(&self.detail).unwrap_or_else(|_| self.detail.to_string())
+    }
+
     /// The values of the appending statement, in its order.
     pub fn params(&self, run: &str, at: &str, token: i64) -> Vec<Value> {
         vec![
@@ -291,7 +296,7 @@ impl Writing {
             self.unit.clone().into(),
             self.stmt.into(),
             self.hash.clone().into(),
-            self.detail.to_string().into(),
+            self.detail_text().into(),
             token.into(),
         ]
     }

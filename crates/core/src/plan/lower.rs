@@ -395,18 +395,23 @@ fn lower_name(object: &ObjectRef) -> String {
 
 /// The first words of a statement, for messages: one line, at most 60 characters.
 pub fn head_of(sql: &str) -> String {
-    let mut head = String::new();
+    let mut head = String::with_capacity(64);
+    let mut length = 0;
     for word in sql.split_whitespace() {
-        if head.chars().count() + word.chars().count() > 58 {
+        let more = word.chars().count();
+        if length + more > 58 {
             head.push_str(" …");
+            length += 2;
             break;
         }
-        if !head.is_empty() {
+        if length > 0 {
             head.push(' ');
+            length += 1;
         }
         head.push_str(word);
+        length += more;
     }
-    if head.chars().count() > 60 {
+    if length > 60 {
         head = head.chars().take(59).collect::<String>() + "…";
     }
     head

@@ -5,7 +5,7 @@ use super::dotenv::parse_dotenv;
 use super::expand::{Environment, ExpandFault, expand};
 use super::grammar::{ProjectFile, project_schema};
 use super::nearest::did_you_mean;
-use super::shape::{Places, Shaped, pointer, shape, without_holes};
+use super::shape::{Places, Shaped, at, at_mut, pointer, shape, without_holes};
 use super::{Deferred, Project};
 use crate::finding::{Finding, Place};
 use crate::redact::SecretUrl;
@@ -348,9 +348,7 @@ impl Reading<'_> {
         };
         let known = names(value);
         for name in names(over) {
-            let has_url = over
-                .pointer(&pointer(&pointer("/database", &name), "url"))
-                .is_some();
+            let has_url = at(over, &pointer(&pointer("/database", &name), "url")).is_some();
             if !known.contains(&name) && !has_url {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 let path = pointer(&pointer("/env", env), "database");
@@ -367,7 +365,7 @@ impl Reading<'_> {
     }
 
     fn expand_at(&mut self, value: &mut Value, path: &str, environment: &mut Environment) {
-        let Some(Value::String(text)) = value.pointer_mut(path) else {
+        let Some(Value::String(text)) = at_mut(value, path) else {
             return;
         };
         if !text.contains("${") {

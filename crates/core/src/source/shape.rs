@@ -8,6 +8,7 @@ use super::grammar::{properties, resolve};
 use super::nearest::did_you_mean;
 use crate::finding::{Finding, Place};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -66,7 +67,43 @@ struct Walk<'a> {
 
 /// One step down a JSON pointer.
 pub(crate) fn pointer(path: &str, key: &str) -> String {
-    format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"))
+    let mut out = String::with_capacity(path.len() + 1 + key.len());
+    out.push_str(path);
+    out.push('/');
+    match key.contains(['~', '/']) {
+        true => out.push_str(&key.replace('~', "~0").replace('/', "~1")),
+        false => out.push_str(key),
+    }
+    out
+}
+
+/// One part of a JSON pointer as the key that it means.
+fn key_of(part: &str) -> Cow<'_, str> {
+    match part.contains('~') {
+        true => part.replace("~1", "/").replace("~0", "~").into(),
+        false => part.into(),
+    }
+}
+
+/// What a JSON pointer points to. As [`Value::pointer`], which makes two texts of every part: a plan is asked for
+/// thousands.
+pub(crate) fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    let parts = pointer.split('/').skip(1);
+    parts.map(key_of).try_fold(value, |value, key| match value {
+        Value::Object(map) => map.get(key.as_ref()),
+        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// As [`at`], to be changed.
+pub(crate) fn at_mut<'v>(value: &'v mut Value, pointer: &str) -> Option<&'v mut Value> {
+    let parts = pointer.split('/').skip(1);
+    parts.map(key_of).try_fold(value, |value, key| match value {
+        Value::Object(map) => map.get_mut(key.as_ref()),
+        Value::Array(list) => list.get_mut(key.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 impl<'a> Walk<'a> {
@@ -246,21 +283,16 @@ impl<'a> Walk<'a> {
             .filter(|(key, _)| kinds.contains(&key.get_ref().as_ref()))
             .collect();
         given.sort_by_key(|(key, _)| key.span().start);
-        let list = kinds
-            .iter()
-            .map(|kind| format!("`{kind}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let list = || {
+            let kinds = kinds.iter().map(|kind| format!("`{kind}`"));
+            kinds.collect::<Vec<_>>().join(", ")
+        };
         match given.as_slice() {
             [_] => true,
             [] => {
                 if self.broken.is_empty() {
-                    self.error(
-                        "exactly-one",
-                        span,
-                        format!("{} needs one of {list}", name(path)),
-                        None,
-                    );
+                    let message = format!("{} needs one of {}", name(path), list());
+                    self.error("exactly-one", span, message, None);
                 }
                 false
             }
@@ -268,7 +300,7 @@ impl<'a> Walk<'a> {
                 for (key, _) in rest {
                     let message =
                         format!("`{}` stands beside `{}`", key.get_ref(), first.get_ref());
-                    let help = format!("exactly one of {list} is meant");
+                    let help = format!("exactly one of {} is meant", list());
                     self.error("exactly-one", &key.span(), message, Some(help));
                 }
                 false
@@ -508,21 +540,13 @@ fn last(path: &str) -> String {
         .rsplit('/')
         .find(|part| !is_number(part))
         .unwrap_or_default();
-    part.replace("~1", "/")
-        .replace("~0", "~")
-        .escape_debug()
-        .to_string()
+    key_of(part).escape_debug().to_string()
 }
 
 /// A pointer as people write it: `/rule/0/orphans` is `rule.orphans`; which rule, the place says.
 fn name(path: &str) -> String {
-    let parts: Vec<String> = path
-        .split('/')
-        .skip(1)
-        .map(|part| part.replace("~1", "/").replace("~0", "~"))
-        .collect();
     let mut out = String::new();
-    for part in &parts {
+    for part in path.split('/').skip(1).map(key_of) {
         match part.parse::<usize>() {
             Ok(_) => {}
             Err(_) if out.is_empty() => out.push_str(&part.escape_debug().to_string()),

@@ -84,6 +84,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         ),
         identity: "SELECT CONCAT(DATABASE(), '/', @@hostname, '/', @@port, '/', @@datadir)".into(),
         fence_identity: format!("UPDATE {fence} SET identity = ? WHERE id = 1"),
+        few: Default::default(),
         tables: ["journal", "fence", "lease", "undo"]
             .iter()
             .map(|name| format!("{}{name}", names.prefix))

@@ -37,6 +37,12 @@ fn addition(toks: &[Tok<'_>]) -> String {
 
 /// The statement with a name for its index, where it is a `CREATE INDEX CONCURRENTLY` without one; `None` otherwise.
 pub fn name_concurrent_index(sql: &str) -> Option<String> {
+    // Every statement comes by here, and hardly one has the word.
+    let word = b"concurrently";
+    let is_there = |part: &[u8]| part.eq_ignore_ascii_case(word);
+    if !sql.as_bytes().windows(word.len()).any(is_there) {
+        return None;
+    }
     let words = Words::read(sql, &rules(&LexMode::default()));
     let mut cursor = words.cursor();
     if !cursor.eat(&["CREATE"]) {

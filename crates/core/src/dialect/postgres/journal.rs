@@ -92,6 +92,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
                    current_database()) || '/' || (SELECT system_identifier::text FROM pg_control_system())"
             .into(),
         fence_identity: format!("UPDATE {fence} SET identity = $1::text WHERE id = 1"),
+        few: Default::default(),
         tables: ["journal", "fence", "lease", "undo"].iter().map(|name| format!("{}{name}", names.prefix)).collect(),
     }
 }

@@ -70,6 +70,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         // A copied file is a clone of nobody's lease: the lock is a file beside it, so identity needs no more.
         identity: "SELECT 'file'".into(),
         fence_identity: format!("UPDATE {fence} SET identity = ? WHERE id = 1"),
+        few: Default::default(),
         tables: ["journal", "fence", "undo"]
             .iter()
             .map(|name| format!("{}{name}", names.prefix))

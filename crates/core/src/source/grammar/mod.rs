@@ -11,6 +11,7 @@ pub mod plan;
 pub mod steps;
 
 use crate::source::duration::DurationText;
+use crate::source::shape::at;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -249,7 +250,7 @@ pub(crate) fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let Some(name) = schema.get("$ref").and_then(Value::as_str) else {
         return schema;
     };
-    root.pointer(name.trim_start_matches('#')).unwrap_or(schema)
+    at(root, name.trim_start_matches('#')).unwrap_or(schema)
 }
 
 /// The properties of an object schema.

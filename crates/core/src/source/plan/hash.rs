@@ -82,7 +82,8 @@ impl Parts<'_> {
             Value::Object(map) => {
                 hasher.part(format!("o{}", map.len()).as_bytes());
                 // The order of keys is a matter of taste.
-                let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+                let mut sorted: Vec<(&String, &Value)> = map.iter().collect();
+                sorted.sort_by_key(|(key, _)| *key);
                 for (key, value) in sorted {
                     hasher.part(key.as_bytes());
                     self.put(&super::super::shape::pointer(path, key), value, hasher);

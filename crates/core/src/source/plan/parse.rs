@@ -14,7 +14,7 @@ use crate::source::expand::Environment;
 use crate::source::grammar::plan::{PlanFile, WatchTable};
 use crate::source::grammar::plan_schema;
 use crate::source::nearest::did_you_mean;
-use crate::source::shape::{Places, shape, without_holes};
+use crate::source::shape::{Places, at, shape, without_holes};
 use crate::source::{DatabaseConfig, Project, Secrets};
 use crate::sql::{LexMode, LexRules};
 use serde::de::DeserializeOwned;
@@ -247,7 +247,7 @@ impl Reading<'_> {
             plugins: &plugin,
         };
         let mut hashes = BTreeMap::new();
-        let table = |path: &str| plan.pointer(path).and_then(Value::as_object);
+        let table = |path: &str| at(plan, path).and_then(Value::as_object);
         for phase in paths(plan, "", "phase") {
             for step in paths(plan, &phase, "step") {
                 if let Some(found) = table(&step) {

@@ -7,7 +7,7 @@ use crate::limits::SCRIPT_BYTES_MAX;
 use crate::source::config::text_of;
 use crate::source::expand::{ExpandFault, expand, fill};
 use crate::source::script::placeholder_help;
-use crate::source::shape::pointer;
+use crate::source::shape::{at, at_mut, pointer};
 use crate::sql::{Fault, LexRules, Piece, PieceKind, fingerprint, split, substitute};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -70,7 +70,7 @@ impl<'r> Reading<'r> {
     fn step_texts(&mut self, plan: &mut Value, step: &str) {
         self.sql_at(plan, &format!("{step}/sql"), Many::Any);
         let undo = format!("{step}/undo");
-        let word = plan.pointer(&undo).and_then(Value::as_str);
+        let word = at(plan, &undo).and_then(Value::as_str);
         if word.is_some_and(|word| !matches!(word, "derive" | "restore")) {
             self.sql_at(plan, &undo, Many::Any);
         }
@@ -101,7 +101,7 @@ impl<'r> Reading<'r> {
 
     /// One text that is SQL, or the name of a file with it.
     fn sql_at(&mut self, plan: &mut Value, path: &str, many: Many) {
-        let Some(Value::String(slot)) = plan.pointer_mut(path) else {
+        let Some(Value::String(slot)) = at_mut(plan, path) else {
             return;
         };
         let Some(written) = self.written(path, slot) else {
@@ -236,7 +236,7 @@ impl<'r> Reading<'r> {
         let Some(rules) = self.rules.clone() else {
             return;
         };
-        if let Some(value) = plan.pointer_mut(path) {
+        if let Some(value) = at_mut(plan, path) {
             self.fill(path, value, &rules);
         }
     }
@@ -332,7 +332,7 @@ impl<'r> Reading<'r> {
     /// Expands `${NAME}` where it is taken.
     pub(super) fn variables(&mut self, plan: &mut Value, paths: &[String]) {
         for path in paths {
-            let Some(Value::String(text)) = plan.pointer_mut(path) else {
+            let Some(Value::String(text)) = at_mut(plan, path) else {
                 continue;
             };
             if !text.contains("${") {
@@ -388,8 +388,7 @@ fn key_of(path: &str) -> &str {
 /// The pointers of a list's items.
 pub(super) fn paths(plan: &Value, owner: &str, list: &str) -> Vec<String> {
     let path = format!("{owner}/{list}");
-    let length = plan
-        .pointer(&path)
+    let length = at(plan, &path)
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
     (0..length).map(|at| format!("{path}/{at}")).collect()

@@ -188,13 +188,15 @@ fn literals(params: &[Value], took: Option<Took>) -> Option<String> {
 /// With an `E`, a backslash is an escape in every session.
 fn quote(value: &str, into: &mut String) {
     into.push_str("E'");
-    for c in value.chars() {
-        match c {
-            '\'' => into.push_str("''"),
-            '\\' => into.push_str("\\\\"),
-            c => into.push(c),
-        }
+    let mut rest = value;
+    // Both are doubled, and neither is part of a longer character.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\'' | b'\\')) {
+        let (before, after) = rest.split_at(at + 1);
+        into.push_str(before);
+        into.push_str(&before[at..]);
+        rest = after;
     }
+    into.push_str(rest);
     into.push('\'');
 }
 
