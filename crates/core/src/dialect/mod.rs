@@ -444,6 +444,11 @@ fn count_unrecorded(journal: &str, run: &str) -> String {
     )
 }
 
+/// [`JournalSql::append_head`], which all engines spell alike.
+fn append_head(journal: &str) -> String {
+    format!("INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES")
+}
+
 impl JournalSql {
     /// Parameters of one appended row.
     pub const APPEND_WIDTH: usize = 9;

@@ -2,7 +2,9 @@
 //! a journal that is not transactional would be worth nothing.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql, count_unrecorded};
+use crate::dialect::{
+    JournalNames, JournalSql, LeaseSql, Mark, UndoSql, append_head, count_unrecorded,
+};
 
 const OPTIONS: &str = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 
@@ -69,9 +71,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_base: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' AND hash = 'base' ORDER BY id DESC LIMIT 1"
         ),
-        append_head: format!(
-            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
-        ),
+        append_head: append_head(&journal),
         append_row: format!(
             "({{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{6}}, {{7}}, {{8}}, \
              (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}} LOCK IN SHARE MODE))"

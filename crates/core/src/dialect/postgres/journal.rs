@@ -1,7 +1,9 @@
 //! The journal's and the lease's SQL on PostgreSQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql, count_unrecorded};
+use crate::dialect::{
+    JournalNames, JournalSql, LeaseSql, Mark, UndoSql, append_head, count_unrecorded,
+};
 
 fn table(names: &JournalNames, name: &str) -> String {
     let schema = names.schema.as_deref().unwrap_or("public");
@@ -72,9 +74,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_base: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' AND hash = 'base' ORDER BY id DESC LIMIT 1"
         ),
-        append_head: format!(
-            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
-        ),
+        append_head: append_head(&journal),
         append_row: format!(
             "({{1}}::text, {{2}}::text, {{3}}::text, {{4}}::text, {{5}}::text, {{6}}::integer, {{7}}::text, {{8}}::text, \
              (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}}::bigint FOR SHARE))"

@@ -1,7 +1,9 @@
 //! The journal's SQL on SQLite. The lease is a file beside the database, so there is no lease SQL.
 
 use super::ddl::quote;
-use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql, count_unrecorded};
+use crate::dialect::{
+    JournalNames, JournalSql, LeaseSql, Mark, UndoSql, append_head, count_unrecorded,
+};
 
 const COLUMNS: &str = "id, run, at, event, unit, stmt, hash, detail";
 
@@ -54,9 +56,7 @@ pub fn sql(names: &JournalNames) -> JournalSql {
         read_base: format!(
             "SELECT detail FROM {journal} WHERE scope = 'catalog' AND hash = 'base' ORDER BY id DESC LIMIT 1"
         ),
-        append_head: format!(
-            "INSERT INTO {journal} (run, at, event, scope, unit, stmt, hash, detail, token) VALUES"
-        ),
+        append_head: append_head(&journal),
         append_row: format!(
             "({{1}}, {{2}}, {{3}}, {{4}}, {{5}}, {{6}}, {{7}}, {{8}}, \
              (SELECT token FROM {fence} WHERE id = 1 AND token = {{9}}))"
