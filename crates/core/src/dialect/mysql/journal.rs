@@ -2,9 +2,8 @@
 //! a journal that is not transactional would be worth nothing.
 
 use super::ddl::quote;
-use crate::dialect::{
-    JournalNames, JournalSql, LeaseSql, Mark, UndoSql, append_head, count_unrecorded,
-};
+use crate::dialect::journal::{append_head, count_unrecorded};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
 const OPTIONS: &str = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin";
 

@@ -1,9 +1,8 @@
 //! The journal's and the lease's SQL on PostgreSQL.
 
 use super::ddl::quote;
-use crate::dialect::{
-    JournalNames, JournalSql, LeaseSql, Mark, UndoSql, append_head, count_unrecorded,
-};
+use crate::dialect::journal::{append_head, count_unrecorded};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
 fn table(names: &JournalNames, name: &str) -> String {
     let schema = names.schema.as_deref().unwrap_or("public");

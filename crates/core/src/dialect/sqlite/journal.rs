@@ -1,9 +1,8 @@
 //! The journal's SQL on SQLite. The lease is a file beside the database, so there is no lease SQL.
 
 use super::ddl::quote;
-use crate::dialect::{
-    JournalNames, JournalSql, LeaseSql, Mark, UndoSql, append_head, count_unrecorded,
-};
+use crate::dialect::journal::{append_head, count_unrecorded};
+use crate::dialect::{JournalNames, JournalSql, LeaseSql, Mark, UndoSql};
 
 const COLUMNS: &str = "id, run, at, event, unit, stmt, hash, detail";
 
