@@ -1,10 +1,10 @@
 //! Keys that only the target takes for one: its collations know no case, and the source's do. Named under `fail`, set aside
 //! under `reject`, the first that comes kept, whatever refers to the others after them.
 
-use super::{Ends, all_equal};
+use super::{Ends, all_equal, kill_each};
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::sandbox::Sandbox;
-use dunlin_testkit::servers::Kind;
+use dunlin_testkit::servers::{Kind, Server};
 use serde_json::Value;
 
 /// A collation of SQLite that knows 26 letters, for which the nearest of the target knows all: a key that is made with the
@@ -145,6 +145,64 @@ fn given(engine: TestEngine, key: &str) {
     assert_eq!(ends.target.scalar("SELECT count(*) FROM p"), "3");
 }
 
+/// Killed wherever it is: each row is in the target or in the file, and once.
+fn killed(engine: TestEngine) {
+    let source = "CREATE TABLE w (k TEXT COLLATE NOCASE PRIMARY KEY, n INTEGER);
+        INSERT INTO w WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        SELECT CASE WHEN i % 10 = 0 THEN 'é' || (i - 1) ELSE 'É' || i END, i FROM n;
+        CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT COLLATE NOCASE UNIQUE); INSERT INTO t SELECT n, k FROM w;
+        CREATE TABLE c (id INTEGER PRIMARY KEY, t_id INTEGER REFERENCES t (id)); INSERT INTO c SELECT n, n FROM w;";
+    let ends = Ends::new(engine, source);
+    let url = ends.target.url();
+    let mut all = vec![
+        "copy",
+        "sqlite:source.db",
+        url,
+        "--resume",
+        "--format",
+        "json",
+    ];
+    all.extend(REJECT);
+    let waits: Vec<u64> = (1..=10).map(|n| n * 60).collect();
+    kill_each(&ends.sandbox, &all, &waits, || {});
+    let json = ends.sandbox.dunlin(all).code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    for table in ["w", "t", "c"] {
+        assert_eq!(rejected(&json, table), 500, "{table} of {json:#}");
+    }
+    let mut found = lines(&ends.sandbox);
+    assert_eq!(found.len(), 1500);
+    found.dedup();
+    assert_eq!(found.len(), 1500);
+}
+
+/// Who may make no temporary table is told keys apart as the source does it, and still goes on.
+fn without_the_right(engine: TestEngine) {
+    let source = "CREATE TABLE t (id INTEGER PRIMARY KEY, k VARCHAR(20)); INSERT INTO t VALUES (1, 'a'), (2, 'a'), (3, 'b');
+        CREATE TABLE c (id INTEGER PRIMARY KEY, t_id INTEGER); INSERT INTO c VALUES (1, 1);";
+    let ends = Ends::new(engine, source);
+    let name = ends.target.name();
+    ends.target.run(
+        "CREATE TABLE t (id int PRIMARY KEY, k varchar(20) UNIQUE) CHARACTER SET utf8mb4; CREATE TABLE c (id int PRIMARY KEY, \
+         t_id int, FOREIGN KEY (t_id) REFERENCES t (id)); SET foreign_key_checks = 0; INSERT INTO c VALUES (9, 99);",
+    );
+    let user = format!("t{name}");
+    ends.target
+        .run(&format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'geheim'"));
+    let rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES";
+    ends.target
+        .run(&format!("GRANT {rights} ON {name}.* TO '{user}'@'%'"));
+    let url = Server::shared(engine.kind().unwrap()).url_as(&user, "geheim", name);
+    let mut args = vec!["copy", "sqlite:source.db", &url, "--format", "json"];
+    args.extend(["--into-existing", "append"]);
+    let ran = ends.sandbox.dunlin(args.iter().chain(&REJECT));
+    ends.target.run(&format!("DROP USER '{user}'@'%'"));
+    let json = ran.code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    assert_eq!(lines(&ends.sandbox), ["t {\"id\":2} duplicate-key"]);
+    assert_eq!(ends.target.scalar("SELECT count(*) FROM c"), "2");
+}
+
 macro_rules! on {
     ($($name:ident: $kind:ident;)*) => {$(
         mod $name {
@@ -160,6 +218,16 @@ macro_rules! on {
             #[test]
             fn a_key_that_comes_after_the_rows_says_which_meet() {
                 super::after(ENGINE);
+            }
+
+            #[test]
+            fn a_killed_copy_asks_again_and_sets_each_row_aside_once() {
+                super::killed(ENGINE);
+            }
+
+            #[test]
+            fn without_the_right_to_make_temporary_tables_the_source_decides() {
+                super::without_the_right(ENGINE);
             }
 
             #[test]

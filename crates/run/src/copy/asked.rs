@@ -54,6 +54,11 @@ fn waiting(plan: &TablePlan, asking: &Asking<'_>, columns: &[usize]) -> TargetTa
     }
 }
 
+/// A sieve comes back from each reading.
+fn gone() -> Failure {
+    Failure::refused("duplicate-key", "no key was looked at")
+}
+
 impl Copying<'_> {
     /// The first reading of a sieve, and what the target says of the keys that it met.
     pub(super) async fn asked(
@@ -82,7 +87,19 @@ impl Copying<'_> {
             columns: &names,
         };
         for sql in asking.make() {
-            writer.execute(&sql).await.map_err(|error| wrong(&error))?;
+            let Err(error) = writer.execute(&sql).await else {
+                continue;
+            };
+            if error.class.is_lost() {
+                return Err(wrong(&error));
+            }
+            // Who may not make such a table has keys told apart as the source does it.
+            sieve.ask_nothing();
+            let select = self.select(pair.at);
+            let read = self
+                .read_through(pair.at, reader, &select, Some(sieve))
+                .await?;
+            return read.1.ok_or_else(gone);
         }
         writer.begin().await.map_err(|error| wrong(&error))?;
         let waiting = waiting(plan, &asking, &columns);
@@ -132,8 +149,7 @@ impl Copying<'_> {
         };
         let carried = rows::carry(&way, source, sink, encoder, Some(sieve)).await;
         let (_, sieve) = carried.map_err(stopped)?;
-        // It was given away a moment ago.
-        sieve.ok_or_else(|| Failure::refused("duplicate-key", "no key was asked about"))
+        sieve.ok_or_else(gone)
     }
 
     /// A refusal because of a key, with the rows that meet in it. Where they cannot be told it stays as it is.

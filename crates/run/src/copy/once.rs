@@ -148,6 +148,11 @@ impl Sieve {
         columns
     }
 
+    /// It is not, after all.
+    pub(super) fn ask_nothing(&mut self) {
+        self.asks = None;
+    }
+
     /// The target takes a key for the same as another one.
     pub(super) fn meets(&mut self, hash: u128, first: u128) {
         self.same.insert(hash, first);

@@ -15,8 +15,8 @@ use dunlin_core::dialect::landing::Inline;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::{Finding, Place};
-use dunlin_core::schema::ForeignKey;
 use dunlin_core::schema::order::parent;
+use dunlin_core::schema::{ForeignKey, Table};
 use dunlin_engines::{DbError, Session};
 
 /// A foreign key of a table whose rows were copied.
@@ -204,15 +204,6 @@ impl Copying<'_> {
     pub(super) async fn references_there(
         &self,
         places: &[usize],
-        session: &mut dyn Session,
-    ) -> Result<[Vec<Reference<'_>>; 2], Failure> {
-        let aside = self.told_there(places, true, session).await?;
-        Ok([aside, self.told_there(places, false, session).await?])
-    }
-
-    async fn told_there(
-        &self,
-        places: &[usize],
         set_aside: bool,
         session: &mut dyn Session,
     ) -> Result<Vec<Reference<'_>>, Failure> {
@@ -236,15 +227,30 @@ impl Copying<'_> {
                     name: format!("dunlin_old_{}{number}", u8::from(set_aside)),
                     key: key.columns.clone(),
                 };
-                for sql in old.make(self.to.dialect().aside(), table) {
-                    let made = session.execute(&sql).await;
-                    made.map_err(|error| self.untold(&error))?;
+                // Who may not make such a table cannot tell them apart either.
+                if self.made_for(&old, table, session).await? {
+                    of.old = Some(old);
+                    told.push(of);
                 }
-                of.old = Some(old);
-                told.push(of);
             }
         }
         Ok(told)
+    }
+
+    async fn made_for(
+        &self,
+        old: &Old,
+        table: &Table,
+        session: &mut dyn Session,
+    ) -> Result<bool, Failure> {
+        for sql in old.make(self.to.dialect().aside(), table) {
+            match session.execute(&sql).await {
+                Ok(_) => {}
+                Err(error) if error.class.is_lost() => return Err(self.untold(&error)),
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     fn untold(&self, error: &DbError) -> Failure {

@@ -4,6 +4,7 @@
 use super::broken::hint;
 use super::ledger::{self, Done};
 use super::once::Sieve;
+use super::orphans::Reference;
 use super::rows::{self, Tally};
 use super::table::Pipe;
 use super::works::ticking;
@@ -179,13 +180,7 @@ impl Copying<'_> {
             ))
         };
         let plans = &self.looked.plan.tables;
-        let [aside, named] = self
-            .references_there(&group.tables, writer)
-            .await
-            .map_err(anywhere)?;
-        let mut quiet = self
-            .keys_of(group, !aside.is_empty(), writer)
-            .map_err(anywhere)?;
+        let (aside, named, mut quiet) = self.watched(group, writer).await.map_err(anywhere)?;
         writer.begin().await.map_err(|error| wrong(&error))?;
         if let Some(quiet) = &mut quiet {
             quiet.open(writer).await.map_err(anywhere)?;
@@ -232,6 +227,22 @@ impl Copying<'_> {
             .await
             .map_err(anywhere)?;
         Ok(tallies)
+    }
+
+    /// The foreign keys of a group whose orphans are set aside, those where they are named, and what watches them all.
+    async fn watched(
+        &self,
+        group: &Group,
+        writer: &mut dyn Session,
+    ) -> Result<(Vec<Reference<'_>>, Vec<Reference<'_>>, Option<Quiet>), Failure> {
+        let aside = self.references_there(&group.tables, true, writer).await?;
+        let quiet = self.keys_of(group, !aside.is_empty(), writer)?;
+        let named = match quiet {
+            Some(_) => self.references_there(&group.tables, false, writer).await?,
+            // The server itself names the first.
+            None => vec![],
+        };
+        Ok((aside, named, quiet))
     }
 
     /// What watches the foreign keys of a group, where the server does not look at them meanwhile: because nothing of it does,
