@@ -183,3 +183,33 @@ for_each_engine! {
         assert_eq!(desk.picture(), written);
     }
 }
+
+for_each_engine! {
+    only servers
+    /// Rows that a DELETE is about to take: somebody writes one more of them.
+    async fn a_row_that_comes_while_others_are_deleted_is_not_lost(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write(
+            "rows.plan.toml",
+            "name = \"rows\"\n[[phase]]\nid = \"rows\"\n[[phase.step]]\nid = \"rows\"\n\
+             sql = \"INSERT INTO settings VALUES ('model', 'gpt')\"\n\
+             undo = \"DELETE FROM settings WHERE skey NOT IN ('theme', 'ai_enabled')\"\n",
+        );
+        let _ = desk.dunlin("run rows").success();
+        let writer = late(engine, &desk.database, "INSERT INTO settings VALUES ('late', 'x')");
+        let (code, refused) = desk.json("rollback rows");
+        writer.join().unwrap();
+        assert_eq!(code, 1, "{refused:#}");
+        assert!(refused["failure"].to_string().contains("others write into settings"), "{refused:#}");
+        assert_eq!(desk.database.scalar("SELECT count(*) FROM settings"), "4");
+        let _ = desk.dunlin("run rows").success();
+        let writer = late(engine, &desk.database, "INSERT INTO settings VALUES ('later', 'y')");
+        let (code, back) = desk.json("rollback rows --discard-later");
+        writer.join().unwrap();
+        assert_eq!(code, 0, "{back:#}");
+        assert_eq!(desk.database.scalar("SELECT count(*) FROM settings"), "2");
+        let (code, again) = desk.json("run rows");
+        assert_eq!(code, 0, "{again:#}");
+        assert_eq!(desk.database.scalar("SELECT count(*) FROM settings"), "5", "{again:#}");
+    }
+}

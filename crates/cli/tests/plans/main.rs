@@ -7,6 +7,7 @@ mod bad;
 mod blockers;
 mod constraints;
 mod crash;
+mod deleted;
 mod doubts;
 mod emergency;
 mod failing;

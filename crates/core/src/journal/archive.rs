@@ -15,6 +15,9 @@ pub struct Part {
     /// The columns whose values were saved by key; empty: whole rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// Whole rows were saved beside the columns' values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// The condition by which the rows were chosen, where not all of the table were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
@@ -37,7 +40,8 @@ impl Part {
             true => self.columns.is_empty(),
             false => older.columns.iter().all(|name| self.columns.contains(name)),
         };
-        !self.beside && self.table == older.table && columns && self.only == older.only
+        let rows = self.whole || !older.whole;
+        !self.beside && self.table == older.table && columns && rows && self.only == older.only
     }
 
     /// `contacts (3 rows)`, `values of contacts.note (3 rows)`.

@@ -81,6 +81,10 @@ pub(crate) struct Seen {
     pub(crate) number: u64,
     /// The rows count.
     pub(crate) of_rows: bool,
+    /// It is about some of the table's rows.
+    pub(crate) some: bool,
+    /// They are archived: it is asked again so that they are held, and whatever it is answered is archived, too.
+    pub(crate) archived: bool,
 }
 
 impl Keep {
@@ -146,7 +150,7 @@ impl Keep {
         sink: &mut dyn Sink,
     ) -> Result<(), Failure> {
         if let Way::Before(before) = &self.way {
-            for seen in &before.seen {
+            for seen in before.seen.iter().filter(|seen| !seen.archived) {
                 still(session, seen).await?;
             }
             let chosen = &self.chosen;

@@ -139,6 +139,10 @@ async fn nothing_is_lost(
     }
     // What is archived whole may change up to the moment when nobody else writes any more.
     let unheld = |mut seen: Vec<Seen>| {
+        for seen in &mut seen {
+            let saved = |one: &Held| one.table == seen.table && (one.rows || one.only.is_some());
+            seen.archived = seen.some && !seen.of_rows && held.iter().any(saved);
+        }
         seen.retain(|seen| {
             let archived = |one: &Held| {
                 let column = seen.column.as_ref();
@@ -226,11 +230,13 @@ fn may_archive(held: &[Held]) -> Result<(), Failure> {
 /// What a checkpoint is to hold.
 fn chosen(held: &[Held]) -> Chosen {
     let some = |one: &Held| Some((one.table.clone(), one.only.clone()?));
-    let columns = held.iter().filter(|one| !one.columns.is_empty());
+    let columns = held
+        .iter()
+        .filter(|one| !one.columns.is_empty() && !one.rows);
     let columns = columns.map(|one| (one.table.clone(), one.columns.clone()));
     let tables = held
         .iter()
-        .filter(|one| one.columns.is_empty() && one.only.is_none());
+        .filter(|one| one.rows || (one.columns.is_empty() && one.only.is_none()));
     Chosen {
         tables: tables.map(|one| one.table.clone()).collect(),
         columns: columns.collect(),
@@ -252,6 +258,7 @@ async fn archived_already(
             part.table == one.table
                 && one.columns.iter().all(|name| part.columns.contains(name))
                 && part.columns.is_empty() == one.columns.is_empty()
+                && part.whole == one.rows
                 && part.only == one.only
         };
         let parts = &archive.archived.parts;
@@ -329,6 +336,7 @@ fn told(made: &Checkpoint, held: &[Held], beside: bool) -> Archived {
             columns: asked.map_or(vec![], |one| one.columns.clone()),
             only: asked.and_then(|one| one.only.clone()),
             own: asked.map_or(vec![], |one| one.own.clone()),
+            whole: asked.is_some_and(|one| one.rows),
             beside,
             table,
             rows: digest.rows,

@@ -1,7 +1,7 @@
 //! Looking, before a step is taken back, at what its undo would take away: tables and columns that it drops and that hold
 //! something, rows that the step inserted and somebody has changed since.
 
-use super::Walk;
+use super::{Walk, deleted};
 use crate::checkpoint::keep::Seen;
 use crate::observe;
 use crate::trouble;
@@ -24,6 +24,8 @@ pub struct Held {
     pub table: String,
     /// The columns; empty: the table itself.
     pub columns: Vec<String>,
+    /// Rows of it beside the columns.
+    pub rows: bool,
     /// For people.
     pub what: String,
     /// More than the step itself has written.
@@ -56,6 +58,8 @@ pub struct Asked<'a> {
     pub own: u64,
     /// Where others may have written what it would meet.
     pub later: Vec<Later>,
+    /// Somebody wrote it.
+    pub written: bool,
     /// Each of its statements commits by itself.
     pub apart: bool,
     /// It stands half way.
@@ -77,6 +81,7 @@ impl<'a> Asked<'a> {
             migration,
             own: own_rows(walk.history.steps.get(key)),
             later,
+            written: matches!(doc.undo, UndoSpec::Sql(_)),
             apart: operations.apart,
             half: walk.history.flight(key).is_some(),
         })
@@ -88,6 +93,7 @@ impl<'a> Asked<'a> {
             migration,
             own: own_rows(state),
             later: vec![],
+            written: true,
             apart: migration.transaction == TransactionMode::None,
             half: matches!(state, Some(UnitState::InFlight(_))),
         }
@@ -144,7 +150,9 @@ async fn held(
     };
     let tables: Vec<&ObjectRef> = of(ObjectKind::Table).collect();
     let columns: Vec<&ObjectRef> = of(ObjectKind::Column).collect();
-    if tables.is_empty() && columns.is_empty() {
+    // What a derived undo deletes is asked for by its keys.
+    let deletes = asked.written && classes.iter().any(|class| class.verb == "DELETE");
+    if tables.is_empty() && columns.is_empty() && !deletes {
         return Ok(());
     }
     let own = asked.own;
@@ -175,6 +183,10 @@ async fn held(
         });
     }
     looked.held = held;
+    if deletes {
+        let found = deleted::look(walk, asked, undo, &catalog, looked).await;
+        found.map_err(looking)?;
+    }
     Ok(())
 }
 
@@ -242,6 +254,8 @@ async fn count(
         query,
         number,
         of_rows: false,
+        some: false,
+        archived: false,
     });
     Ok(number)
 }
@@ -288,6 +302,8 @@ async fn written(
         query,
         number,
         of_rows: false,
+        some: false,
+        archived: false,
     });
     Ok(number)
 }
@@ -335,6 +351,8 @@ async fn later(
                     query: Query::new(sql.to_owned(), vec![]),
                     number: rows as u64,
                     of_rows: true,
+                    some: true,
+                    archived: false,
                 });
             }
         };

@@ -56,9 +56,19 @@ async fn one(
     (parts, newer): (&[Part], &mut Vec<Newer>),
 ) -> Result<Home, Failure> {
     let found = checkpoint::find(walk.runner.world, &archive.archived.checkpoint)?;
+    let columns = |part: &Part| {
+        let mut saved = found.saved.iter();
+        let saved = saved.find(|saved| saved.label() == part.table);
+        saved.map_or(vec![], |saved| saved.columns.clone())
+    };
     let coming = |part: &Part| {
         let same = newer.iter().filter(|known| known.part.table == part.table);
-        let known: Vec<String> = same.flat_map(|known| known.columns.clone()).collect();
+        let mut known: Vec<String> = same.flat_map(|known| known.columns.clone()).collect();
+        if part.whole {
+            // Rows that are there get the values of these columns, and no others.
+            let others = columns(part).into_iter();
+            known.extend(others.filter(|name| !part.columns.contains(name)));
+        }
         Coming {
             part: part.clone(),
             known: (!known.is_empty()).then_some(known),
@@ -66,14 +76,10 @@ async fn one(
     };
     let coming: Vec<Coming> = parts.iter().map(coming).collect();
     let home = checkpoint::bring_home(walk.runner, &found, &coming, (key, &doc.hash)).await?;
-    for part in parts {
-        let mut saved = found.saved.iter();
-        let saved = saved.find(|saved| saved.label() == part.table);
-        newer.push(Newer {
-            part: part.clone(),
-            columns: saved.map_or(vec![], |saved| saved.columns.clone()),
-        });
-    }
+    newer.extend(parts.iter().map(|part| Newer {
+        part: part.clone(),
+        columns: columns(part),
+    }));
     Ok(home)
 }
 

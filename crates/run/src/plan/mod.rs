@@ -8,6 +8,7 @@ mod ask_http;
 pub mod back;
 pub mod checks;
 mod clean;
+mod deleted;
 pub mod emergency;
 pub mod estimate;
 mod fill;

@@ -155,6 +155,9 @@ async fn try_together(
         begin_with,
         looks,
     };
+    if let Some(last) = &mut runner.last {
+        last.begins();
+    }
     let outcome = transaction(runner, unit, block, end, &how).await;
     if let Some(last) = &mut runner.last {
         last.ended(matches!(outcome, Ok(()) | Err(Trouble::Commit(_))));

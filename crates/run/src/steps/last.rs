@@ -45,6 +45,8 @@ pub struct Last {
     /// Rows that the script's own statements have put into tables, or taken out of them, by the tables' names in lower
     /// case; `None`: it cannot be told.
     moved: BTreeMap<String, Option<i64>>,
+    /// The same, before the transaction that is open.
+    moved_before: BTreeMap<String, Option<i64>>,
 }
 
 /// An archive that was made when somebody had written since the one before it.
@@ -84,7 +86,7 @@ impl Concern {
         same(&seen.table, &self.table)
             && match &seen.column {
                 Some(column) => self.columns.iter().any(|name| same(name, column)),
-                None if seen.of_rows => self.whole || self.columns.is_empty(),
+                None if seen.some => self.whole || self.columns.is_empty(),
                 None => self.whole,
             }
     }
@@ -108,6 +110,7 @@ impl Last {
             anew: vec![],
             here: None,
             moved: BTreeMap::new(),
+            moved_before: BTreeMap::new(),
         })
     }
 
@@ -122,7 +125,7 @@ impl Last {
     fn knows_rows(&self, table: &str) -> bool {
         let is = |name: &String| name.eq_ignore_ascii_case(table);
         let mut seen = self.seen.iter();
-        seen.any(|seen| seen.of_rows && is(&seen.table))
+        seen.any(|seen| seen.some && is(&seen.table))
             || self.chosen.rows.iter().any(|(name, _)| is(name))
     }
 
@@ -145,8 +148,16 @@ impl Last {
         })
     }
 
+    /// A transaction begins.
+    pub(super) fn begins(&mut self) {
+        self.moved_before.clone_from(&self.moved);
+    }
+
     /// The transaction in which something was archived anew has come to its end.
     pub(super) fn ended(&mut self, kept: bool) {
+        if !kept {
+            self.moved.clone_from(&self.moved_before);
+        }
         match (self.here.take(), kept) {
             (Some(anew), true) => self.anew.push(anew),
             // It is swept or dropped by hand otherwise.
@@ -384,7 +395,7 @@ async fn look_at(
     for concern in concerned {
         for seen in last.seen.iter().filter(|seen| concern.is_about(seen)) {
             let now = answer(work, seen, lock).await?;
-            if !may_be(last, seen, concern, now) {
+            if !seen.archived && !may_be(last, seen, concern, now) {
                 return Err(others_write(&seen.table).into());
             }
         }
@@ -425,7 +436,11 @@ fn may_be(last: &Last, seen: &Seen, concern: &Concern, now: u64) -> bool {
         return now == seen.number;
     }
     let moved = last.moved.get(&concern.table.to_lowercase()).copied();
-    let of_table = seen.column.is_none() && !seen.of_rows;
+    if seen.some && !seen.of_rows && moved.is_some() {
+        // Which rows a DELETE finds after the script has changed some itself, nobody can say.
+        return true;
+    }
+    let of_table = seen.column.is_none() && !seen.some;
     let moved = moved.flatten().filter(|_| of_table).unwrap_or(0);
     now <= seen.number.saturating_add_signed(moved)
 }
