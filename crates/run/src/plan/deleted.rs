@@ -47,16 +47,12 @@ pub async fn look(
         if looked.held.iter().any(goes) {
             continue;
         }
-        let change = dialect.change();
-        let target = change.table(table.schema.as_deref(), &table.name);
-        let sql = change.filtered(
-            &format!("SELECT count(*) FROM {target}"),
-            Some(&deleted.only),
-        );
+        let all = dialect.count_rows(table.schema.as_deref(), &table.name);
+        let some = dialect.change().filtered(&all.sql, Some(&deleted.only));
         let mut seen = Seen {
             table: label.clone(),
             column: None,
-            query: Query::new(sql, vec![]),
+            query: Query::new(some, all.params),
             number: 0,
             of_rows: false,
             some: true,
