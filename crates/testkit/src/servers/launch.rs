@@ -118,6 +118,8 @@ impl Instance {
         ]);
         command.args(["--innodb-log-file-size=48M", "--innodb-flush-method=nosync"]);
         command.arg(format!("--extra-file={}", accounts.display()));
+        // Two that are made at once take each other's temporary tables away, where they share a folder.
+        command.env("TMPDIR", &self.dir);
         process::run(&mut command)
     }
 
