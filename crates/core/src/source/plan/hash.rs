@@ -11,6 +11,17 @@ use std::collections::BTreeMap;
 /// What is only for people: in phases, and in steps.
 const OF_PHASES: [&str; 4] = ["title", "objectives", "duration", "risk"];
 const OF_STEPS: [&str; 4] = ["title", "type", "risk", "estimate"];
+/// What says nothing of what a step does, in a hash of the step alone.
+const OF_STEPS_ALONE: [&str; 8] = [
+    "title",
+    "type",
+    "risk",
+    "estimate",
+    "critical",
+    "needs",
+    "kill_blockers",
+    "check",
+];
 
 /// What is hashed beside the tables.
 pub(super) struct Parts<'a> {
@@ -24,31 +35,19 @@ impl Parts<'_> {
     /// The hash of a phase with its checks and steps.
     pub(super) fn phase(&self, path: &str, phase: &Map<String, Value>) -> String {
         let mut hasher = Hasher::new();
-        let mut counted = phase.clone();
-        OF_PHASES.iter().for_each(|key| {
-            counted.shift_remove(*key);
-        });
-        let steps = counted.get_mut("step").and_then(Value::as_array_mut);
-        for step in steps.into_iter().flatten().filter_map(Value::as_object_mut) {
-            OF_STEPS.iter().for_each(|key| {
-                step.shift_remove(*key);
-            });
+        let steps = phase.get("step").and_then(Value::as_array);
+        for step in steps.into_iter().flatten().filter_map(Value::as_object) {
             self.plugin(step, &mut hasher);
         }
-        self.put(path, &Value::Object(counted), &mut hasher);
+        self.put_table(path, phase, &OF_PHASES, &OF_STEPS, &mut hasher);
         hasher.hex()
     }
 
     /// The hash of what a step does and how it is taken back.
     pub(super) fn step(&self, path: &str, step: &Map<String, Value>) -> String {
         let mut hasher = Hasher::new();
-        let mut counted = step.clone();
-        let others = ["critical", "needs", "kill_blockers", "check"];
-        OF_STEPS.iter().chain(&others).for_each(|key| {
-            counted.shift_remove(*key);
-        });
-        self.plugin(&counted, &mut hasher);
-        self.put(path, &Value::Object(counted), &mut hasher);
+        self.plugin(step, &mut hasher);
+        self.put_table(path, step, &OF_STEPS_ALONE, &[], &mut hasher);
         hasher.hex()
     }
 
@@ -70,8 +69,8 @@ impl Parts<'_> {
             Value::Bool(yes) => hasher.part(if *yes { b"true" } else { b"false" }),
             Value::Number(number) => hasher.part(format!("n{number}").as_bytes()),
             Value::String(text) => match self.meanings.get(path) {
-                Some(meaning) => hasher.part(format!("q{meaning}").as_bytes()),
-                None => hasher.part(format!("s{text}").as_bytes()),
+                Some(meaning) => hasher.joined(&[b"q", meaning.as_bytes()]),
+                None => hasher.joined(&[b"s", text.as_bytes()]),
             },
             Value::Array(list) => {
                 hasher.part(format!("l{}", list.len()).as_bytes());
@@ -79,15 +78,43 @@ impl Parts<'_> {
                     self.put(&format!("{path}/{at}"), item, hasher);
                 }
             }
-            Value::Object(map) => {
-                hasher.part(format!("o{}", map.len()).as_bytes());
-                // The order of keys is a matter of taste.
-                let mut sorted: Vec<(&String, &Value)> = map.iter().collect();
-                sorted.sort_by_key(|(key, _)| *key);
-                for (key, value) in sorted {
-                    hasher.part(key.as_bytes());
-                    self.put(&super::super::shape::pointer(path, key), value, hasher);
+            Value::Object(map) => self.put_table(path, map, &[], &[], hasher),
+        }
+    }
+
+    /// A table without some of its keys. `of_steps`: those that the steps in it are put without.
+    fn put_table(
+        &self,
+        path: &str,
+        map: &Map<String, Value>,
+        without: &[&str],
+        of_steps: &[&str],
+        hasher: &mut Hasher,
+    ) {
+        let counted = map
+            .iter()
+            .filter(|(key, _)| !without.contains(&key.as_str()));
+        let mut sorted: Vec<(&String, &Value)> = counted.collect();
+        // The order of keys is a matter of taste.
+        sorted.sort_by_key(|(key, _)| *key);
+        hasher.part(format!("o{}", sorted.len()).as_bytes());
+        for (key, value) in sorted {
+            hasher.part(key.as_bytes());
+            let path = super::super::shape::pointer(path, key);
+            match value {
+                Value::Array(steps) if key == "step" && !of_steps.is_empty() => {
+                    hasher.part(format!("l{}", steps.len()).as_bytes());
+                    for (at, step) in steps.iter().enumerate() {
+                        let path = format!("{path}/{at}");
+                        match step {
+                            Value::Object(step) => {
+                                self.put_table(&path, step, of_steps, &[], hasher);
+                            }
+                            hole => self.put(&path, hole, hasher),
+                        }
+                    }
                 }
+                value => self.put(&path, value, hasher),
             }
         }
     }

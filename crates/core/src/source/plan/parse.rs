@@ -2,7 +2,6 @@
 
 use super::hash::Parts;
 use super::requires::{Required, Requirement, parse_bytes};
-use super::texts::paths;
 use super::window::Window;
 use super::workdays::{EXAMPLES as DURATIONS, WorkDays};
 use super::{PlanDoc, SqlText};
@@ -14,11 +13,11 @@ use crate::source::expand::Environment;
 use crate::source::grammar::plan::{PlanFile, WatchTable};
 use crate::source::grammar::plan_schema;
 use crate::source::nearest::did_you_mean;
-use crate::source::shape::{Places, at, shape, without_holes};
+use crate::source::shape::{Places, shape, without_holes};
 use crate::source::{DatabaseConfig, Project, Secrets};
 use crate::sql::{LexMode, LexRules};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
@@ -247,16 +246,13 @@ impl Reading<'_> {
             plugins: &plugin,
         };
         let mut hashes = BTreeMap::new();
-        let table = |path: &str| at(plan, path).and_then(Value::as_object);
-        for phase in paths(plan, "", "phase") {
-            for step in paths(plan, &phase, "step") {
-                if let Some(found) = table(&step) {
-                    hashes.insert(step.clone(), parts.step(&step, found));
-                }
+        for (path, phase) in tables(plan.as_object(), "", "phase") {
+            for (path, step) in tables(Some(phase), &path, "step") {
+                let hash = parts.step(&path, step);
+                hashes.insert(path, hash);
             }
-            if let Some(found) = table(&phase) {
-                hashes.insert(phase.clone(), parts.phase(&phase, found));
-            }
+            let hash = parts.phase(&path, phase);
+            hashes.insert(path, hash);
         }
         hashes
     }
@@ -433,6 +429,18 @@ impl Reading<'_> {
         let help = did_you_mean(id, known).or_else(none);
         self.error("unknown-name", path, message, help);
     }
+}
+
+/// The tables of a list, each with its pointer.
+fn tables<'v>(
+    owner: Option<&'v Map<String, Value>>,
+    path: &str,
+    list: &str,
+) -> impl Iterator<Item = (String, &'v Map<String, Value>)> {
+    let head = format!("{path}/{list}");
+    let items = owner.and_then(|owner| owner.get(list)?.as_array());
+    let items = items.into_iter().flatten().enumerate();
+    items.filter_map(move |(at, item)| Some((format!("{head}/{at}"), item.as_object()?)))
 }
 
 /// The texts of a list by number; what is none is empty.

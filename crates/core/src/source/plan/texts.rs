@@ -7,7 +7,7 @@ use crate::limits::SCRIPT_BYTES_MAX;
 use crate::source::config::text_of;
 use crate::source::expand::{ExpandFault, expand, fill};
 use crate::source::script::placeholder_help;
-use crate::source::shape::{at, at_mut, pointer};
+use crate::source::shape::{at_mut, pointer};
 use crate::sql::{Fault, LexRules, Piece, PieceKind, fingerprint, split, substitute};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -46,73 +46,79 @@ impl Written<'_> {
     }
 }
 
-/// Keys of steps and checks whose texts are SQL or names throughout.
-const STEPS: [&str; 5] = ["add_columns", "backfill", "require", "index", "checkpoint"];
-const CHECKS: [&str; 3] = ["kept", "untouched", "has"];
+/// Pointers within steps and checks under which all texts are SQL or names.
+const STEPS: [&str; 5] = [
+    "/add_columns",
+    "/backfill",
+    "/require",
+    "/index",
+    "/checkpoint",
+];
+const CHECKS: [&str; 3] = ["/kept", "/untouched", "/has"];
 
 impl<'r> Reading<'r> {
     /// Brings every SQL text of a plan to what will be run, in place, and remembers where it came from.
     pub(super) fn texts(&mut self, plan: &mut Value) {
-        self.sql_at(plan, "/watch/probe/sql", Many::One);
-        for phase in paths(plan, "", "phase") {
-            for check in paths(plan, &phase, "check") {
-                self.check_texts(plan, &check);
-            }
-            for step in paths(plan, &phase, "step") {
-                self.step_texts(plan, &step);
-                for check in paths(plan, &step, "check") {
-                    self.check_texts(plan, &check);
-                }
-            }
-        }
+        self.sql_at(plan, "", "/watch/probe/sql", Many::One);
+        each(plan, "", "phase", |path, phase| {
+            each(phase, path, "check", |path, check| {
+                self.check_texts(check, path)
+            });
+            each(phase, path, "step", |path, step| {
+                self.step_texts(step, path);
+                each(step, path, "check", |path, check| {
+                    self.check_texts(check, path)
+                });
+            });
+        });
     }
 
-    fn step_texts(&mut self, plan: &mut Value, step: &str) {
-        self.sql_at(plan, &format!("{step}/sql"), Many::Any);
-        let undo = format!("{step}/undo");
-        let word = at(plan, &undo).and_then(Value::as_str);
+    fn step_texts(&mut self, step: &mut Value, path: &str) {
+        self.sql_at(step, path, "/sql", Many::Any);
+        let word = step.get("undo").and_then(Value::as_str);
         if word.is_some_and(|word| !matches!(word, "derive" | "restore")) {
-            self.sql_at(plan, &undo, Many::Any);
+            self.sql_at(step, path, "/undo", Many::Any);
         }
         for key in STEPS {
-            self.fill_at(plan, &format!("{step}/{key}"));
+            self.fill_at(step, path, key);
         }
-        for key in ["table", "key"] {
-            self.fill_at(plan, &format!("{step}/settings/{key}"));
+        for key in ["/settings/table", "/settings/key"] {
+            self.fill_at(step, path, key);
         }
     }
 
-    fn check_texts(&mut self, plan: &mut Value, check: &str) {
+    fn check_texts(&mut self, check: &mut Value, path: &str) {
         for key in [
-            "sql",
-            "unchanged",
-            "refuses/sql",
-            "accepts",
-            "speed/sql",
-            "explain/sql",
+            "/sql",
+            "/unchanged",
+            "/refuses/sql",
+            "/accepts",
+            "/speed/sql",
+            "/explain/sql",
         ] {
-            self.sql_at(plan, &format!("{check}/{key}"), Many::One);
+            self.sql_at(check, path, key, Many::One);
         }
         for key in CHECKS {
-            self.fill_at(plan, &format!("{check}/{key}"));
+            self.fill_at(check, path, key);
         }
-        self.fill_at(plan, &format!("{check}/explain/uses"));
+        self.fill_at(check, path, "/explain/uses");
     }
 
-    /// One text that is SQL, or the name of a file with it.
-    fn sql_at(&mut self, plan: &mut Value, path: &str, many: Many) {
-        let Some(Value::String(slot)) = at_mut(plan, path) else {
+    /// One text of a table that is SQL, or the name of a file with it.
+    fn sql_at(&mut self, table: &mut Value, path: &str, key: &str, many: Many) {
+        let Some(Value::String(slot)) = at_mut(table, key) else {
             return;
         };
-        let Some(written) = self.written(path, slot) else {
+        let path = format!("{path}{key}");
+        let Some(written) = self.written(&path, slot) else {
             return;
         };
-        let Some(sql) = self.read_sql(path, &written, many) else {
+        let Some(sql) = self.read_sql(&path, &written, many) else {
             return;
         };
         slot.clone_from(&sql.0.text);
-        self.meanings.insert(path.to_owned(), sql.1);
-        self.sqls.insert(path.to_owned(), sql.0);
+        self.meanings.insert(path.clone(), sql.1);
+        self.sqls.insert(path, sql.0);
     }
 
     /// What stands in a key: the text itself, or that of the file that it names.
@@ -231,13 +237,13 @@ impl<'r> Reading<'r> {
         }
     }
 
-    /// Fills placeholders into every text under a path.
-    fn fill_at(&mut self, plan: &mut Value, path: &str) {
-        let Some(rules) = self.rules.clone() else {
+    /// Fills placeholders into every text under a key of a table.
+    fn fill_at(&mut self, table: &mut Value, path: &str, key: &str) {
+        let Some(value) = at_mut(table, key) else {
             return;
         };
-        if let Some(value) = at_mut(plan, path) {
-            self.fill(path, value, &rules);
+        if let Some(rules) = self.rules.clone() {
+            self.fill(&format!("{path}{key}"), value, &rules);
         }
     }
 
@@ -385,11 +391,10 @@ fn key_of(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-/// The pointers of a list's items.
-pub(super) fn paths(plan: &Value, owner: &str, list: &str) -> Vec<String> {
-    let path = format!("{owner}/{list}");
-    let length = at(plan, &path)
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    (0..length).map(|at| format!("{path}/{at}")).collect()
+/// Calls for every item of a list, with its pointer.
+fn each(owner: &mut Value, path: &str, list: &str, mut call: impl FnMut(&str, &mut Value)) {
+    let items = owner.get_mut(list).and_then(Value::as_array_mut);
+    for (at, item) in items.into_iter().flatten().enumerate() {
+        call(&format!("{path}/{list}/{at}"), item);
+    }
 }
