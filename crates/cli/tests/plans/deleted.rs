@@ -28,6 +28,17 @@ fn desks(engine: dunlin_testkit::TestEngine, up: &str, undo: &str) -> [Desk; 2] 
     })
 }
 
+/// After a rollback that was refused: with the word all of it goes, and comes home.
+fn there_and_back(desk: &Desk, before: &[String], written: &[String]) {
+    let _ = desk.dunlin("run rows").success();
+    let (code, back) = desk.json("rollback rows --discard-later");
+    assert_eq!(code, 0, "{back:#}");
+    assert_eq!(desk.picture(), before);
+    let (code, again) = desk.json("run rows");
+    assert_eq!(code, 0, "{again:#}");
+    assert_eq!(desk.picture(), written, "{again:#}");
+}
+
 for_each_engine! {
     /// As many rows as the step has written go without a word; more are asked for, and come home, the changed ones in the
     /// place of what the step inserts again.
@@ -45,13 +56,7 @@ for_each_engine! {
             assert_eq!(code, 1, "{refused:#}");
             assert!(refused["failure"].to_string().contains("settings (4 rows)"), "{refused:#}");
             assert_eq!(desk.picture(), written);
-            let _ = desk.dunlin("run rows").success();
-            let (code, back) = desk.json("rollback rows --discard-later");
-            assert_eq!(code, 0, "{back:#}");
-            assert_eq!(desk.picture(), before);
-            let (code, again) = desk.json("run rows");
-            assert_eq!(code, 0, "{again:#}");
-            assert_eq!(desk.picture(), written, "{again:#}");
+            there_and_back(&desk, &before, &written);
             // They lie in the archive just as they are: no word is needed.
             let _ = desk.dunlin("rollback rows").success();
             assert_eq!(desk.picture(), before);
@@ -76,13 +81,7 @@ for_each_engine! {
             assert_eq!(code, 1, "{refused:#}");
             let said = refused["failure"].to_string();
             assert!(said.contains("settings (2 rows)") && said.contains("settings.kind"), "{refused:#}");
-            let _ = desk.dunlin("run rows").success();
-            let (code, back) = desk.json("rollback rows --discard-later");
-            assert_eq!(code, 0, "{back:#}");
-            assert_eq!(desk.picture(), before);
-            let (code, again) = desk.json("run rows");
-            assert_eq!(code, 0, "{again:#}");
-            assert_eq!(desk.picture(), written, "{again:#}");
+            there_and_back(&desk, &before, &written);
         }
     }
 }

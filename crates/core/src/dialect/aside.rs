@@ -35,14 +35,7 @@ pub struct Old {
 impl Old {
     /// Statements that make it, empty, outside of a transaction.
     pub fn make(&self, aside: &dyn AsideDialect, table: &Table) -> Vec<String> {
-        let part = |name: &String| IndexPart {
-            what: name.clone(),
-            expression: false,
-            descending: false,
-            length: None,
-            collation: None,
-        };
-        let parts: Vec<IndexPart> = self.key.iter().map(part).collect();
+        let parts: Vec<IndexPart> = self.key.iter().map(IndexPart::column).collect();
         let mut made = vec![aside.drop_own(&self.name)];
         made.extend(aside.make_own(&self.name, &[], table, &self.key, Some(&parts)));
         made

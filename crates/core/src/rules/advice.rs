@@ -112,16 +112,12 @@ mod tests {
     use crate::schema::{ForeignKey, IndexPart, Key};
 
     fn index(name: &str, columns: &[&str], unique: bool) -> Index {
-        let part = |what: &&str| IndexPart {
-            what: (*what).to_owned(),
-            expression: false,
-            descending: false,
-            length: None,
-            collation: None,
-        };
         Index {
             name: name.into(),
-            parts: columns.iter().map(part).collect(),
+            parts: columns
+                .iter()
+                .map(|name| IndexPart::column(*name))
+                .collect(),
             unique,
             method: None,
             predicate: None,

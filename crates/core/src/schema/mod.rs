@@ -209,6 +209,19 @@ pub struct IndexPart {
     pub collation: Option<String>,
 }
 
+impl IndexPart {
+    /// A whole column, ascending, as the column itself compares.
+    pub fn column(name: impl Into<String>) -> Self {
+        IndexPart {
+            what: name.into(),
+            expression: false,
+            descending: false,
+            length: None,
+            collation: None,
+        }
+    }
+}
+
 /// A foreign key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {

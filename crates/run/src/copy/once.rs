@@ -45,15 +45,9 @@ pub fn keys(plan: &TablePlan, table: &Table, plain: Option<&str>) -> Vec<KeyOf> 
         let whole = columns.len() == parts.len() && !columns.is_empty();
         whole.then_some(KeyOf { columns, parts })
     };
-    let part = |name: &String| IndexPart {
-        what: name.clone(),
-        expression: false,
-        descending: false,
-        length: None,
-        collation: None,
-    };
     let of_keys = table.keys.iter();
-    let of_keys = of_keys.filter_map(|key| places(key.columns.iter().map(part).collect()));
+    let of_keys =
+        of_keys.filter_map(|key| places(key.columns.iter().map(IndexPart::column).collect()));
     let whole = table.indexes.iter().filter(|index| {
         let whole = |part: &IndexPart| !part.expression && part.length.is_none();
         index.unique && index.predicate.is_none() && index.parts.iter().all(whole)

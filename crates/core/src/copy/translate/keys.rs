@@ -89,7 +89,7 @@ impl Work<'_> {
                 }
             }
             if key.primary && self.null_in_key(at, key, &object) {
-                let parts = columns.iter().map(|name| plain(name)).collect();
+                let parts = columns.iter().map(IndexPart::column).collect();
                 let name = format!("{}_key", self.tables[at].name);
                 self.put_index(at, &name, parts, None, true);
                 continue;
@@ -193,7 +193,7 @@ impl Work<'_> {
         let place = self.column_place(at, name)?;
         let column = &self.tables[at].columns[place];
         let Some(length) = length else {
-            return Some(plain(&column.name));
+            return Some(IndexPart::column(&column.name));
         };
         let style = self.write.style();
         let quoted = (style.quote)(&column.name);
@@ -204,7 +204,7 @@ impl Work<'_> {
         };
         Some(IndexPart {
             expression: true,
-            ..plain(&what)
+            ..IndexPart::column(&what)
         })
     }
 
@@ -226,7 +226,7 @@ impl Work<'_> {
                     parts.push(part);
                     self.name_type(named);
                 }
-                None => parts.push(plain(&column.name)),
+                None => parts.push(IndexPart::column(&column.name)),
             }
         }
         if unknown {
@@ -352,7 +352,7 @@ impl Work<'_> {
                     .column_names(at, &columns)
                     .unwrap_or_default()
                     .iter()
-                    .map(|name| plain(name))
+                    .map(IndexPart::column)
                     .collect();
                 self.put_index(at, &format!("{}_plain", index.name), plain, None, true);
             }
@@ -378,7 +378,7 @@ impl Work<'_> {
             return Ok((
                 IndexPart {
                     expression: true,
-                    ..plain(&what)
+                    ..IndexPart::column(&what)
                 },
                 false,
                 false,
@@ -487,15 +487,5 @@ impl Work<'_> {
                     })
                     && same(index.parts.iter().map(|part| part.what.as_str()).collect())
             })
-    }
-}
-
-fn plain(what: &str) -> IndexPart {
-    IndexPart {
-        what: what.to_owned(),
-        expression: false,
-        descending: false,
-        length: None,
-        collation: None,
     }
 }

@@ -189,13 +189,7 @@ fn with_facts<T>(
         contacts.indexes.push(Index {
             name: "uq_phone".into(),
             unique: true,
-            parts: vec![IndexPart {
-                what: "phone".into(),
-                expression: false,
-                descending: false,
-                length: None,
-                collation: None,
-            }],
+            parts: vec![IndexPart::column("phone")],
             ..Index::default()
         });
     }

@@ -48,19 +48,9 @@ fn unique_keys(table: &mut Table) {
         table.indexes.push(Index {
             name,
             unique: true,
-            parts: key.columns.into_iter().map(part).collect(),
+            parts: key.columns.into_iter().map(IndexPart::column).collect(),
             ..Index::default()
         });
-    }
-}
-
-fn part(column: String) -> IndexPart {
-    IndexPart {
-        what: column,
-        expression: false,
-        descending: false,
-        length: None,
-        collation: None,
     }
 }
 
