@@ -17,6 +17,7 @@ mod rounds;
 mod roundtrip;
 mod together;
 mod trouble;
+mod twins;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

@@ -6,12 +6,12 @@ use crate::dialect::catalog::Part;
 use crate::dialect::landing::Inline;
 use crate::schema::render::{called_by_tables, dump, families, table_order, view_order};
 use crate::schema::{Catalog, Key, Table};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Statements that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
-    /// What they make, for people: `index orders.by_date`.
+    /// What they make, for people: `index orders.by_date`. No two of a target are called the same.
     pub what: String,
     /// The table that it belongs to, as its place in the catalog.
     pub table: Option<usize>,
@@ -110,7 +110,26 @@ pub fn stages(catalog: &Catalog, dialect: &dyn Dialect) -> Stages {
     stages.early.retain(|at| families.contains(at));
     after(catalog, dialect, inline, &mut stages);
     last(catalog, dialect, &called, &mut stages);
+    tell_apart(stages.after.iter_mut().chain(&mut stages.last));
     stages
+}
+
+/// What the so-manieth of several things is called that would have one name: two foreign keys with the same columns to one
+/// table, a function that is overloaded.
+pub fn twin(what: &str, number: usize) -> String {
+    match number {
+        1 => what.to_owned(),
+        number => format!("{what}, number {number}"),
+    }
+}
+
+fn tell_apart<'m>(all: impl Iterator<Item = &'m mut Made>) {
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for made in all {
+        let number = known.entry(made.what.clone()).or_default();
+        *number += 1;
+        made.what = twin(&made.what, *number);
+    }
 }
 
 /// Whether a key must be made with its table.

@@ -162,17 +162,21 @@ impl Copying<'_> {
             .await
             .map_err(|error| wrong(&error))?;
         let dialect = self.to.dialect();
+        let mut dropped: Vec<&ForeignKey> = vec![];
         for made in made {
             let (Some(place), Of::ForeignKey(number)) = (made.table, made.of) else {
                 continue;
             };
             let table = &self.looked.plan.catalog.tables[place];
             let key = &table.foreign_keys[number];
+            // Of two that are alike each is dropped once.
             let same = |found: &&ForeignKey| {
-                found.columns == key.columns && found.references == key.references
+                let fresh = !dropped.iter().any(|gone| std::ptr::eq(*gone, *found));
+                fresh && found.columns == key.columns && found.references == key.references
             };
             let found = there.table(table.schema.as_deref(), &table.name);
             let found = found.and_then(|found| found.foreign_keys.iter().find(same));
+            dropped.extend(found);
             let detail = serde_json::json!({ "made": made.what });
             let name = ledger::made(&made.what);
             // The record first: what is dropped and recorded as made would never be made again.

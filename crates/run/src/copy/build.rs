@@ -146,13 +146,13 @@ impl Copying<'_> {
         let found = there.table(table.schema.as_deref(), &table.name);
         let found = found.map_or(&[][..], |found| &found.foreign_keys);
         let found = found.iter().filter(|key| of(&there, key) == wanted).count();
-        // The source may have the same key twice.
-        let own = |made: &&Made| made.table == Some(place) && recorded(made);
-        let ours = self.stages.after.iter().filter(own).filter(|made| {
-            let Of::ForeignKey(number) = made.of else {
+        // The source may have the same key twice: those before this one are there by now.
+        let ours = self.stages.after.iter().filter(|other| {
+            let Of::ForeignKey(at) = other.of else {
                 return false;
             };
-            of(&self.looked.plan.catalog, &table.foreign_keys[number]) == wanted
+            let made = other.table == Some(place) && (at < number || recorded(other));
+            made && of(&self.looked.plan.catalog, &table.foreign_keys[at]) == wanted
         });
         Ok(found > ours.count())
     }

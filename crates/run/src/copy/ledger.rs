@@ -9,6 +9,7 @@ use crate::world::World;
 use dunlin_core::copy::Digest;
 use dunlin_core::copy::plan::{CopyPlan, TablePlan};
 use dunlin_core::copy::policy::Hazard;
+use dunlin_core::copy::stages;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::label;
@@ -148,6 +149,8 @@ pub struct History {
     pub begun: BTreeMap<String, Begun>,
     /// What else is done, by name.
     pub made: Vec<String>,
+    /// Of records written before each thing had a name of its own: the names of those that shared one.
+    twins: BTreeMap<String, Vec<String>>,
     /// The mark of the step that asked for it.
     pub mark: Option<String>,
 }
@@ -157,6 +160,32 @@ impl History {
     pub fn goes_on(&self) -> bool {
         !self.hash.is_empty()
     }
+
+    /// Something is made. Two records of one name are of two things that shared it: the second gets the name that it has now.
+    fn add(&mut self, name: &str, detail: &Shown) {
+        if !self.made.iter().any(|known| known == name) {
+            self.made.push(name.to_owned());
+            return;
+        }
+        let twins = self.twins.entry(name.to_owned()).or_default();
+        let twin = made(&stages::twin(&detail.made, twins.len() + 2));
+        twins.push(twin.clone());
+        self.made.push(twin);
+    }
+
+    /// It is no more, and neither is what shared its name.
+    fn remove(&mut self, name: &str) {
+        let twins = self.twins.remove(name).unwrap_or_default();
+        self.made
+            .retain(|known| known != name && !twins.contains(known));
+    }
+}
+
+/// What a record of something made says of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Shown {
+    made: String,
 }
 
 /// The hash of a plan: what is made, what moves, and under which types.
@@ -214,8 +243,8 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
                     begun.parts.insert(part, done);
                 }
             }
-            (journal::Event::Done, made) => history.made.push(made.to_owned()),
-            (journal::Event::Undone, made) => history.made.retain(|name| name != made),
+            (journal::Event::Done, made) => history.add(made, &record.detail()),
+            (journal::Event::Undone, made) => history.remove(made),
             _ => {}
         }
     }
@@ -268,4 +297,30 @@ pub async fn commit_all(
         .hint("`--resume` reads the journal and goes on"),
         halted => failure(world, &halted.into_error(), "cannot write the journal"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of an older version: two foreign keys under one name.
+    #[test]
+    fn two_records_of_one_name_are_of_two_things() {
+        let what = "foreign key of c (a) to p";
+        let shown = Shown { made: what.into() };
+        let (first, second) = (made(what), made(&stages::twin(what, 2)));
+        assert_ne!(first, second);
+        let mut history = History::default();
+        history.add(&first, &shown);
+        assert_eq!(history.made, [first.as_str()]);
+        history.add(&first, &shown);
+        assert_eq!(history.made, [first.as_str(), second.as_str()]);
+        history.remove(&first);
+        assert!(history.made.is_empty(), "{:?}", history.made);
+        // Of this version each has its own.
+        history.add(&first, &shown);
+        history.add(&second, &shown);
+        history.remove(&first);
+        assert_eq!(history.made, [second]);
+    }
 }
