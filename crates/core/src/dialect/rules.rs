@@ -18,6 +18,10 @@ pub struct Children<'a> {
     pub values: &'a [Vec<Value>],
     /// The key.
     pub key: &'a [usize],
+    /// Which columns are wanted.
+    pub wanted: &'a [usize],
+    /// Those with these keys alone.
+    pub among: Option<&'a [Vec<Value>]>,
     /// The last key of the page before.
     pub after: Option<&'a [Value]>,
     /// How many at most.
@@ -164,17 +168,18 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
         )
     }
 
-    /// All columns of a page of children.
+    /// A page of children.
     fn children(&self, table: &Bound, children: &Children<'_>) -> Query {
         let change = self.change();
-        let all: Vec<usize> = (0..table.columns.len()).collect();
         let mut params = vec![];
         let mut filter = change.among(table, children.columns, children.values, &mut params);
+        if let Some(keys) = children.among {
+            let among = change.among(table, children.key, keys, &mut params);
+            filter = format!("{filter} AND {among}");
+        }
         if let Some(after) = children.after {
-            filter = format!(
-                "{filter} AND {}",
-                change.beyond(table, children.key, after, &mut params)
-            );
+            let beyond = change.beyond(table, children.key, after, &mut params);
+            filter = format!("{filter} AND {beyond}");
         }
         let order: Vec<String> = children
             .key
@@ -183,7 +188,7 @@ pub trait RulesDialect: Send + Sync + std::fmt::Debug {
             .collect();
         let sql = format!(
             "SELECT {} FROM {}{} WHERE {filter} ORDER BY {} LIMIT {}",
-            change.list(table, &all),
+            change.list(table, children.wanted),
             change.only(table),
             change.target(table),
             order.join(", "),

@@ -5,6 +5,7 @@ use super::book::Book;
 use super::dates::{Dates, ago};
 use super::ground::{Asked, Ground};
 use super::groups::{Pair, Pairs};
+use super::kin::Looks;
 use super::look::cannot;
 use super::prepare::{make_archives, prepare};
 use super::report::{Ask, Cleaned, Outcome, PerTable};
@@ -285,17 +286,22 @@ impl<'a> Cleaning<'a> {
         let at = self.asked.at()?;
         let known = &sweep.ground.tables[at];
         let mut last: Option<Row> = None;
+        let mut looks = Looks::default();
         loop {
             let session = sweep.session();
             let change = session.dialect().change();
             let only = self.asked.only.as_deref();
-            let page = change.page(&known.bound, &known.key, last.as_deref(), only, CHUNK);
+            let most = looks.next();
+            let page = change.page(&known.bound, &known.key, last.as_deref(), only, most);
             let found = session.query(&page.sql, &page.params).await;
             let keys = found.map_err(|error| cannot(&self.asked.rule, &error))?;
             let Some(end) = keys.last().cloned() else {
                 return Ok(());
             };
-            self.batch(sweep, unit, &Batch::Keys(&keys)).await?;
+            // Whether a row still meets the condition is asked again when it is locked.
+            for keys in keys.chunks(CHUNK) {
+                self.batch(sweep, unit, &Batch::Keys(keys)).await?;
+            }
             last = Some(end);
         }
     }

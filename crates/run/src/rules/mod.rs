@@ -11,6 +11,7 @@ mod dates;
 mod ground;
 mod groups;
 mod image;
+mod kin;
 mod look;
 mod marks;
 mod moves;

@@ -1,7 +1,8 @@
 //! Duplicates: what refers to a row that goes is given to the one that stays.
 
 use super::ground::Relation;
-use super::sweep::{Boxed, CHUNK, Sweep, Wrong, has_null, pick, spelled};
+use super::kin::Kin;
+use super::sweep::{Boxed, Sweep, Wrong, has_null, pick, spelled};
 use dunlin_core::source::grammar::data::OnChildren;
 use dunlin_core::value::{Row, Value};
 use std::collections::HashMap;
@@ -26,21 +27,14 @@ impl Sweep<'_, '_> {
                         values.push(old);
                     }
                 }
-                let mut after: Option<Vec<Value>> = None;
-                while !values.is_empty() {
-                    let mut page = self.page(&relation, &values, after.as_deref()).await?;
-                    let Some(last) = page.last() else { break };
-                    after = Some(self.key(relation.child, last));
-                    let whole = page.len() == CHUNK;
+                let mut kin = Kin::of(values);
+                while let Some(mut page) = self.page(&relation, &mut kin).await? {
                     page.retain(|row| !self.is_gone(relation.child, row));
                     if self.children == Some(OnChildren::Delete) {
                         let page = self.clear(relation.child, page).await?;
                         self.delete(relation.child, page).await?;
                     } else {
                         self.repoint(&relation, page, &map).await?;
-                    }
-                    if !whole {
-                        break;
                     }
                 }
             }

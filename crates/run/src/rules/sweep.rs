@@ -4,12 +4,12 @@ use super::book::Book;
 use super::ground::{Follow, Ground, Relation};
 use super::groups::stem;
 use super::image::Op;
+use super::kin::Kin;
 use super::marks::Marks;
 use crate::backup::disk;
 use crate::executor::Runner;
 use crate::world::World;
 use dunlin_core::copy::digest::text_hash;
-use dunlin_core::dialect::rules::Children;
 use dunlin_core::failure::Failure;
 use dunlin_core::rules::chunk::KEYS_SHOWN;
 use dunlin_core::source::grammar::data::OnChildren;
@@ -239,29 +239,6 @@ impl<'s, 'w> Sweep<'s, 'w> {
         Ok(rows)
     }
 
-    /// A page of the children of some rows.
-    pub(super) async fn page(
-        &mut self,
-        relation: &Relation,
-        values: &[Vec<Value>],
-        after: Option<&[Value]>,
-    ) -> Result<Vec<Row>, Wrong> {
-        let known = &self.ground.tables[relation.child];
-        let children = Children {
-            columns: &relation.columns,
-            values,
-            key: &known.key,
-            after,
-            limit: CHUNK,
-        };
-        let query = self
-            .session()
-            .dialect()
-            .rules()
-            .children(&known.bound, &children);
-        Ok(self.session().query(&query.sql, &query.params).await?)
-    }
-
     /// The relations to a table.
     pub(super) fn to(&self, at: usize) -> Vec<Relation> {
         let to = |relation: &&Relation| relation.parent == at;
@@ -302,8 +279,7 @@ impl<'s, 'w> Sweep<'s, 'w> {
             at,
             rows,
             relation: 0,
-            values: None,
-            after: None,
+            kin: None,
         })
     }
 
@@ -321,22 +297,14 @@ impl<'s, 'w> Sweep<'s, 'w> {
                 continue;
             }
             let rows = &waiting.rows;
-            let values = waiting
-                .values
-                .get_or_insert_with(|| referred(rows, relation));
-            let mut page = match values.is_empty() {
-                true => vec![],
-                false => {
-                    self.page(relation, values, waiting.after.as_deref())
-                        .await?
-                }
-            };
+            let kin = waiting
+                .kin
+                .get_or_insert_with(|| Kin::of(referred(rows, relation)));
             let child = relation.child;
-            let last = page.last().map(|row| self.key(child, row));
-            match last.filter(|_| page.len() == CHUNK) {
-                Some(last) => waiting.after = Some(last),
-                None => waiting.next_relation(),
-            }
+            let Some(mut page) = self.page(relation, kin).await? else {
+                waiting.next_relation();
+                continue;
+            };
             page.retain(|row| self.is_fresh(child, row));
             if page.is_empty() {
                 continue;
@@ -358,19 +326,17 @@ impl<'s, 'w> Sweep<'s, 'w> {
                 continue;
             }
             let values = referred(&rows, &relation);
-            let mut after: Option<Vec<Value>> = None;
+            let wanted = values.len();
+            let mut kin = Kin::of(values);
             let mut held: HashSet<String> = HashSet::new();
-            while !values.is_empty() && held.len() < values.len() {
-                let page = self.page(&relation, &values, after.as_deref()).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(self.key(relation.child, last));
+            while held.len() < wanted {
+                let Some(page) = self.page(&relation, &mut kin).await? else {
+                    break;
+                };
                 for row in &page {
                     if self.is_fresh(relation.child, row) {
                         held.insert(spelled(&pick(row, &relation.columns)));
                     }
-                }
-                if page.len() < CHUNK {
-                    break;
                 }
             }
             for row in &rows {
@@ -520,16 +486,15 @@ impl<'s, 'w> Sweep<'s, 'w> {
 struct Waiting {
     at: usize,
     rows: Vec<Row>,
-    /// The place of the relation whose children are on their way, the values that those have, and the last of them.
+    /// The place of the relation whose children are on their way, and those.
     relation: usize,
-    values: Option<Vec<Vec<Value>>>,
-    after: Option<Vec<Value>>,
+    kin: Option<Kin>,
 }
 
 impl Waiting {
     fn next_relation(&mut self) {
         self.relation += 1;
-        (self.values, self.after) = (None, None);
+        self.kin = None;
     }
 }
 
