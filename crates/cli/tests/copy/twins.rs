@@ -1,7 +1,6 @@
 //! Two foreign keys of the same columns to the same table: each is made, and gone on with, by itself.
 
 use super::{Ends, all_equal};
-use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use rusqlite::Connection;
 

@@ -77,6 +77,11 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     fn pins(&self) -> &'static [&'static str] {
         &[]
     }
+    /// Statements after the beginning of a transaction whose rows are all found by keys, some hundred at a time: a planner
+    /// without statistics would read the whole table for each hundred.
+    fn by_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Statements around reading within somebody else's session, and what puts the session back.
     fn reading(&self) -> (&'static [&'static str], &'static [&'static str]) {
         (&[], &[])

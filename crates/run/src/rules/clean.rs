@@ -521,7 +521,7 @@ async fn begin(session: &mut dyn Session) -> Result<(), Wrong> {
         session.execute(sql).await?;
     }
     session.begin().await?;
-    for sql in change.pins() {
+    for sql in change.pins().iter().chain(change.by_keys()) {
         session.execute(sql).await?;
     }
     Ok(())

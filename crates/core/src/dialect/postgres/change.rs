@@ -69,6 +69,10 @@ impl ChangeDialect for Changes {
         &EXACT
     }
 
+    fn by_keys(&self) -> &'static [&'static str] {
+        &["SET LOCAL enable_seqscan = off"]
+    }
+
     /// Switching constraints off takes a superuser; dropping and making them takes the owner, and making them checks.
     fn drops_keys(&self) -> bool {
         true
