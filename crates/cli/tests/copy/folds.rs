@@ -275,3 +275,154 @@ fn a_collation_of_postgres_that_knows_no_case_decides_what_is_one() {
         "varchar(20) COLLATE nocase",
     );
 }
+
+/// Keys that make something of their columns: of an expression, of the beginning of a text, of the rows that meet a condition.
+const COMPUTED: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT, p TEXT, n INTEGER, live INTEGER);
+    INSERT INTO t VALUES (1, 'a', 'abcd', 1, 1), (2, 'A', 'bxyz', 2, 1), (3, 'b', 'abce', 3, 1), (4, 'c', 'cxyz', 1, 0),
+    (5, 'd', 'dxyz', 1, 1), (6, NULL, NULL, 1, 0), (7, NULL, NULL, 1, 0), (8, 'e', 'exyz', 5, 1), (9, 'c2', 'dx', 1, 0);";
+
+/// Rows added to a table that has such keys.
+fn computed(engine: TestEngine, keys: &str, expected: &[u32]) {
+    let ends = Ends::new(engine, COMPUTED);
+    let binary = engine.pick("", "", "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+    ends.target.run(&format!(
+        "CREATE TABLE t (id int NOT NULL PRIMARY KEY, k varchar(20) {binary}, p varchar(20) {binary}, n int, live int); {keys}; \
+         INSERT INTO t VALUES (100, 'E', 'exy', 100, 1)"
+    ));
+    let append = ["--into-existing", "append"];
+    let message = said(&ends.copy(&append).code(1).json());
+    assert!(
+        message.contains("has a key that is there already"),
+        "{message}"
+    );
+    if expected[0] == 2 {
+        let wanted = "in the row id = 2 the value \"A\" has a key that is there already, that of the row id = 1";
+        assert!(message.contains(wanted), "{message}");
+    }
+    assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "1");
+
+    let args: Vec<&str> = append
+        .iter()
+        .chain(&["--resume"])
+        .chain(&REJECT)
+        .copied()
+        .collect();
+    let json = ends.copy(&args).code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    let wanted: Vec<String> = expected
+        .iter()
+        .map(|id| format!("t {{\"id\":{id}}} duplicate-key"))
+        .collect();
+    assert_eq!(lines(&ends.sandbox), wanted, "{json:#}");
+    let count = (10 - expected.len()).to_string();
+    assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), count);
+    // What is known of it holds when the copy goes on.
+    let again = ends.copy(&args).code(8).json();
+    assert!(all_equal(&again), "{again:#}");
+    assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), count);
+}
+
+const PARTIAL: &str =
+    "CREATE UNIQUE INDEX u ON t (lower(k)); CREATE UNIQUE INDEX v ON t (n) WHERE live = 1";
+
+#[test]
+fn computed_keys_of_a_table_that_is_there_decide_sqlite() {
+    computed(TestEngine::Sqlite, PARTIAL, &[2, 5, 8]);
+}
+
+#[test]
+fn computed_keys_of_a_table_that_is_there_decide_postgres() {
+    computed(TestEngine::Server(Kind::Postgres), PARTIAL, &[2, 5, 8]);
+}
+
+#[test]
+fn nothing_is_a_key_where_the_index_says_so_postgres() {
+    let keys = "CREATE UNIQUE INDEX u ON t (k, p) NULLS NOT DISTINCT; CREATE UNIQUE INDEX v ON t (lower(k), n)";
+    computed(TestEngine::Server(Kind::PostgresNewer), keys, &[7]);
+}
+
+#[test]
+fn computed_keys_of_a_table_that_is_there_decide_mysql() {
+    let keys = "CREATE UNIQUE INDEX u ON t ((lower(k))); CREATE UNIQUE INDEX w ON t (p(3)); \
+                CREATE UNIQUE INDEX v ON t ((CASE WHEN live = 1 THEN n END))";
+    computed(TestEngine::Server(Kind::Mysql), keys, &[2, 3, 5, 8]);
+}
+
+#[test]
+fn beginnings_that_are_keys_of_a_table_that_is_there_decide_mariadb() {
+    let keys = "CREATE UNIQUE INDEX w ON t (p(3))";
+    computed(TestEngine::Server(Kind::Mariadb), keys, &[3, 8]);
+}
+
+/// An index that is made after the rows. For MySQL's function `Ö` is a large `ö`; PostgreSQL takes it as SQLite does, and there
+/// a bent value meets another one.
+fn computed_after(engine: TestEngine) {
+    let ends = Ends::new(
+        engine,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k VARCHAR(20), live INTEGER); CREATE UNIQUE INDEX u ON t (lower(k)) WHERE live = 1;
+         INSERT INTO t VALUES (1, 'ö', 1), (2, 'Ö', 1), (3, 'x', 1), (4, 'x', 0), (5, 'x', 0), (6, 'y', 1), (7, 'Y' || char(0), 1);",
+    );
+    let bent = ["--policy", "text-nul=coerce"];
+    let message = said(&ends.copy(&bent).code(1).json());
+    let (first, second) = match engine.is_postgres() {
+        true => ("id = 6, k = y", "id = 7, k = Y"),
+        false => ("id = 1, k = ö", "id = 2, k = Ö"),
+    };
+    let wanted = format!(
+        "1 rows of t have a key that another row has ({first}, live = 1 and {second}, live = 1)"
+    );
+    assert!(message.contains(&wanted), "{message}");
+    let mut reject = vec![
+        "--resume",
+        "--policy",
+        "duplicate-key=reject",
+        "--rejects",
+        "r.ndjson",
+    ];
+    reject.extend(bent);
+    let json = ends.copy(&reject).code(8).json();
+    assert!(all_equal(&json), "{json:#}");
+    let aside = match engine.is_postgres() {
+        true => "t {\"id\":7} duplicate-key",
+        false => "t {\"id\":2} duplicate-key",
+    };
+    assert_eq!(lines(&ends.sandbox), [aside]);
+    let again = "INSERT INTO t VALUES (9, 'Y', 1)";
+    assert!(ends.target.try_run(again).is_err());
+}
+
+#[test]
+fn a_computed_key_that_comes_after_the_rows_says_which_meet_postgres() {
+    computed_after(TestEngine::Server(Kind::Postgres));
+}
+
+#[test]
+fn a_computed_key_that_comes_after_the_rows_says_which_meet_mysql() {
+    computed_after(TestEngine::Server(Kind::Mysql));
+}
+
+/// A table that is copied in parts says which rows meet as well.
+fn in_parts(engine: TestEngine) {
+    let mut ends = Ends::new(
+        engine,
+        "CREATE TABLE big (id INTEGER, k TEXT COLLATE NOCASE, PRIMARY KEY (k));
+         INSERT INTO big WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) SELECT i, 'row ' || i FROM n;
+         UPDATE big SET k = 'É' WHERE id = 17; UPDATE big SET k = 'é' WHERE id = 5200;",
+    );
+    ends.sandbox.set("DUNLIN_TEST_LARGE", "2000");
+    let json = ends.copy(&[]).code(1).json();
+    let message = said(&json);
+    assert!(super::crash::parts_done(&ends) > 0, "{json:#}");
+    let wanted = "has a key that is there already, that of the row k = \"";
+    assert!(message.contains(wanted), "{message}");
+}
+
+#[test]
+fn rows_that_meet_in_a_table_in_parts_are_named_mysql() {
+    in_parts(TestEngine::Server(Kind::Mysql));
+}
+
+#[test]
+fn rows_that_meet_in_a_table_in_parts_are_named_mariadb() {
+    in_parts(TestEngine::Server(Kind::Mariadb));
+}

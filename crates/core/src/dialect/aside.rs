@@ -14,6 +14,78 @@ pub enum Indexed<'a> {
     Index(&'a Index),
 }
 
+impl Indexed<'_> {
+    /// How it tells rows apart, where it is unique.
+    pub fn once(&self) -> Once {
+        match self {
+            Indexed::Key(key) => Once {
+                parts: key.columns.iter().map(IndexPart::column).collect(),
+                only: None,
+                nulls: no_nulls(key.clause.as_deref()),
+            },
+            Indexed::Index(index) => Once {
+                parts: index.parts.clone(),
+                only: index.predicate.clone(),
+                nulls: no_nulls(index.attributes.as_deref()),
+            },
+        }
+    }
+}
+
+fn no_nulls(clause: Option<&str>) -> bool {
+    clause.is_some_and(|clause| clause.contains("NULLS NOT DISTINCT"))
+}
+
+/// How a key or a unique index tells rows apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Once {
+    /// What of a row is compared.
+    pub parts: Vec<IndexPart>,
+    /// It is of the rows alone that meet this.
+    pub only: Option<String>,
+    /// Two that hold nothing are the same.
+    pub nulls: bool,
+}
+
+impl Once {
+    /// It compares whole columns of all rows, and nothing that it makes of them.
+    pub fn is_plain(&self) -> bool {
+        let whole = |part: &IndexPart| !part.expression && part.length.is_none();
+        self.only.is_none() && !self.nulls && self.parts.iter().all(whole)
+    }
+
+    /// Those of some columns that it speaks of, in its order; at times one more, never one less.
+    pub fn columns<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        let mut all: Vec<&str> = vec![];
+        let texts = self.parts.iter().map(|part| (&part.what, part.expression));
+        for (text, expression) in texts.chain(self.only.iter().map(|only| (only, true))) {
+            for name in names {
+                let spoken = match expression {
+                    true => speaks_of(text, name),
+                    false => text == name,
+                };
+                if spoken && !all.contains(name) {
+                    all.push(name);
+                }
+            }
+        }
+        all
+    }
+}
+
+/// Whether a column's name stands in an expression, in whatever quotes and letters.
+fn speaks_of(text: &str, name: &str) -> bool {
+    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    let of_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
+    if name.chars().all(of_word) {
+        return text
+            .split(|letter| !of_word(letter))
+            .any(|word| word == name);
+    }
+    // A quote within a name is doubled.
+    text.contains(&name) || text.contains(['`', '"']) && name.contains(['`', '"'])
+}
+
 /// Rows that an index cannot hold.
 #[derive(Debug)]
 pub struct TooLong {
@@ -87,8 +159,8 @@ pub struct Asking<'a> {
     pub aside: &'static dyn AsideDialect,
     /// The table that the keys are of.
     pub table: &'a Table,
-    /// The keys: parts that are whole columns.
-    pub keys: &'a [Vec<IndexPart>],
+    /// The keys.
+    pub keys: &'a [Once],
     /// Their columns, each once.
     pub columns: &'a [String],
 }
@@ -119,7 +191,7 @@ impl Asking<'_> {
 
     fn list(&self, number: usize) -> String {
         let quote = |part: &IndexPart| self.aside.rules().change().quote(&part.what);
-        let names: Vec<String> = self.keys[number].iter().map(quote).collect();
+        let names: Vec<String> = self.keys[number].parts.iter().map(quote).collect();
         names.join(", ")
     }
 
@@ -132,7 +204,11 @@ impl Asking<'_> {
             self.aside
                 .make_own(WAITING, &hashes, table, self.columns, None),
         );
-        for (number, parts) in self.keys.iter().enumerate() {
+        for (number, once) in self.keys.iter().enumerate() {
+            if !once.is_plain() {
+                continue;
+            }
+            let parts = &once.parts;
             let columns: Vec<String> = parts.iter().map(|part| part.what.clone()).collect();
             let (name, one) = (firsts(number), [hash(number)]);
             made.extend(
@@ -168,8 +244,35 @@ impl Asking<'_> {
             self.aside
                 .equal(&format!("{a}.{name}"), &format!("{b}.{name}"), part)
         };
-        let pairs: Vec<String> = self.keys[number].iter().map(pair).collect();
+        let pairs: Vec<String> = self.keys[number].parts.iter().map(pair).collect();
         pairs.join(" AND ")
+    }
+
+    /// A query for a key that makes something of its columns: the hash of each that several rows have, and one that all of
+    /// them are to go by.
+    pub fn alike(&self, number: usize, most: usize) -> String {
+        let (hash, once) = (hash(number), &self.keys[number]);
+        let values = self.aside.values(once);
+        format!(
+            "SELECT DISTINCT {hash}, dunlin_f FROM (SELECT {hash}, min({hash}) OVER (PARTITION BY {values}) AS dunlin_f, \
+             count(*) OVER (PARTITION BY {values}) AS dunlin_c FROM {} WHERE {}) dunlin_d WHERE dunlin_c > 1 LIMIT {most}",
+            self.own(WAITING),
+            self.aside.within(once)
+        )
+    }
+
+    /// What such a key makes of the rows of a table, by a name for each part.
+    fn made(&self, number: usize, more: &str, table: &str) -> String {
+        let once = &self.keys[number];
+        let parts = once.parts.iter().enumerate();
+        let parts: Vec<String> = parts
+            .map(|(at, part)| format!("{} AS dunlin_v{at}", self.aside.value(part)))
+            .collect();
+        let within = self.aside.within(once);
+        format!(
+            "(SELECT {more}{} FROM {table} WHERE {within})",
+            parts.join(", ")
+        )
     }
 
     /// A query: the hash of a key, and that of the first that the target takes for the same.
@@ -188,11 +291,32 @@ impl Asking<'_> {
     pub fn there(&self, number: usize, most: usize) -> String {
         let hash = hash(number);
         let change = self.aside.rules().change();
+        let table = change.table(self.table.schema.as_deref(), &self.table.name);
+        let once = &self.keys[number];
+        if !once.is_plain() {
+            let pair = |(at, part): (usize, &IndexPart)| {
+                let (a, b) = (
+                    format!("dunlin_t.dunlin_v{at}"),
+                    format!("dunlin_s.dunlin_v{at}"),
+                );
+                let equal = self.aside.equal(&a, &b, part);
+                match once.nulls {
+                    true => format!("({equal} OR {a} IS NULL AND {b} IS NULL)"),
+                    false => equal,
+                }
+            };
+            let pairs: Vec<String> = once.parts.iter().enumerate().map(pair).collect();
+            return format!(
+                "SELECT DISTINCT dunlin_s.{hash} FROM {} dunlin_s JOIN {} dunlin_t ON {} LIMIT {most}",
+                self.made(number, &format!("{hash}, "), &self.own(WAITING)),
+                self.made(number, "", &table),
+                pairs.join(" AND ")
+            );
+        }
         format!(
-            "SELECT DISTINCT dunlin_s.{hash} FROM {} AS dunlin_s JOIN {} AS dunlin_t ON {} WHERE dunlin_s.{hash} IS NOT NULL \
-             LIMIT {most}",
+            "SELECT DISTINCT dunlin_s.{hash} FROM {} AS dunlin_s JOIN {table} AS dunlin_t ON {} WHERE dunlin_s.{hash} IS NOT \
+             NULL LIMIT {most}",
             self.own(WAITING),
-            change.table(self.table.schema.as_deref(), &self.table.name),
             self.same(number, "dunlin_t", "dunlin_s")
         )
     }
@@ -202,6 +326,58 @@ impl Asking<'_> {
 pub trait AsideDialect: Send + Sync + std::fmt::Debug {
     /// How rows are asked for here.
     fn rules(&self) -> &'static dyn RulesDialect;
+
+    /// What a part of an index is of a row, with its own collation.
+    fn value(&self, part: &IndexPart) -> String;
+
+    /// The same of all parts.
+    fn values(&self, once: &Once) -> String {
+        let values: Vec<String> = once.parts.iter().map(|part| self.value(part)).collect();
+        values.join(", ")
+    }
+
+    /// That a key looks at a row.
+    fn within(&self, once: &Once) -> String {
+        let mut all: Vec<String> = vec![];
+        if !once.nulls {
+            let there = |part: &IndexPart| format!("{} IS NOT NULL", self.value(part));
+            all.extend(once.parts.iter().map(there));
+        }
+        all.extend(once.only.iter().map(|only| format!("({only}\n)")));
+        if all.is_empty() {
+            return "1 = 1".into();
+        }
+        all.join(" AND ")
+    }
+
+    /// A query: how many rows repeat what another one has, by a key that makes something of its columns.
+    fn more(&self, table: &Bound, once: &Once) -> String {
+        let values = self.values(once);
+        format!(
+            "SELECT sum(dunlin_c - 1) FROM (SELECT count(*) AS dunlin_c FROM {} WHERE {} GROUP BY {values} HAVING count(*) > 1) \
+             dunlin_d",
+            self.rules().change().target(table),
+            self.within(once)
+        )
+    }
+
+    /// A query for some of those rows: the number of those that meet, and columns.
+    fn meeting(&self, table: &Bound, once: &Once, columns: &[usize], most: usize) -> String {
+        let change = self.rules().change();
+        let values = self.values(once);
+        let names: Vec<String> = columns
+            .iter()
+            .map(|at| change.quote(&table.columns[*at].shape.name))
+            .collect();
+        let names = names.join(", ");
+        format!(
+            "SELECT dunlin_g, {} FROM (SELECT dense_rank() OVER (ORDER BY {values}) AS dunlin_g, count(*) OVER (PARTITION BY \
+             {values}) AS dunlin_c, {names} FROM {} WHERE {}) dunlin_d WHERE dunlin_c > 1 ORDER BY dunlin_g, {names} LIMIT {most}",
+            change.list(table, columns),
+            change.target(table),
+            self.within(once)
+        )
+    }
 
     /// The statement that removes the rows that meet a condition.
     fn remove(&self, table: &Bound, only: &str) -> String {
@@ -299,5 +475,26 @@ pub trait AsideDialect: Send + Sync + std::fmt::Debug {
             there.join(" AND "),
             names.join(", ")
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_speaks_of_its_columns() {
+        let part = |what: &str, expression| IndexPart {
+            expression,
+            ..IndexPart::column(what)
+        };
+        let once = Once {
+            parts: vec![part("lower(\"E-Mail\")", true), part("n", false)],
+            only: Some("`live` = 1 AND NOT Gone_at".into()),
+            nulls: false,
+        };
+        let names = ["id", "n", "e-mail", "live", "gone_at", "one", "ai"];
+        assert_eq!(once.columns(&names), ["e-mail", "n", "live", "gone_at"]);
+        assert!(!once.is_plain());
     }
 }

@@ -11,15 +11,16 @@ use super::{Copying, ledger};
 use dunlin_core::copy::Cell;
 use dunlin_core::copy::plan::TablePlan;
 use dunlin_core::copy::policy::{Hazard, Policy};
-use dunlin_core::dialect::aside::{Asking, WAITING};
+use dunlin_core::dialect::aside::{Asking, Once, WAITING};
 use dunlin_core::dialect::bulk::{TargetColumn, TargetTable};
 use dunlin_core::failure::Failure;
-use dunlin_core::schema::{IndexPart, NeutralType, Table};
+use dunlin_core::schema::{NeutralType, Table};
 use dunlin_engines::{DbError, Session};
 use std::sync::Arc;
 
-/// Of larger tables the rows that meet are not looked for where they only are to be named: it takes two readings.
-const NAMED_ROWS: u64 = 5_000_000;
+/// Of larger tables the rows that meet are not looked for where they only are to be named. It takes two readings, and of so
+/// many hashes about as many meet by chance in the field of bits as can be held: n² / 2^29.
+const NAMED_ROWS: u64 = 20_000_000;
 
 /// A table whose keys are asked about.
 pub(super) struct Pair<'p> {
@@ -79,7 +80,7 @@ impl Copying<'_> {
         let columns = sieve.ask();
         let name = |at: &usize| plan.columns[*at].target.clone();
         let names: Vec<String> = columns.iter().map(name).collect();
-        let parts: Vec<Vec<IndexPart>> = sieve.keys().iter().map(|key| key.parts.clone()).collect();
+        let parts: Vec<Once> = sieve.keys().iter().map(|key| key.once.clone()).collect();
         let asking = Asking {
             aside: writer.dialect().aside(),
             table: pair.table,
@@ -152,6 +153,19 @@ impl Copying<'_> {
         sieve.ok_or_else(gone)
     }
 
+    /// The same where it is one.
+    pub(super) async fn named_if_twice(
+        &self,
+        at: usize,
+        failure: Failure,
+        pipe: &mut Pipe<'_>,
+    ) -> Failure {
+        if failure.code != Hazard::DuplicateKey.code() {
+            return failure;
+        }
+        self.named(at, failure, pipe).await
+    }
+
     /// A refusal because of a key, with the rows that meet in it. Where they cannot be told it stays as it is.
     pub(super) async fn named(
         &self,
@@ -192,9 +206,15 @@ async fn told(
 ) -> Result<(), DbError> {
     // One more than can be held says that they are too many.
     let most = HELD + 1;
-    for number in 0..asking.keys.len() {
-        session.execute(&asking.keep(number)).await?;
-        for (hash, first) in hashes(&asking.met(number, most), session).await? {
+    for (number, once) in asking.keys.iter().enumerate() {
+        let met = match once.is_plain() {
+            true => {
+                session.execute(&asking.keep(number)).await?;
+                asking.met(number, most)
+            }
+            false => asking.alike(number, most),
+        };
+        for (hash, first) in hashes(&met, session).await? {
             sieve.meets(hash, first.unwrap_or(hash));
         }
         if !added {

@@ -5,7 +5,7 @@ use super::orphans::{Reference, Whose, references};
 use super::{Copying, ledger};
 use dunlin_core::copy::policy::Hazard;
 use dunlin_core::copy::stages::{Made, Of};
-use dunlin_core::dialect::aside::{Indexed, TooLong};
+use dunlin_core::dialect::aside::{Once, TooLong};
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::schema::Table;
 use dunlin_core::value::Value;
@@ -126,14 +126,9 @@ impl Copying<'_> {
     /// Rows that have the same key, in words.
     async fn repeats(&self, made: &Made, session: &mut dyn Session) -> Option<String> {
         let (table, of, columns) = self.indexed(made)?;
-        let plain = match of {
-            Indexed::Key(_) => true,
-            Indexed::Index(index) => {
-                index.predicate.is_none() && index.parts.iter().all(|part| !part.expression)
-            }
-        };
-        if !plain {
-            return None;
+        let once = of.once();
+        if !once.is_plain() {
+            return crowded(table, &once, session).await;
         }
         let of = bound(table.schema.as_deref(), &table.name, &columns, Some(table));
         let all: Vec<usize> = (0..columns.len()).collect();
@@ -156,6 +151,44 @@ impl Copying<'_> {
             )
         })
     }
+}
+
+/// Rows that have one key, by a key that makes something of its columns, in words.
+async fn crowded(table: &Table, once: &Once, session: &mut dyn Session) -> Option<String> {
+    let all: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+    let primary = table.keys.iter().find(|key| key.primary);
+    let mut names = primary.map_or(vec![], |key| key.columns.clone());
+    for name in once.columns(&all) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    let of = bound(table.schema.as_deref(), &table.name, &names, Some(table));
+    let places: Vec<usize> = (0..names.len()).collect();
+    let aside = session.dialect().aside();
+    let more = session.query(&aside.more(&of, once), &[]).await.ok()?;
+    let more = more
+        .first()?
+        .first()
+        .filter(|more| !more.is_null())?
+        .shown();
+    let some = aside.meeting(&of, once, &places, SHOWN * SHOWN);
+    let rows = session.query(&some, &[]).await.ok()?;
+    let mut groups: Vec<(Value, Vec<String>)> = vec![];
+    for row in rows {
+        let (group, row) = row.split_first()?;
+        match groups.last_mut().filter(|(last, _)| last == group) {
+            Some((_, rows)) => rows.push(named(&names, row)),
+            None => groups.push((group.clone(), vec![named(&names, row)])),
+        }
+    }
+    let met = groups.iter().filter(|(_, rows)| rows.len() > 1).take(SHOWN);
+    let shown: Vec<String> = met.map(|(_, rows)| rows.join(" and ")).collect();
+    Some(format!(
+        "{more} rows of {} have a key that another row has ({})",
+        of.label(),
+        shown.join("; ")
+    ))
 }
 
 /// Rows that have this key for the target, in words: `id = 1, name = a and id = 2, name = A`.

@@ -13,8 +13,9 @@ use dunlin_core::copy::Datum;
 use dunlin_core::copy::digest::row_hash;
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
 use dunlin_core::copy::policy::{Hazard, Policy};
+use dunlin_core::dialect::aside::{Indexed, Once};
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::schema::{IndexPart, NeutralType, Table, label};
+use dunlin_core::schema::{NeutralType, Table, label};
 use dunlin_engines::Session;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -27,41 +28,43 @@ pub(super) const HELD: usize = 1 << 20;
 /// Rows that a message may name as the first of their key.
 const NAMED: usize = 10_000;
 
-/// A key that a target checks by columns alone.
+/// A key that a target checks.
 #[derive(Debug, Clone)]
 pub struct KeyOf {
-    /// Its columns as places in the plan's.
+    /// The columns that decide, as places in the plan's.
     pub columns: Vec<usize>,
-    /// The same in the target's words.
-    pub parts: Vec<IndexPart>,
+    /// The key in the target's words.
+    pub once: Once,
 }
 
-/// The keys of a table that a target checks by columns alone: with prefixes, expressions or conditions they are left to it.
-/// `plain`: the collation of an index's part that names none.
+impl KeyOf {
+    /// `None`: it speaks of columns to which nothing is copied.
+    fn of(plan: &TablePlan, table: &Table, once: Once) -> Option<KeyOf> {
+        let names: Vec<&str> = table.columns.iter().map(|c| c.name.as_str()).collect();
+        let place = |name: &&str| plan.columns.iter().position(|c| c.target == **name);
+        let spoken = once.columns(&names);
+        let columns: Vec<usize> = spoken.iter().filter_map(place).collect();
+        let whole = columns.len() == spoken.len() && !columns.is_empty();
+        whole.then_some(KeyOf { columns, once })
+    }
+}
+
+/// The keys of a table. `plain`: the collation of an index's part that names none.
 pub fn keys(plan: &TablePlan, table: &Table, plain: Option<&str>) -> Vec<KeyOf> {
-    let place = |part: &IndexPart| plan.columns.iter().position(|c| c.target == part.what);
-    let places = |parts: Vec<IndexPart>| -> Option<KeyOf> {
-        let columns: Vec<usize> = parts.iter().filter_map(place).collect();
-        let whole = columns.len() == parts.len() && !columns.is_empty();
-        whole.then_some(KeyOf { columns, parts })
-    };
-    let of_keys = table.keys.iter();
-    let of_keys =
-        of_keys.filter_map(|key| places(key.columns.iter().map(IndexPart::column).collect()));
-    let whole = table.indexes.iter().filter(|index| {
-        let whole = |part: &IndexPart| !part.expression && part.length.is_none();
-        index.unique && index.predicate.is_none() && index.parts.iter().all(whole)
-    });
-    let of_indexes = whole.filter_map(|index| {
-        let mut parts = index.parts.clone();
-        for part in &mut parts {
+    let of_keys = table.keys.iter().map(|key| Indexed::Key(key).once());
+    let unique = table.indexes.iter().filter(|index| index.unique);
+    let of_indexes = unique.map(|index| {
+        let mut once = Indexed::Index(index).once();
+        for part in once.parts.iter_mut().filter(|part| !part.expression) {
             part.descending = false;
             let none = || plain.map(str::to_owned);
             part.collation = part.collation.take().or_else(none);
         }
-        places(parts)
+        once
     });
-    of_keys.chain(of_indexes).collect()
+    let all = of_keys.chain(of_indexes);
+    all.filter_map(|once| KeyOf::of(plan, table, once))
+        .collect()
 }
 
 /// Whether two values of a type may differ and be equal for an engine's index.
@@ -142,9 +145,10 @@ impl Sieve {
         columns
     }
 
-    /// It is not, after all.
+    /// It is not, after all: what it alone could tell is left to it.
     pub(super) fn ask_nothing(&mut self) {
         self.asks = None;
+        self.keys.retain(|key| key.once.is_plain());
     }
 
     /// The target takes a key for the same as another one.
@@ -190,7 +194,8 @@ impl Sieve {
         self.now.clear();
         for (number, key) in self.keys.iter().enumerate() {
             let columns = &key.columns;
-            if columns.iter().any(|at| data[*at] == Datum::Null) {
+            // What is made of nothing may be something.
+            if key.once.is_plain() && columns.iter().any(|at| data[*at] == Datum::Null) {
                 self.now.push(None);
                 continue;
             }
@@ -223,7 +228,11 @@ impl Sieve {
     }
 
     fn mark(&mut self) {
-        for hash in self.now.iter().flatten() {
+        for (key, hash) in self.keys.iter().zip(&self.now) {
+            // Whether a key looks at a row that it makes something of, the target knows alone.
+            let Some(hash) = hash.as_ref().filter(|_| key.once.is_plain()) else {
+                continue;
+            };
             let place = (hash >> (128 - BITS)) as usize;
             let (word, bit) = (place / 64, 1_u64 << (place % 64));
             if self.bits[word] & bit == 0 {
@@ -263,8 +272,8 @@ impl Copying<'_> {
         Ok(self.read_through(at, reader, &select, None).await?.0)
     }
 
-    /// A sieve that has seen the rows of a table once, and knows which of their keys the target takes for one. `None`: no key
-    /// of it is one of columns alone. The writer must be outside of a transaction.
+    /// A sieve that has seen the rows of a table once, and knows which of their keys the target takes for one. `None`: it has
+    /// no key. The writer must be outside of a transaction.
     pub(super) async fn sieve(
         &self,
         at: usize,
@@ -286,7 +295,8 @@ impl Copying<'_> {
         // To a table that is there rows are added: one of its own may have the key.
         let added = made.is_none() && self.job.existing == Some(Existing::Append);
         let mut columns = keys.iter().flat_map(|key| &key.columns);
-        let folds = columns.any(|at| folds(&plan.columns[*at].ty));
+        let folds = columns.any(|at| folds(&plan.columns[*at].ty))
+            || keys.iter().any(|key| !key.once.is_plain());
         let sieve = Sieve::new(keys);
         let sieve = if added || folds {
             let pair = Pair { at, table, added };
@@ -381,7 +391,7 @@ mod tests {
     fn key(at: usize) -> KeyOf {
         KeyOf {
             columns: vec![at],
-            parts: vec![],
+            once: Once::default(),
         }
     }
 

@@ -304,7 +304,10 @@ impl Copying<'_> {
         pipe: &mut Pipe<'_>,
     ) -> Result<Tally, Failure> {
         let filled = self.fill_part(at, parted, part, pipe).await;
-        pipe.ended(filled).await
+        match pipe.ended(filled).await {
+            Ok(tally) => Ok(tally),
+            Err(failure) => Err(self.named_if_twice(at, failure, pipe).await),
+        }
     }
 
     async fn fill_part(

@@ -18,6 +18,15 @@ impl AsideDialect for Aside {
         &Rules
     }
 
+    /// The beginning of a text in letters, of bytes in bytes, as its index counts.
+    fn value(&self, part: &IndexPart) -> String {
+        match (part.expression, part.length) {
+            (true, _) => format!("({})", part.what),
+            (false, Some(length)) => format!("LEFT({}, {length})", quote(&part.what)),
+            (false, None) => quote(&part.what),
+        }
+    }
+
     /// By a join: a sub-query may not ask the table that rows are removed from.
     fn remove_orphans(
         &self,

@@ -18,35 +18,19 @@ impl AsideDialect for Aside {
         &Rules
     }
 
+    fn value(&self, part: &IndexPart) -> String {
+        ddl::index_part(part)
+    }
+
     /// Rows of a load lie one after the other, as the source gave them; those of a partitioned table in several tables.
     fn repeated(&self, table: &Table, once: Indexed<'_>) -> Option<String> {
-        let (parts, only, nulls) = match once {
-            Indexed::Key(key) => {
-                let names: Vec<String> = key.columns.iter().map(|name| quote(name)).collect();
-                (names, None, key.clause.as_deref())
-            }
-            Indexed::Index(index) => {
-                let parts = index.parts.iter().map(ddl::index_part).collect();
-                let (only, nulls) = (index.predicate.as_deref(), index.attributes.as_deref());
-                (parts, only, nulls)
-            }
-        };
-        let one = nulls.is_some_and(|clause| clause.contains("NULLS NOT DISTINCT"));
-        let mut conditions: Vec<String> = vec![];
-        if !one {
-            conditions.extend(parts.iter().map(|part| format!("({part}) IS NOT NULL")));
-        }
-        conditions.extend(only.map(|only| format!("({only}\n)")));
-        let filter = if conditions.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", conditions.join(" AND "))
-        };
+        let once = once.once();
         Some(format!(
             "(tableoid, ctid) IN (SELECT d.part, d.place FROM (SELECT tableoid AS part, ctid AS place, row_number() OVER \
-             (PARTITION BY {} ORDER BY tableoid, ctid) AS number FROM {}{filter}) d WHERE d.number > 1)",
-            parts.join(", "),
-            Changes.table(table.schema.as_deref(), &table.name)
+             (PARTITION BY {} ORDER BY tableoid, ctid) AS number FROM {} WHERE {}) d WHERE d.number > 1)",
+            self.values(&once),
+            Changes.table(table.schema.as_deref(), &table.name),
+            self.within(&once)
         ))
     }
 

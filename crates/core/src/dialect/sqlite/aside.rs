@@ -16,6 +16,17 @@ impl AsideDialect for Aside {
         &Rules
     }
 
+    fn value(&self, part: &IndexPart) -> String {
+        let what = match part.expression {
+            true => format!("({})", part.what),
+            false => quote(&part.what),
+        };
+        match &part.collation {
+            Some(collation) => format!("{what} COLLATE {collation}"),
+            None => what,
+        }
+    }
+
     /// Rows lie in the order of their key here, whichever came first.
     fn repeated(&self, _table: &Table, _once: Indexed<'_>) -> Option<String> {
         None
