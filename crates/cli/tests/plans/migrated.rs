@@ -132,3 +132,45 @@ for_each_engine! {
         }
     }
 }
+
+/// A runner dies in a migration of its step, and another one, whose step it is not, brings it to its end: its rows are
+/// the step's own all the same.
+#[test]
+fn rows_of_a_migration_that_another_run_ended_are_the_steps_own() {
+    let engines = dunlin_testkit::engines();
+    for engine in engines.into_iter().filter(|engine| engine.is_mysql_family()) {
+        for ended_by in ["rollback filled", "up"] {
+            let desk = Desk::new(engine);
+            let _ = desk.database.run("CREATE TABLE gate (n int)");
+            desk.sandbox.write(
+                "migrations/001_filled.sql",
+                "ALTER TABLE contacts ADD COLUMN note varchar(300);\nUPDATE contacts SET note = phone;\n\
+                 CREATE TABLE extra (id int NOT NULL PRIMARY KEY);\n\
+                 INSERT INTO extra SELECT 1 FROM (SELECT SLEEP(IF((SELECT count(*) FROM gate) = 0, 60, 0)) AS s) AS slept;\n",
+            );
+            desk.sandbox.write(
+                "migrations/001_filled.undo.sql",
+                "DROP TABLE extra;\nALTER TABLE contacts DROP COLUMN note;\n",
+            );
+            desk.sandbox.write(
+                "filled.plan.toml",
+                "name = \"filled\"\n[[phase]]\nid = \"one\"\n[[phase.step]]\nid = \"all\"\nmigrate = { to = \"latest\" }\n",
+            );
+            let before = desk.picture();
+            let running = desk.sandbox.spawn(["run", "filled"]);
+            while !desk.database.has_table("extra") {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            running.signal("KILL");
+            let _ = running.wait();
+            let _ = desk.database.run("INSERT INTO gate VALUES (1)");
+            if ended_by == "up" {
+                let _ = desk.dunlin("up").success();
+            }
+            let (code, back) = desk.json("rollback filled");
+            assert_eq!(code, 0, "{engine}, {ended_by}: {back:#}");
+            let _ = desk.database.run("DELETE FROM gate");
+            assert_eq!(desk.picture(), before, "{engine}, {ended_by}");
+        }
+    }
+}

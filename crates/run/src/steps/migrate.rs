@@ -502,9 +502,10 @@ fn begin(runner: &mut Runner<'_>, unit: &mut Unit<'_>) {
     }
 }
 
-/// Whether the unit's end says how many rows it has written: the undo of a plan's step asks for that.
+/// Whether the unit's end says how many rows it has written: the undo of a plan's step asks for that. Of what an earlier
+/// runner has begun nobody knows here whether it was a step's.
 pub(super) fn tells_rows(runner: &Runner<'_>, unit: &Unit<'_>) -> bool {
-    runner.of_step || journal::plan::is_key(&unit.migration.version.0)
+    runner.of_step || unit.resumed || journal::plan::is_key(&unit.migration.version.0)
 }
 
 fn ending(runner: &Runner<'_>, unit: &Unit<'_>, started: Instant) -> Writing {
