@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod automatic;
+mod lost;
 mod taken_back;
 mod tools;
 mod trouble;

@@ -8,21 +8,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// Lays a program into the sandbox's own folder of programs.
-fn program(sandbox: &Sandbox, name: &str, script: &str) {
+pub(super) fn program(sandbox: &Sandbox, name: &str, script: &str) {
     let file = format!("bin/{name}");
     sandbox.write(&file, script);
     std::fs::set_permissions(sandbox.path(&file), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The folder with the programs that fit the engine's server.
-fn real(kind: TestEngine) -> PathBuf {
+pub(super) fn real(kind: TestEngine) -> PathBuf {
     let server = kind.kind().map(Server::shared);
     let tools = server.and_then(|server| server.tools().ok());
     tools.unwrap_or_else(|| PathBuf::from("/usr/bin"))
 }
 
 /// The tools of an engine.
-fn names(kind: TestEngine) -> &'static [&'static str] {
+pub(super) fn names(kind: TestEngine) -> &'static [&'static str] {
     match kind.kind() {
         Some(Kind::Mariadb) => &["mariadb-dump"],
         Some(Kind::Mysql) => &["mysqldump"],
@@ -31,7 +31,7 @@ fn names(kind: TestEngine) -> &'static [&'static str] {
 }
 
 /// What a database of this family holds beside tables, made by its own words.
-fn objects(kind: TestEngine, database: &TestDatabase) {
+pub(super) fn objects(kind: TestEngine, database: &TestDatabase) {
     if kind.is_postgres() {
         database.run("CREATE FUNCTION marked() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.title := 'marked; by trigger'; RETURN NEW; END $$");
         database.run(

@@ -80,6 +80,10 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     fn show(&self, part: Part<'_>) -> Option<Query>;
     /// The statement, out of the rows of [`CatalogDialect::show`].
     fn read_show(&self, part: Part<'_>, rows: &[Row]) -> Option<String>;
+    /// A text that the server tells, in a form that stays the same when it is dumped, loaded and told again.
+    fn reloaded(&self, text: &str) -> String;
+    /// Whether an index is what an interrupted build has left.
+    fn is_unfinished(&self, index: &Index) -> bool;
     /// Whether a name of a key, check or foreign key of this table looks as if the engine had made it.
     fn auto_named(&self, table: &str, name: &str) -> bool;
     /// Whether [`Part::Table`] is made with its foreign keys.

@@ -7,6 +7,7 @@
 pub mod diff;
 pub mod key;
 pub mod order;
+pub mod reload;
 pub mod rename;
 pub mod render;
 pub mod scope;

@@ -61,6 +61,10 @@ pub struct Manifest {
     /// Charset, collation, encoding, owner, extensions.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
+    /// The catalog of what it holds, as the journal keeps catalogs, from the backup's own snapshot; `None`: it was made
+    /// before manifests had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
     /// What it does not hold.
     #[serde(default)]
     pub lacks: Vec<String>,

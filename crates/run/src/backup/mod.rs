@@ -7,6 +7,7 @@
 
 pub(crate) mod archive;
 mod automatic;
+mod compared;
 pub(crate) mod image;
 pub mod manifest;
 mod objects;
@@ -242,6 +243,12 @@ impl Making<'_> {
             };
             facts.insert(text(0), text(1));
         }
+        let objects = match method {
+            Method::Own => self.catalog(session, false).await?,
+            Method::Copy | Method::Tool => observe::whole(session)
+                .await
+                .map_err(|error| wrong(&error))?,
+        };
         Ok(Manifest {
             format: manifest::FORMAT,
             name: self.name.clone(),
@@ -254,6 +261,7 @@ impl Making<'_> {
             digest: digests.total(),
             tables: digests.tables,
             facts,
+            catalog: Some(objects.to_json()),
             ..Manifest::default()
         })
     }
@@ -329,6 +337,11 @@ impl Making<'_> {
             Some(script) => Some(objects::Objects::of(script, &catalog, session.dialect())?),
             None => {
                 manifest.lacks = render::dump(&catalog, session.dialect()).lacks;
+                if !manifest.lacks.is_empty() {
+                    let mut made = self.catalog(session, false).await?;
+                    made.keep_what_can_be_made(session.dialect());
+                    manifest.catalog = Some(made.to_json());
+                }
                 None
             }
         };

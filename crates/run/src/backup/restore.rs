@@ -1,10 +1,10 @@
 //! Bringing a backup back: into a scratch database to verify it, or over the database that it is of.
 
+use super::compared::{Compared, compare};
 use super::manifest::{Manifest, Method};
 use super::replay::{self, Seen};
 use super::{Temporary, disk, list, private_file, rows};
 use crate::control::Control;
-use crate::digest::{self, Scope};
 use crate::drift;
 use crate::drops::{self, Drops};
 use crate::inspect;
@@ -59,38 +59,6 @@ fn unpacked(world: &World, manifest: &Manifest, folder: &Path) -> Result<Tempora
     };
     unpack().map_err(|error| disk(&raw.0, &error))?;
     Ok(raw)
-}
-
-/// Compares a database with a manifest; gives the tables that differ.
-async fn compare(
-    engine: &dyn Engine,
-    manifest: &Manifest,
-    sink: &mut dyn Sink,
-) -> Result<Vec<String>, Failure> {
-    let wrong = |error: &DbError| trouble::refused(error, "the restored rows could not be read");
-    let mut session = engine
-        .open(Purpose::Read)
-        .await
-        .map_err(|error| wrong(&error))?;
-    let found = digest::digest(&mut *session, &Scope::default(), None, sink)
-        .await
-        .map_err(|error| wrong(&error));
-    session.close().await;
-    let found = found?;
-    let mut differ = vec![];
-    for table in &manifest.tables {
-        match found.tables.iter().find(|other| other.table == table.table) {
-            None => differ.push(format!("{}: missing", table.table)),
-            Some(other) if !other.agrees(table) => {
-                differ.push(format!(
-                    "{}: {} rows backed up, {} restored, digests differ",
-                    table.table, table.rows, other.rows
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(differ)
 }
 
 /// Lays what is borrowed, empty, under a backup of what is ours: our views read it.
@@ -155,7 +123,7 @@ pub async fn verify(
             };
             let outcome = outcome.await;
             let dropped = scratch.drop_database().await;
-            let differ = outcome.map_err(|failure| world.redact(failure))?;
+            let Compared { differ, left_out } = outcome.map_err(|failure| world.redact(failure))?;
             if let Err(error) = dropped {
                 let message = format!(
                     "the scratch database {name} could not be dropped: {}",
@@ -168,6 +136,11 @@ pub async fn verify(
                 ));
             }
             equal(manifest, &differ)?;
+            if let Some(why) = left_out {
+                let message = format!("only the rows of {} were compared: {why}", manifest.name);
+                let finding = Finding::warning("objects-not-compared", Place::default(), message);
+                findings.push(finding.help("make another backup here, and verify that"));
+            }
         }
         Err(error)
             if error.class == ErrorClass::PermissionDenied && manifest.method == Method::Own =>
@@ -197,11 +170,11 @@ pub async fn verify(
         }
     }
     let mut verified = manifest.clone();
-    let how = if findings
-        .iter()
-        .any(|finding| finding.code == "scratch-refused")
-    {
+    let found = |code: &str| findings.iter().any(|finding| finding.code == code);
+    let how = if found("scratch-refused") {
         "read again and compared"
+    } else if found("objects-not-compared") {
+        "restored, rows compared"
     } else {
         "restored and compared"
     };
@@ -291,7 +264,7 @@ pub(super) async fn bring_back(
         return Err(Failure::refused("not-empty", message)
             .hint("`--replace` drops them first; make a backup of them before"));
     }
-    let differ = compare(&*world.engine, manifest, sink).await?;
+    let differ = compare(&*world.engine, manifest, sink).await?.differ;
     if differ.is_empty() {
         return Ok(());
     }

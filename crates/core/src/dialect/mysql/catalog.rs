@@ -9,7 +9,7 @@ mod tables;
 use super::ddl;
 use crate::dialect::catalog::{CatalogDialect, Hold, Part, Rendered, some, text};
 use crate::dialect::{Caps, EngineKind};
-use crate::schema::{Catalog, Sequence, Table, Trigger};
+use crate::schema::{Catalog, Index, Sequence, Table, Trigger};
 use crate::value::{Query, Row};
 use objects::{event, routine, view};
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,6 +230,12 @@ impl CatalogDialect for Catalogs {
         })
     }
 
+    fn reloaded(&self, text: &str) -> String {
+        text.to_owned()
+    }
+    fn is_unfinished(&self, _: &Index) -> bool {
+        false
+    }
     fn auto_named(&self, table: &str, name: &str) -> bool {
         let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
         bare.len() < name.len()

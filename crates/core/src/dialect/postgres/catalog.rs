@@ -308,6 +308,13 @@ impl CatalogDialect for Catalogs {
     fn read_show(&self, _part: Part<'_>, _rows: &[Row]) -> Option<String> {
         None
     }
+    fn reloaded(&self, text: &str) -> String {
+        super::introspect::reloaded(text)
+    }
+    fn is_unfinished(&self, index: &Index) -> bool {
+        let attributes = index.attributes.as_deref();
+        attributes.is_some_and(|attributes| attributes.ends_with("INVALID"))
+    }
     fn auto_named(&self, table: &str, name: &str) -> bool {
         // Long names are cut by the server, so only the ending tells for sure.
         let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());

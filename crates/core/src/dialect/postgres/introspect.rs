@@ -1,7 +1,9 @@
 //! Reading the catalog.
 
 use crate::facts::TableSize;
-use crate::sql::ObjectRef;
+use crate::schema::text::{Code, code, joined};
+use crate::sql::lexer::TokenKind;
+use crate::sql::{LexMode, ObjectRef};
 use crate::value::{Query, Row};
 
 /// Sizes of all tables. Rows are the planner's estimate, or the statistics collector's count before the first ANALYZE.
@@ -74,4 +76,81 @@ pub fn columns_of(schemas: &[&str], tables: &[&str]) -> Query {
             .map(|&name| name.into())
             .collect(),
     )
+}
+
+/// A text without brackets and casts: the server sets both anew when it reads what it has told (`(ARRAY['a'::character
+/// varying])::text[]` comes back as `ARRAY[('a'::character varying)::text]`).
+pub fn reloaded(text: &str) -> String {
+    let tokens = code(text, &super::lex::rules(&LexMode::default()));
+    let mut left: Vec<Code<'_>> = vec![];
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        at += 1;
+        match token.text {
+            "::" => at = behind_type(&tokens, at),
+            "(" | ")" if token.kind == TokenKind::Operator => {}
+            _ => left.push(*token),
+        }
+    }
+    joined(&left)
+}
+
+/// The place after the type that begins here: `"S".name(3)[]`, `timestamp(0) without time zone`.
+fn behind_type(tokens: &[Code<'_>], mut at: usize) -> usize {
+    const MORE: [&str; 6] = ["varying", "precision", "with", "without", "time", "zone"];
+    let is = |at: usize, mark: &str| tokens.get(at).is_some_and(|token| token.is(mark));
+    at += 1;
+    loop {
+        if is(at, ".") {
+            at += 2;
+        } else if is(at, "(") {
+            while at < tokens.len() && !is(at, ")") {
+                at += 1;
+            }
+            at += 1;
+        } else if (is(at, "[") && is(at + 1, "]")) || is(at, "[]") {
+            at += if is(at, "[]") { 1 } else { 2 };
+        } else if MORE.iter().any(|word| is(at, word)) {
+            at += 1;
+        } else {
+            return at.min(tokens.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reloaded;
+
+    #[test]
+    fn what_the_server_sets_anew_is_left_out_and_nothing_else() {
+        let same = [
+            (
+                "CHECK (((a)::text = ANY ((ARRAY['x'::character varying, 'y'::character varying])::text[])))",
+                "CHECK (((a)::text = ANY (ARRAY[('x'::character varying)::text, ('y'::character varying)::text])))",
+            ),
+            (
+                "(now() AT TIME ZONE 'utc'::text)",
+                "(now() AT TIME ZONE 'utc')",
+            ),
+            (
+                "'2020-01-01 00:00:00'::timestamp(0) without time zone + x",
+                "('2020-01-01 00:00:00' + x)",
+            ),
+            ("('a'::\"S\".mood)", "'a'::\"S\".mood"),
+            ("a::numeric(10,2) > 1", "(a > 1)"),
+        ];
+        for (before, after) in same {
+            assert_eq!(reloaded(before), reloaded(after), "{before}");
+        }
+        let other = [
+            ("(a > 1)", "(a > 2)"),
+            ("CHECK ((a)::text = 'x::y')", "CHECK ((a)::text = 'x')"),
+            ("USING btree (a, b)", "USING btree (a)"),
+            ("WHERE (b)", ""),
+        ];
+        for (before, after) in other {
+            assert_ne!(reloaded(before), reloaded(after), "{before}");
+        }
+    }
 }

@@ -125,6 +125,12 @@ impl CatalogDialect for Catalogs {
     fn read_show(&self, _part: Part<'_>, _rows: &[Row]) -> Option<String> {
         None
     }
+    fn reloaded(&self, text: &str) -> String {
+        text.to_owned()
+    }
+    fn is_unfinished(&self, _: &Index) -> bool {
+        false
+    }
     fn auto_named(&self, _table: &str, name: &str) -> bool {
         name.starts_with("sqlite_autoindex_")
     }
