@@ -24,6 +24,9 @@ pub const CLASSES_KEPT: usize = 5_000;
 /// a log.
 pub const RUNNING_EVERY: Duration = Duration::from_secs(3);
 
+/// How long a COMMIT takes before it is said what a server may be waiting for: large transactions take seconds.
+pub const COMMIT_SLOW: Duration = Duration::from_secs(8);
+
 /// How often the lease's holder says that it lives.
 pub const LEASE_BEAT: Duration = Duration::from_secs(1);
 

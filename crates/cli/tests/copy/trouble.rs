@@ -5,6 +5,7 @@ use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use dunlin_testkit::sandbox::Sandbox;
+use dunlin_testkit::servers::disk::Disk;
 use dunlin_testkit::servers::{Kind, Options, Server};
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -209,44 +210,6 @@ fn a_mysql_that_changes_meanwhile_is_copied_as_of_one_moment() {
     moves_meanwhile(Kind::Mysql);
 }
 
-/// A file system of some megabytes, until it is dropped.
-struct Small(std::path::PathBuf);
-
-impl Small {
-    fn new(at: std::path::PathBuf, megabytes: u32) -> Small {
-        std::fs::create_dir_all(&at).unwrap();
-        let mut mount = std::process::Command::new("mount");
-        let made = mount
-            .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
-            .arg(&at);
-        let made = made.status().unwrap();
-        assert!(
-            made.success(),
-            "this test needs the right to mount a small tmpfs (root)"
-        );
-        Small(at)
-    }
-
-    fn grow(&self, megabytes: u32) {
-        let mut mount = std::process::Command::new("mount");
-        let grown = mount
-            .args(["-o", &format!("remount,size={megabytes}m")])
-            .arg(&self.0)
-            .status()
-            .unwrap();
-        assert!(grown.success());
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.0)
-            .status();
-    }
-}
-
 const LARGE: &str = "CREATE TABLE little (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO little VALUES (1, 'a');
     CREATE TABLE large (id INTEGER PRIMARY KEY, pad TEXT NOT NULL);
     INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
@@ -259,7 +222,7 @@ fn a_disk_that_is_full_is_said_and_the_copy_goes_on_when_there_is_room() {
         .unwrap()
         .execute_batch(LARGE)
         .unwrap();
-    let small = Small::new(sandbox.path("small"), 3);
+    let small = Disk::at(sandbox.path("small"), 3);
     let args = [
         "copy",
         "sqlite:source.db",
@@ -280,24 +243,10 @@ fn a_server_whose_disk_is_full_is_said_and_the_copy_goes_on_when_there_is_room()
     let ends = Ends::new(TestEngine::Server(Kind::Postgres), LARGE);
     // A tablespace of its own: the server's other files have room.
     let server = Server::shared(Kind::Postgres);
-    let small = Small::new(
-        server
-            .dir()
-            .unwrap()
-            .join(format!("small-{}", ends.target.name())),
-        3,
-    );
+    let place = format!("small-{}", ends.target.name());
+    let small = Disk::at(server.dir().unwrap().join(place), 3);
     let space = format!("s{}", ends.target.name());
-    let owner = std::fs::metadata(server.dir().unwrap().join("data"))
-        .or_else(|_| std::fs::metadata(server.dir().unwrap()))
-        .unwrap();
-    std::os::unix::fs::chown(
-        &small.0,
-        Some(std::os::unix::fs::MetadataExt::uid(&owner)),
-        None,
-    )
-    .unwrap();
-    let place = small.0.display();
+    let place = small.path().display();
     let _ = ends
         .target
         .run(&format!("CREATE TABLESPACE {space} LOCATION '{place}'"));

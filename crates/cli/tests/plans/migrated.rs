@@ -138,7 +138,10 @@ for_each_engine! {
 #[test]
 fn rows_of_a_migration_that_another_run_ended_are_the_steps_own() {
     let engines = dunlin_testkit::engines();
-    for engine in engines.into_iter().filter(|engine| engine.is_mysql_family()) {
+    for engine in engines
+        .into_iter()
+        .filter(|engine| engine.is_mysql_family())
+    {
         for ended_by in ["rollback filled", "up"] {
             let desk = Desk::new(engine);
             let _ = desk.database.run("CREATE TABLE gate (n int)");

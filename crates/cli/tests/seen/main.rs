@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connecting;
+mod disk;
 mod files;
 mod foreign;
 mod help;

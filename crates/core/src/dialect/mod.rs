@@ -151,6 +151,8 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     /// a time; of a table, a schema or a database what rebuilds make for a time. Schema, name, the statement that drops
     /// it. `None`: this engine leaves none.
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query>;
+    /// What a server may be waiting for that does not answer COMMIT, for people; `None`: it fails instead.
+    fn slow_commit(&self) -> Option<&'static str>;
     /// A query for the sizes of all tables of the current database.
     fn table_sizes(&self) -> Query;
     /// Reads a row of [`Dialect::table_sizes`].

@@ -68,6 +68,9 @@ impl Dialect for SimDialect {
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query> {
         Sqlite.invalid_index(index)
     }
+    fn slow_commit(&self) -> Option<&'static str> {
+        Sqlite.slow_commit()
+    }
     fn table_sizes(&self) -> Query {
         Sqlite.table_sizes()
     }

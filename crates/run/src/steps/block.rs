@@ -1,5 +1,6 @@
 //! Running one block: a transaction with its record, or one statement with its beginning recorded before it.
 
+use super::commit::write_end;
 use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
@@ -244,7 +245,7 @@ async fn transaction(
         records.extend(keep.records());
     }
     records.push(record);
-    write_end(runner, &records, how.own_transaction)
+    write_end(runner, unit, block, &records, how.own_transaction)
         .await
         .map_err(|halted| whole::trouble_of(runner, block, halted))?;
     runner.pending.clear();
@@ -298,22 +299,6 @@ fn record_of(
             )
         }
     }
-}
-
-/// Writes the records of a transaction's end, and commits where the transaction is this block's own.
-async fn write_end(
-    runner: &mut Runner<'_>,
-    records: &[Writing],
-    commit: bool,
-) -> Result<(), Halted> {
-    let pen = runner.pen.clone();
-    if commit {
-        return pen
-            .append_and_commit(runner.world, &mut *runner.work, records)
-            .await;
-    }
-    let written = pen.append(runner.world, &mut *runner.work, records).await;
-    written.map_err(Halted::Record)
 }
 
 pub(super) async fn roll_back(runner: &mut Runner<'_>, own_transaction: bool) {

@@ -4,6 +4,7 @@ mod again;
 pub mod backfill;
 pub mod block;
 pub mod blockers;
+mod commit;
 pub(crate) mod guard;
 pub mod last;
 pub mod migrate;

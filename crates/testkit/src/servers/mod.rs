@@ -9,6 +9,7 @@
 
 pub mod bouncer;
 pub mod catalog;
+pub mod disk;
 pub mod install;
 mod launch;
 mod process;

@@ -86,6 +86,12 @@ impl Dialect for Mysql {
     fn invalid_index(&self, _index: &ObjectRef) -> Option<Query> {
         None
     }
+    fn slow_commit(&self) -> Option<&'static str> {
+        Some(
+            "where the disk of its binary log is full it waits until there is room, looks once a minute and says so in its \
+             error log alone; make room there, and this goes on by itself",
+        )
+    }
     fn table_sizes(&self) -> Query {
         introspect::table_sizes()
     }

@@ -80,6 +80,9 @@ impl Dialect for Postgres {
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query> {
         probe::invalid_index(index)
     }
+    fn slow_commit(&self) -> Option<&'static str> {
+        None
+    }
     fn table_sizes(&self) -> Query {
         introspect::table_sizes()
     }

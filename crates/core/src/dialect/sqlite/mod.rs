@@ -80,6 +80,9 @@ impl Dialect for Sqlite {
     fn invalid_index(&self, _index: &ObjectRef) -> Option<Query> {
         None
     }
+    fn slow_commit(&self) -> Option<&'static str> {
+        None
+    }
     fn table_sizes(&self) -> Query {
         introspect::table_sizes()
     }
