@@ -101,6 +101,43 @@ fn equal(manifest: &Manifest, differ: &[String]) -> Result<(), Failure> {
     Err(failure.hint("do not trust this backup; make another, and look at the tool that made it"))
 }
 
+/// Restores a backup into a scratch database that was just made, compares, and drops it.
+async fn restored(
+    world: &World,
+    manifest: &Manifest,
+    (name, scratch): (&str, &dyn Engine),
+    findings: &mut Vec<Finding>,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let folder = &world.config.backup_dir;
+    let outcome = async {
+        borrow(world, manifest, scratch).await?;
+        load(world, scratch, manifest, folder, sink).await?;
+        compare(scratch, manifest, sink).await
+    };
+    let outcome = outcome.await;
+    let dropped = scratch.drop_database().await;
+    let Compared { differ, left_out } = outcome.map_err(|failure| world.redact(failure))?;
+    if let Err(error) = dropped {
+        let message = format!(
+            "the scratch database {name} could not be dropped: {}",
+            error.message
+        );
+        findings.push(Finding::warning(
+            "scratch-left",
+            Place::object(name),
+            message,
+        ));
+    }
+    equal(manifest, &differ)?;
+    if let Some(why) = left_out {
+        let message = format!("only the rows of {} were compared: {why}", manifest.name);
+        let finding = Finding::warning("objects-not-compared", Place::default(), message);
+        findings.push(finding.help("make another backup here, and verify that"));
+    }
+    Ok(())
+}
+
 /// Verifies a backup: restored into a scratch database with a generated name, and compared. Where no such database may
 /// be made, our own backups are read again and everything else says what right is missing.
 pub async fn verify(
@@ -115,33 +152,7 @@ pub async fn verify(
     let scratch = world.scratch(&name)?;
     let mut findings = vec![];
     match scratch.create_scratch().await {
-        Ok(()) => {
-            let outcome = async {
-                borrow(world, manifest, &*scratch).await?;
-                load(world, &*scratch, manifest, folder, sink).await?;
-                compare(&*scratch, manifest, sink).await
-            };
-            let outcome = outcome.await;
-            let dropped = scratch.drop_database().await;
-            let Compared { differ, left_out } = outcome.map_err(|failure| world.redact(failure))?;
-            if let Err(error) = dropped {
-                let message = format!(
-                    "the scratch database {name} could not be dropped: {}",
-                    error.message
-                );
-                findings.push(Finding::warning(
-                    "scratch-left",
-                    Place::object(name),
-                    message,
-                ));
-            }
-            equal(manifest, &differ)?;
-            if let Some(why) = left_out {
-                let message = format!("only the rows of {} were compared: {why}", manifest.name);
-                let finding = Finding::warning("objects-not-compared", Place::default(), message);
-                findings.push(finding.help("make another backup here, and verify that"));
-            }
-        }
+        Ok(()) => restored(world, manifest, (&name, &*scratch), &mut findings, sink).await?,
         Err(error)
             if error.class == ErrorClass::PermissionDenied && manifest.method == Method::Own =>
         {
