@@ -145,6 +145,50 @@ for_each_engine! {
         assert_eq!(keys, ["c 4", "c 5", "p 3", "p 4"]);
     }
 
+    async fn orphans_that_come_to_a_table_without_a_key_are_told_by_what_they_refer_to(engine: TestEngine) {
+        let more = "INSERT INTO c VALUES (4, 99), (5, 98)";
+        let ends = Ends::new(engine, &format!("{SOURCE} {more}"));
+        make(&ends, &[
+            "CREATE TABLE p (id int NOT NULL PRIMARY KEY, up int, FOREIGN KEY (up) REFERENCES p (id))",
+            "CREATE TABLE c (id int NOT NULL, p_id int, CONSTRAINT c_p FOREIGN KEY (p_id) REFERENCES p (id))",
+            "CREATE TABLE z (id int NOT NULL PRIMARY KEY)",
+        ]);
+        let old = "INSERT INTO c VALUES (8, 77), (9, 77)";
+        if engine.is_postgres() {
+            make(&ends, &["ALTER TABLE c DROP CONSTRAINT c_p", old]);
+            make(&ends, &["ALTER TABLE c ADD CONSTRAINT c_p FOREIGN KEY (p_id) REFERENCES p (id) NOT VALID"]);
+        } else {
+            let quiet = engine.pick("PRAGMA foreign_keys = OFF", "", "SET foreign_key_checks = 0");
+            make(&ends, &[&format!("{quiet}; {old}")]);
+        }
+        let append = ["--into-existing", "append", "--resume", "--rejects", "r.ndjson"];
+        let json = ends.copy(&append).code(1).json();
+        assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
+        let said = json["failure"]["message"].as_str().unwrap();
+        let named = match engine.is_postgres() {
+            true => "c_p",
+            false => "2 rows of c refer to rows of p that are not there (p_id = 9",
+        };
+        assert!(said.contains(named), "{said}");
+        let reject: Vec<&str> = append.iter().chain(&["--policy", "orphan-row=reject"]).copied().collect();
+
+        // What refers to the same nothing as a row that was there cannot be told from it.
+        let source = rusqlite::Connection::open(ends.sandbox.path("source.db")).unwrap();
+        source.execute_batch("PRAGMA foreign_keys = OFF; UPDATE c SET p_id = 77 WHERE id = 5").unwrap();
+        let json = ends.copy(&reject).code(1).json();
+        assert_eq!(json["failure"]["code"], "orphan-row", "{json:#}");
+        let hints = json["failure"]["hints"].to_string();
+        assert!(hints.contains("cannot be told apart"), "{json:#}");
+        assert_eq!(counts(&ends), "0 2");
+
+        source.execute_batch("UPDATE c SET p_id = 98 WHERE id = 5").unwrap();
+        let json = ends.copy(&reject).code(8).json();
+        assert!(all_equal(&json), "{json:#}");
+        assert_eq!(counts(&ends), "2 5");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM c WHERE p_id = 77"), "2");
+        assert_eq!(ends.sandbox.read("r.ndjson").lines().count(), 2);
+    }
+
     async fn a_killed_replacement_leaves_the_old_rows_or_the_new_ones(engine: TestEngine) {
         let many = "PRAGMA foreign_keys = OFF; CREATE TABLE p (id INTEGER PRIMARY KEY, up INTEGER);
             CREATE TABLE c (id INTEGER PRIMARY KEY, p_id INTEGER REFERENCES p (id));

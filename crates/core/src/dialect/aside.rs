@@ -95,13 +95,16 @@ pub struct TooLong {
     pub only: String,
 }
 
-/// Rows that referred to nothing before any came, by their keys: they wait in a table of the session's own.
+/// Rows that referred to nothing before any came, by their keys: they wait in a table of the session's own. Where rows have no
+/// key, what they refer to is noted in its place: rows that refer to something else are ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Old {
     /// The table in which they wait.
     pub name: String,
     /// The columns of their key.
     pub key: Vec<String>,
+    /// Those are the columns that refer: several rows may hold the same.
+    pub shared: bool,
 }
 
 impl Old {
@@ -122,7 +125,7 @@ impl Old {
     pub fn fill(&self, aside: &dyn AsideDialect, table: &Bound, only: &str) -> String {
         let list = self.list(aside.rules().change());
         format!(
-            "INSERT INTO {} ({list}) SELECT {list} FROM {} WHERE ({only}\n)",
+            "INSERT INTO {} ({list}) SELECT DISTINCT {list} FROM {} WHERE ({only}\n)",
             self.own(aside.own()),
             aside.rules().change().target(table)
         )

@@ -32,7 +32,16 @@ pub(super) struct Reference<'l> {
     old: Option<Old>,
 }
 
+/// What to do where a row of ours refers to the very nothing that one of the target's own refers to.
+pub(super) const ALIKE: &str = "in a table without a primary key, rows that refer to the same row that is not there cannot be told \
+    apart: give it a key, or mend the rows that are there";
+
 impl Reference<'_> {
+    /// Rows of ours may not be told from some that were there.
+    pub(super) fn is_blurred(&self) -> bool {
+        self.old.as_ref().is_some_and(|old| old.shared)
+    }
+
     pub(super) fn columns(&self) -> Vec<usize> {
         (0..self.key.columns.len()).collect()
     }
@@ -200,7 +209,7 @@ impl Copying<'_> {
 
     /// The foreign keys of tables that are there: those whose orphans are set aside within the transaction that fills the
     /// tables, and those whose orphans end it. Where rows are added, rows that refer to nothing already are told from ours by
-    /// their keys; tables without one, of which such rows are there, are left out.
+    /// their keys, in tables without one by what they refer to.
     pub(super) async fn references_there(
         &self,
         places: &[usize],
@@ -221,11 +230,12 @@ impl Copying<'_> {
             }
             let (schema, name) = (of.child.schema.as_deref(), &of.child.table);
             let table = self.looked.there.table(schema, name);
-            let key = table.and_then(|table| table.keys.iter().find(|key| key.primary));
-            if let (Some(table), Some(key)) = (table, key) {
+            if let Some(table) = table {
+                let key = table.keys.iter().find(|key| key.primary);
                 let old = Old {
                     name: format!("dunlin_old_{}{number}", u8::from(set_aside)),
-                    key: key.columns.clone(),
+                    key: key.map_or_else(|| of.key.columns.clone(), |key| key.columns.clone()),
+                    shared: key.is_none(),
                 };
                 // Who may not make such a table cannot tell them apart either.
                 if self.made_for(&old, table, session).await? {

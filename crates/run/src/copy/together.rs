@@ -4,7 +4,7 @@
 use super::broken::hint;
 use super::ledger::{self, Done};
 use super::once::Sieve;
-use super::orphans::Reference;
+use super::orphans::{ALIKE, Reference};
 use super::rows::{self, Tally};
 use super::table::Pipe;
 use super::works::ticking;
@@ -214,7 +214,12 @@ impl Copying<'_> {
             .map_err(anywhere)?;
         if let Some(quiet) = &quiet {
             self.none_came(&named, writer).await.map_err(anywhere)?;
-            looked_at(quiet, writer).await.map_err(anywhere)?;
+            let blurred = aside.iter().chain(&named).any(Reference::is_blurred);
+            let looked = looked_at(quiet, writer).await;
+            looked.map_err(|failure| match blurred {
+                true => anywhere(failure.hint(ALIKE)),
+                false => anywhere(failure),
+            })?;
         }
         self.rejects.sync().map_err(|failure| anywhere(*failure))?;
         let done = group.tables.iter().zip(&tallies);
