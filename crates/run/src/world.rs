@@ -8,6 +8,7 @@ use dunlin_core::source::DatabaseConfig;
 use dunlin_engines::{Engine, Purpose, Session, Settings};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::task::JoinHandle;
 
 /// Where the time comes from; tests give a fixed one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -121,6 +122,29 @@ pub struct World {
     pub redactor: Redactor,
     /// How long to wait for a server that is starting.
     pub wait: Duration,
+}
+
+/// A session that is being opened. Dropped, it is given up.
+pub struct Opening(JoinHandle<Result<Box<dyn Session>, Failure>>);
+
+impl Opening {
+    /// The session, once it is there; what went wrong is what [`World::open`] says.
+    pub async fn session(mut self) -> Result<Box<dyn Session>, Failure> {
+        match (&mut self.0).await {
+            Ok(opened) => opened,
+            Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
+            Err(_) => Err(Failure::refused(
+                "connection-lost",
+                "the session was given up before it was open",
+            )),
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl World {
@@ -251,6 +275,12 @@ impl World {
         dunlin_engines::wait::open_waiting(&*self.engine, purpose, self.wait)
             .await
             .map_err(|error| self.redact(trouble::refused(&error, &format!("cannot open {shown}"))))
+    }
+
+    /// Begins to open a session beside whatever else there is to do until it is asked for.
+    pub fn begin_to_open(self: &Arc<Self>, purpose: Purpose) -> Opening {
+        let world = Arc::clone(self);
+        Opening(tokio::spawn(async move { world.open(purpose).await }))
     }
 
     /// The same failure with every secret masked, and with the names of user and database where a hint could not know

@@ -23,7 +23,6 @@ mod status;
 mod verify;
 
 use crate::args::{BackupVerb, CheckpointVerb, Cli, Color, Format, Global, PlanVerb, Verb};
-use crate::context::unbroken;
 use crate::render;
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
@@ -213,8 +212,7 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<Answer, Answer> {
         Verb::Baseline { version } => admin::baseline(global, &version).await,
         Verb::Plan(PlanVerb::Show { plan }) => plan_look::show(global, &plan).await,
         Verb::Plan(PlanVerb::Check { plan }) => plan_look::check(global, &plan).await,
-        // On the threads where the connections' drivers run: see `run::run`.
-        Verb::Run(run) => unbroken(tokio::spawn(plan::run(global.clone(), run)).await),
+        Verb::Run(run) => plan::run(global, run).await,
         Verb::Approve(approve) => plan::approve(global, approve).await,
         Verb::Confirm(confirm) => plan::confirm(global, confirm).await,
         Verb::Pause { plan } => plan::order(global, &plan, plan::Order::Pause).await,

@@ -3,15 +3,17 @@
 use super::Answer;
 use super::run::{listen, screen};
 use crate::args::{Approve, Confirm, Global, Rollback, RunPlan};
-use crate::context::{self, Context};
+use crate::context::{self, Context, unbroken};
 use crate::render::events::Screen;
 use crate::render::plan as render;
 use dunlin::plan::{self as plans, Ask, Report};
+use dunlin::world::{Opening, World};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::any_error;
 use dunlin_core::journal::Event;
 use dunlin_core::journal::plan::{Approval, Confirmation};
 use dunlin_core::source::plan::PlanDoc;
+use dunlin_engines::Purpose;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +41,15 @@ pub(super) struct Opened {
 
 /// Reads a plan and opens the world of its database.
 pub(super) fn open(global: &Global, plan: &Path) -> Result<Opened, Answer> {
+    open_and(global, plan, |_| ()).map(|(opened, ())| opened)
+}
+
+/// The same, with something begun for the database before the plan is read.
+fn open_and<T>(
+    global: &Global,
+    plan: &Path,
+    begin: impl FnOnce(&Arc<World>) -> T,
+) -> Result<(Opened, T), Answer> {
     let opened = context::open(global)?;
     let path = find(&opened.project.root, plan)?;
     let mut global = global.clone();
@@ -46,6 +57,7 @@ pub(super) fn open(global: &Global, plan: &Path) -> Result<Opened, Answer> {
         global.database = plans::load::database(&path).map_err(Answer::unreadable)?;
     }
     let world = Arc::new(opened.world(&global, false)?);
+    let begun = begin(&world);
     let read = plans::load::load(&path, &opened.project, &world.config);
     let (doc, findings) = read.map_err(Answer::unreadable)?;
     if any_error(&findings) {
@@ -59,11 +71,12 @@ pub(super) fn open(global: &Global, plan: &Path) -> Result<Opened, Answer> {
     };
     let mut context = opened.with_scripts(world, scripts)?;
     context.findings.extend(findings);
-    Ok(Opened {
+    let opened = Opened {
         context,
         doc,
         shown: plan.display().to_string(),
-    })
+    };
+    Ok((opened, begun))
 }
 
 /// A plan by its path, or by the name of its file beside `dunlin.toml`.
@@ -101,9 +114,23 @@ pub(super) fn ask<'a>(global: &Global, opened: &'a Opened) -> Ask<'a> {
     }
 }
 
-/// `run`. Takes what it works with, for it goes on another thread.
-pub async fn run(global: Global, typed: RunPlan) -> Result<Answer, Answer> {
-    let opened = open(&global, &typed.plan)?;
+/// `run`.
+pub async fn run(global: &Global, typed: RunPlan) -> Result<Answer, Answer> {
+    // A plan takes as long to read as the server takes to let somebody in: it is read here, and the session opened on the
+    // threads where the connections' drivers run. There the run goes on, for it need not wake a driver up for each word.
+    let (opened, reader) = open_and(global, &typed.plan, |world| {
+        world.begin_to_open(Purpose::Read)
+    })?;
+    let running = run_opened(global.clone(), typed, opened, reader);
+    unbroken(tokio::spawn(running).await)
+}
+
+async fn run_opened(
+    global: Global,
+    typed: RunPlan,
+    opened: Opened,
+    reader: Opening,
+) -> Result<Answer, Answer> {
     let mut screen = screen(&global, &opened.context)?;
     let ask = Ask {
         until: typed.until.clone(),
@@ -112,7 +139,8 @@ pub async fn run(global: Global, typed: RunPlan) -> Result<Answer, Answer> {
         leave_archived: typed.leave_archived,
         ..ask(&global, &opened)
     };
-    let mut report = plans::run(&opened.context.world, &ask, &mut screen, listen()).await;
+    let world = &opened.context.world;
+    let mut report = plans::run(world, &ask, Some(reader), &mut screen, listen()).await;
     while let Some(waiting) = report.waiting.clone()
         && super::ask::may_ask(&global)
     {
@@ -120,7 +148,7 @@ pub async fn run(global: Global, typed: RunPlan) -> Result<Answer, Answer> {
         if !super::ask::at_gate(&opened, &waiting).await? {
             break;
         }
-        report = plans::run(&opened.context.world, &ask, &mut screen, listen()).await;
+        report = plans::run(world, &ask, None, &mut screen, listen()).await;
     }
     tell(&opened, &report, "run", &mut screen).await;
     screen.finish();

@@ -35,7 +35,7 @@ use crate::control::Control;
 use crate::executor::{RunReport, Runner};
 use crate::inspect;
 use crate::lease;
-use crate::world::World;
+use crate::world::{Opening, World};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -182,9 +182,16 @@ impl Walk<'_, '_> {
 }
 
 /// Runs a plan, or goes on with it.
-pub async fn run(world: &World, ask: &Ask<'_>, sink: &mut dyn Sink, control: Control) -> Report {
+pub async fn run(
+    world: &World,
+    ask: &Ask<'_>,
+    reader: Option<Opening>,
+    sink: &mut dyn Sink,
+    control: Control,
+) -> Report {
     let mut report = Report::default();
-    if let Err(failure) = try_run(world, ask, sink, control, &mut report).await {
+    let ran = try_run(world, ask, reader, sink, control, &mut report).await;
+    if let Err(failure) = ran {
         report.failure = Some(world.redact(failure));
     }
     if let Some(waiting) = &report.waiting {
@@ -336,12 +343,16 @@ fn next_gate(phases: &[&PhaseDoc], history: &PlanHistory) -> Option<Waiting> {
 async fn try_run(
     world: &World,
     ask: &Ask<'_>,
+    reader: Option<Opening>,
     sink: &mut dyn Sink,
     mut control: Control,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let phases = selected(ask)?;
-    let mut reader = world.open(Purpose::Read).await?;
+    let mut reader = match reader {
+        Some(reader) => reader.session().await?,
+        None => world.open(Purpose::Read).await?,
+    };
     let history = store::read(world, &mut *reader, &ask.doc.name).await;
     reader.close().await;
     let history = history?;
