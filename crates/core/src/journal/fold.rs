@@ -4,7 +4,7 @@ use super::record::{Direction, Event, Record};
 use crate::source::Version;
 use crate::sql::Fingerprint;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What unit-level records keep in `detail`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -209,25 +209,24 @@ impl History {
 
     fn unit_record(&mut self, version: &Version, record: &Record) {
         let detail: UnitDetail = record.detail();
-        let before = self
-            .units
-            .remove(version)
-            .unwrap_or(UnitState::Absent { failed: None });
-        let applied = |detail: &UnitDetail| {
+        let unit = self.units.entry(version.clone());
+        let unit = unit.or_insert(UnitState::Absent { failed: None });
+        let before = std::mem::replace(unit, UnitState::Absent { failed: None });
+        let applied = |detail: UnitDetail| {
             UnitState::Applied(Applied {
-                name: detail.name.clone(),
+                name: detail.name,
                 at: record.at.clone(),
                 duration_ms: detail.duration_ms,
                 rows: detail.rows,
-                kept: detail.kept.clone(),
-                by: detail.by.clone(),
-                fingerprint: detail.fingerprint.clone(),
-                undo_fingerprint: detail.undo_fingerprint.clone(),
+                kept: detail.kept,
+                by: detail.by,
+                fingerprint: detail.fingerprint,
+                undo_fingerprint: detail.undo_fingerprint,
                 by_word: matches!(record.event, Event::Baseline | Event::Reset),
             })
         };
         let absent = UnitState::Absent { failed: None };
-        let after = match record.event {
+        *unit = match record.event {
             Event::Began => UnitState::InFlight(InFlight {
                 direction: detail.direction.unwrap_or(Direction::Up),
                 hash: record.hash.clone().unwrap_or_default(),
@@ -239,8 +238,8 @@ impl History {
                 began_id: record.id,
             }),
             Event::Done if detail.direction == Some(Direction::Down) => absent,
-            Event::Done | Event::Baseline => applied(&detail),
-            Event::Reset | Event::Settled if detail.to == "done" => applied(&detail),
+            Event::Done | Event::Baseline => applied(detail),
+            Event::Reset | Event::Settled if detail.to == "done" => applied(detail),
             Event::Reset | Event::Settled => absent,
             Event::Failed => failed(before, &detail),
             Event::Accepted => match before {
@@ -253,7 +252,6 @@ impl History {
             },
             _ => before,
         };
-        self.units.insert(version.clone(), after);
     }
 
     /// The applied versions, in order.
@@ -285,7 +283,7 @@ impl History {
 /// For each record whether it is a beginning that came to its end with the unit's very next record: half of the records of
 /// migrations whose statements commit by themselves, and nobody needs to know what they say.
 fn ended(records: &[Record]) -> Vec<bool> {
-    let mut next: BTreeMap<&str, Event> = BTreeMap::new();
+    let mut next: HashMap<&str, Event> = HashMap::with_capacity(records.len());
     let mut past = vec![false; records.len()];
     for (record, past) in records.iter().zip(&mut past).rev() {
         if let Some(unit) = &record.unit {

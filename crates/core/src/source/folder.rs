@@ -202,33 +202,40 @@ type ReadScript = (Option<(Migration, Requires)>, Vec<Finding>);
 
 /// Reads the scripts, on several threads where they are many: a folder of thousands is read at every start.
 fn read_all(reader: &Reader<'_>, pairs: &[(&Found<'_>, Option<Found<'_>>)]) -> Vec<ReadScript> {
-    /// Enough work for a thread to be worth its start: about a millisecond.
-    const EACH: usize = 64;
-    /// More would only help where a folder is larger than any that is known, and each start costs.
-    const THREADS_MAX: usize = 4;
     let one = |(up, undo): &(&Found<'_>, Option<Found<'_>>)| {
         let mut findings = vec![];
         let read = migration(reader, up, undo.as_ref(), &mut findings);
         (read, findings)
     };
-    let threads = (pairs.len() / EACH).clamp(1, THREADS_MAX);
+    let parts = in_parts(pairs, |part| part.iter().map(one).collect::<Vec<_>>());
+    parts.into_iter().flatten().collect()
+}
+
+/// Does something with all of many, in parts of their order, each on a thread of its own where they are many.
+pub fn in_parts<T: Sync, R: Send>(all: &[T], one: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
+    /// Enough work for a thread to be worth its start: about half a millisecond.
+    const EACH: usize = 64;
+    /// More would only help where a folder is larger than any that is known, and each start costs.
+    const THREADS_MAX: usize = 4;
+    let threads = (all.len() / EACH).clamp(1, THREADS_MAX);
     if threads == 1 {
-        return pairs.iter().map(one).collect();
+        return vec![one(all)];
     }
-    let share = pairs.len().div_ceil(threads);
+    let share = all.len().div_ceil(threads);
     std::thread::scope(|scope| {
-        let (own, others) = pairs.split_at(share.min(pairs.len()));
+        let (own, others) = all.split_at(share.min(all.len()));
+        let one = &one;
         let parts: Vec<_> = others
             .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>()))
+            .map(|part| scope.spawn(move || one(part)))
             .collect();
-        let mut read: Vec<_> = own.iter().map(one).collect();
+        let mut done = vec![one(own)];
         for part in parts {
             // A thread that panicked would have panicked here too, without threads.
             let part = part.join();
-            read.extend(part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            done.push(part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
-        read
+        done
     })
 }
 

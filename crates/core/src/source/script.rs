@@ -8,7 +8,8 @@ use crate::sql::transaction::{
     is_transaction_begin, is_transaction_commit, is_transaction_control,
 };
 use crate::sql::{
-    Fault, Kind, LexMode, LexRules, Piece, PieceKind, Placed, TxUse, fingerprint, split, substitute,
+    Fault, Kind, LexMode, LexRules, Piece, PieceKind, Placed, TxUse, fingerprint, split,
+    split_and_fingerprint, substitute,
 };
 use std::borrow::Cow;
 use std::ops::Range;
@@ -74,14 +75,21 @@ impl Reader<'_> {
                 .as_ref()
                 .map_or(span.clone(), |placed| placed.original_range(span.clone()))
         };
-        let (pieces, faults) = split(&text, &self.rules);
+        // The fingerprints are of what is written: where that is what is sent, one look gives both.
+        let (pieces, faults, fingerprint) = match &text {
+            Cow::Borrowed(text) if *text == written => split_and_fingerprint(text, &self.rules),
+            _ => {
+                let (pieces, faults) = split(&text, &self.rules);
+                (pieces, faults, fingerprint(written, &self.rules))
+            }
+        };
         self.faults(part, faults, &back, findings);
         let mut statements = self.statements(part, &text, &pieces, &back, findings);
         let wrapped = self.take_transaction(part, &mut statements, findings);
         Script {
             file: part.file.to_owned(),
             statements,
-            fingerprint: fingerprint(written, &self.rules),
+            fingerprint,
             wrapped,
         }
     }

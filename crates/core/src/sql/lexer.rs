@@ -239,7 +239,7 @@ impl<'a> Lexer<'a> {
             }
             b'0'..=b'9' => self.number(),
             b'.' if self.byte(1).is_ascii_digit() && !self.after_name => self.number(),
-            _ if scan::word_length(self.rest(), self.word_stop()) > 0 => self.word(),
+            _ if scan::is_word(self.rest(), self.word_stop()) => self.word(),
             _ => {
                 self.at += scan::operator_length(self.rest(), self.rules);
                 TokenKind::Operator

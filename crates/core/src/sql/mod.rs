@@ -22,7 +22,7 @@ mod tests;
 pub use lexer::{Lexer, Token, TokenKind, lex};
 pub use normal::fingerprint;
 pub use place::{Placed, substitute};
-pub use split::split;
+pub use split::{split, split_and_fingerprint};
 
 use std::ops::Range;
 

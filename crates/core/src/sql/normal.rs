@@ -1,6 +1,6 @@
 //! The two fingerprints of a script (invariant 11): over its bytes, and over what it means.
 
-use super::{Fingerprint, LexRules, Lexer, TokenKind};
+use super::{Fingerprint, LexRules, Lexer, Token, TokenKind};
 
 /// The version of the algorithm. A change of anything below that changes a value needs the next number, and the old
 /// one must stay computable: rows in journals were written under it.
@@ -14,21 +14,9 @@ pub const FINGERPRINT_VERSION: u32 = 1;
 pub fn fingerprint(text: &str, rules: &LexRules) -> Fingerprint {
     let mut meaning = Meaning::of(text.len());
     for token in Lexer::new(text, rules) {
-        let content = token.text(text);
-        match token.kind {
-            kind if !kind.has_meaning() => {}
-            TokenKind::Hint | TokenKind::Directive | TokenKind::Client => {
-                let words: Vec<&str> = content.split_ascii_whitespace().collect();
-                meaning.put(&words.join(" "));
-            }
-            _ => meaning.put(content),
-        }
+        meaning.take(token, text);
     }
-    Fingerprint {
-        version: FINGERPRINT_VERSION,
-        bytes: blake3::hash(text.as_bytes()).to_hex().to_string(),
-        meaning: meaning.finish(),
-    }
+    meaning.fingerprint(text)
 }
 
 /// How many bytes are gathered before they are hashed: many tokens, and nothing beside a large script.
@@ -36,16 +24,37 @@ const GATHERED: usize = 64 * 1024;
 
 /// Hashes tokens. A token is a few bytes and a hash is fast on many, so they are gathered first; most scripts are gathered
 /// whole, and need no hasher that goes on.
-struct Meaning {
+pub(super) struct Meaning {
     hasher: Option<Box<blake3::Hasher>>,
     gathered: Vec<u8>,
 }
 
 impl Meaning {
-    fn of(bytes: usize) -> Self {
+    pub(super) fn of(bytes: usize) -> Self {
         Meaning {
             hasher: None,
             gathered: Vec::with_capacity(bytes.saturating_mul(3).min(GATHERED + 256)),
+        }
+    }
+
+    /// Takes the next token of a text.
+    pub(super) fn take(&mut self, token: Token, text: &str) {
+        match token.kind {
+            kind if !kind.has_meaning() => {}
+            TokenKind::Hint | TokenKind::Directive | TokenKind::Client => {
+                let words: Vec<&str> = token.text(text).split_ascii_whitespace().collect();
+                self.put(&words.join(" "));
+            }
+            _ => self.put(token.text(text)),
+        }
+    }
+
+    /// The fingerprints of the text whose tokens these were.
+    pub(super) fn fingerprint(self, text: &str) -> Fingerprint {
+        Fingerprint {
+            version: FINGERPRINT_VERSION,
+            bytes: hex(&blake3::hash(text.as_bytes())),
+            meaning: self.finish(),
         }
     }
 
@@ -72,6 +81,10 @@ impl Meaning {
             None => blake3::hash(&self.gathered),
             Some(mut hasher) => hasher.update(&self.gathered).finalize(),
         };
-        hash.to_hex().to_string()
+        hex(&hash)
     }
+}
+
+fn hex(hash: &blake3::Hash) -> String {
+    hash.to_hex().as_str().to_owned()
 }

@@ -68,24 +68,49 @@ pub(super) fn placeholder(bytes: &[u8]) -> Option<usize> {
     (rest.get(name) == Some(&b'}')).then_some(name + 2)
 }
 
+/// For each byte whether a word may hold it.
+static WORD_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_word_byte(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
 /// How far a word reaches, placeholders glued to it included; it ends before `stop`.
 pub(super) fn word_length(bytes: &[u8], stop: &[u8]) -> usize {
+    let end = stop.first().copied();
     let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        if *byte == b'{' {
-            match placeholder(&bytes[at..]) {
-                Some(length) => at += length,
-                None => break,
+    while let Some(&byte) = bytes.get(at) {
+        if WORD_BYTES[usize::from(byte)] {
+            // Hardly any delimiter begins with a byte that a word may hold.
+            if end == Some(byte) && bytes[at..].starts_with(stop) {
+                break;
             }
-        } else if is_word_byte(*byte)
-            && !(stop.first() == Some(byte) && bytes[at..].starts_with(stop))
-        {
             at += 1;
+        } else if byte == b'{'
+            && let Some(length) = placeholder(&bytes[at..])
+        {
+            at += length;
         } else {
             break;
         }
     }
     at
+}
+
+/// Whether a word begins here: what [`word_length`] would find is not nothing.
+pub(super) fn is_word(bytes: &[u8], stop: &[u8]) -> bool {
+    match bytes.first() {
+        Some(b'{') => placeholder(bytes).is_some(),
+        Some(byte) => {
+            let stops = stop.first() == Some(byte) && bytes.starts_with(stop);
+            WORD_BYTES[usize::from(*byte)] && !stops
+        }
+        None => false,
+    }
 }
 
 /// How far a variable's name reaches: dots belong to it (`@@session.sql_mode`).
@@ -243,6 +268,9 @@ const OPERATORS: &[&[u8]] = &[
 /// How far an operator reaches; at least one character.
 pub(super) fn operator_length(bytes: &[u8], rules: &LexRules) -> usize {
     const RUN: &[u8] = b"+-*/<>=~!@#%^&|`?";
+    if let Some(b'(' | b')' | b',') = bytes.first() {
+        return 1; // most of them, and the beginning of no other
+    }
     if !rules.custom_operators || !bytes.first().is_some_and(|byte| RUN.contains(byte)) {
         let known = OPERATORS
             .iter()

@@ -1,7 +1,8 @@
 //! A script into its pieces. The pieces' spans, joined, are the file, whatever is in it.
 
 use super::body::Body;
-use super::{Fault, LexRules, Lexer, Piece, PieceKind, Token, TokenKind};
+use super::normal::Meaning;
+use super::{Fault, Fingerprint, LexRules, Lexer, Piece, PieceKind, Token, TokenKind};
 use std::ops::Range;
 
 /// The pieces of a script, and what is wrong with it.
@@ -10,6 +11,24 @@ use std::ops::Range;
 /// ends nothing, they are a [`PieceKind::Blank`] of their own, so directives in them can be carried to the statement
 /// that follows.
 pub fn split(text: &str, rules: &LexRules) -> (Vec<Piece>, Vec<Fault>) {
+    split_beside(text, rules, |_| ())
+}
+
+/// The same with the script's fingerprints, in one look at its tokens.
+pub fn split_and_fingerprint(
+    text: &str,
+    rules: &LexRules,
+) -> (Vec<Piece>, Vec<Fault>, Fingerprint) {
+    let mut meaning = Meaning::of(text.len());
+    let (pieces, faults) = split_beside(text, rules, |token| meaning.take(token, text));
+    (pieces, faults, meaning.fingerprint(text))
+}
+
+fn split_beside(
+    text: &str,
+    rules: &LexRules,
+    mut seen: impl FnMut(Token),
+) -> (Vec<Piece>, Vec<Fault>) {
     let mut splitter = Splitter {
         text,
         pieces: Vec::new(),
@@ -22,6 +41,7 @@ pub fn split(text: &str, rules: &LexRules) -> (Vec<Piece>, Vec<Fault>) {
     };
     let mut lexer = Lexer::new(text, rules);
     while let Some(token) = lexer.next() {
+        seen(token);
         splitter.take(token, &lexer);
     }
     splitter.finish();

@@ -278,6 +278,10 @@ proptest! {
         }
         let (pieces, faults) = crate::sql::split(&text, rules);
         prop_assert_eq!(pieces.iter().map(|piece| &text[piece.span.clone()]).collect::<String>(), text.clone());
+        // One look for both gives what two give.
+        let (same, _, fingerprint) = crate::sql::split_and_fingerprint(&text, rules);
+        prop_assert_eq!(same.len(), pieces.len());
+        prop_assert_eq!(fingerprint, crate::sql::fingerprint(&text, rules));
         for fault in faults {
             prop_assert!(text.get(fault.span).is_some());
         }
