@@ -78,6 +78,22 @@ fn plans_that_cannot_be_read_are_refused_before_anything_is_touched() {
     assert!(before == after, "the file has been written to");
 }
 
+/// A plan is read while its server is asked for: who waits for a server that is not there yet is told of the plan's faults
+/// all the same.
+#[test]
+fn the_faults_of_a_plan_wait_for_no_server() {
+    let desk = Desk::new(TestEngine::Sqlite);
+    let bad = plan(&step("a", "teleport = { to = \"mars\" }"));
+    desk.sandbox.write("bad.plan.toml", bad);
+    // Port 1 is nobody's: every attempt is refused, and made again for as long as is waited.
+    let began = std::time::Instant::now();
+    let line = "run bad --wait 60s --url postgres://nobody@127.0.0.1:1/none";
+    let (exit, answer) = desk.json(line);
+    assert_eq!(exit, 2, "{answer:#}");
+    assert!(answer.to_string().contains("unknown-key"), "{answer:#}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
 /// An undo that cannot be derived is found by the check, and by the run before the phase begins.
 #[test]
 fn a_step_without_a_way_back_is_refused_before_it_runs() {
