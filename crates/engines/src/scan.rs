@@ -50,6 +50,69 @@ pub fn emptied<Old, New>(mut old: Vec<Old>) -> Vec<New> {
         .collect()
 }
 
+/// Shorter texts than this are looked through for UTF-8 together, a row's at once: one by one they are too short for the
+/// wide registers of a processor, and what is not ASCII costs a nanosecond a byte.
+const SHORT: usize = 64;
+
+/// The short texts of a row, one behind the other.
+#[derive(Default)]
+pub(crate) struct ShortTexts {
+    bytes: Vec<u8>,
+}
+
+impl ShortTexts {
+    /// Before a row.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Takes a text of the row.
+    pub(crate) fn take(&mut self, text: &[u8]) {
+        if text.len() < SHORT {
+            self.bytes.extend_from_slice(text);
+        }
+    }
+
+    /// All texts have come: gives them back as cells, in the order in which they came.
+    pub(crate) fn looked_through(&mut self) -> Texts<'_> {
+        if !self.bytes.is_empty() && self.bytes.len() < SHORT {
+            // A character that is cut off at the end of the last text is not completed by these.
+            self.bytes.resize(SHORT, 0);
+        }
+        Texts {
+            short: simdutf8::basic::from_utf8(&self.bytes).ok(),
+            from: 0,
+        }
+    }
+}
+
+/// A row's texts, of which it is known whether they are UTF-8.
+pub(crate) struct Texts<'t> {
+    /// The short ones, where all of them together are UTF-8.
+    short: Option<&'t str>,
+    from: usize,
+}
+
+impl<'t> Texts<'t> {
+    /// The next text.
+    pub(crate) fn cell(&mut self, text: &'t [u8]) -> Cell<'t> {
+        if text.len() < SHORT {
+            let from = self.from;
+            self.from += text.len();
+            // Nothing where a character lies on a border: then neither side is whole by itself.
+            if let Some(text) = self.short.and_then(|short| short.get(from..self.from)) {
+                return Cell::Text(text);
+            }
+        }
+        self::text(text)
+    }
+}
+
+/// A text: text that is not UTF-8 travels as what it is, and nothing is bent on the way.
+pub(crate) fn text(bytes: &[u8]) -> Cell<'_> {
+    simdutf8::basic::from_utf8(bytes).map_or(Cell::BadText(bytes), Cell::Text)
+}
+
 /// A batch of rows to a visitor.
 fn visit(batch: &Batch, visitor: &mut dyn RowVisitor, wanted: &StillWanted) -> ControlFlow<()> {
     let mut cells: Vec<Cell<'_>> = vec![];
@@ -129,6 +192,35 @@ impl StillWanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_texts_are_what_each_is_by_itself() {
+        let long = "gülüş".repeat(20).into_bytes();
+        let cut = &long[..long.len() - 1];
+        let pieces: [&[u8]; 9] = [
+            b"",
+            b"plain",
+            "ığ".as_bytes(),
+            "🐦".as_bytes(),
+            &long,
+            cut,
+            b"\xc5",
+            b"\x9f",
+            b"\xff",
+        ];
+        let mut short = ShortTexts::default();
+        // Rows of three texts, of every kind on every place: halves of a character side by side among them.
+        for row in 0..pieces.len().pow(3) {
+            let row = [row % 9, row / 9 % 9, row / 81].map(|at| pieces[at]);
+            short.clear();
+            row.iter().for_each(|text| short.take(text));
+            let mut texts = short.looked_through();
+            for bytes in row {
+                let alone = std::str::from_utf8(bytes).map_or(Cell::BadText(bytes), Cell::Text);
+                assert_eq!(texts.cell(bytes), alone, "{row:?}");
+            }
+        }
+    }
 
     #[test]
     fn the_room_of_a_row_is_kept() {

@@ -2,7 +2,7 @@
 
 use super::session::PostgresSession;
 use super::values::Reader;
-use crate::scan::{RowVisitor, batches, emptied};
+use crate::scan::{RowVisitor, ShortTexts, batches, emptied};
 use crate::{Batch, Cell, DbError, RowSource};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,6 +67,7 @@ struct Fields {
     places: Vec<Place>,
     /// The texts of values that have to be spelled.
     spelled: String,
+    short: ShortTexts,
 }
 
 enum Place {
@@ -156,6 +157,7 @@ impl Fields {
     fn find(&mut self, readers: &[Reader], message: &[u8], at: usize) -> Result<bool, DbError> {
         self.places.clear();
         self.spelled.clear();
+        self.short.clear();
         let (count, mut rest) = message[at..].split_first_chunk().ok_or_else(broken)?;
         let count = i16::from_be_bytes(*count);
         if count == -1 {
@@ -178,6 +180,9 @@ impl Fields {
                 reader.spell(raw, &mut self.spelled)?;
                 self.places.push(Place::Spelled(from..self.spelled.len()));
             } else {
+                if reader.is_text() {
+                    self.short.take(raw);
+                }
                 let to = message.len() - after.len();
                 self.places.push(Place::Raw(to - len..to));
             }
@@ -188,14 +193,16 @@ impl Fields {
 
     /// The cells of the row.
     fn cells<'c>(
-        &'c self,
+        &'c mut self,
         readers: &[Reader],
         message: &'c [u8],
         out: &mut Vec<Cell<'c>>,
     ) -> Result<(), DbError> {
+        let mut texts = self.short.looked_through();
         for (place, reader) in self.places.iter().zip(readers) {
             out.push(match place {
                 Place::Null => Cell::Null,
+                Place::Raw(range) if reader.is_text() => texts.cell(&message[range.clone()]),
                 Place::Raw(range) => reader.plain(&message[range.clone()])?,
                 Place::Spelled(range) => Cell::Text(&self.spelled[range.clone()]),
             });

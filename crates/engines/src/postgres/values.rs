@@ -1,6 +1,7 @@
 //! Values on the wire: what is bound, and how the server's binary forms are read. Types without an exact neutral form
 //! travel as the server's own text.
 
+use crate::scan::text;
 use crate::{Cell, DbError};
 use bytes::BytesMut;
 use dunlin_core::failure::ErrorClass;
@@ -190,6 +191,11 @@ impl Reader {
         spelled().ok_or_else(|| self.unread())
     }
 
+    /// Whether its values are text as they came.
+    pub(super) fn is_text(&self) -> bool {
+        self.form == Some(Form::Text)
+    }
+
     /// Reads a value that is there as it came.
     pub(super) fn plain<'a>(&self, raw: &'a [u8]) -> Result<Cell<'a>, DbError> {
         let cell = || {
@@ -227,10 +233,6 @@ impl Reader {
         self.spell(raw, scratch)?;
         Ok(Cell::Text(scratch))
     }
-}
-
-fn text(raw: &[u8]) -> Cell<'_> {
-    simdutf8::basic::from_utf8(raw).map_or(Cell::BadText(raw), Cell::Text)
 }
 
 /// A cell as a value of the control plane.
@@ -293,8 +295,28 @@ fn digits(mut number: u64, least: usize, out: &mut String) {
     out.extend(spelled[from..].iter().map(|digit| char::from(*digit)));
 }
 
+/// Two digits of a text of digits.
+fn put_two(number: i64, at: usize, text: &mut [u8]) {
+    text[at] = b'0' + (number / 10 % 10) as u8;
+    text[at + 1] = b'0' + (number % 10) as u8;
+}
+
+fn push_ascii(text: &[u8], out: &mut String) {
+    out.push_str(std::str::from_utf8(text).unwrap_or_default());
+}
+
 fn spell_day(days: i64, out: &mut String) -> bool {
     let (year, month, day) = civil(days);
+    if (1..=9_999).contains(&year) {
+        // Nearly every day is one of these.
+        let mut text = *b"0000-00-00";
+        put_two(year / 100, 0, &mut text);
+        put_two(year % 100, 2, &mut text);
+        put_two(month, 5, &mut text);
+        put_two(day, 8, &mut text);
+        push_ascii(&text, out);
+        return false;
+    }
     let before = year <= 0;
     let shown = if before { 1 - year } else { year };
     digits(shown.unsigned_abs(), 4, out);
@@ -308,11 +330,12 @@ fn spell_day(days: i64, out: &mut String) -> bool {
 fn spell_time(micros: i64, out: &mut String) {
     let seconds = micros / 1_000_000;
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    digits(h.unsigned_abs(), 2, out);
-    out.push(':');
-    digits(m.unsigned_abs(), 2, out);
-    out.push(':');
-    digits(s.unsigned_abs(), 2, out);
+    // A column of times of day holds at most 24 hours, and never less than none.
+    let mut text = *b"00:00:00";
+    put_two(h, 0, &mut text);
+    put_two(m, 3, &mut text);
+    put_two(s, 6, &mut text);
+    push_ascii(&text, out);
     let fraction = micros % 1_000_000;
     if fraction != 0 {
         out.push('.');

@@ -1,11 +1,11 @@
 //! Streaming rows out of SQLite: the connection's thread reads and fills batches, at most two of which wait.
 
 use super::session::{SqliteSession, db_error};
-use crate::scan::{RowVisitor, Wanted, emptied};
+use crate::scan::{RowVisitor, ShortTexts, Texts, Wanted, emptied};
 use crate::{Batch, Cell, DbError, RowSource};
 use async_trait::async_trait;
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 use tokio::sync::{mpsc, oneshot};
 
 /// Rows per batch, and bytes per batch: whichever is reached first. 256 KiB keeps two waiting batches and the ones in
@@ -59,10 +59,14 @@ fn pump(
     let _ = head.send(names);
     let mut rows = statement.query([])?;
     let mut batch = Batch::new(width);
+    let (mut room, mut short): (Vec<ValueRef<'static>>, _) = (vec![], ShortTexts::default());
     while let Some(row) = rows.next()? {
-        for at in 0..width {
-            batch.push(cell(row.get_ref(at)?));
+        let mut values = emptied(room);
+        let mut texts = values_of(row, width, &mut values, &mut short)?;
+        for value in &values {
+            batch.push(cell(*value, &mut texts));
         }
+        room = emptied(values);
         if batch.len() >= ROWS_MAX || batch.bytes() >= BYTES_MAX {
             let next = batch.likewise();
             let full = std::mem::replace(&mut batch, next);
@@ -77,15 +81,30 @@ fn pump(
     Ok(())
 }
 
-fn cell(value: ValueRef<'_>) -> Cell<'_> {
+/// The values of a row, and its texts.
+fn values_of<'v>(
+    row: &'v Row<'_>,
+    width: usize,
+    values: &mut Vec<ValueRef<'v>>,
+    short: &'v mut ShortTexts,
+) -> Result<Texts<'v>, rusqlite::Error> {
+    short.clear();
+    for at in 0..width {
+        let value = row.get_ref(at)?;
+        if let ValueRef::Text(text) = value {
+            short.take(text);
+        }
+        values.push(value);
+    }
+    Ok(short.looked_through())
+}
+
+fn cell<'v>(value: ValueRef<'v>, texts: &mut Texts<'v>) -> Cell<'v> {
     match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(n) => Cell::Int(n),
         ValueRef::Real(f) => Cell::Float(f),
-        // Text that is not UTF-8 travels as what it is: nothing is bent on the way.
-        ValueRef::Text(text) => {
-            simdutf8::basic::from_utf8(text).map_or(Cell::BadText(text), Cell::Text)
-        }
+        ValueRef::Text(text) => texts.cell(text),
         ValueRef::Blob(bytes) => Cell::Bytes(bytes),
     }
 }
@@ -106,13 +125,16 @@ pub(super) async fn scan(
         let width = statement.column_count();
         let mut rows = statement.query([])?;
         let mut room: Vec<Cell<'static>> = Vec::with_capacity(width);
+        let mut value_room: Vec<ValueRef<'static>> = Vec::with_capacity(width);
+        let mut short = ShortTexts::default();
         while let Some(row) = rows.next()? {
+            let mut values = emptied(value_room);
+            let mut texts = values_of(row, width, &mut values, &mut short)?;
             let mut cells = emptied(room);
-            for at in 0..width {
-                cells.push(cell(row.get_ref(at)?));
-            }
+            cells.extend(values.iter().map(|value| cell(*value, &mut texts)));
             let flow = visitor.row(&cells);
             room = emptied(cells);
+            value_room = emptied(values);
             if flow.is_break() || !ours.is_wanted() {
                 break;
             }
