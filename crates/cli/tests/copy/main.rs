@@ -15,6 +15,7 @@ mod refused;
 mod repair;
 mod rounds;
 mod roundtrip;
+mod short;
 mod together;
 mod trouble;
 mod twins;

@@ -7,6 +7,7 @@ pub mod datum;
 pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
+pub mod guess;
 mod json;
 pub mod parts;
 pub mod plan;

@@ -230,6 +230,11 @@ pub(super) fn escape(pattern: &str, escape: Option<char>, literal: fn(&str) -> S
 pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     /// As a source: what a column holds.
     fn kind_of(&self, of: &Source<'_>) -> Chosen;
+    /// As a source: whether the column's declared type alone decides what it holds, where all values are such as
+    /// [`crate::copy::guess`] asks of them.
+    fn takes_for_granted(&self, table: &Table, column: &Column) -> bool;
+    /// As a target: whether lengths and ranges of the values decide how a kind is spelled.
+    fn measures(&self) -> bool;
     /// As a target: the kind of a type that somebody asks for by name, and what cells of it are.
     fn forced(&self, native: &str) -> (Kind, NeutralType);
     /// As a source: what a column's collation takes for equal.

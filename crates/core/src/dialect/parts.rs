@@ -11,6 +11,16 @@ pub fn places(rows: &dyn RowsDialect, table: &Bound, place: &str) -> String {
     format!("SELECT (SELECT min({place}) {from}), (SELECT max({place}) {from})")
 }
 
+/// The query for the number of its rows.
+pub fn count(rows: &dyn RowsDialect, table: &Bound) -> String {
+    format!("SELECT count(*) {}", rows.from(table))
+}
+
+/// The query for its last rows, by their places.
+pub fn select_last(rows: &dyn RowsDialect, table: &Bound, place: &str, count: u64) -> String {
+    format!("{} ORDER BY {place} DESC LIMIT {count}", rows.select(table))
+}
+
 /// The query for the rows of one part.
 pub fn select_part(rows: &dyn RowsDialect, table: &Bound, place: &str, part: Part) -> String {
     let mut bounds = vec![];

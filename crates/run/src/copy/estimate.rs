@@ -117,6 +117,7 @@ async fn sample(
         key: &looked.keys[at],
         typing: to.dialect().rows().typing(),
         done: &done,
+        granted: None,
     };
     let encoder = to.dialect().bulk().encoder(&rows::load_table(plan)).ok()?;
     let bound = rows::source(plan, looked.own_rows[at]);

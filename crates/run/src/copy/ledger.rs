@@ -134,6 +134,8 @@ pub struct Began {
     pub goes_on: bool,
     /// Who asked for it, where that is a step of a plan.
     pub mark: Option<String>,
+    /// Tables whose types were taken for granted, by their labels in the source: by them the plan has its hash.
+    pub granted: Vec<String>,
 }
 
 /// What the journal knows of a copy.
@@ -153,6 +155,8 @@ pub struct History {
     twins: BTreeMap<String, Vec<String>>,
     /// The mark of the step that asked for it.
     pub mark: Option<String>,
+    /// Tables whose types were taken for granted.
+    pub granted: Vec<String>,
 }
 
 impl History {
@@ -216,6 +220,7 @@ pub async fn read(world: &World, session: &mut dyn Session) -> Result<History, F
                 history.open = true;
                 history.hash = hash;
                 history.mark = began.mark;
+                history.granted = began.granted;
             }
             // What it had made was dropped.
             (journal::Event::Undone, "run") => history = History::default(),

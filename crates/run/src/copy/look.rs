@@ -3,6 +3,7 @@
 
 use super::ends::Readers;
 use super::estimate::Estimate;
+use super::short::{Granted, Short, grant};
 use super::{Existing, Job};
 use crate::world::World;
 use crate::{digest, observe, trouble};
@@ -38,6 +39,8 @@ pub struct Looked {
     pub keys: Vec<Vec<String>>,
     /// Whether a table's rows are its own, as in the plan.
     pub own_rows: Vec<bool>,
+    /// Tables whose types were taken for granted, as in the plan.
+    pub granted: Vec<Option<Granted>>,
     /// The target's capabilities.
     pub to: Caps,
     /// The target's catalog as it was before.
@@ -69,6 +72,18 @@ impl Size {
         self.bytes
             .saturating_add(self.rows.saturating_mul(ROW_COST))
     }
+
+    /// Takes a row into account.
+    pub(super) fn take(&mut self, cells: &[Cell<'_>]) {
+        self.rows += 1;
+        for cell in cells {
+            self.bytes += match cell {
+                Cell::Text(text) => text.len() as u64,
+                Cell::BadText(bytes) | Cell::Bytes(bytes) => bytes.len() as u64,
+                _ => size_of::<u64>() as u64,
+            };
+        }
+    }
 }
 
 fn unreadable(world: &World, error: &DbError) -> Failure {
@@ -82,10 +97,11 @@ pub async fn look(
     job: &Job,
     readers: &mut Readers,
     target: &mut dyn Session,
+    short: &Short,
     sink: &mut dyn Sink,
 ) -> Result<Looked, Failure> {
     // Both read the same pages at the same time. A damaged file is refused as such, whatever the look stumbles over.
-    let looking = look_at(from, to, job, readers, target, sink);
+    let looking = look_at(from, to, job, readers, target, short, sink);
     let (sound, looked) = tokio::join!(super::ends::sound(from), looking);
     sound?;
     looked
@@ -97,6 +113,7 @@ async fn look_at(
     job: &Job,
     readers: &mut Readers,
     target: &mut dyn Session,
+    short: &Short,
     sink: &mut dyn Sink,
 ) -> Result<Looked, Failure> {
     let whole = observe::whole(readers.lead())
@@ -116,9 +133,14 @@ async fn look_at(
     let sizes;
     let mut evidence = Evidence::default();
     let mut rows_per_second = None;
+    let mut granted = BTreeMap::new();
     // Types are chosen by what is there where the other engine's are other ones.
     if caps.engine.family() != to_caps.engine.family() {
-        sizes = profile(from, readers, &source, &shapes, &mut evidence, sink).await?;
+        let mut bounds = bounds_of(&source, &shapes);
+        let mut known = taken(from, to, readers, &source, &mut bounds, short).await?;
+        told(&known, sink);
+        profile(from, readers, bounds, &mut known, &mut evidence, sink).await?;
+        (sizes, granted) = apart(known);
         rows_per_second = rate(&sizes, counted.elapsed());
     } else {
         sizes = known_sizes(from, readers.lead()).await;
@@ -144,6 +166,9 @@ async fn look_at(
         .collect();
     let size = |table: &TablePlan| sizes.get(&table.source).copied().unwrap_or_default();
     let sizes = plan.tables.iter().map(size).collect();
+    let granted = (plan.tables.iter())
+        .map(|table| granted.remove(&table.source))
+        .collect();
     Ok(Looked {
         source,
         plan,
@@ -151,6 +176,7 @@ async fn look_at(
         sizes,
         keys,
         own_rows,
+        granted,
         to: to_caps,
         there,
         rows_per_second,
@@ -318,15 +344,8 @@ async fn known_sizes(from: &World, session: &mut dyn Session) -> BTreeMap<Names,
         .collect()
 }
 
-/// Reads every row once, table by table on as many sessions as there are.
-async fn profile(
-    from: &World,
-    readers: &mut Readers,
-    source: &Catalog,
-    shapes: &[TableShape],
-    evidence: &mut Evidence,
-    sink: &mut dyn Sink,
-) -> Result<BTreeMap<Names, Size>, Failure> {
+/// The tables as they are read.
+fn bounds_of(source: &Catalog, shapes: &[TableShape]) -> Vec<Bound> {
     let (_, mut bounds) = Reading::derive(shapes);
     bounds.retain(|bound| {
         source
@@ -341,7 +360,71 @@ async fn profile(
             .columns
             .sort_by_key(|column| place(&column.shape.name).unwrap_or(usize::MAX));
     }
-    let mut sizes = BTreeMap::new();
+    bounds
+}
+
+/// What is known of tables: how large, and whether they are taken for what they say.
+type Known = BTreeMap<Names, (Size, Option<Granted>)>;
+
+/// Takes those out that are taken for what they say.
+async fn taken(
+    from: &World,
+    to: &World,
+    readers: &mut Readers,
+    source: &Catalog,
+    bounds: &mut Vec<Bound>,
+    short: &Short,
+) -> Result<Known, Failure> {
+    let mut known = Known::new();
+    for bound in std::mem::take(bounds) {
+        let table = source.table(bound.schema.as_deref(), &bound.table);
+        let taken = match table {
+            Some(table) => grant(short, to, readers.lead(), table, &bound).await,
+            None => Ok(None),
+        };
+        match taken.map_err(|error| unreadable(from, &error))? {
+            Some((size, granted)) => {
+                let name = (bound.schema.clone(), bound.table.clone());
+                known.insert(name, (size, Some(granted)));
+            }
+            None => bounds.push(bound),
+        }
+    }
+    Ok(known)
+}
+
+fn told(known: &Known, sink: &mut dyn Sink) {
+    for (name, (size, _)) in known {
+        sink.event(&Event::Progress {
+            what: format!("looked at {}", label(name.0.as_deref(), &name.1)),
+            done: size.rows,
+            total: Some(size.rows),
+            unit: "rows".into(),
+        });
+    }
+}
+
+fn apart(known: Known) -> (BTreeMap<Names, Size>, BTreeMap<Names, Granted>) {
+    let mut granted = BTreeMap::new();
+    let mut size = |(name, (size, taken)): (Names, (Size, Option<Granted>))| {
+        if let Some(taken) = taken {
+            granted.insert(name.clone(), taken);
+        }
+        (name, size)
+    };
+    let sizes = known.into_iter().map(&mut size).collect();
+    (sizes, granted)
+}
+
+/// Reads every row once, table by table on as many sessions as there are.
+async fn profile(
+    from: &World,
+    readers: &mut Readers,
+    bounds: Vec<Bound>,
+    known: &mut Known,
+    evidence: &mut Evidence,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
     let queue = std::sync::Mutex::new(bounds);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
     let mut works = vec![];
@@ -365,10 +448,10 @@ async fn profile(
             total: Some(size.rows),
             unit: "rows".into(),
         });
-        sizes.insert(name.clone(), size);
+        known.insert(name.clone(), (size, None));
         evidence.tables.insert(name, profiles);
     }
-    Ok(sizes)
+    Ok(())
 }
 
 /// Reads a table once, looking at each value.
@@ -400,13 +483,8 @@ struct Looking {
 
 impl RowVisitor for Looking {
     fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
-        self.size.rows += 1;
+        self.size.take(cells);
         for (profiler, cell) in self.profilers.iter_mut().zip(cells) {
-            self.size.bytes += match cell {
-                Cell::Text(text) => text.len() as u64,
-                Cell::BadText(bytes) | Cell::Bytes(bytes) => bytes.len() as u64,
-                _ => size_of::<u64>() as u64,
-            };
             profiler.take(*cell);
         }
         ControlFlow::Continue(())

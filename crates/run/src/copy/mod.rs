@@ -23,9 +23,11 @@ pub mod once;
 mod orphans;
 mod parts;
 pub mod prove;
+mod ready;
 pub mod rejects;
 pub mod repair;
 pub mod rows;
+pub mod short;
 pub mod table;
 mod together;
 pub mod verify;
@@ -33,7 +35,6 @@ mod works;
 
 use crate::control::{Control, Stop};
 use crate::journal_store::Pen;
-use crate::lease;
 use crate::world::World;
 use dunlin_core::copy::cast::Casts;
 use dunlin_core::copy::parts::Sizing;
@@ -43,17 +44,20 @@ use dunlin_core::copy::stages::{Stages, stages};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::finding::{Finding, any_error};
+use dunlin_core::finding::Finding;
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::label;
 use dunlin_engines::{Purpose, Session};
 use ends::Readers;
 use look::Looked;
+use ready::{begun, take};
 use rejects::Rejects;
 use rows::Tally;
 use serde::Serialize;
+use short::Short;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Most sessions that a copy opens on either side: more than that only wait for the server's disk.
@@ -212,7 +216,7 @@ pub async fn dry(
 ) -> Result<Looked, Failure> {
     let mut readers = Readers::open(from, jobs(job)).await?;
     let mut target = to.open(Purpose::Read).await?;
-    let mut looked = look::look(from, to, job, &mut readers, &mut *target, sink).await;
+    let mut looked = look::look(from, to, job, &mut readers, &mut *target, &Short::No, sink).await;
     if let Ok(looked) = &mut looked {
         looked.estimate = estimate::estimate(from, to, job, looked, &mut readers).await;
     }
@@ -261,11 +265,8 @@ async fn with_readers(
     sink: &mut dyn Sink,
     control: &mut Control,
 ) -> Result<Copied, Failure> {
-    let (looked, history, hash) = tokio::select! {
-        ready = ready(from, to, job, readers, sink) => ready?,
-        () = control.until(Stop::Soon) => return Err(interrupted("interrupted: nothing was written")),
-    };
-    let (held, pen, work) = take(to, job, sink, control).await?;
+    let mut seen = begun(from, to, job, readers, (sink, &mut *control), true).await?;
+    let (held, pen, mut work) = take(to, job, sink, control).await?;
     let began = Instant::now();
     if job.step.is_none() {
         sink.event(&Event::RunBegan {
@@ -274,24 +275,40 @@ async fn with_readers(
             database: to.redactor.apply(&to.engine.describe()),
         });
     }
-    let stages = stages(&looked.plan.catalog, to.dialect());
-    let mut copying = Copying {
-        from,
-        to,
-        job,
-        hash,
-        stages: &stages,
-        looked: &looked,
-        rejects: Arc::new(Rejects::new(job.rejects.clone(), history.goes_on())),
-        history,
-        pen,
-        work,
-        counted: vec![],
-        set_sequences: vec![],
+    let run = pen.run.clone();
+    let outcome = loop {
+        let stages = stages(&seen.looked.plan.catalog, to.dialect());
+        let mut copying = Copying {
+            from,
+            to,
+            job,
+            hash: seen.hash,
+            stages: &stages,
+            looked: &seen.looked,
+            rejects: Arc::new(Rejects::new(job.rejects.clone(), seen.history.goes_on())),
+            history: seen.history,
+            pen: pen.clone(),
+            work,
+            counted: vec![],
+            set_sequences: vec![],
+            broken: Arc::default(),
+        };
+        let mut outcome = copying.run(readers, sink, control).await;
+        if outcome.as_ref().is_err_and(short::is_again)
+            && let Err(failure) = copying.take_back().await
+        {
+            outcome = Err(failure);
+        }
+        work = copying.work;
+        if !outcome.as_ref().is_err_and(short::is_again) {
+            break outcome;
+        }
+        seen = match begun(from, to, job, readers, (sink, &mut *control), false).await {
+            Ok(seen) => seen,
+            Err(failure) => break Err(failure),
+        };
     };
-    let outcome = copying.run(readers, sink, control).await;
-    let run = copying.pen.run.clone();
-    copying.work.close().await;
+    work.close().await;
     if let Some(held) = held {
         held.release().await;
     }
@@ -308,63 +325,6 @@ async fn with_readers(
         duration_ms: millis(began),
     });
     outcome
-}
-
-/// The target's lease, unless a plan holds it, and a session that writes under it.
-async fn take(
-    to: &World,
-    job: &Job,
-    sink: &mut dyn Sink,
-    control: &mut Control,
-) -> Result<(Option<lease::Lease>, Pen, Box<dyn Session>), Failure> {
-    if let Some(pen) = job.step.as_ref().and_then(|step| step.pen.clone()) {
-        return Ok((None, pen, to.open(Purpose::Tool).await?));
-    }
-    let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
-    let pen = Pen {
-        run: to.run_id(),
-        token: held.token,
-    };
-    Ok((Some(held), pen, work))
-}
-
-/// What was seen, what is known of a copy to go on with, and the plan's hash; refused where the copy may not begin.
-async fn ready(
-    from: &World,
-    to: &World,
-    job: &Job,
-    readers: &mut Readers,
-    sink: &mut dyn Sink,
-) -> Result<(Looked, ledger::History, String), Failure> {
-    let mut target = to.open(Purpose::Read).await?;
-    let looked = look::look(from, to, job, readers, &mut *target, sink).await;
-    let history = match &looked {
-        Ok(_) => ledger::read(to, &mut *target).await,
-        Err(_) => Ok(ledger::History::default()),
-    };
-    target.close().await;
-    let (looked, history) = (looked?, history?);
-    if any_error(&looked.findings) {
-        return Err(unplannable(&looked.findings));
-    }
-    let hash = ledger::hash(&looked.plan, &from.engine.describe());
-    let goes_on = job.resume && history.hash == hash;
-    if job.resume && history.open && !goes_on {
-        return Err(Failure::refused(
-            "copy-changed",
-            "the copy that was begun here had another plan: source, options or what the columns hold have changed since",
-        )
-        .hint("empty the target and copy anew"));
-    }
-    if !goes_on {
-        look::vacant(&looked, job.existing)?;
-    }
-    let history = if goes_on {
-        history
-    } else {
-        ledger::History::default()
-    };
-    Ok((looked, history, hash))
 }
 
 fn same_database() -> Failure {
@@ -386,26 +346,6 @@ pub(crate) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn unplannable(findings: &[Finding]) -> Failure {
-    let errors: Vec<&Finding> = findings
-        .iter()
-        .filter(|finding| finding.severity == dunlin_core::finding::Severity::Error)
-        .collect();
-    let code = errors
-        .first()
-        .map_or("nothing-to-copy", |finding| finding.code);
-    let sentences: Vec<&str> = errors
-        .iter()
-        .take(5)
-        .map(|finding| finding.message.as_str())
-        .collect();
-    let mut failure = Failure::refused(code, sentences.join("; "));
-    failure
-        .hints
-        .extend(errors.iter().filter_map(|finding| finding.help.clone()));
-    failure
-}
-
 /// A copy at work.
 pub(crate) struct Copying<'c> {
     pub from: &'c World,
@@ -422,6 +362,8 @@ pub(crate) struct Copying<'c> {
     pub counted: Vec<bite::Counted>,
     /// Statements that set sequences which stand for themselves.
     pub set_sequences: Vec<String>,
+    /// A table that was taken for what it says is not: the copy begins again.
+    pub broken: Arc<AtomicBool>,
 }
 
 impl Copying<'_> {
@@ -434,9 +376,13 @@ impl Copying<'_> {
         self.begin(readers).await?;
         self.known_rejects().map_err(|failure| *failure)?;
         let clock = Instant::now();
-        let mut tallies = tokio::select! {
-            tallies = self.carry_all(readers, sink) => tallies?,
+        let carried = tokio::select! {
+            carried = self.carry_all(readers, sink) => carried,
             () = control.until(Stop::Soon) => return Err(carrying_interrupted()),
+        };
+        let mut tallies = match carried {
+            Ok(tallies) => tallies,
+            Err(failure) => return Err(self.still_ended(failure).await),
         };
         let rows_ms = millis(clock);
         let clock = Instant::now();
@@ -472,7 +418,11 @@ impl Copying<'_> {
     async fn begin(&mut self, readers: &mut Readers) -> Result<(), Failure> {
         let goes_on = self.history.goes_on();
         let mark = self.job.step.as_ref().map(|step| &step.mark);
-        let detail = serde_json::json!({ "what": "copy", "by": self.to.who, "goes_on": goes_on, "mark": mark });
+        let mut detail = serde_json::json!({ "what": "copy", "by": self.to.who, "goes_on": goes_on, "mark": mark });
+        let granted = self.looked.granted();
+        if !granted.is_empty() {
+            detail["granted"] = granted.into();
+        }
         let records = self.records(journal::Event::Began, journal::Event::Began, detail);
         let wrong = |error| ledger::failure(self.to, &error, "cannot write the journal");
         self.pen

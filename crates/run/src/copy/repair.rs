@@ -9,6 +9,7 @@ use super::ends::{Readers, same_file};
 use super::exchange::Left;
 use super::look::Looked;
 use super::mend::{Image, Mending};
+use super::short::Short;
 use super::verify::{Canonical, Pair, Verified, comparing};
 use super::{Existing, Job, ledger, look, same_database};
 use crate::control::Control;
@@ -132,7 +133,7 @@ async fn with_readers(
     control: &mut Control,
 ) -> Result<Verified, Failure> {
     let mut target = to.open(Purpose::Read).await?;
-    let looked = look::look(from, to, job, readers, &mut *target, sink).await;
+    let looked = look::look(from, to, job, readers, &mut *target, &Short::No, sink).await;
     let before = match &looked {
         Ok(looked) => comparing(from, to, looked, readers, &mut *target, sink).await,
         Err(_) => Ok(Verified::default()),

@@ -3,6 +3,7 @@
 
 use super::once::Sieve;
 use super::rejects::{Reject, Rejects};
+use super::short::{Granted, Guard};
 use dunlin_core::copy::convert::{Converter, Slot};
 use dunlin_core::copy::digest::row_hash;
 use dunlin_core::copy::encode::{encode, encode_datum};
@@ -19,7 +20,7 @@ use dunlin_engines::{DbError, RowSink, Session};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 /// Encoded bytes that are sent at once. A quarter of a MiB: large enough that sending costs nothing beside encoding,
@@ -92,6 +93,8 @@ pub struct Way<'a> {
     pub typing: Typing,
     /// Rows done, for whoever shows progress.
     pub done: &'a Arc<AtomicU64>,
+    /// The table is taken for what it says; and what is set where a row is something else.
+    pub granted: Option<(&'a Granted, &'a Arc<AtomicBool>)>,
 }
 
 /// A table of the source as it is read. `own_rows`: as of its shape.
@@ -227,6 +230,7 @@ struct Worker {
     columns: Vec<String>,
     converters: Vec<Converter>,
     key: Vec<usize>,
+    guard: Option<Guard>,
     policies: Arc<Policies>,
     rejects: Arc<Rejects>,
     encoder: Box<dyn Encoder>,
@@ -281,6 +285,7 @@ impl Worker {
             columns: way.plan.columns.iter().map(|c| c.source.clone()).collect(),
             converters: way.plan.columns.iter().map(Converter::new).collect(),
             key: way.key.iter().filter_map(place).collect(),
+            guard: (way.granted).map(|(granted, broken)| Guard::new(way.plan, granted, broken)),
             policies: Arc::clone(way.policies),
             rejects: Arc::clone(way.rejects),
             encoder,
@@ -317,6 +322,7 @@ impl Worker {
         let mut data: Vec<Datum<'_>> = emptied(std::mem::take(&mut self.data));
         self.tally.read += 1;
         self.done.fetch_add(1, Ordering::Relaxed);
+        self.guarded(|guard| guard.holds(cells))?;
         if self.convert(cells, &mut slots, &mut scratch)? {
             data.extend(slots.iter().map(|slot| slot.datum(&scratch)));
             self.put(cells, &data)?;
@@ -324,7 +330,11 @@ impl Worker {
         self.data = emptied(data);
         self.slots = emptied(slots);
         self.scratch = scratch;
-        Ok(self.out.len() < PIECE || self.flush())
+        if self.out.len() < PIECE {
+            return Ok(true);
+        }
+        self.guarded(|guard| !guard.is_broken())?;
+        Ok(self.flush())
     }
 
     /// A converted row: hashed and encoded, or left out.
@@ -343,9 +353,20 @@ impl Worker {
         let row = asked.as_deref().unwrap_or(data);
         match self.encoder.row(row, &mut self.out) {
             Ok(()) => self.count(cells),
-            Err(unfit) => self.unfit(cells, unfit.column, Hazard::WrongClass, &unfit.why)?,
+            Err(unfit) => {
+                self.guarded(|_| false)?;
+                self.unfit(cells, unfit.column, Hazard::WrongClass, &unfit.why)?;
+            }
         }
         Ok(())
+    }
+
+    /// Of a table that is taken for what it says: whether it is.
+    fn guarded(&self, holds: impl FnOnce(&Guard) -> bool) -> Result<(), Box<Failure>> {
+        match &self.guard {
+            Some(guard) if !holds(guard) => Err(guard.broke(self.pieces.is_some())),
+            _ => Ok(()),
+        }
     }
 
     /// Sends what was encoded. `false`: nobody takes it.
@@ -406,6 +427,7 @@ impl Worker {
                 }
                 Err(hazard) => hazard,
             };
+            self.guarded(|_| false)?;
             let policy = self.policies.of(&self.table, &self.columns[at], hazard);
             if policy == Policy::Coerce
                 && let Some(slot) = converter.coerce(cell, hazard, scratch)

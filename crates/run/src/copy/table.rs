@@ -192,6 +192,9 @@ impl Copying<'_> {
             key: &self.looked.keys[at],
             typing: self.to.dialect().rows().typing(),
             done,
+            granted: self.looked.granted[at]
+                .as_ref()
+                .map(|granted| (granted, &self.broken)),
         }
     }
 
@@ -390,7 +393,11 @@ impl Copying<'_> {
         Ok(transactional)
     }
 
-    async fn is_there(&self, table: &Table, session: &mut dyn Session) -> Result<bool, DbError> {
+    pub(super) async fn is_there(
+        &self,
+        table: &Table,
+        session: &mut dyn Session,
+    ) -> Result<bool, DbError> {
         let schema = table.schema.as_deref();
         let schemas: Vec<&str> = schema
             .into_iter()

@@ -7,6 +7,7 @@ use super::ends::Readers;
 use super::look::{self, Looked};
 use super::rejects::json;
 use super::rows;
+use super::short::Short;
 use super::{CopiedTable, Existing, Job};
 use crate::backup::archive::cell_of;
 use crate::checks::value_of;
@@ -103,7 +104,7 @@ async fn compare(
     target: &mut dyn Session,
     sink: &mut dyn Sink,
 ) -> Result<Verified, Failure> {
-    let looked = look::look(from, to, job, readers, target, sink).await?;
+    let looked = look::look(from, to, job, readers, target, &Short::No, sink).await?;
     comparing(from, to, &looked, readers, target, sink).await
 }
 

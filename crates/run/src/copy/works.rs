@@ -3,6 +3,7 @@
 use super::ends::Readers;
 use super::parts::Parted;
 use super::rows::Tally;
+use super::short::begins_again;
 use super::table::Pipe;
 use super::{Copying, jobs};
 use crate::trouble;
@@ -81,7 +82,8 @@ impl Copying<'_> {
         for (reader, mut writer) in readers.all().iter_mut().zip(writers) {
             let (queue, finished, done) = (&queue, &finished, &done);
             works.push(async move {
-                loop {
+                // Of a copy that begins again everybody stops, and takes back what is not done.
+                while !self.is_broken() {
                     let next = queue
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -96,6 +98,9 @@ impl Copying<'_> {
                         Some((part, parted)) => self.part(at, parted, part, &mut pipe).await,
                         None => self.table(at, &mut pipe).await,
                     };
+                    if tally.is_err() && self.is_broken() {
+                        break;
+                    }
                     let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
                     finished.entry(at).or_default().add(tally?);
                 }
@@ -105,6 +110,9 @@ impl Copying<'_> {
         }
         let all = futures_util::future::try_join_all(works);
         ticking(self, all, &done, sink).await?;
+        if self.is_broken() {
+            return Err(begins_again());
+        }
         Ok(std::mem::take(
             &mut *finished.lock().unwrap_or_else(PoisonError::into_inner),
         ))

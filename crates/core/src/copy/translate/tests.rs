@@ -12,6 +12,7 @@ use crate::schema::{Catalog, Column, ForeignKey, Key, Table};
 
 use Cell::{Bytes, Float, Int, Null, Text};
 
+mod granted;
 mod keys;
 mod others;
 mod sqlite_types;

@@ -125,6 +125,14 @@ impl CopyDialect for Copies {
         source::kind_of(of)
     }
 
+    fn takes_for_granted(&self, _table: &Table, _column: &Column) -> bool {
+        false
+    }
+
+    fn measures(&self) -> bool {
+        false
+    }
+
     fn forced(&self, native: &str) -> (Kind, NeutralType) {
         (source::forced(native), source::read(native))
     }

@@ -6,6 +6,7 @@ mod text;
 
 use super::ddl::quote;
 use super::dml::literal;
+use crate::copy::guess;
 use crate::copy::plan::Bounds;
 use crate::copy::translate::expr::{Cast, Function, LikeKind, Now, Style};
 use crate::copy::translate::kind::{Fold, Kind};
@@ -107,6 +108,17 @@ static STYLE: Style = Style {
 impl CopyDialect for Copies {
     fn kind_of(&self, of: &Source<'_>) -> Chosen {
         choose::kind_of(of)
+    }
+
+    fn takes_for_granted(&self, table: &Table, column: &Column) -> bool {
+        // Without numbers of their own rows have no last ones to look at.
+        !table.options.contains_key("without_rowid")
+            && column.generated.is_none()
+            && guess::granted(&column.neutral)
+    }
+
+    fn measures(&self) -> bool {
+        true
     }
 
     fn forced(&self, native: &str) -> (Kind, NeutralType) {

@@ -1,0 +1,135 @@
+//! Before a copy: what was seen, whether it may begin, and the lease under which it writes.
+
+use super::ends::Readers;
+use super::ledger::{self, History};
+use super::look::{self, Looked};
+use super::short::{Short, changed};
+use super::{Job, interrupted};
+use crate::control::{Control, Stop};
+use crate::journal_store::Pen;
+use crate::lease;
+use crate::world::World;
+use dunlin_core::copy::stages::stages;
+use dunlin_core::event::Sink;
+use dunlin_core::failure::Failure;
+use dunlin_core::finding::{Finding, any_error};
+use dunlin_engines::{Purpose, Session};
+
+/// The target's lease, unless a plan holds it, and a session that writes under it.
+pub(super) async fn take(
+    to: &World,
+    job: &Job,
+    sink: &mut dyn Sink,
+    control: &mut Control,
+) -> Result<(Option<lease::Lease>, Pen, Box<dyn Session>), Failure> {
+    if let Some(pen) = job.step.as_ref().and_then(|step| step.pen.clone()) {
+        return Ok((None, pen, to.open(Purpose::Tool).await?));
+    }
+    let (held, work) = lease::acquire(to, Purpose::Tool, job.wait, sink, control).await?;
+    let pen = Pen {
+        run: to.run_id(),
+        token: held.token,
+    };
+    Ok((Some(held), pen, work))
+}
+
+/// What was seen, what is known of a copy to go on with, and the plan's hash.
+pub(super) struct Seen {
+    pub(super) looked: Looked,
+    pub(super) history: History,
+    pub(super) hash: String,
+}
+
+/// Looks, and reads what is known; refused where the copy may not begin. `short`: types may be taken for granted.
+pub(super) async fn begun(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    (sink, control): (&mut dyn Sink, &mut Control),
+    short: bool,
+) -> Result<Seen, Failure> {
+    tokio::select! {
+        seen = ready(from, to, job, readers, sink, short) => seen,
+        () = control.until(Stop::Soon) => Err(interrupted("interrupted: nothing was written")),
+    }
+}
+
+async fn ready(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    sink: &mut dyn Sink,
+    short: bool,
+) -> Result<Seen, Failure> {
+    let mut target = to.open(Purpose::Read).await?;
+    let history = ledger::read(to, &mut *target).await;
+    let way = match &history {
+        _ if !short => Short::No,
+        Ok(history) if job.resume && history.goes_on() => Short::These(history.granted.clone()),
+        _ => Short::of(job),
+    };
+    let looked = seen(from, to, job, readers, (&mut *target, sink), &way).await;
+    target.close().await;
+    let (looked, history) = (looked?, history?);
+    if any_error(&looked.findings) {
+        return Err(unplannable(&looked.findings));
+    }
+    let hash = ledger::hash(&looked.plan, &from.engine.describe());
+    let goes_on = job.resume && history.hash == hash;
+    if job.resume && history.open && !goes_on {
+        return Err(changed());
+    }
+    if !goes_on {
+        look::vacant(&looked, job.existing)?;
+    }
+    let history = if goes_on { history } else { History::default() };
+    Ok(Seen {
+        looked,
+        history,
+        hash,
+    })
+}
+
+/// Looks at both ends: at every value, or by the short way where that may be gone.
+async fn seen(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    (target, sink): (&mut dyn Session, &mut dyn Sink),
+    way: &Short,
+) -> Result<Looked, Failure> {
+    let looked = look::look(from, to, job, readers, target, way, sink).await?;
+    if *way != Short::Sampled || looked.granted.iter().all(Option::is_none) {
+        return Ok(looked);
+    }
+    // A copy that may begin again makes nothing but tables, each by itself: those it can take back.
+    let stages = stages(&looked.plan.catalog, to.dialect());
+    let alone = stages.before.is_empty() && stages.early.is_empty();
+    if looked.to.transactional_ddl && alone {
+        return Ok(looked);
+    }
+    look::look(from, to, job, readers, target, &Short::No, sink).await
+}
+
+fn unplannable(findings: &[Finding]) -> Failure {
+    let errors: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity == dunlin_core::finding::Severity::Error)
+        .collect();
+    let code = errors
+        .first()
+        .map_or("nothing-to-copy", |finding| finding.code);
+    let sentences: Vec<&str> = errors
+        .iter()
+        .take(5)
+        .map(|finding| finding.message.as_str())
+        .collect();
+    let mut failure = Failure::refused(code, sentences.join("; "));
+    failure
+        .hints
+        .extend(errors.iter().filter_map(|finding| finding.help.clone()));
+    failure
+}
