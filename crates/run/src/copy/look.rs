@@ -138,7 +138,6 @@ async fn look_at(
     if caps.engine.family() != to_caps.engine.family() {
         let mut bounds = bounds_of(&source, &shapes);
         let mut known = taken(from, to, readers, &source, &mut bounds, short).await?;
-        told(&known, sink);
         profile(from, readers, bounds, &mut known, &mut evidence, sink).await?;
         (sizes, granted) = apart(known);
         rows_per_second = rate(&sizes, counted.elapsed());
@@ -159,16 +158,11 @@ async fn look_at(
     if let Some(existing) = job.existing {
         super::existing::fit(&mut plan, &there, existing, &mut findings);
     }
-    let keys = plan
-        .tables
-        .iter()
-        .map(|table| key(&source, table))
-        .collect();
+    let tables = plan.tables.iter();
+    let keys = tables.clone().map(|table| key(&source, table)).collect();
     let size = |table: &TablePlan| sizes.get(&table.source).copied().unwrap_or_default();
-    let sizes = plan.tables.iter().map(size).collect();
-    let granted = (plan.tables.iter())
-        .map(|table| granted.remove(&table.source))
-        .collect();
+    let sizes = tables.clone().map(size).collect();
+    let granted = tables.map(|table| granted.remove(&table.source)).collect();
     Ok(Looked {
         source,
         plan,
@@ -425,6 +419,7 @@ async fn profile(
     evidence: &mut Evidence,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
+    told(known, sink);
     let queue = std::sync::Mutex::new(bounds);
     let next = || queue.lock().ok().and_then(|mut queue| queue.pop());
     let mut works = vec![];

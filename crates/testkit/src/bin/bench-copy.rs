@@ -376,6 +376,10 @@ fn line(what: &str, rows: u64, taken: Taken) {
     );
 }
 
+fn without_cpu(what: &str, rows: u64, wall: f64) {
+    println!("| {what} | {wall:.2} | {:.0} | | |", rows as f64 / wall);
+}
+
 /// The rows through sessions, reading, converting, hashing and loading at once; two tables' worth at a time.
 async fn loaded(file: &dyn Engine, database: &TestDatabase) -> f64 {
     let server =
@@ -478,11 +482,7 @@ fn main() {
     println!("| | wall s | rows/s | client CPU s | peak MB |");
     println!("|---|--:|--:|--:|--:|");
     let fresh = || TestEngine::Server(Kind::PostgresNewer).database();
-    let warm_files = || {
-        for shape in &SHAPES {
-            warm(&folder.path().join(shape.0));
-        }
-    };
+    let warm_files = || (SHAPES.iter()).for_each(|shape| warm(&folder.path().join(shape.0)));
     for _ in 0..bench::number("DUNLIN_BENCH_RUNS", 1) {
         warm(&path);
         let started = Instant::now();
@@ -490,10 +490,7 @@ fn main() {
             runtime.block_on(encoded(&*file, shape, true, async |_| {}));
         }
         let wall = started.elapsed().as_secs_f64();
-        println!(
-            "| read, converted, hashed, encoded | {wall:.2} | {:.0} | | |",
-            rows as f64 / wall
-        );
+        without_cpu("read, converted, hashed, encoded", rows, wall);
         let one = fresh();
         warm_files();
         line(
@@ -523,10 +520,7 @@ fn main() {
         let sessions = fresh();
         warm(&path);
         let wall = runtime.block_on(loaded(&*file, &sessions));
-        println!(
-            "| two sessions' loads, no indexes | {wall:.2} | {:.0} | | |",
-            rows as f64 / wall
-        );
+        without_cpu("two sessions' loads, no indexes", rows, wall);
         drop(sessions);
         whole(&path, rows);
         if bench::number("DUNLIN_BENCH_MYSQL", 1) > 0 {
