@@ -3,9 +3,15 @@
 
 use crate::Desk;
 use dunlin_testkit::for_each_engine;
+use dunlin_testkit::servers::Kind;
 
 const INSERT: &str = "INSERT INTO settings (skey, svalue) VALUES ('model', 'gpt'), ('heat', '1')";
 const DELETE: &str = "DELETE FROM settings WHERE skey NOT IN ('theme', 'ai_enabled')";
+const ALIAS: &str = "DELETE FROM settings AS s WHERE s.skey NOT IN ('theme', 'ai_enabled')";
+const ORDERED: &str =
+    "DELETE FROM settings WHERE skey NOT IN ('theme', 'ai_enabled') ORDER BY skey LIMIT 20";
+const RETURNING: &str =
+    "DELETE FROM settings WHERE skey NOT IN ('theme', 'ai_enabled') RETURNING skey";
 
 /// As statements of a step, and as a migration that a step applies.
 fn desks(engine: dunlin_testkit::TestEngine, up: &str, undo: &str) -> [Desk; 2] {
@@ -43,7 +49,12 @@ for_each_engine! {
     /// As many rows as the step has written go without a word; more are asked for, and come home, the changed ones in the
     /// place of what the step inserts again.
     async fn rows_that_a_delete_takes_come_home(engine: TestEngine) {
-        for desk in desks(engine, INSERT, DELETE) {
+        let forms: &[&str] = match engine.kind() {
+            Some(Kind::Mariadb) => &[DELETE, ORDERED],
+            Some(Kind::Mysql) => &[DELETE, ALIAS, ORDERED],
+            _ => &[DELETE, ALIAS, RETURNING],
+        };
+        for desk in forms.iter().flat_map(|form| desks(engine, INSERT, form)) {
             let before = desk.picture();
             let _ = desk.dunlin("run rows").success();
             let _ = desk.dunlin("rollback rows").success();
@@ -82,6 +93,48 @@ for_each_engine! {
             let said = refused["failure"].to_string();
             assert!(said.contains("settings (2 rows)") && said.contains("settings.kind"), "{refused:#}");
             there_and_back(&desk, &before, &written);
+        }
+    }
+}
+
+for_each_engine! {
+    only servers
+    /// A table that the undo empties, and that stays.
+    async fn rows_that_a_truncate_takes_come_home(engine: TestEngine) {
+        let up = "INSERT INTO cache (k, v) VALUES ('a', '1'), ('b', '2')";
+        for desk in desks(engine, up, "TRUNCATE TABLE cache") {
+            let _ = desk.database.run("CREATE TABLE cache (k varchar(20) NOT NULL PRIMARY KEY, v varchar(20))");
+            let before = desk.picture();
+            let _ = desk.dunlin("run rows").success();
+            // The step's own rows go without a word.
+            let _ = desk.dunlin("rollback rows").success();
+            assert_eq!(desk.picture(), before);
+            let _ = desk.dunlin("run rows").success();
+            let _ = desk.database.run("INSERT INTO cache VALUES ('theirs', 'x')");
+            let written = desk.picture();
+            let (code, refused) = desk.json("rollback rows");
+            assert_eq!(code, 1, "{refused:#}");
+            assert!(refused["failure"].to_string().contains("cache (3 rows)"), "{refused:#}");
+            assert_eq!(desk.picture(), written);
+            there_and_back(&desk, &before, &written);
+        }
+    }
+}
+
+for_each_engine! {
+    /// What nobody can ask about is named before the plan begins.
+    async fn a_delete_that_cannot_be_asked_about_is_named_by_the_check(engine: TestEngine) {
+        let undo = engine.pick(
+            "DELETE FROM settings AS s WHERE s.skey IN (SELECT skey FROM settings WHERE svalue = s.svalue)",
+            "DELETE FROM settings USING contacts WHERE settings.skey = contacts.phone",
+            "DELETE settings FROM settings JOIN contacts ON settings.skey = contacts.phone",
+        );
+        for (undo, named) in [(undo, true), (DELETE, false)] {
+            for desk in desks(engine, INSERT, undo) {
+                let (_, checked) = desk.json("plan check rows");
+                let found = checked["data"]["checks"].as_array().unwrap().iter().any(|one| one["code"] == "undo-not-asked" && one["outcome"] == "warned");
+                assert_eq!(found, named, "{undo}: {checked:#}");
+            }
         }
     }
 }

@@ -1,8 +1,28 @@
 //! Which rows a DELETE takes away, as a condition by which they are counted and saved before.
 
 use crate::dialect::Dialect;
-use crate::sql::LexMode;
-use crate::sql::words::{Cursor, Name, Words};
+use crate::sql::words::{Cursor, Fold, Name, Tok, Words, unquoted};
+use crate::sql::{LexMode, ObjectRef, StatementClass};
+
+fn empties(class: &StatementClass) -> bool {
+    class.verb.split(' ').next() == Some("TRUNCATE")
+}
+
+/// What a statement empties whole.
+pub fn emptied(class: &StatementClass) -> &[ObjectRef] {
+    match empties(class) {
+        true => &class.touches,
+        false => &[],
+    }
+}
+
+/// Whether a statement takes rows away and nobody can ask which, so that an undo may take others' with its own.
+pub fn is_unasked(sql: &str, class: &StatementClass, dialect: &dyn Dialect, lex: &LexMode) -> bool {
+    match class.verb.as_str() {
+        "DELETE" => read(sql, dialect, lex).is_none(),
+        _ => empties(class) && Words::read(sql, &dialect.lex_rules(lex)).has(&["CASCADE"]),
+    }
+}
 
 /// A DELETE of rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +33,8 @@ pub struct Deleted {
     pub only: String,
 }
 
-/// Reads `DELETE FROM table [WHERE condition]`; `None`: it is something else, or more than that.
+/// Reads a DELETE from one table, by whatever name the statement gives it; `None`: it is something else, or reads other
+/// tables beside it. Of one that takes the first rows by an order the condition finds all that it might take.
 pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> {
     let words = Words::read(sql, &dialect.lex_rules(lex));
     if !words.versioned.is_empty() {
@@ -27,27 +48,119 @@ pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> 
     if !cursor.eat(&["FROM"]) {
         return None;
     }
-    let table = cursor.name(dialect.steps().fold())?;
-    if cursor.is_done() {
+    // Without the tables that inherit from it, which a question would find.
+    if cursor.is("ONLY")
+        && cursor
+            .peek(1)
+            .is_some_and(|next| next.is_name() && !next.is("WHERE"))
+    {
+        return None;
+    }
+    let fold = dialect.steps().fold();
+    let before = cursor.rest();
+    let table = cursor.name(fold)?;
+    let written = before.get(before.len() - cursor.rest().len() - 1)?;
+    let alias = alias(&mut cursor, fold);
+    let condition = match cursor.eat(&["WHERE"]) {
+        true => cursor.rest(),
+        false if cursor.is_done() || cursor.is_any(&PART) => &[],
+        false => return None,
+    };
+    let mut end = Cursor::over(condition);
+    let condition = match end.seek(&PART) {
+        true => &condition[..condition.len() - end.rest().len()],
+        false => condition,
+    };
+    let Some((first, last)) = condition.first().zip(condition.last()) else {
         return Some(Deleted {
             table,
             only: "(1 = 1)".into(),
         });
-    }
-    let condition = match cursor.eat(&["WHERE"]) {
-        true => cursor.rest(),
-        false => return None,
     };
-    // A part of the rows, by an order, or more than their going: what that is, a condition does not say.
-    if Cursor::over(condition).seek(&["ORDER", "LIMIT", "RETURNING"]) {
+    // A row where a cursor stands is none that a question finds.
+    if first.is("CURRENT") {
         return None;
     }
-    let (first, last) = condition.first().zip(condition.last())?;
-    let only = sql.get(first.start..last.end())?;
+    let only = match alias {
+        None => sql.get(first.start..last.end())?.to_owned(),
+        Some(alias) => {
+            let names = Names {
+                alias: &alias,
+                table: &table.name,
+                written: written.text,
+            };
+            names.own(sql, condition, fold)?
+        }
+    };
     Some(Deleted {
         table,
         only: format!("({only}\n)"),
     })
+}
+
+/// What stands behind a condition: a part of the rows by an order, and what is told of them.
+const PART: [&str; 3] = ["ORDER", "LIMIT", "RETURNING"];
+
+/// The other name that a statement gives its table.
+fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
+    const NONE: [&str; 14] = [
+        "WHERE",
+        "USING",
+        "PARTITION",
+        "ORDER",
+        "LIMIT",
+        "RETURNING",
+        "JOIN",
+        "INNER",
+        "LEFT",
+        "RIGHT",
+        "CROSS",
+        "NATURAL",
+        "INDEXED",
+        "NOT",
+    ];
+    if !cursor.eat(&["AS"]) && cursor.is_any(&NONE) {
+        return None;
+    }
+    cursor.ident(fold)
+}
+
+/// The names of a table in a condition.
+struct Names<'n> {
+    alias: &'n str,
+    table: &'n str,
+    /// The table's, as the statement writes it.
+    written: &'n str,
+}
+
+impl Names<'_> {
+    /// A condition with the table's own name in the place of its other one. `None`: one of the two stands there for
+    /// something else, too.
+    fn own(&self, sql: &str, condition: &[Tok<'_>], fold: Fold) -> Option<String> {
+        let mut only = String::new();
+        let mut from = condition.first()?.start;
+        for (at, token) in condition.iter().enumerate() {
+            let of_another = at > 0 && condition[at - 1].op(".");
+            if !token.is_name() || of_another {
+                continue;
+            }
+            let name = unquoted(token, fold);
+            if name.eq_ignore_ascii_case(self.table) {
+                return None;
+            }
+            if name.eq_ignore_ascii_case(self.alias) {
+                let qualifies = condition.get(at + 1).is_some_and(|next| next.op("."));
+                if !qualifies {
+                    return None;
+                }
+                only.push_str(sql.get(from..token.start)?);
+                only.push_str(self.written);
+                from = token.end();
+            }
+        }
+        only.push_str(sql.get(from..condition.last()?.end())?);
+        Some(only)
+    }
 }
 
 #[cfg(test)]
@@ -64,12 +177,33 @@ mod tests {
             only("delete from s.`t` where a = 'x;' and (b in (select 1 limit 1)) -- all").unwrap(),
             "(a = 'x;' and (b in (select 1 limit 1))\n)"
         );
+        assert_eq!(
+            only("DELETE FROM t AS x WHERE x.a = 1 AND y.x = X . `b`").unwrap(),
+            "(t.a = 1 AND y.x = t . `b`\n)"
+        );
+        assert_eq!(
+            only("DELETE FROM s.`t` x WHERE x.a IN (SELECT u.a FROM u WHERE u.b = x.b)").unwrap(),
+            "(`t`.a IN (SELECT u.a FROM u WHERE u.b = `t`.b)\n)"
+        );
+        // All that it might take.
+        assert_eq!(
+            only("DELETE FROM t WHERE a = 1 ORDER BY b LIMIT 1").unwrap(),
+            "(a = 1\n)"
+        );
+        assert_eq!(only("DELETE FROM t LIMIT 3").unwrap(), "(1 = 1)");
+        assert_eq!(
+            only("DELETE FROM t WHERE a = 1 RETURNING a").unwrap(),
+            "(a = 1\n)"
+        );
         for other in [
             "DELETE t FROM t JOIN u ON t.a = u.a",
             "DELETE FROM t USING u WHERE t.a = u.a",
-            "DELETE FROM t AS x WHERE x.a = 1",
-            "DELETE FROM t WHERE a = 1 ORDER BY b LIMIT 1",
-            "DELETE FROM t WHERE a = 1 RETURNING a",
+            "DELETE FROM t x USING u WHERE x.a = u.a",
+            "DELETE FROM ONLY t WHERE a = 1 AND t.b = 2",
+            "DELETE FROM t x WHERE x.a IN (SELECT x.a FROM u x)",
+            "DELETE FROM t x WHERE x.a IN (SELECT t.a FROM t WHERE x.b = 1)",
+            "DELETE FROM t PARTITION (p) WHERE a = 1",
+            "DELETE FROM t WHERE CURRENT OF c",
             "UPDATE t SET a = 1",
         ] {
             assert_eq!(only(other), None, "{other}");

@@ -39,3 +39,23 @@ pub fn check(refused: &[(String, Finding)], unseen: &[String], seen: usize) -> V
     }
     found
 }
+
+/// The code of what an undo takes away unasked.
+pub const UNASKED: &str = "undo-not-asked";
+
+/// Names the statements of undos, by step, of which it cannot be asked beforehand which rows they take away.
+pub fn unasked(statements: &[(String, String)]) -> Option<Checked> {
+    if statements.is_empty() {
+        return None;
+    }
+    let told = statements
+        .iter()
+        .map(|(step, head)| format!("`{head}` of step `{step}`"));
+    let message = format!(
+        "which rows an undo takes away cannot be asked before it does: {}",
+        told.collect::<Vec<_>>().join(", ")
+    );
+    let help = "rows that others have written by then go with the step's own, unasked and unsaved; write it as `DELETE FROM table \
+                WHERE …` of one table, its condition without that table's name in a part of its own, or `undo = \"restore\"`";
+    Some(Checked::warned("undo-asked", UNASKED, message).help(help))
+}

@@ -8,8 +8,8 @@ use crate::trouble;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::UnitState;
-use dunlin_core::plan::inverse;
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
+use dunlin_core::plan::{delete, inverse};
 use dunlin_core::schema::{Catalog, Column, Table, key};
 use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
 use dunlin_core::source::{Migration, Statement, TransactionMode};
@@ -148,7 +148,9 @@ async fn held(
         let gone = gone.iter().map(|gone| &gone.was);
         gone.filter(move |object| object.kind == kind)
     };
-    let tables: Vec<&ObjectRef> = of(ObjectKind::Table).collect();
+    let emptied = classes.iter().filter(|_| asked.written);
+    let emptied = emptied.flat_map(delete::emptied);
+    let tables: Vec<&ObjectRef> = of(ObjectKind::Table).chain(emptied).collect();
     let columns: Vec<&ObjectRef> = of(ObjectKind::Column).collect();
     // What a derived undo deletes is asked for by its keys.
     let deletes = asked.written && classes.iter().any(|class| class.verb == "DELETE");
@@ -169,7 +171,8 @@ async fn held(
         let rows = count(walk, there, &mut looked.seen)
             .await
             .map_err(looking)?;
-        if rows == 0 {
+        let known = |one: &Held| one.table == there.label() && one.columns.is_empty();
+        if rows == 0 || held.iter().any(known) {
             continue;
         }
         held.retain(|one| one.table != there.label());

@@ -16,6 +16,7 @@ use dunlin_core::dialect::catalog::Hold;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::Writing;
+use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, is_harmless};
 use dunlin_core::plan::lower::Block;
 use dunlin_core::sql::{Kind, ObjectKind, ObjectRef, StatementClass};
@@ -212,6 +213,9 @@ fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> 
                 ObjectKind::Column => concern.columns.push(gone.object.name.clone()),
                 _ => concern.whole = true,
             }
+        }
+        for table in delete::emptied(&classes[at]) {
+            Concern::named(&mut found, table_of(table)).whole = true;
         }
         if matches!(classes[at].kind, Kind::Dml | Kind::CopyIn) {
             let touched = classes[at].touches.iter().map(table_of);

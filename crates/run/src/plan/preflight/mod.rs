@@ -19,6 +19,8 @@ use dunlin_core::dialect::preflight::{OpenTransaction, Rights, read_transaction}
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::plan::PhaseState;
 use dunlin_core::journal::{History, UnitState};
+use dunlin_core::plan::delete;
+use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::select::compare;
 use dunlin_core::preflight::disk::{self as room, Room};
 use dunlin_core::preflight::rights::{self, Wants};
@@ -30,7 +32,7 @@ use dunlin_core::source::Project;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::grammar::plan::PhaseBackup;
 use dunlin_core::source::plan::requires::{Required, parse_bytes};
-use dunlin_core::source::plan::{CheckDoc, CheckSpec, PhaseDoc, PlanDoc, StepSpec};
+use dunlin_core::source::plan::{CheckDoc, CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
 use dunlin_engines::{Purpose, Session};
 use requires::{Asking, on_path, plain};
 use std::collections::BTreeMap;
@@ -149,6 +151,7 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     found.extend(copies::check(scene).await);
     found.extend(of_history(scene, ask, session).await);
     found.extend(of_steps(scene, |_, _| true));
+    found.extend(of_unasked(scene, session));
     found.push(of_backups(scene));
     found.extend(of_checks(scene, session).await);
     found.push(of_clock(session).await);
@@ -425,6 +428,25 @@ fn of_steps(scene: &Scene<'_>, counts: impl Fn(&str, &str) -> bool) -> Vec<Check
         }
     }
     undo::check(&refused, &unseen, seen)
+}
+
+/// What undos take away that somebody wrote, and of which nobody can ask.
+fn of_unasked(scene: &Scene<'_>, session: &dyn Session) -> Option<Checked> {
+    let mut unasked = vec![];
+    for step in scene.ahead.iter().flat_map(|phase| &phase.steps) {
+        let Some(look) = scene.looks.get(&step.id) else {
+            continue;
+        };
+        if !matches!(step.undo, UndoSpec::Sql(_)) && !matches!(step.kind, StepSpec::Migrate { .. })
+        {
+            continue;
+        }
+        let (dialect, lex) = (session.dialect(), session.lex_mode());
+        let found = look.undo.iter();
+        let found = found.filter(|one| delete::is_unasked(&one.sql, &one.class, dialect, lex));
+        unasked.extend(found.map(|one| (step.id.clone(), head_of(&one.sql))));
+    }
+    undo::unasked(&unasked)
 }
 
 fn of_backups(scene: &Scene<'_>) -> Checked {
