@@ -44,6 +44,15 @@ pub trait Encoder: Send {
     fn end(&mut self, out: &mut Vec<u8>);
 }
 
+/// The longest value that a server takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Longest {
+    /// A query: how many bytes.
+    pub query: &'static str,
+    /// What makes it more, where something does.
+    pub help: Option<&'static str>,
+}
+
 /// Loading rows.
 pub trait BulkDialect: Send + Sync + std::fmt::Debug {
     /// The statement that takes rows. `frozen`: the table was made or emptied in this transaction and nobody sees it,
@@ -51,6 +60,8 @@ pub trait BulkDialect: Send + Sync + std::fmt::Debug {
     fn load(&self, table: &TargetTable, frozen: bool) -> String;
     /// What writes rows for it. The error is a sentence: a column whose type cannot be loaded.
     fn encoder(&self, table: &TargetTable) -> Result<Box<dyn Encoder>, String>;
+    /// The longest value that can be loaded.
+    fn longest(&self) -> Longest;
     /// Statements for a session that loads, before its transactions: no slower than it must be, nothing less safe for
     /// what others have written.
     fn swift(&self) -> &'static [&'static str];

@@ -4,7 +4,7 @@
 use super::ends::Readers;
 use super::estimate::Estimate;
 use super::short::{Granted, Short, grant};
-use super::{Existing, Job};
+use super::{Existing, Job, longest};
 use crate::world::World;
 use crate::{digest, observe, trouble};
 use dunlin_core::copy::Cell;
@@ -149,15 +149,15 @@ async fn look_at(
     plan.not_carried.extend(left);
     let own_rows = only_read(&mut plan, &shapes);
     let scope = Scope::new(vec![], vec![], &to.names, to.sql.tables.clone());
-    if !to.dialect().landing().takes_raw() {
-        looked_at(&mut plan);
-    }
+    looked_at(&mut plan, to);
     let there = observe::catalog(target, &scope)
         .await
         .map_err(|error| to.redact(trouble::refused(&error, "the target cannot be read")))?;
     if let Some(existing) = job.existing {
         super::existing::fit(&mut plan, &there, existing, &mut findings);
     }
+    let seen = longest::Seen::new(&source, &evidence, job);
+    findings.extend(seen.check(&mut plan, to, target).await?);
     let tables = plan.tables.iter();
     let keys = tables.clone().map(|table| key(&source, table)).collect();
     let size = |table: &TablePlan| sizes.get(&table.source).copied().unwrap_or_default();
@@ -178,8 +178,11 @@ async fn look_at(
     })
 }
 
-/// Every value is looked at on its way.
-fn looked_at(plan: &mut CopyPlan) {
+/// Every value is looked at on its way, where the target does not take it as it is.
+fn looked_at(plan: &mut CopyPlan, to: &World) {
+    if to.dialect().landing().takes_raw() {
+        return;
+    }
     let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
     columns.for_each(|column| column.as_is = false);
 }

@@ -17,6 +17,7 @@ mod exchange;
 pub mod existing;
 mod giving;
 pub mod ledger;
+mod longest;
 pub mod look;
 mod mend;
 pub mod once;

@@ -6,7 +6,7 @@
 
 use super::ddl::quote;
 use crate::copy::{Datum, Moment, decimal, spell};
-use crate::dialect::bulk::{BulkDialect, Encoder, TargetColumn, TargetTable, Unfit};
+use crate::dialect::bulk::{BulkDialect, Encoder, Longest, TargetColumn, TargetTable, Unfit};
 use crate::schema::NeutralType;
 use std::io::Write as _;
 
@@ -110,6 +110,14 @@ impl BulkDialect for Bulk {
     fn encoder(&self, table: &TargetTable) -> Result<Box<dyn Encoder>, String> {
         let columns = table.columns.iter().map(shape).collect();
         Ok(Box::new(Lines { columns }))
+    }
+
+    /// What comes as a file is not one packet; the protocol has none of more than 1 GB.
+    fn longest(&self) -> Longest {
+        Longest {
+            query: "SELECT IF(@@local_infile, 1073741824, @@max_allowed_packet)",
+            help: Some("raise max_allowed_packet on the server"),
+        }
     }
 
     fn swift(&self) -> &'static [&'static str] {

@@ -7,7 +7,7 @@ mod text;
 
 use super::ddl::quote;
 use super::rows::DEFAULT_SCHEMA;
-use crate::dialect::bulk::{BulkDialect, Encoder, TargetColumn, TargetTable};
+use crate::dialect::bulk::{BulkDialect, Encoder, Longest, TargetColumn, TargetTable};
 use crate::schema::NeutralType;
 
 /// How rows are loaded.
@@ -63,6 +63,14 @@ impl BulkDialect for Bulk {
                 Box::new(text::Text::new(kinds.collect()))
             }
         })
+    }
+
+    fn longest(&self) -> Longest {
+        // `FIELD_MAX`.
+        Longest {
+            query: "SELECT 1073741808",
+            help: None,
+        }
     }
 
     fn swift(&self) -> &'static [&'static str] {

@@ -7,7 +7,7 @@
 use super::ddl::quote;
 use super::landing::TEMPORARY;
 use crate::copy::{Datum, decimal, spell};
-use crate::dialect::bulk::{BulkDialect, Encoder, TargetTable, Unfit};
+use crate::dialect::bulk::{BulkDialect, Encoder, Longest, TargetTable, Unfit};
 use crate::schema::NeutralType;
 use std::io::Write as _;
 
@@ -67,6 +67,14 @@ impl BulkDialect for Bulk {
             columns: columns.collect(),
             text: vec![],
         }))
+    }
+
+    fn longest(&self) -> Longest {
+        // `LENGTH_MAX`.
+        Longest {
+            query: "SELECT 1000000000",
+            help: None,
+        }
     }
 
     fn swift(&self) -> &'static [&'static str] {
