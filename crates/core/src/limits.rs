@@ -20,6 +20,19 @@ pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// Those of larger runs are looked at once more.
 pub const CLASSES_KEPT: usize = 5_000;
 
+/// How long small migrations that follow each other may share a transaction, where transactions go together: 25 ms, what a
+/// dozen commits wait for the disk; any other writer waits that long at most.
+pub const GROUP_TIME: Duration = Duration::from_millis(25);
+
+/// After how long a statement among them is cancelled, and they run one by one: with what it tells, and without keeping the
+/// others waiting. 200 ms: what is lost by it is not noticed beside what takes that long.
+pub const GROUP_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The most migrations among them, and the most bytes of their scripts: what is prepared in vain where one of them fails.
+pub const GROUP_MOST: usize = 100;
+/// See [`GROUP_MOST`].
+pub const GROUP_BYTES: usize = 256 * 1024;
+
 /// How often a statement that runs long says that it still runs: often enough for a person who waits, 20 lines a minute in
 /// a log.
 pub const RUNNING_EVERY: Duration = Duration::from_secs(3);

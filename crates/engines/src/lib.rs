@@ -162,6 +162,38 @@ impl Whole<'_> {
     }
 }
 
+/// Some statements and the record of them, as a part of a [`Together`].
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The statements: none that begins or ends a transaction.
+    pub statements: Vec<String>,
+    /// The record's statement.
+    pub record: String,
+    /// Its values.
+    pub params: Vec<Value>,
+    /// Where the milliseconds since the part began are to stand in them.
+    pub took: Option<Took>,
+}
+
+/// Parts that may share a transaction, in their order.
+pub struct Together {
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// Whether they may still be committed.
+    pub may_commit: lease::Witness,
+    /// After this time no further part begins, and what is there is committed.
+    pub within: Duration,
+}
+
+/// What a statement of a [`Part`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Did {
+    /// Rows that it changed.
+    pub rows: u64,
+    /// Milliseconds that it took.
+    pub duration_ms: u64,
+}
+
 /// The error of a commit that was not to be: the lease is another's.
 fn not_ours() -> DbError {
     DbError::new(ErrorClass::NotNull, "the lease was lost")
@@ -275,6 +307,16 @@ pub trait Session: Send + Sync {
     /// text: then a connection that is lost on the way is [`Halted::After`], for nobody knows how far it came.
     async fn whole(&mut self, whole: Whole<'_>) -> Result<u64, Halted> {
         step_by_step(self, &whole).await
+    }
+    /// Whether [`Session::together`] is worth asking: there is one writer at a time anyway, and each commit costs it much.
+    fn takes_together(&self) -> bool {
+        false
+    }
+    /// Runs parts in one transaction and commits it: the first ones, as many as began in time. Gives what the statements of
+    /// each did; nothing where parts of this database must be committed one by one. Where it fails none of them is there
+    /// when the transaction has been rolled back.
+    async fn together(&mut self, _asked: Together) -> Result<Vec<Vec<Did>>, DbError> {
+        Ok(vec![])
     }
     /// Writes a record, commits it, and then runs a statement that commits by itself: outside of a transaction only. A
     /// record that fails keeps the statement from running. One trip where the server itself sees to that.

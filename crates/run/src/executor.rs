@@ -7,6 +7,7 @@ use crate::journal_store::{self, Pen};
 use crate::lease::Lease;
 use crate::steps;
 use crate::steps::blockers::Blockers;
+use crate::steps::group::Went;
 use crate::steps::last::Last;
 use crate::trouble;
 use crate::world::World;
@@ -15,6 +16,7 @@ use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, History, Writing};
 use dunlin_core::limits;
+use dunlin_core::plan::Step;
 use dunlin_core::plan::lower::{Block, Lowered, Mode, Storage};
 use dunlin_core::preflight::Cleared;
 use dunlin_core::source::{OnFailure, Version};
@@ -216,22 +218,42 @@ impl Runner<'_> {
             report.failure = Some(self.world.redact(trouble::refused(&error, "cannot begin")));
             return report;
         }
-        let of = cleared.phase().steps.len();
-        for (index, step) in cleared.phase().steps.iter().enumerate() {
-            if let Err(failure) = self.may_go_on() {
-                report.failure = Some(failure);
-                break;
-            }
-            match steps::migrate::run(self, step, history, index + 1, of).await {
-                Ok(done) => report.steps.push(done),
-                Err(failure) => {
-                    report.failure = Some(self.world.redact(failure));
-                    break;
-                }
-            }
+        if let Err(failure) = self
+            .steps(&cleared.phase().steps, history, &mut report)
+            .await
+        {
+            report.failure = Some(self.world.redact(failure));
         }
         self.finish(&mut report, what, started).await;
         report
+    }
+
+    /// Runs steps in their order, small ones together where the engine takes them so.
+    async fn steps(
+        &mut self,
+        steps: &[Step],
+        history: &History,
+        report: &mut RunReport,
+    ) -> Result<(), Failure> {
+        let of = steps.len();
+        let (mut next, mut singly_until) = (0, 0);
+        while next < of {
+            self.may_go_on()?;
+            if next >= singly_until {
+                match steps::group::run(self, &steps[next..], history, next, of).await {
+                    Went::Together(done) => {
+                        next += done.len();
+                        report.steps.extend(done);
+                        continue;
+                    }
+                    Went::Singly(count) => singly_until = next + count,
+                }
+            }
+            let done = steps::migrate::run(self, &steps[next], history, next + 1, of).await?;
+            report.steps.push(done);
+            next += 1;
+        }
+        Ok(())
     }
 
     /// Says that a run begins; its record goes with the first commit.

@@ -8,7 +8,7 @@ use dunlin_core::journal::{self, History, InFlight, OpenBlock, Record, Writing};
 use dunlin_core::limits;
 use dunlin_core::value::{Row, Value};
 use dunlin_engines::lease::Witness;
-use dunlin_engines::{DbError, Halted, Session, Took, Whole};
+use dunlin_engines::{DbError, Halted, Part, Session, Took, Whole};
 use std::borrow::Cow;
 
 /// Reads, and reads again where the server ended the query to resolve a deadlock (another runner may be making the
@@ -211,6 +211,25 @@ impl Pen {
             may_commit: Some(may_commit),
         };
         session.whole(whole).await
+    }
+
+    /// A script's statements with the records of their end, for [`Session::together`]. The time that the statements take
+    /// is added to what the last record says.
+    pub fn part(
+        &self,
+        world: &World,
+        session: &dyn Session,
+        statements: Vec<String>,
+        records: &[Writing],
+    ) -> Part {
+        let (record, mut params) = self.statement(world, session, records);
+        let took = cut_out_time(&mut params);
+        Part {
+            statements,
+            record: record.into_owned(),
+            params,
+            took,
+        }
     }
 
     fn statement<'w>(

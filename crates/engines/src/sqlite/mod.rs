@@ -5,3 +5,4 @@ pub mod connect;
 mod dump;
 mod load;
 pub mod session;
+mod together;

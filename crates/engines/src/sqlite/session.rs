@@ -1,9 +1,12 @@
 //! A SQLite connection on a thread of its own. The session sends closures and waits for their answers, so the async
 //! side never blocks; dropping the session ends the thread.
 
+use super::together::together;
 use crate::lease::Witness;
 use crate::scan::RowVisitor;
-use crate::{Cancel, DbError, Halted, RowSink, RowSource, Session, Took, Whole, not_ours};
+use crate::{
+    Cancel, DbError, Did, Halted, RowSink, RowSource, Session, Together, Took, Whole, not_ours,
+};
 use async_trait::async_trait;
 use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
 use dunlin_core::failure::ErrorClass;
@@ -186,7 +189,11 @@ fn value_of(value: ValueRef<'_>) -> Value {
 
 /// Runs one statement to its end and gives the rows it changed. `sqlite3_changes` keeps the count of an earlier
 /// statement when this one changed nothing, hence the look at the total.
-fn run(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, rusqlite::Error> {
+pub(super) fn run(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value],
+) -> Result<u64, rusqlite::Error> {
     let before = connection.total_changes();
     {
         let mut statement = connection.prepare(sql)?;
@@ -201,13 +208,18 @@ fn run(connection: &Connection, sql: &str, params: &[Value]) -> Result<u64, rusq
 }
 
 /// Runs one of Dunlin's own statements, prepared once and kept.
-fn write(connection: &Connection, sql: &str, params: &[Value]) -> Result<usize, rusqlite::Error> {
+pub(super) fn write(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value],
+) -> Result<usize, rusqlite::Error> {
     connection
         .prepare_cached(sql)?
         .execute(rusqlite::params_from_iter(params.iter().map(Bound)))
 }
 
-fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
+/// Begins a transaction that takes the file's write lock.
+pub(super) fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
     let begin = |sql| connection.prepare_cached(sql)?.execute([]).map(|_| ());
     match begin("BEGIN IMMEDIATE") {
         // A connection that can only read has no write intent to declare.
@@ -329,6 +341,13 @@ impl Session for SqliteSession {
         let outcome = self.with(move |connection| Ok(whole(connection, &sql, record, may_commit)));
         // The thread is gone in the middle: what became of it is for the journal to tell.
         outcome.await.map_err(Halted::After)?
+    }
+    fn takes_together(&self) -> bool {
+        true
+    }
+    async fn together(&mut self, asked: Together) -> Result<Vec<Vec<Did>>, DbError> {
+        let outcome = self.with(move |connection| Ok(together(connection, asked)));
+        outcome.await?
     }
     async fn commit(&mut self) -> Result<(), DbError> {
         self.with(|connection| connection.execute_batch("COMMIT"))

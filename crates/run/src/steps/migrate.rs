@@ -145,7 +145,7 @@ pub async fn take_half_back(
 }
 
 /// A unit whose script is lowered now, and of which nothing has been done yet.
-async fn ready<'s>(
+pub(super) async fn ready<'s>(
     runner: &mut Runner<'_>,
     step: &'s Step,
     script: &'s Script,
@@ -194,7 +194,7 @@ fn note_failed(runner: &mut Runner<'_>, unit: &Unit<'_>, failure: &Failure, clea
 }
 
 /// Keeps what ran, where a backup may come back: it is run again beside it, to see whether others have written.
-fn remember(
+pub(super) fn remember(
     runner: &mut Runner<'_>,
     lowered: Lowered,
     version: &Version,
@@ -508,7 +508,8 @@ pub(super) fn tells_rows(runner: &Runner<'_>, unit: &Unit<'_>) -> bool {
     runner.of_step || unit.resumed || journal::plan::is_key(&unit.migration.version.0)
 }
 
-fn ending(runner: &Runner<'_>, unit: &Unit<'_>, started: Instant) -> Writing {
+/// The record of a unit's end.
+pub(super) fn ending(runner: &Runner<'_>, unit: &Unit<'_>, started: Instant) -> Writing {
     let detail = UnitDetail {
         direction: Some(unit.direction),
         name: unit.migration.name.clone(),

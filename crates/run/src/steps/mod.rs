@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod block;
 pub mod blockers;
 mod commit;
+pub mod group;
 pub(crate) mod guard;
 pub mod last;
 pub mod migrate;

@@ -45,14 +45,7 @@ pub(super) async fn execute_with(
 ) -> Result<u64, Halted> {
     let statement = &unit.script.statements[at];
     let version = unit.migration.version.shown().to_owned();
-    let head = runner.world.redactor.apply(&head_of(&statement.sql));
-    runner.sink.event(&Event::StatementBegan {
-        version: version.clone(),
-        statement: at + 1,
-        line: statement.line,
-        head: head.clone(),
-    });
-    runner.altered |= !is_harmless(&unit.lowered.classes[at]);
+    let head = begins(runner, unit, at);
     let started = Instant::now();
     let cancel = runner.work.canceller();
     let limit = unit
@@ -106,8 +99,28 @@ pub(super) async fn execute_with(
     Ok(rows)
 }
 
+/// Says that a statement begins. Gives its first words.
+pub(super) fn begins(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize) -> String {
+    let statement = &unit.script.statements[at];
+    let head = runner.world.redactor.apply(&head_of(&statement.sql));
+    runner.sink.event(&Event::StatementBegan {
+        version: unit.migration.version.shown().to_owned(),
+        statement: at + 1,
+        line: statement.line,
+        head: head.clone(),
+    });
+    runner.altered |= !is_harmless(&unit.lowered.classes[at]);
+    head
+}
+
 /// Keeps and says what a statement has done.
-fn note(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64, duration_ms: u64) {
+pub(super) fn note(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    at: usize,
+    rows: u64,
+    duration_ms: u64,
+) {
     undo::count(runner, unit, at, rows);
     last::count(runner, &unit.lowered.classes[at], rows);
     runner.sink.event(&Event::StatementDone {
@@ -160,7 +173,7 @@ const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
 /// Cancels a statement and waits for its answer: only that says whether the cancel came in time (invariant 16). A cancel
 /// travels by itself and may reach the server before the statement does, where it hits nothing; so it is said again.
-async fn cancel_until<T>(
+pub(super) async fn cancel_until<T>(
     cancel: &dyn Cancel,
     running: &mut (impl Future<Output = T> + Unpin),
 ) -> T {

@@ -28,16 +28,22 @@ pub(super) fn trouble_of(runner: &Runner<'_>, block: &Block, halted: Halted) -> 
 /// Whether a block is one plain statement and the whole of its unit, with nothing to be looked at between its parts: BEGIN,
 /// statement, record and COMMIT may go together.
 pub(super) fn fits(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
-    let at = block.statements.start;
-    let class = &unit.lowered.classes[at];
-    block.statements.len() == 1
-        && runner.keep.is_none()
+    block.statements.len() == 1 && is_plain(runner, unit, block)
+}
+
+/// Whether nothing is to be looked at, or kept, between the statements of a block and its record.
+pub(super) fn is_plain(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> bool {
+    let plain = |at: usize| {
+        let class = &unit.lowered.classes[at];
+        matches!(class.kind, Kind::Ddl | Kind::Dml | Kind::Query)
+            && !class.if_not_exists
+            && unit.script.statements[at].copy_data.is_none()
+            && !tells_its_rows(runner, unit, class)
+    };
+    runner.keep.is_none()
         && !last::concerns(runner, unit, block)
-        && matches!(class.kind, Kind::Ddl | Kind::Dml | Kind::Query)
-        && !class.if_not_exists
-        && unit.script.statements[at].copy_data.is_none()
+        && block.statements.clone().all(plain)
         && unit.migration.creates.is_empty()
-        && !tells_its_rows(runner, unit, class)
         && block
             .guard
             .as_ref()
