@@ -122,18 +122,32 @@ for_each_engine! {
 }
 
 for_each_engine! {
-    /// What nobody can ask about is named before the plan begins.
-    async fn a_delete_that_cannot_be_asked_about_is_named_by_the_check(engine: TestEngine) {
-        let undo = engine.pick(
+    /// What nobody can ask about is named before the plan begins, where it stands.
+    async fn what_an_undo_destroys_unasked_is_named_by_the_check(engine: TestEngine) {
+        let joined = engine.pick(
             "DELETE FROM settings AS s WHERE s.skey IN (SELECT skey FROM settings WHERE svalue = s.svalue)",
             "DELETE FROM settings USING contacts WHERE settings.skey = contacts.phone",
             "DELETE settings FROM settings JOIN contacts ON settings.skey = contacts.phone",
         );
-        for (undo, named) in [(undo, true), (DELETE, false)] {
-            for desk in desks(engine, INSERT, undo) {
-                let (_, checked) = desk.json("plan check rows");
-                let found = checked["data"]["checks"].as_array().unwrap().iter().any(|one| one["code"] == "undo-not-asked" && one["outcome"] == "warned");
-                assert_eq!(found, named, "{undo}: {checked:#}");
+        let upsert = engine.pick(
+            "INSERT OR REPLACE INTO settings VALUES ('model', 'x')",
+            "INSERT INTO settings VALUES ('model', 'x') ON CONFLICT (skey) DO UPDATE SET svalue = 'x'",
+            "REPLACE INTO settings VALUES ('model', 'x')",
+        );
+        let update = "UPDATE settings SET svalue = 'x' WHERE skey = 'model'";
+        let own = "CREATE TABLE own (skey varchar(20)); UPDATE own SET skey = 'x'; DROP TABLE own";
+        for (undo, named) in [(joined, true), (upsert, true), (update, true), (DELETE, false), (own, false)] {
+            for (desk, place) in desks(engine, INSERT, undo).iter().zip(["rows.plan.toml:7: ", "migrations/001_rows.undo.sql:1: "]) {
+                let (code, checked) = desk.json("plan check rows");
+                assert_eq!(code, 0, "{checked:#}");
+                let mut all = checked["data"]["checks"].as_array().unwrap().iter();
+                let found = all.find(|one| one["code"] == "undo-not-asked" && one["outcome"] == "warned");
+                assert_eq!(found.is_some(), named, "{undo}: {checked:#}");
+                let head = undo.split_once(' ').unwrap().0;
+                assert!(found.is_none_or(|found| {
+                    let said = found["message"].as_str().unwrap();
+                    said.starts_with(place) && said.contains(&format!("`{head}")) && said.contains("`rows`")
+                }), "{undo}: {found:?}");
             }
         }
     }

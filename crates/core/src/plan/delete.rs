@@ -16,14 +16,6 @@ pub fn emptied(class: &StatementClass) -> &[ObjectRef] {
     }
 }
 
-/// Whether a statement takes rows away and nobody can ask which, so that an undo may take others' with its own.
-pub fn is_unasked(sql: &str, class: &StatementClass, dialect: &dyn Dialect, lex: &LexMode) -> bool {
-    match class.verb.as_str() {
-        "DELETE" => read(sql, dialect, lex).is_none(),
-        _ => empties(class) && Words::read(sql, &dialect.lex_rules(lex)).has(&["CASCADE"]),
-    }
-}
-
 /// A DELETE of rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deleted {

@@ -14,6 +14,7 @@ pub mod risk;
 pub mod schedule;
 pub mod select;
 pub mod steps;
+pub mod unasked;
 
 use crate::journal::Direction;
 use crate::source::{Migration, Script};

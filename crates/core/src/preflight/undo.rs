@@ -1,7 +1,8 @@
 //! Whether each step has a way back.
 
 use super::{Checked, count};
-use crate::finding::Finding;
+use crate::finding::{Finding, Place};
+use crate::plan::unasked::Unasked;
 
 /// The code of its page.
 pub const CODE: &str = "no-inverse";
@@ -40,22 +41,52 @@ pub fn check(refused: &[(String, Finding)], unseen: &[String], seen: usize) -> V
     found
 }
 
-/// The code of what an undo takes away unasked.
+/// The code of what an undo destroys unasked.
 pub const UNASKED: &str = "undo-not-asked";
 
-/// Names the statements of undos, by step, of which it cannot be asked beforehand which rows they take away.
-pub fn unasked(statements: &[(String, String)]) -> Option<Checked> {
-    if statements.is_empty() {
-        return None;
-    }
-    let told = statements
-        .iter()
-        .map(|(step, head)| format!("`{head}` of step `{step}`"));
-    let message = format!(
-        "which rows an undo takes away cannot be asked before it does: {}",
-        told.collect::<Vec<_>>().join(", ")
-    );
-    let help = "rows that others have written by then go with the step's own, unasked and unsaved; write it as `DELETE FROM table \
-                WHERE …` of one table, its condition without that table's name in a part of its own, or `undo = \"restore\"`";
-    Some(Checked::warned("undo-asked", UNASKED, message).help(help))
+/// A statement of an undo of which it cannot be asked beforehand what of others it destroys.
+#[derive(Debug)]
+pub struct Destroys {
+    /// The step.
+    pub step: String,
+    /// The statement, as far as it is shown.
+    pub head: String,
+    /// What it destroys.
+    pub what: Unasked,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Names such statements, each with its place.
+pub fn unasked(found: &[Destroys]) -> Vec<Checked> {
+    let one = |found: &Destroys| {
+        let Destroys {
+            step, head, place, ..
+        } = found;
+        let at = place.file.as_ref().map(|file| match place.line {
+            Some(line) => format!("{file}:{line}: "),
+            None => format!("{file}: "),
+        });
+        let at = at.unwrap_or_default();
+        let (message, help) = match found.what {
+            Unasked::Rows => (
+                format!(
+                    "{at}which rows `{head}` takes away when step `{step}` is taken back cannot be asked before it does"
+                ),
+                "rows that others have written by then go with the step's own, unasked and unsaved; write it as `DELETE FROM \
+                 table WHERE …` of one table, its condition without that table's name in a part of its own, or \
+                 `undo = \"restore\"`",
+            ),
+            Unasked::Values => (
+                format!(
+                    "{at}`{head}` writes over values when step `{step}` is taken back, whoever has written them by then"
+                ),
+                "what others have written there since the step goes, unasked and unsaved; `undo = \"restore\"` takes back what \
+                 the step itself has changed and leaves later values alone",
+            ),
+        };
+        let id = format!("undo-asked:{step}");
+        Checked::warned(&id, UNASKED, message).help(help).at(place)
+    };
+    found.iter().map(one).collect()
 }

@@ -7,15 +7,15 @@ use super::Ask;
 use crate::observe;
 use dunlin_core::dialect::{Caps, Dialect};
 use dunlin_core::facts::TableSize;
-use dunlin_core::finding::{Finding, Severity};
+use dunlin_core::finding::{Finding, Place, Severity};
 use dunlin_core::journal::plan::{PlanHistory, StepState, step_key};
-use dunlin_core::plan::inverse::is_harmless;
+use dunlin_core::plan::inverse::{Stated, is_harmless};
 use dunlin_core::plan::risk::{Heavy, StepSeen};
 use dunlin_core::plan::steps::{self, Facts, Inverse, Operations};
 use dunlin_core::schema::Catalog;
 use dunlin_core::source::grammar::apps::PluginTable;
 use dunlin_core::source::plan::{PlanDoc, StepDoc, StepSpec, UndoSpec};
-use dunlin_core::source::{Migration, Version};
+use dunlin_core::source::{Migration, Statement, Version};
 use dunlin_core::sql::{Condition, LexMode, ObjectKind, StatementClass};
 use dunlin_engines::Session;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct Classed {
     pub sql: String,
     /// What it is.
     pub class: StatementClass,
+    /// Where it stands, where somebody wrote it.
+    pub place: Place,
 }
 
 /// A step, looked at.
@@ -99,8 +101,23 @@ impl Ground<'_> {
         let of = |sql: &String| Classed {
             sql: sql.clone(),
             class: self.dialect.classify(sql, &self.lex),
+            place: Place::default(),
         };
         statements.iter().map(of).collect()
+    }
+
+    /// The statements of the undo that somebody wrote for a step, each with its place.
+    fn written(&self, undo: &UndoSpec) -> Option<Vec<Classed>> {
+        let UndoSpec::Sql(text) = undo else {
+            return None;
+        };
+        let of = |stated: Stated| Classed {
+            class: self.dialect.classify(&stated.sql, &self.lex),
+            sql: stated.sql,
+            place: stated.place,
+        };
+        let stated = steps::sql::statements(text, &self.facts()).ok()?;
+        Some(stated.into_iter().map(of).collect())
     }
 
     /// The size of a table by name, as a statement or a step spells it.
@@ -157,6 +174,9 @@ pub async fn steps(
             },
         };
         look.is_done = is_done;
+        if let Some(written) = ground.written(&step.undo) {
+            look.undo = written;
+        }
         made.extend(look.makes());
         look.made.clone_from(&made);
         open += usize::from(!is_done);
@@ -321,12 +341,16 @@ fn migrate(ground: &Ground<'_>, step: &StepDoc, to: Option<&Version>) -> StepLoo
     let mut versions = vec![];
     for migration in pending {
         let script = |script: &dunlin_core::source::Script| {
-            let texts: Vec<String> = script
-                .statements
-                .iter()
-                .map(|one| one.sql.to_string())
-                .collect();
-            ground.classed(&texts)
+            let of = |one: &Statement| Classed {
+                sql: one.sql.to_string(),
+                class: ground.dialect.classify(&one.sql, &ground.lex),
+                place: Place {
+                    file: Some(script.file.clone()),
+                    line: Some(one.line),
+                    ..Place::default()
+                },
+            };
+            script.statements.iter().map(of).collect::<Vec<_>>()
         };
         look.up.extend(script(&migration.up));
         match (&migration.irreversible, &migration.undo) {

@@ -19,9 +19,9 @@ use dunlin_core::dialect::preflight::{OpenTransaction, Rights, read_transaction}
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::plan::PhaseState;
 use dunlin_core::journal::{History, UnitState};
-use dunlin_core::plan::delete;
 use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::select::compare;
+use dunlin_core::plan::unasked;
 use dunlin_core::preflight::disk::{self as room, Room};
 use dunlin_core::preflight::rights::{self, Wants};
 use dunlin_core::preflight::{
@@ -430,23 +430,37 @@ fn of_steps(scene: &Scene<'_>, counts: impl Fn(&str, &str) -> bool) -> Vec<Check
     undo::check(&refused, &unseen, seen)
 }
 
-/// What undos take away that somebody wrote, and of which nobody can ask.
-fn of_unasked(scene: &Scene<'_>, session: &dyn Session) -> Option<Checked> {
-    let mut unasked = vec![];
+/// What undos that somebody wrote destroy, and of which nobody can ask.
+fn of_unasked(scene: &Scene<'_>, session: &dyn Session) -> Vec<Checked> {
+    let (dialect, lex) = (session.dialect(), session.lex_mode());
+    let mut found = vec![];
     for step in scene.ahead.iter().flat_map(|phase| &phase.steps) {
         let Some(look) = scene.looks.get(&step.id) else {
             continue;
         };
-        if !matches!(step.undo, UndoSpec::Sql(_)) && !matches!(step.kind, StepSpec::Migrate { .. })
-        {
-            continue;
+        let migrates = matches!(step.kind, StepSpec::Migrate { .. });
+        match &step.undo {
+            UndoSpec::Sql(_) => {}
+            UndoSpec::Derive if migrates => {}
+            _ => continue,
         }
-        let (dialect, lex) = (session.dialect(), session.lex_mode());
-        let found = look.undo.iter();
-        let found = found.filter(|one| delete::is_unasked(&one.sql, &one.class, dialect, lex));
-        unasked.extend(found.map(|one| (step.id.clone(), head_of(&one.sql))));
+        // Each migration has an undo of its own.
+        for undo in look.undo.chunk_by(|a, b| a.place.file == b.place.file) {
+            let statements: Vec<_> = undo
+                .iter()
+                .map(|one| (one.sql.as_str(), &one.class))
+                .collect();
+            for (at, what) in unasked::among(&statements, dialect, lex) {
+                found.push(undo::Destroys {
+                    step: step.id.clone(),
+                    head: head_of(&undo[at].sql),
+                    what,
+                    place: undo[at].place.clone(),
+                });
+            }
+        }
     }
-    undo::unasked(&unasked)
+    undo::unasked(&found)
 }
 
 fn of_backups(scene: &Scene<'_>) -> Checked {
