@@ -98,6 +98,45 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    /// The table has another name by the time when its rows go.
+    async fn rows_that_go_under_another_name_come_home(engine: TestEngine) {
+        let up = "ALTER TABLE box RENAME TO cache; INSERT INTO cache (k, v) VALUES ('a', '1'), ('b', '2')";
+        let empties = engine.pick("DELETE FROM box", "TRUNCATE box", "TRUNCATE TABLE box");
+        for goes in ["DELETE FROM box WHERE k <> 'own'", empties] {
+            for desk in desks(engine, up, &format!("ALTER TABLE cache RENAME TO box; {goes}")) {
+                let _ = desk.database.run("CREATE TABLE box (k varchar(20) NOT NULL PRIMARY KEY, v varchar(20))");
+                let before = desk.picture();
+                let _ = desk.dunlin("run rows").success();
+                let _ = desk.dunlin("rollback rows").success();
+                assert_eq!(desk.picture(), before);
+                let _ = desk.dunlin("run rows").success();
+                let _ = desk.database.run("INSERT INTO cache VALUES ('theirs', 'x')");
+                let written = desk.picture();
+                let (code, refused) = desk.json("rollback rows");
+                assert_eq!(code, 1, "{refused:#}");
+                assert!(refused["failure"].to_string().contains("cache (3 rows)"), "{refused:#}");
+                assert_eq!(desk.picture(), written);
+                there_and_back(&desk, &before, &written);
+            }
+        }
+    }
+}
+
+for_each_engine! {
+    /// What a DELETE is about is made by the undo itself: it cannot be asked for before, and is taken back all the same.
+    async fn rows_of_a_column_that_the_undo_makes_cannot_be_asked_for(engine: TestEngine) {
+        let undo = "ALTER TABLE settings ADD COLUMN kind varchar(20); DELETE FROM settings WHERE kind = 'old'";
+        for desk in desks(engine, INSERT, undo) {
+            let _ = desk.dunlin("run rows").success();
+            let back = desk.dunlin("rollback rows").success();
+            let said = format!("{}{}", back.stdout, back.stderr);
+            assert!(said.contains("cannot be asked before it does"), "{said}");
+            assert_eq!(desk.database.scalar("SELECT count(*) FROM settings WHERE kind IS NULL"), "4");
+        }
+    }
+}
+
+for_each_engine! {
     only servers
     /// A table that the undo empties, and that stays.
     async fn rows_that_a_truncate_takes_come_home(engine: TestEngine) {

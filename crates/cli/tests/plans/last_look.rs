@@ -3,6 +3,7 @@
 use crate::Desk;
 use dunlin_testkit::database::ask;
 use dunlin_testkit::for_each_engine;
+use dunlin_testkit::sandbox::Ran;
 use dunlin_testkit::{TestDatabase, TestEngine};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -181,6 +182,120 @@ for_each_engine! {
         assert_eq!(desk.picture(), before);
         let _ = desk.dunlin("run gone").success();
         assert_eq!(desk.picture(), written);
+    }
+}
+
+/// A plan whose step makes a table, with an undo that gives it another name and does `ends` with it while others may write.
+fn under_another_name(engine: TestEngine, ends: &str) -> Desk {
+    let desk = Desk::new(engine);
+    let (sleep, _) = sleep(engine);
+    // What stands before and after it has a transaction of its own.
+    let apart = |name: &str| match engine.is_mysql_family() {
+        true => format!("ALTER TABLE contacts COMMENT '{name}';"),
+        false => format!("DROP INDEX CONCURRENTLY {name};"),
+    };
+    let undo = format!(
+        "ALTER TABLE notes RENAME TO old_notes; {} {sleep}; {} {ends}",
+        apart("one"),
+        apart("two")
+    );
+    desk.sandbox.write(
+        "notes.plan.toml",
+        format!(
+            "name = \"notes\"\n[[phase]]\nid = \"notes\"\n[[phase.step]]\nid = \"table\"\n\
+             sql = \"CREATE TABLE notes (id int PRIMARY KEY, body varchar(40)); CREATE INDEX one ON notes (body); CREATE INDEX two ON \
+             notes (body, id); INSERT INTO notes VALUES (1, 'ours')\"\nundo = \"{undo}\"\n"
+        ),
+    );
+    let _ = desk.dunlin("run notes").success();
+    desk
+}
+
+/// Runs a rollback, and what somebody writes while it stands between two of its statements.
+fn meanwhile(desk: &Desk, line: &str, write: impl FnOnce()) -> Ran {
+    let (_, at_work) = sleep(desk.engine);
+    let running = desk.sandbox.spawn(line.split_whitespace());
+    let started = Instant::now();
+    while desk.database.scalar(at_work) == "0" {
+        assert!(
+            started.elapsed().as_secs() < 30,
+            "the undo does not come to its second statement"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    write();
+    running.wait()
+}
+
+/// Where the undo is one transaction nobody writes from its look on, under either name.
+fn in_one_transaction(engine: TestEngine) {
+    let desk = Desk::new(engine);
+    let (sleep, _) = sleep(engine);
+    desk.sandbox.write(
+        "notes.plan.toml",
+        format!(
+            "name = \"notes\"\n[[phase]]\nid = \"notes\"\n[[phase.step]]\nid = \"table\"\n\
+             sql = \"CREATE TABLE notes (id int PRIMARY KEY, body varchar(40))\"\n\
+             undo = \"ALTER TABLE notes RENAME TO old_notes; {sleep}; DROP TABLE old_notes\"\n"
+        ),
+    );
+    let _ = desk.dunlin("run notes").success();
+    let _ = desk.database.run("INSERT INTO notes VALUES (70, 'mine')");
+    let insert = |table: &str| {
+        desk.database
+            .try_run(&format!("INSERT INTO {table} VALUES (83, 'late')"))
+    };
+    let _ = meanwhile(&desk, "rollback notes --discard-later", || {
+        assert!(insert("old_notes").is_err());
+        // It waits for the end, and hears that there is no such table.
+        assert!(insert("notes").is_err());
+    })
+    .success();
+    let _ = desk.dunlin("run notes").success();
+    assert_eq!(desk.database.scalar("SELECT count(*) FROM notes"), "1");
+}
+
+for_each_engine! {
+    only servers
+    /// The undo gives the table another name, somebody writes into it under that, and only then it goes.
+    async fn a_writer_between_another_name_and_the_end_loses_nothing(engine: TestEngine) {
+        let text = |rows: &[(&str, &str)]| rows.iter().map(|(id, body)| vec![Some((*id).to_owned()), Some((*body).to_owned())]).collect::<Vec<_>>();
+        for ends in ["DROP TABLE old_notes", "TRUNCATE TABLE old_notes", "DELETE FROM old_notes WHERE id > 0"] {
+            let desk = under_another_name(engine, ends);
+            let rows = |table: &str| desk.database.run(&format!("SELECT id, body FROM {table} ORDER BY id"));
+            let _ = desk.database.run("INSERT INTO notes VALUES (70, 'mine'), (71, 'yours')");
+            let _ = meanwhile(&desk, "rollback notes --discard-later", || {
+                let _ = desk.database.run("INSERT INTO old_notes VALUES (83, 'late')");
+                let _ = desk.database.run("UPDATE old_notes SET body = 'late too' WHERE id = 70");
+                let _ = desk.database.run("DELETE FROM old_notes WHERE id = 71");
+            }).success();
+            let (code, again) = desk.json("run notes");
+            assert_eq!(code, 0, "{ends}: {again:#}");
+            assert_eq!(rows("notes"), text(&[("1", "ours"), ("70", "late too"), ("83", "late")]), "{ends}: {again:#}");
+
+            // Nobody had written when it was looked at: such a write stops the undo half way, and it asks for the word.
+            let desk = under_another_name(engine, ends);
+            let rows = |table: &str| desk.database.run(&format!("SELECT id, body FROM {table} ORDER BY id"));
+            let stopped = meanwhile(&desk, "rollback notes --format json", || {
+                let _ = desk.database.run("INSERT INTO old_notes VALUES (83, 'late')");
+            }).json();
+            assert_eq!(stopped["exit_code"], 1, "{ends}: {stopped:#}");
+            assert!(stopped.to_string().contains("others write into notes"), "{ends}: {stopped:#}");
+            let written = text(&[("1", "ours"), ("83", "late")]);
+            assert_eq!(rows("old_notes"), written, "{ends}");
+            let (code, refused) = desk.json("rollback notes");
+            assert_eq!(code, 1, "{ends}: {refused:#}");
+            assert!(refused["failure"].to_string().contains("notes (2 rows)"), "{ends}: {refused:#}");
+            assert_eq!(rows("old_notes"), written, "{ends}");
+            let _ = desk.dunlin("rollback notes --discard-later").success();
+            let (code, again) = desk.json("run notes");
+            assert_eq!(code, 0, "{ends}: {again:#}");
+            assert_eq!(rows("notes"), written, "{ends}: {again:#}");
+        }
+        // Elsewhere every statement is a transaction of its own.
+        if !engine.is_mysql_family() {
+            in_one_transaction(engine);
+        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Deleted {
     pub table: Name,
     /// The condition that its rows meet, in brackets.
     pub only: String,
+    /// The condition names the table: it finds them under this name alone.
+    pub named: bool,
 }
 
 /// Reads a DELETE from one table, by whatever name the statement gives it; `None`: it is something else, or reads other
@@ -67,12 +69,19 @@ pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> 
         return Some(Deleted {
             table,
             only: "(1 = 1)".into(),
+            named: false,
         });
     };
     // A row where a cursor stands is none that a question finds.
     if first.is("CURRENT") {
         return None;
     }
+    let mut named = condition.iter().filter(|token| token.is_name());
+    let named = named.any(|token| {
+        let name = unquoted(token, fold);
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        is(&table.name) || alias.as_deref().is_some_and(is)
+    });
     let only = match alias {
         None => sql.get(first.start..last.end())?.to_owned(),
         Some(alias) => {
@@ -87,6 +96,7 @@ pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> 
     Some(Deleted {
         table,
         only: format!("({only}\n)"),
+        named,
     })
 }
 
@@ -177,6 +187,9 @@ mod tests {
             only("DELETE FROM s.`t` x WHERE x.a IN (SELECT u.a FROM u WHERE u.b = x.b)").unwrap(),
             "(`t`.a IN (SELECT u.a FROM u WHERE u.b = `t`.b)\n)"
         );
+        let named = |sql: &str| read(sql, &Mysql, &LexMode::default()).unwrap().named;
+        assert!(named("DELETE FROM t WHERE t.a = 1") && named("DELETE FROM t AS x WHERE x.a = 1"));
+        assert!(!named("DELETE FROM t WHERE a = 1") && !named("DELETE FROM t"));
         // All that it might take.
         assert_eq!(
             only("DELETE FROM t WHERE a = 1 ORDER BY b LIMIT 1").unwrap(),

@@ -124,6 +124,26 @@ pub fn gone(classes: &[StatementClass], renames: &[Vec<(ObjectRef, ObjectRef)>])
     found
 }
 
+/// The name that an object had before the first of these statements, by what each of them has renamed.
+pub fn first_of(renames: &[Vec<(ObjectRef, ObjectRef)>], object: &ObjectRef) -> ObjectRef {
+    let mut names: Vec<(ObjectRef, ObjectRef)> = vec![];
+    for (from, to) in renames.iter().flatten() {
+        names.push((to.clone(), first_name(&names, from)));
+    }
+    first_name(&names, object)
+}
+
+/// The name that an object of this name has after these statements.
+pub fn name_after(renames: &[Vec<(ObjectRef, ObjectRef)>], first: &ObjectRef) -> ObjectRef {
+    let mut name = first.clone();
+    for (from, to) in renames.iter().flatten() {
+        if *from == name {
+            name = to.clone();
+        }
+    }
+    name
+}
+
 /// The name that an object had before it was renamed, itself or its table.
 fn first_name(names: &[(ObjectRef, ObjectRef)], object: &ObjectRef) -> ObjectRef {
     let known = |object: &ObjectRef| {

@@ -50,9 +50,19 @@ pub fn among(
         let mut touched = class.touches.iter();
         !class.touches.is_empty() && touched.all(|table| made(table) || goes(table))
     };
+    // Rows are asked for before the table has its new name.
+    let elsewhere = |at: usize, sql: &str| {
+        let found = delete::read(sql, dialect, lex).filter(|found| found.named)?;
+        let table = ObjectRef::table(found.table.schema.as_deref(), &found.table.name);
+        let first = inverse::first_of(renames.get(..at)?, &table);
+        (first != table).then_some(Unasked::Rows)
+    };
     let each = statements.iter().enumerate();
     let found = each.filter(|(_, (_, class))| !own(class));
-    let found = found.filter_map(|(at, (sql, class))| Some((at, of(sql, class, dialect, lex)?)));
+    let found = found.filter_map(|(at, (sql, class))| {
+        let what = of(sql, class, dialect, lex).or_else(|| elsewhere(at, sql))?;
+        Some((at, what))
+    });
     found.collect()
 }
 
@@ -186,5 +196,9 @@ mod tests {
         assert_eq!(found(&Mysql, &renamed), [(1, Unasked::Values)]);
         let dropped = ["ALTER TABLE u RENAME TO t", update, "DROP TABLE t"];
         assert_eq!(found(&Mysql, &dropped), []);
+        let deleted = |sql| found(&Mysql, &["ALTER TABLE u RENAME TO t", sql]);
+        assert_eq!(deleted("DELETE FROM t WHERE a = 1"), []);
+        let named = deleted("DELETE FROM t WHERE t.a = 1");
+        assert_eq!(named, [(1, Unasked::Rows)]);
     }
 }

@@ -3,6 +3,7 @@
 //! What stands there by now is never written over: a row of the same key that is not as it was, a value that somebody has
 //! written into the column. Such rows are left alone and listed. Done twice, it does the same as done once.
 
+use super::Names;
 use super::file::{Checkpoint, Saved};
 use super::frame::{self, Change};
 use super::hashes::{Hashes, KEYS_SHOWN, Stored, each_now, key_of, shown_key};
@@ -33,10 +34,11 @@ const CHUNK: usize = 500;
 /// Rows whose values are sorted by what they are before they are sent.
 const WINDOW: usize = 2_000;
 
-/// The tables of a checkpoint whose rows are, at this moment, what the file holds.
+/// The tables of a checkpoint whose rows are, at this moment, what the file holds; by the names that they have by now.
 pub async fn still(
     world: &World,
     checkpoint: &Checkpoint,
+    names: &Names,
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failure> {
     let mut session = world.open(Purpose::Read).await?;
@@ -44,7 +46,7 @@ pub async fn still(
         Err(error) => Err(refused(&error)),
         Ok(()) => {
             let all: Vec<String> = checkpoint.saved.iter().map(Saved::label).collect();
-            still_of(&mut *session, checkpoint, &all, sink).await
+            still_of(&mut *session, checkpoint, (&all, names), sink).await
         }
     };
     let _ = digest::end_snapshot(&mut *session).await;
@@ -56,13 +58,16 @@ pub async fn still(
 pub(crate) async fn still_of(
     session: &mut dyn Session,
     checkpoint: &Checkpoint,
-    tables: &[String],
+    (tables, names): (&[String], &Names),
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failure> {
     let wrong = |error| refused(&error);
     let now = observe::whole(session).await.map_err(wrong)?;
     let shapes = digest::shapes(session).await.map_err(wrong)?;
-    let then = restore::open(checkpoint)?.catalog;
+    let mut then = restore::open(checkpoint)?.catalog;
+    for table in &mut then.tables {
+        table.name = names.there(table.schema.as_deref(), &table.name).to_owned();
+    }
     let mut still = vec![];
     for (saved, expected) in checkpoint.saved.iter().zip(&checkpoint.tables) {
         let label = saved.label();
@@ -72,7 +77,11 @@ pub(crate) async fn still_of(
         {
             continue;
         }
-        let Ok(bound) = targets(std::slice::from_ref(saved), &then, &now, &shapes) else {
+        let there = Saved {
+            name: names.there(saved.schema.as_deref(), &saved.name).to_owned(),
+            ..saved.clone()
+        };
+        let Ok(bound) = targets(std::slice::from_ref(&there), &then, &now, &shapes) else {
             continue;
         };
         for table in &bound {

@@ -5,11 +5,12 @@
 use super::file::Checkpoint;
 use super::merge::note_after;
 use super::write::create_in;
-use super::{Chosen, restore};
+use super::{Chosen, Names, restore};
 use crate::executor::Runner;
 use crate::world::World;
 use crate::{digest, observe};
 use dunlin_core::copy::reading::{Bound, Reading};
+use dunlin_core::dialect::Dialect;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::Writing;
@@ -68,15 +69,71 @@ pub(crate) struct Before {
     pub(crate) record: Box<dyn Fn(&Checkpoint) -> Writing + Send + Sync>,
 }
 
+/// A question about a table, which may be there under another name by the time when it is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Question {
+    /// In these words.
+    Said(String),
+    /// How many rows it has, of those that meet a condition where there is one.
+    Rows {
+        schema: Option<String>,
+        name: String,
+        only: Option<String>,
+    },
+    /// How many rows hold something else in a column than its default.
+    Written {
+        schema: Option<String>,
+        name: String,
+        column: String,
+        default: Option<String>,
+    },
+}
+
+impl Question {
+    /// The table, as it is named before the undo.
+    pub(crate) fn table(&self) -> Option<(Option<&str>, &str)> {
+        match self {
+            Question::Said(_) => None,
+            Question::Rows { schema, name, .. } | Question::Written { schema, name, .. } => {
+                Some((schema.as_deref(), name))
+            }
+        }
+    }
+
+    fn query(&self, dialect: &dyn Dialect, names: &Names) -> Query {
+        match self {
+            Question::Said(sql) => Query::new(sql.clone(), vec![]),
+            Question::Rows { schema, name, only } => {
+                let schema = schema.as_deref();
+                let mut all = dialect.count_rows(schema, names.there(schema, name));
+                all.sql = dialect.change().filtered(&all.sql, only.as_deref());
+                all
+            }
+            Question::Written {
+                schema,
+                name,
+                column,
+                default,
+            } => {
+                let schema = schema.as_deref();
+                let there = names.there(schema, name);
+                dialect
+                    .change()
+                    .written(schema, there, column, default.as_deref())
+            }
+        }
+    }
+}
+
 /// A question and its answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    /// The table.
+    /// The table, by the name that it has before the undo.
     pub(crate) table: String,
     /// The column, where it is about one.
     pub(crate) column: Option<String>,
     /// The question.
-    pub(crate) query: Query,
+    pub(crate) question: Question,
     /// The answer: a number in the first row, or how many rows there are.
     pub(crate) number: u64,
     /// The rows count.
@@ -205,10 +262,12 @@ impl Keep {
 pub(crate) async fn answer(
     session: &mut dyn Session,
     seen: &Seen,
+    names: &Names,
     lock: &str,
 ) -> Result<u64, DbError> {
-    let sql = format!("{}{lock}", seen.query.sql);
-    let rows = session.query(&sql, &seen.query.params).await?;
+    let query = seen.question.query(session.dialect(), names);
+    let sql = format!("{}{lock}", query.sql);
+    let rows = session.query(&sql, &query.params).await?;
     let first = rows.first().and_then(|row| row.first()?.as_i64());
     Ok(match seen.of_rows {
         true => rows.len() as u64,
@@ -225,7 +284,7 @@ pub(crate) fn others_write(table: &str) -> Failure {
 
 /// Whether an answer is still what it was.
 async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
-    let now = answer(session, seen, "").await;
+    let now = answer(session, seen, &Names::default(), "").await;
     match now.map_err(|error| restore::refused(&error))? == seen.number {
         true => Ok(()),
         false => Err(others_write(&seen.table)),

@@ -10,6 +10,7 @@ mod hashes;
 mod home;
 pub(crate) mod keep;
 mod merge;
+mod names;
 pub(crate) mod quiet;
 mod restore;
 mod write;
@@ -20,6 +21,7 @@ pub use home::{Coming, bring_home, still};
 pub use keep::Keep;
 pub(crate) use keep::may_keep;
 pub use merge::{Merged, merge, note_after};
+pub use names::Names;
 pub(crate) use restore::transactional;
 pub use restore::{Restored, restore};
 pub use write::{create, create_in};
@@ -51,6 +53,8 @@ pub struct Chosen {
     pub rows: Vec<(String, String)>,
     /// The configuration; its tables come along.
     pub configuration: Configuration,
+    /// Tables that are there under another name: they are saved under that by which they are asked for.
+    pub names: Names,
 }
 
 /// The folder of a world's checkpoints.

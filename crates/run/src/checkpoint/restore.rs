@@ -3,7 +3,7 @@
 use super::file::{Checkpoint, Saved};
 use super::quiet::{self, Quiet};
 use super::write::{counters, create_in, names};
-use super::{Chosen, Configuration};
+use super::{Chosen, Configuration, Names};
 use crate::admin;
 use crate::backup::archive::{self, Putter, Reader, damaged};
 use crate::backup::disk;
@@ -180,6 +180,7 @@ impl Restoring<'_> {
             tables: targets.iter().map(Bound::label).collect(),
             columns: vec![],
             rows: vec![],
+            names: Names::default(),
             configuration: Configuration {
                 tables: vec![],
                 ..self.configuration.clone()

@@ -1,7 +1,7 @@
 //! Making a checkpoint: rows are read once, hashed and written while they come.
 
 use super::file::{Checkpoint, Saved, SavedFile};
-use super::{Chosen, Configuration, ENDING, folder};
+use super::{Chosen, Configuration, ENDING, Names, folder};
 use crate::backup::archive::{Writer, put};
 use crate::backup::rows::bound_tables;
 use crate::backup::{Temporary, disk, sweep_files};
@@ -12,7 +12,7 @@ use dunlin_core::copy::RowHasher;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
-use dunlin_core::schema::{Catalog, Table, key};
+use dunlin_core::schema::{Catalog, Table, key, label};
 use dunlin_core::value::Value;
 use dunlin_engines::{Batch, DbError, Purpose, Session};
 use std::path::Path;
@@ -100,7 +100,12 @@ pub async fn create_in(
     let mut file = {
         let io = |error: std::io::Error| disk(&part.0, &error);
         let mut out = Writer::new(&part.0).map_err(io)?;
-        put(&mut out, b'C', catalog.to_json().as_bytes()).map_err(io)?;
+        put(
+            &mut out,
+            b'C',
+            named(&catalog, &chosen.names).to_json().as_bytes(),
+        )
+        .map_err(io)?;
         checkpoint.files = files(&mut out, &chosen.configuration)?;
         let out = rows(
             session,
@@ -119,7 +124,16 @@ pub async fn create_in(
     Ok(checkpoint)
 }
 
-/// The catalog of the chosen tables.
+/// The catalog with its tables under the names that they had.
+fn named(catalog: &Catalog, names: &Names) -> Catalog {
+    let mut named = catalog.clone();
+    for table in &mut named.tables {
+        table.name = names.was(table.schema.as_deref(), &table.name).to_owned();
+    }
+    named
+}
+
+/// The catalog of the chosen tables, as they are there.
 async fn tables(
     world: &World,
     session: &mut dyn Session,
@@ -133,7 +147,10 @@ async fn tables(
         engine: whole.engine.clone(),
         ..Catalog::default()
     };
-    let named = |table: &Table, name: &String| name.eq_ignore_ascii_case(&table.label());
+    let named = |table: &Table, name: &String| {
+        let name = chosen.names.label_there(name);
+        name.eq_ignore_ascii_case(&table.label())
+    };
     let parts = chosen.columns.iter().map(|(table, _)| table);
     let parts = parts.chain(chosen.rows.iter().map(|(table, _)| table));
     let asked = chosen.tables.iter().chain(parts.clone());
@@ -215,7 +232,8 @@ async fn rows(
     for mut table in bound_tables(catalog, &shapes) {
         let known = catalog.table(table.schema.as_deref(), &table.table);
         let key = known.and_then(key::of).unwrap_or_default();
-        let label = table.label();
+        let was = chosen.names.was(table.schema.as_deref(), &table.table);
+        let (was, label) = (was.to_owned(), label(table.schema.as_deref(), was));
         let named = |name: &String| name.eq_ignore_ascii_case(&label);
         let asked = chosen.columns.iter().find(|(name, _)| named(name));
         let mut only = chosen.rows.iter().filter(|(name, _)| named(name));
@@ -234,7 +252,7 @@ async fn rows(
         };
         checkpoint.saved.push(Saved {
             schema: table.schema.clone(),
-            name: table.table.clone(),
+            name: was,
             columns: names(table),
             types: table.types(),
             key,
@@ -244,8 +262,13 @@ async fn rows(
         });
         let only = only.as_deref();
         let hasher;
-        (out, hasher) = one(session, table, only, out, &checkpoint.path, locked, sink).await?;
-        checkpoint.tables.push(table_digest(table, &hasher));
+        let path = checkpoint.path.clone();
+        (out, hasher) = one(session, (table, &label), only, out, &path, locked, sink).await?;
+        let mut digest = table_digest(table, &hasher);
+        if label != table.label() {
+            digest.table.clone_from(&label);
+        }
+        checkpoint.tables.push(digest);
     }
     Ok(out)
 }
@@ -262,7 +285,7 @@ const BETWEEN: usize = 2;
 /// Writes a table's rows. They are hashed and put into the stream on a thread of their own, while the next are read.
 async fn one(
     session: &mut dyn Session,
-    table: &Bound,
+    (table, label): (&Bound, &str),
     only: Option<&str>,
     mut out: Writer,
     path: &Path,
@@ -270,7 +293,7 @@ async fn one(
     sink: &mut dyn Sink,
 ) -> Result<(Writer, RowHasher), Failure> {
     let io = |error: std::io::Error| disk(path, &error);
-    put(&mut out, b'T', table.label().as_bytes()).map_err(io)?;
+    put(&mut out, b'T', label.as_bytes()).map_err(io)?;
     let dialect = session.dialect();
     let hasher = RowHasher::new(table.types(), dialect.rows().typing());
     let sql = if locked {
@@ -295,7 +318,7 @@ async fn one(
         if done / PROGRESS_ROWS > told {
             told = done / PROGRESS_ROWS;
             sink.event(&Event::Progress {
-                what: format!("checkpoint of {}", table.label()),
+                what: format!("checkpoint of {label}"),
                 done,
                 total: None,
                 unit: "rows".into(),

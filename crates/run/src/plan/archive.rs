@@ -2,11 +2,11 @@
 //! comes home: [`super::home`].
 
 use super::Walk;
-use super::held::{self, Asked, Held};
+use super::held::{self, Asked, Held, Looked};
 use super::step::{as_migration, run_script};
 use super::store;
 use crate::checkpoint::keep::{Before, Keep, Seen, not_archived};
-use crate::checkpoint::{self, Checkpoint, Chosen};
+use crate::checkpoint::{self, Checkpoint, Chosen, Names};
 use crate::steps::last::Last;
 use crate::steps::migrate::{self, json};
 use crate::world::World;
@@ -72,7 +72,7 @@ pub async fn may_take_back(
     for migration in migrations {
         let asked = Asked::of_migration(migration, units.units.get(&migration.version));
         let mut looked = held::look(walk, doc, &asked).await?;
-        archived_already(walk, key, &mut looked.held).await?;
+        archived_already(walk, key, &mut looked).await?;
         lost.extend(foreign(&looked.held));
     }
     match lost.is_empty() {
@@ -125,7 +125,7 @@ async fn nothing_is_lost(
     asked: &Asked<'_>,
 ) -> Result<Arc<Vec<Held>>, Failure> {
     let mut looked = held::look(walk, doc, asked).await?;
-    let again = archived_already(walk, key, &mut looked.held).await?;
+    let again = archived_already(walk, key, &mut looked).await?;
     if !walk.ask.discard_later {
         let lost = foreign(&looked.held);
         if !lost.is_empty() {
@@ -164,7 +164,7 @@ async fn nothing_is_lost(
     }
     let made = match held.is_empty() {
         true => None,
-        false => Some(save(walk, doc, key, &held).await?),
+        false => Some(save(walk, doc, key, &held, &looked.names).await?),
     };
     look_again(walk, doc, key, &held, unheld(looked.seen), made);
     Ok(held)
@@ -249,8 +249,9 @@ fn chosen(held: &[Held]) -> Chosen {
 async fn archived_already(
     walk: &mut Walk<'_, '_>,
     key: &str,
-    held: &mut Vec<Held>,
+    looked: &mut Looked,
 ) -> Result<Vec<Archived>, Failure> {
+    let held = &mut looked.held;
     let known: Vec<Archive> = walk.history.archives.of(key).cloned().collect();
     let mut again = vec![];
     for archive in known {
@@ -276,7 +277,7 @@ async fn archived_already(
         if checkpoint.check().is_err() {
             continue;
         }
-        let still = checkpoint::still(world, &checkpoint, walk.runner.sink).await?;
+        let still = checkpoint::still(world, &checkpoint, &looked.names, walk.runner.sink).await?;
         let before = held.len();
         held.retain(|one| {
             !parts
@@ -299,15 +300,19 @@ async fn save(
     doc: &StepDoc,
     key: &str,
     held: &[Held],
+    names: &Names,
 ) -> Result<Checkpoint, Failure> {
-    let chosen = chosen(held);
+    let chosen = Chosen {
+        names: names.clone(),
+        ..chosen(held)
+    };
     let name = format!("{PREFIX}{}", doc.id);
     walk.flush().await?;
     for _ in 0..TRIES {
         let world = walk.runner.world;
         let made = checkpoint::create(world, &name, &chosen, walk.runner.sink).await;
         let made = made.map_err(not_archived)?;
-        let still = checkpoint::still(world, &made, walk.runner.sink).await;
+        let still = checkpoint::still(world, &made, names, walk.runner.sink).await;
         if still.map_err(not_archived)?.len() == made.saved.len() {
             record(walk, doc, key, told(&made, held, false)).await?;
             return Ok(made);

@@ -1,14 +1,17 @@
 //! Rows that an undo's own DELETE takes away: more of them than the step has written are not all its own.
 
 use super::Walk;
-use super::held::{Asked, Held, Looked};
-use crate::checkpoint::keep::{Seen, answer};
+use super::held::{Asked, Found, Held, Looked, Places};
+use crate::checkpoint::Names;
+use crate::checkpoint::keep::{Question, Seen, answer};
+use dunlin_core::event::Event;
+use dunlin_core::failure::ErrorClass;
 use dunlin_core::plan::delete;
+use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::steps::{Facts, sql::inserted};
 use dunlin_core::schema::{Catalog, Table, key};
-use dunlin_core::source::Script;
-use dunlin_core::sql::{Kind, StatementClass};
-use dunlin_core::value::Query;
+use dunlin_core::source::{Script, Statement};
+use dunlin_core::sql::{Kind, ObjectRef, StatementClass};
 use dunlin_engines::DbError;
 
 /// Looks at the rows that the undo's DELETEs would take away, of tables that do not go as a whole.
@@ -16,57 +19,50 @@ pub async fn look(
     walk: &mut Walk<'_, '_>,
     asked: &Asked<'_>,
     undo: &Script,
-    catalog: &Catalog,
+    places: &Places<'_>,
     looked: &mut Looked,
 ) -> Result<(), DbError> {
     let work = &mut *walk.runner.work;
     let (dialect, lex) = (work.dialect(), work.lex_mode().clone());
+    let catalog = places.catalog();
     let up = asked.migration.up.statements.iter();
     let classes: Vec<StatementClass> = up
         .map(|statement| dialect.classify(&statement.sql, &lex))
         .collect();
-    let table = |name: &str, schema: Option<&str>| {
+    let table = |name: &str| {
         let mut tables = catalog.tables.iter();
-        tables.find(|table| {
-            table.name.eq_ignore_ascii_case(name)
-                && (schema.is_none() || table.schema.as_deref() == schema)
-        })
+        tables.find(|table| table.name.eq_ignore_ascii_case(name))
     };
-    if !counts(&classes, |name| table(name, None)) {
+    if !counts(&classes, table) {
         return Ok(());
     }
-    for statement in &undo.statements {
+    for (at, statement) in undo.statements.iter().enumerate() {
         let Some(deleted) = delete::read(&statement.sql, dialect, &lex) else {
             continue;
         };
-        let Some(table) = table(&deleted.table.name, deleted.table.schema.as_deref()) else {
+        let named = ObjectRef::table(deleted.table.schema.as_deref(), &deleted.table.name);
+        let Some(found) = places.named_at(at, &named, &mut looked.names) else {
             continue;
         };
-        let label = table.label();
-        let goes = |one: &Held| one.table == label && one.columns.is_empty() && one.only.is_none();
-        if looked.held.iter().any(goes) {
+        let goes =
+            |one: &Held| one.table == found.label && one.columns.is_empty() && one.only.is_none();
+        // Under another name such a condition finds nothing: `plan check` has named it.
+        let elsewhere =
+            deleted.named && !found.table.name.eq_ignore_ascii_case(&deleted.table.name);
+        if elsewhere || looked.held.iter().any(goes) {
             continue;
         }
-        let all = dialect.count_rows(table.schema.as_deref(), &table.name);
-        let some = dialect.change().filtered(&all.sql, Some(&deleted.only));
-        let mut seen = Seen {
-            table: label.clone(),
-            column: None,
-            query: Query::new(some, all.params),
-            number: 0,
-            of_rows: false,
-            some: true,
-            archived: false,
+        let Some(seen) = rows(walk, statement, &found, &deleted.only, &looked.names).await? else {
+            continue;
         };
-        seen.number = answer(&mut *walk.runner.work, &seen, "").await?;
         if seen.number > asked.own {
             let rows = Held {
-                what: format!("{label} ({} rows)", seen.number),
+                what: format!("{} ({} rows)", found.label, seen.number),
                 foreign: true,
-                keyed: key::of(table).is_some(),
+                keyed: key::of(found.table).is_some(),
                 only: Some(deleted.only),
-                own: own(walk, asked, catalog, &label),
-                table: label,
+                own: own(walk, asked, catalog, &found.label),
+                table: found.label,
                 ..Held::default()
             };
             add(&mut looked.held, rows);
@@ -74,6 +70,43 @@ pub async fn look(
         looked.seen.push(seen);
     }
     Ok(())
+}
+
+/// How many rows a DELETE would take away. `None`: it is about what the undo itself makes before it.
+async fn rows(
+    walk: &mut Walk<'_, '_>,
+    statement: &Statement,
+    found: &Found<'_>,
+    only: &str,
+    names: &Names,
+) -> Result<Option<Seen>, DbError> {
+    let mut seen = Seen {
+        table: found.label.clone(),
+        column: None,
+        question: Question::Rows {
+            schema: found.table.schema.clone(),
+            name: found.was.clone(),
+            only: Some(only.to_owned()),
+        },
+        number: 0,
+        of_rows: false,
+        some: true,
+        archived: false,
+    };
+    match answer(&mut *walk.runner.work, &seen, names, "").await {
+        Ok(number) => seen.number = number,
+        Err(error) if error.class == ErrorClass::ObjectMissing => {
+            let message = format!(
+                "which rows `{}` takes away cannot be asked before it does: {}",
+                head_of(&statement.sql),
+                error.message
+            );
+            walk.runner.sink.event(&Event::Note { message });
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Some(seen))
 }
 
 /// Rows beside what goes of their table already.

@@ -2,7 +2,8 @@
 //! something, rows that the step inserted and somebody has changed since.
 
 use super::{Walk, deleted};
-use crate::checkpoint::keep::Seen;
+use crate::checkpoint::Names;
+use crate::checkpoint::keep::{Question, Seen, answer};
 use crate::observe;
 use crate::trouble;
 use dunlin_core::event::Event;
@@ -10,17 +11,16 @@ use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::UnitState;
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
 use dunlin_core::plan::{delete, inverse};
-use dunlin_core::schema::{Catalog, Column, Table, key};
+use dunlin_core::schema::{Catalog, Column, Table, key, label};
 use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
 use dunlin_core::source::{Migration, Statement, TransactionMode};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, TxUse, Unwritten};
-use dunlin_core::value::Query;
 use dunlin_engines::DbError;
 
 /// What an undo would take away and what holds something: a table, columns of one, or rows.
 #[derive(Debug, Default)]
 pub struct Held {
-    /// The table as people see it.
+    /// The table as people see it, by the name that it has before the undo.
     pub table: String,
     /// The columns; empty: the table itself.
     pub columns: Vec<String>,
@@ -47,6 +47,62 @@ pub struct Looked {
     pub seen: Vec<Seen>,
     /// The undo's statements share one transaction.
     pub together: bool,
+    /// Tables that an undo which stands half way has given another name.
+    pub names: Names,
+}
+
+/// Where the tables of an undo are, whose statements may give them other names.
+pub struct Places<'a> {
+    catalog: &'a Catalog,
+    /// What each of its statements gives another name.
+    renames: &'a [Vec<(ObjectRef, ObjectRef)>],
+    /// It stands half way: its first statements may have run.
+    half: bool,
+}
+
+/// A table of an undo.
+#[derive(Debug, Clone)]
+pub struct Found<'c> {
+    /// As it is there.
+    pub table: &'c Table,
+    /// The name that it has before the undo.
+    pub was: String,
+    /// The same, as people see it.
+    pub label: String,
+}
+
+impl<'a> Places<'a> {
+    /// What is there.
+    pub fn catalog(&self) -> &'a Catalog {
+        self.catalog
+    }
+
+    /// The table that a statement of the undo names.
+    pub fn named_at(&self, at: usize, named: &ObjectRef, names: &mut Names) -> Option<Found<'a>> {
+        let before = self.renames.get(..at).unwrap_or_default();
+        self.find(&inverse::first_of(before, named), names)
+    }
+
+    /// The table that had a name before the undo.
+    fn find(&self, first: &ObjectRef, names: &mut Names) -> Option<Found<'a>> {
+        let done = match self.half {
+            true => 0..=self.renames.len(),
+            false => 0..=0,
+        };
+        let mut all = done.map(|done| inverse::name_after(&self.renames[..done], first));
+        let table = all.find_map(|name| table_of(self.catalog, &name.schema, &name.name))?;
+        let schema = table.schema.as_deref();
+        let was = match table.name.eq_ignore_ascii_case(&first.name) {
+            true => table.name.clone(),
+            false => first.name.clone(),
+        };
+        names.add(schema, &was, &table.name);
+        Some(Found {
+            table,
+            label: label(schema, &was),
+            was,
+        })
+    }
 }
 
 /// An undo that is about to run: a step's own, or that of a migration which a step has applied.
@@ -145,13 +201,17 @@ async fn held(
     let renamed: Vec<_> = undo.statements.iter().map(renamed).collect();
     let gone = inverse::gone(&classes, &renamed);
     let of = |kind: ObjectKind| {
-        let gone = gone.iter().map(|gone| &gone.was);
+        let gone = gone.iter().map(|gone| gone.was.clone());
         gone.filter(move |object| object.kind == kind)
     };
-    let emptied = classes.iter().filter(|_| asked.written);
-    let emptied = emptied.flat_map(delete::emptied);
-    let tables: Vec<&ObjectRef> = of(ObjectKind::Table).chain(emptied).collect();
-    let columns: Vec<&ObjectRef> = of(ObjectKind::Column).collect();
+    let emptied = classes.iter().enumerate().filter(|_| asked.written);
+    let emptied = emptied.flat_map(|(at, class)| {
+        let tables = delete::emptied(class).iter();
+        tables.map(move |table| (at, table))
+    });
+    let emptied = emptied.map(|(at, table)| inverse::first_of(&renamed[..at], table));
+    let tables: Vec<ObjectRef> = of(ObjectKind::Table).chain(emptied).collect();
+    let columns: Vec<ObjectRef> = of(ObjectKind::Column).collect();
     // What a derived undo deletes is asked for by its keys.
     let deletes = asked.written && classes.iter().any(|class| class.verb == "DELETE");
     if tables.is_empty() && columns.is_empty() && !deletes {
@@ -161,34 +221,53 @@ async fn held(
     let catalog = observe::whole(&mut *walk.runner.work)
         .await
         .map_err(looking)?;
-    let mut held = held_columns(walk, &catalog, &columns, own, &mut looked.seen)
-        .await
-        .map_err(looking)?;
+    let places = Places {
+        catalog: &catalog,
+        renames: &renamed,
+        half: asked.half,
+    };
+    let held = held_columns(walk, &places, &columns, own, looked).await;
+    looked.held = held.map_err(looking)?;
+    let whole = held_tables(walk, &places, &tables, own, looked).await;
+    whole.map_err(looking)?;
+    if deletes {
+        let found = deleted::look(walk, asked, undo, &places, looked).await;
+        found.map_err(looking)?;
+    }
+    Ok(())
+}
+
+/// Of tables that go or are emptied those that hold something.
+async fn held_tables(
+    walk: &mut Walk<'_, '_>,
+    places: &Places<'_>,
+    tables: &[ObjectRef],
+    own: u64,
+    looked: &mut Looked,
+) -> Result<(), DbError> {
     for table in tables {
-        let Some(there) = table_of(&catalog, &table.schema, &table.name) else {
+        let Some(Found { table, was, label }) = places.find(table, &mut looked.names) else {
             continue;
         };
-        let rows = count(walk, there, &mut looked.seen)
-            .await
-            .map_err(looking)?;
-        let known = |one: &Held| one.table == there.label() && one.columns.is_empty();
-        if rows == 0 || held.iter().any(known) {
+        let question = Question::Rows {
+            schema: table.schema.clone(),
+            name: was,
+            only: None,
+        };
+        let rows = ask(walk, looked, &label, question).await?;
+        let known = |one: &Held| one.table == label && one.columns.is_empty();
+        if rows == 0 || looked.held.iter().any(known) {
             continue;
         }
-        held.retain(|one| one.table != there.label());
-        held.push(Held {
-            table: there.label(),
+        looked.held.retain(|one| one.table != label);
+        looked.held.push(Held {
             columns: vec![],
-            what: format!("{} ({rows} rows)", there.label()),
+            what: format!("{label} ({rows} rows)"),
             foreign: rows > own,
-            keyed: key::of(there).is_some(),
+            keyed: key::of(table).is_some(),
+            table: label,
             ..Held::default()
         });
-    }
-    looked.held = held;
-    if deletes {
-        let found = deleted::look(walk, asked, undo, &catalog, looked).await;
-        found.map_err(looking)?;
     }
     Ok(())
 }
@@ -202,36 +281,37 @@ fn table_of<'c>(catalog: &'c Catalog, schema: &Option<String>, name: &str) -> Op
 /// Of columns that the undo drops those that hold something, one entry for each table.
 async fn held_columns(
     walk: &mut Walk<'_, '_>,
-    catalog: &Catalog,
-    columns: &[&ObjectRef],
+    places: &Places<'_>,
+    columns: &[ObjectRef],
     own: u64,
-    seen: &mut Vec<Seen>,
+    looked: &mut Looked,
 ) -> Result<Vec<Held>, DbError> {
     let mut held: Vec<Held> = vec![];
     for column in columns {
         let parent = column.parent.as_deref().unwrap_or_default();
-        let Some(table) = table_of(catalog, &column.schema, parent) else {
+        let table = ObjectRef::table(column.schema.as_deref(), parent);
+        let Some(place) = places.find(&table, &mut looked.names) else {
             continue;
         };
-        let mut found = table.columns.iter();
+        let mut found = place.table.columns.iter();
         let found = found.find(|found| found.name.eq_ignore_ascii_case(&column.name));
         let Some(found) = found else { continue };
-        let written = written(walk, table, found, column, seen).await?;
-        let keyed = key::of(table).is_some();
+        let written = written(walk, &place, found, column, looked).await?;
+        let keyed = key::of(place.table).is_some();
         // A step that has written rows itself may have filled the columns that its undo drops.
         let foreign = written > own;
         if written == 0 || (!foreign && !keyed) {
             continue;
         }
         let what = format!("values of {column}");
-        match held.iter_mut().find(|one| one.table == table.label()) {
+        match held.iter_mut().find(|one| one.table == place.label) {
             Some(one) => {
                 one.what = format!("{}, {what}", one.what);
                 one.columns.push(found.name.clone());
                 one.foreign |= foreign;
             }
             None => held.push(Held {
-                table: table.label(),
+                table: place.label,
                 columns: vec![found.name.clone()],
                 what,
                 foreign,
@@ -243,23 +323,29 @@ async fn held_columns(
     Ok(held)
 }
 
-async fn count(
+/// Asks, and keeps question and answer.
+async fn ask(
     walk: &mut Walk<'_, '_>,
-    table: &Table,
-    seen: &mut Vec<Seen>,
+    looked: &mut Looked,
+    table: &str,
+    question: Question,
 ) -> Result<u64, DbError> {
-    let dialect = walk.runner.work.dialect();
-    let query = dialect.count_rows(table.schema.as_deref(), &table.name);
-    let number = number(walk, &query).await?;
-    seen.push(Seen {
-        table: table.label(),
-        column: None,
-        query,
-        number,
+    let column = match &question {
+        Question::Written { column, .. } => Some(column.clone()),
+        _ => None,
+    };
+    let mut seen = Seen {
+        table: table.to_owned(),
+        column,
+        question,
+        number: 0,
         of_rows: false,
         some: false,
         archived: false,
-    });
+    };
+    seen.number = answer(&mut *walk.runner.work, &seen, &looked.names, "").await?;
+    let number = seen.number;
+    looked.seen.push(seen);
     Ok(number)
 }
 
@@ -278,44 +364,30 @@ fn own_rows(state: Option<&UnitState>) -> u64 {
 /// cannot be told row by row and something was written: one. A column that is computed holds nothing of its own.
 async fn written(
     walk: &mut Walk<'_, '_>,
-    table: &Table,
+    place: &Found<'_>,
     found: &Column,
     column: &ObjectRef,
-    seen: &mut Vec<Seen>,
+    looked: &mut Looked,
 ) -> Result<u64, DbError> {
     if found.generated.is_some() {
         return Ok(0);
     }
-    let added = Unwritten {
+    let mut added = Unwritten {
         column: column.clone(),
         nullable: found.nullable,
         default: found.default.clone(),
     };
     if !added.is_constant() || !(added.nullable || added.default.is_some()) {
+        added.column.parent = Some(place.table.name.clone());
         return Ok(u64::from(is_written(walk, added).await?));
     }
-    let work = &mut *walk.runner.work;
-    let (schema, default) = (table.schema.as_deref(), added.default.as_deref());
-    let change = work.dialect().change();
-    let query = change.written(schema, &table.name, &found.name, default);
-    let number = number(walk, &query).await?;
-    seen.push(Seen {
-        table: table.label(),
-        column: Some(found.name.clone()),
-        query,
-        number,
-        of_rows: false,
-        some: false,
-        archived: false,
-    });
-    Ok(number)
-}
-
-/// The number that a question has for an answer.
-async fn number(walk: &mut Walk<'_, '_>, query: &Query) -> Result<u64, DbError> {
-    let rows = walk.runner.work.query(&query.sql, &query.params).await?;
-    let rows = rows.first().and_then(|row| row.first()?.as_i64());
-    Ok(rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0))
+    let question = Question::Written {
+        schema: place.table.schema.clone(),
+        name: place.was.clone(),
+        column: found.name.clone(),
+        default: added.default,
+    };
+    ask(walk, looked, &place.label, question).await
 }
 
 /// Whether a column holds anything but what it was given when it was added; where that cannot be asked it is taken for
@@ -351,7 +423,7 @@ async fn later(
                 seen.push(Seen {
                     table: later.table.clone(),
                     column: None,
-                    query: Query::new(sql.to_owned(), vec![]),
+                    question: Question::Said(sql.to_owned()),
                     number: rows as u64,
                     of_rows: true,
                     some: true,

@@ -8,7 +8,7 @@
 use super::migrate::Unit;
 use super::send::{With, execute_with};
 use crate::checkpoint::keep::{Seen, answer, aside, others_write};
-use crate::checkpoint::{self, Checkpoint, Chosen};
+use crate::checkpoint::{self, Checkpoint, Chosen, Names};
 use crate::digest;
 use crate::executor::Runner;
 use dunlin_core::copy::reading::Reading;
@@ -19,6 +19,7 @@ use dunlin_core::journal::Writing;
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, is_harmless};
 use dunlin_core::plan::lower::Block;
+use dunlin_core::schema::label;
 use dunlin_core::sql::{Kind, ObjectKind, ObjectRef, StatementClass};
 use dunlin_engines::{DbError, Halted, Purpose};
 use std::collections::BTreeMap;
@@ -60,7 +61,13 @@ pub(crate) struct Anew {
 
 /// A table of which something is known and from which a statement takes something.
 struct Concern {
+    /// As people see it, by the name that it has before the undo.
     table: String,
+    /// Its schema and that name.
+    schema: Option<String>,
+    was: String,
+    /// The name that it has by now.
+    is: String,
     /// The whole table goes.
     whole: bool,
     /// Columns that go.
@@ -70,15 +77,9 @@ struct Concern {
 }
 
 impl Concern {
-    fn named<'f>(found: &'f mut BTreeMap<String, Concern>, table: &str) -> &'f mut Concern {
-        found
-            .entry(table.to_lowercase())
-            .or_insert_with(|| Concern {
-                table: table.to_owned(),
-                whole: false,
-                columns: vec![],
-                own: false,
-            })
+    /// Whether a name is one of its names.
+    fn is_named(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(&self.was) || name.eq_ignore_ascii_case(&self.is)
     }
 
     /// Whether something that was seen is about what goes.
@@ -115,16 +116,31 @@ impl Last {
         })
     }
 
-    fn knows(&self, table: &str) -> bool {
-        let is = |name: &String| name.eq_ignore_ascii_case(table);
+    /// A table of which something is known, by its schema and the name that it has before the undo.
+    fn known(&self, first: &ObjectRef) -> Option<(Option<String>, String)> {
         let saved = self.made.iter().flat_map(|made| &made.saved);
-        self.seen.iter().any(|seen| is(&seen.table))
-            || saved.map(|one| one.label()).any(|label| is(&label))
+        let saved = saved.map(|one| (one.schema.as_deref(), one.name.as_str()));
+        let seen = self.seen.iter().map(|seen| match seen.question.table() {
+            Some(table) => table,
+            None => (None, seen.table.as_str()),
+        });
+        let all: Vec<_> = seen.chain(saved).collect();
+        let is = |wanted: &str| {
+            let mut all = all.iter();
+            all.find(|(schema, name)| label(*schema, name).eq_ignore_ascii_case(wanted))
+        };
+        // A statement may name the schema that goes without saying.
+        let found = is(&label(first.schema.as_deref(), &first.name)).or_else(|| is(&first.name));
+        found.map(|(schema, name)| (schema.map(str::to_owned), (*name).to_owned()))
     }
 
     /// Whether single rows of a table are known, which a statement on rows takes away.
-    fn knows_rows(&self, table: &str) -> bool {
-        let is = |name: &String| name.eq_ignore_ascii_case(table);
+    fn knows_rows(&self, first: &ObjectRef) -> bool {
+        let Some((schema, name)) = self.known(first) else {
+            return false;
+        };
+        let table = label(schema.as_deref(), &name);
+        let is = |name: &String| name.eq_ignore_ascii_case(&table);
         let mut seen = self.seen.iter();
         seen.any(|seen| seen.some && is(&seen.table))
             || self.chosen.rows.iter().any(|(name, _)| is(name))
@@ -191,8 +207,19 @@ pub(super) fn count(runner: &mut Runner<'_>, class: &StatementClass, rows: u64) 
     }
 }
 
-fn table_of(object: &ObjectRef) -> &str {
-    object.parent.as_ref().unwrap_or(&object.name)
+/// The table of an object, or the object that is one.
+fn table_of(object: &ObjectRef) -> ObjectRef {
+    let name = object.parent.as_ref().unwrap_or(&object.name);
+    ObjectRef::table(object.schema.as_deref(), name)
+}
+
+/// What each statement of a script gives another name.
+fn renames(runner: &Runner<'_>, unit: &Unit<'_>) -> Vec<Vec<(ObjectRef, ObjectRef)>> {
+    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
+    let script = unit.script.statements.iter();
+    script
+        .map(|statement| inverse::renames(&statement.sql, dialect, lex))
+        .collect()
 }
 
 /// The tables that statements take away, or columns or rows of them, of which something is known.
@@ -201,48 +228,84 @@ fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> 
         return vec![];
     };
     let classes = &unit.lowered.classes;
-    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
-    let script = unit.script.statements.iter();
-    let renamed = script.map(|statement| inverse::renames(&statement.sql, dialect, lex));
-    let gone = inverse::gone(classes, &renamed.collect::<Vec<_>>());
+    let renamed = renames(runner, unit);
     let mut found: BTreeMap<String, Concern> = BTreeMap::new();
+    let mut concern = |first: &ObjectRef, what: &dyn Fn(&mut Concern)| {
+        let Some((schema, was)) = last.known(first) else {
+            return;
+        };
+        let after = inverse::name_after(&renamed[..statements.start], first);
+        let is = if after == *first {
+            was.clone()
+        } else {
+            after.name
+        };
+        let table = label(schema.as_deref(), &was);
+        let one = found.entry(table.to_lowercase());
+        what(one.or_insert_with(|| Concern {
+            table,
+            schema,
+            was,
+            is,
+            whole: false,
+            columns: vec![],
+            own: false,
+        }));
+    };
+    let gone = inverse::gone(classes, &renamed);
     for at in statements.clone() {
         for gone in gone.iter().filter(|gone| gone.at == at) {
-            let concern = Concern::named(&mut found, table_of(&gone.object));
-            match gone.object.kind {
-                ObjectKind::Column => concern.columns.push(gone.object.name.clone()),
-                _ => concern.whole = true,
-            }
+            concern(&table_of(&gone.was), &|one| match gone.object.kind {
+                ObjectKind::Column => one.columns.push(gone.object.name.clone()),
+                _ => one.whole = true,
+            });
         }
+        let first = |table: &ObjectRef| inverse::first_of(&renamed[..at], &table_of(table));
         for table in delete::emptied(&classes[at]) {
-            Concern::named(&mut found, table_of(table)).whole = true;
+            concern(&first(table), &|one| one.whole = true);
         }
         if matches!(classes[at].kind, Kind::Dml | Kind::CopyIn) {
-            let touched = classes[at].touches.iter().map(table_of);
-            for name in touched.filter(|name| last.knows_rows(name)) {
-                let _ = Concern::named(&mut found, name);
+            let touched = classes[at].touches.iter().map(first);
+            for table in touched.filter(|table| last.knows_rows(table)) {
+                concern(&table, &|_| {});
             }
         }
     }
-    // What an earlier run did was there when it was looked at.
+    let mut found: Vec<Concern> = found.into_values().collect();
+    for one in &mut found {
+        one.own = changed_before(unit, statements.start, &renamed, one);
+    }
+    found
+}
+
+/// Whether the script itself has changed a table or its rows before a statement. What an earlier run did was there when it
+/// was looked at, and another name changes nothing.
+fn changed_before(
+    unit: &Unit<'_>,
+    at: usize,
+    renamed: &[Vec<(ObjectRef, ObjectRef)>],
+    table: &Concern,
+) -> bool {
     let blocks = &unit.lowered.blocks;
     let from = blocks.get(unit.first);
     let from = from.map_or(0, |block| block.statements.start);
-    let before = classes.get(from..statements.start).unwrap_or_default();
-    let changes = before.iter().filter(|class| !is_harmless(class));
-    let own = |table: &str| {
-        changes.clone().any(|class| {
-            // A statement on rows may reach others, by triggers and foreign keys.
-            let is_it = |object: &ObjectRef| table_of(object).eq_ignore_ascii_case(table);
-            class.kind != Kind::Ddl || class.touches.iter().any(is_it)
-        })
-    };
-    let known = found.into_values().filter(|one| last.knows(&one.table));
-    let concern = known.map(|one| Concern {
-        own: own(&one.table),
-        ..one
-    });
-    concern.collect()
+    let before = unit.lowered.classes.get(from..at).unwrap_or_default();
+    let mut changes = before.iter().zip(renamed.get(from..).unwrap_or_default());
+    changes.any(|(class, renamed)| {
+        // A statement on rows may reach others, by triggers and foreign keys.
+        let is_it = |object: &ObjectRef| table.is_named(&table_of(object).name);
+        let renames = |object: &ObjectRef| {
+            let mut pairs = renamed.iter();
+            pairs.any(|(from, to)| [from, to].contains(&object))
+        };
+        let touched = || {
+            class
+                .touches
+                .iter()
+                .any(|object| is_it(object) && !renames(object))
+        };
+        !is_harmless(class) && (class.kind != Kind::Ddl || touched())
+    })
 }
 
 /// Whether a last look is to be taken before a statement: its record cannot go with it then.
@@ -322,7 +385,9 @@ pub(super) async fn within(
         let (_, mut bound) = Reading::derive(&shapes);
         bound.retain(|table| {
             let mut all = concerned.iter();
-            all.any(|concern| concern.table.eq_ignore_ascii_case(&table.label()))
+            all.any(|one| {
+                label(one.schema.as_deref(), &one.is).eq_ignore_ascii_case(&table.label())
+            })
         });
         if let Some(lock) = change.lock(&bound).filter(|_| !bound.is_empty()) {
             let _ = work.execute(&lock).await?;
@@ -334,7 +399,9 @@ pub(super) async fn within(
 /// Locks the tables. Where this user may not, it is said, and the look is as close as it can be.
 async fn hold(runner: &mut Runner<'_>, concerned: &[Concern]) -> Result<Hold, DbError> {
     let tables = concerned.iter().map(|concern| concern.table.as_str());
-    let named: Vec<(Option<&str>, &str)> = tables.clone().map(|name| (None, name)).collect();
+    let names = concerned.iter();
+    let names = names.map(|one| (one.schema.as_deref(), one.is.as_str()));
+    let named: Vec<(Option<&str>, &str)> = names.collect();
     let hold = runner.work.dialect().catalog().hold(&named);
     for statement in &hold.take {
         match runner.work.execute(statement).await {
@@ -396,9 +463,13 @@ async fn look_at(
     // one sees what is held.
     let by_reading = way == Way::Within && change.lock(&[]).is_none();
     let lock = if by_reading { change.for_update() } else { "" };
+    let mut names = Names::default();
+    for one in concerned {
+        names.add(one.schema.as_deref(), &one.was, &one.is);
+    }
     for concern in concerned {
         for seen in last.seen.iter().filter(|seen| concern.is_about(seen)) {
-            let now = answer(work, seen, lock).await?;
+            let now = answer(work, seen, &names, lock).await?;
             if !seen.archived && !may_be(last, seen, concern, now) {
                 return Err(others_write(&seen.table).into());
             }
@@ -410,7 +481,7 @@ async fn look_at(
         return Ok(None);
     }
     aside(work, true).await?;
-    let anew = anew(runner, last, &archived).await;
+    let anew = anew(runner, last, &archived, names).await;
     let back = aside(&mut *runner.work, false).await;
     let Some(anew) = anew? else {
         back?;
@@ -439,7 +510,11 @@ fn may_be(last: &Last, seen: &Seen, concern: &Concern, now: u64) -> bool {
     if !concern.own {
         return now == seen.number;
     }
-    let moved = last.moved.get(&concern.table.to_lowercase()).copied();
+    let mut moves = last.moved.iter().filter(|(name, _)| concern.is_named(name));
+    let moved = moves.next().map(|(_, first)| {
+        let more = moves.map(|(_, moved)| *moved);
+        more.fold(*first, |all, moved| Some(all?.saturating_add(moved?)))
+    });
     if seen.some && !seen.of_rows && moved.is_some() {
         // Which rows a DELETE finds after the script has changed some itself, nobody can say.
         return true;
@@ -454,6 +529,7 @@ async fn anew(
     runner: &mut Runner<'_>,
     last: &Last,
     archived: &[&Concern],
+    names: Names,
 ) -> Result<Option<Anew>, Failure> {
     let world = runner.world;
     let work = &mut *runner.work;
@@ -463,13 +539,16 @@ async fn anew(
             continue;
         };
         let table = std::slice::from_ref(&concern.table);
-        let same = checkpoint::still_of(work, newest, table, runner.sink).await?;
+        let same = checkpoint::still_of(work, newest, (table, &names), runner.sink).await?;
         if same.is_empty() {
             changed.push(concern.table.clone());
             beside |= concern.own;
         }
     }
-    let chosen = last.only(&changed);
+    let chosen = Chosen {
+        names,
+        ..last.only(&changed)
+    };
     if chosen.tables.is_empty() && chosen.columns.is_empty() && chosen.rows.is_empty() {
         return Ok(None);
     }
