@@ -123,6 +123,46 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    /// The step gives the table another name after it has inserted its rows, so that the derived undo deletes them under the
+    /// old one: what somebody has changed is asked for, also where the undo stands half way.
+    async fn inserted_rows_whose_table_got_another_name_come_home(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let _ = desk.database.run("CREATE TABLE box (k varchar(20) NOT NULL PRIMARY KEY, v varchar(20))");
+        let _ = desk.database.run("CREATE TABLE kin (k varchar(20))");
+        let before = desk.picture();
+        let plan = "name = \"rows\"\n[[phase]]\nid = \"rows\"\n[[phase.step]]\nid = \"rows\"\n\
+             sql = \"INSERT INTO box (k, v) VALUES ('a', '1'), ('b', '2'); CREATE INDEX by_k ON kin (k); ALTER TABLE box RENAME TO cache\"\n";
+        desk.sandbox.write("rows.plan.toml", plan);
+        let _ = desk.dunlin("run rows").success();
+        let _ = desk.database.run("UPDATE cache SET v = 'our own' WHERE k = 'b'");
+        let written = desk.picture();
+        let (code, refused) = desk.json("rollback rows");
+        assert_eq!(code, 1, "{refused:#}");
+        assert!(refused["failure"].to_string().contains("cache (k = 'b')"), "{refused:#}");
+        assert_eq!(desk.picture(), written);
+        there_and_back(&desk, &before, &written);
+        if !engine.is_mysql_family() {
+            return;
+        }
+        // Half way: the table has its old name again, and the next statement fails.
+        let by_hand = "DROP INDEX by_k ON kin";
+        let _ = desk.database.run(by_hand);
+        let (code, stopped) = desk.json("rollback rows --discard-later");
+        assert_eq!(code, 1, "{stopped:#}");
+        let _ = desk.database.run("CREATE INDEX by_k ON kin (k)");
+        let _ = desk.database.run("UPDATE box SET v = 'by now' WHERE k = 'a'");
+        let (code, refused) = desk.json("rollback rows");
+        assert_eq!(code, 1, "{refused:#}");
+        assert!(refused["failure"].to_string().contains("cache (k = 'a')"), "{refused:#}");
+        let _ = desk.dunlin("rollback rows --discard-later").success();
+        assert_eq!(desk.picture(), before);
+        let _ = desk.dunlin("run rows").success();
+        let value = |key: &str| desk.database.scalar(&format!("SELECT v FROM cache WHERE k = '{key}'"));
+        assert_eq!((value("a"), value("b")), ("by now".into(), "our own".into()));
+    }
+}
+
+for_each_engine! {
     /// What a DELETE is about is made by the undo itself: it cannot be asked for before, and is taken back all the same.
     async fn rows_of_a_column_that_the_undo_makes_cannot_be_asked_for(engine: TestEngine) {
         let undo = "ALTER TABLE settings ADD COLUMN kind varchar(20); DELETE FROM settings WHERE kind = 'old'";

@@ -1,16 +1,17 @@
 //! The inverse of an INSERT: a DELETE by the very keys that the statement gives as literals; and how to find the rows that
 //! are no longer what it inserted.
 
+use super::inverse::{self, Renames};
 use super::steps::{Facts, Later};
 use crate::dialect::steps as render;
 use crate::schema::text::{Code, closing, code, items};
 use crate::schema::{Column, NeutralType, Table};
-use crate::sql::TokenKind;
 use crate::sql::words::{Cursor, Name, Tok, by_commas};
+use crate::sql::{ObjectRef, TokenKind};
 
 /// The statements that delete what an INSERT inserted, or a sentence why there are none.
 pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
-    let inserted = read(sql, facts)?;
+    let inserted = read(sql, facts, &[])?;
     let literal = |row: &Vec<Option<String>>| {
         let key = inserted.key.iter();
         key.filter_map(|(at, _)| row.get(*at)?.clone()).collect()
@@ -24,8 +25,9 @@ pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
 
 /// Of each row that an INSERT inserted, how to ask whether somebody has changed it since, as far as the statement gives
 /// numbers and texts as literals. A table with triggers may hold other values from the beginning: nothing is asked of it.
-pub fn later(sql: &str, facts: &Facts<'_>) -> Vec<Later> {
-    let Ok(inserted) = read(sql, facts) else {
+/// `renames`: what the statements behind it have given another name.
+pub fn later(sql: &str, facts: &Facts<'_>, renames: &[Renames]) -> Vec<Later> {
+    let Ok(inserted) = read(sql, facts, renames) else {
         return vec![];
     };
     let table = inserted.table;
@@ -81,13 +83,15 @@ struct Inserted<'t> {
     rows: Vec<Vec<Option<String>>>,
 }
 
-fn read<'t>(sql: &str, facts: &Facts<'t>) -> Result<Inserted<'t>, String> {
+fn read<'t>(sql: &str, facts: &Facts<'t>, renames: &[Renames]) -> Result<Inserted<'t>, String> {
     let rules = facts.dialect.lex_rules(facts.lex);
     let tokens = code(sql, &rules);
     let toks: Vec<Tok<'_>> = tokens.iter().map(tok).collect();
     let head = head(&toks, facts)?;
+    let named = ObjectRef::table(head.name.schema.as_deref(), &head.name.name);
+    let named = inverse::name_after(renames, &named);
     let table = facts
-        .table_of(head.name.schema.as_deref(), &head.name.name)
+        .table_of(named.schema.as_deref(), &named.name)
         .ok_or_else(|| format!("the table {} is not in the catalog", head.name.name))?;
     let columns = columns(&head, table);
     let rows = rows(&tokens[tokens.len() - head.rest.len()..])?;

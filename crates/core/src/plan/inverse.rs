@@ -66,8 +66,11 @@ pub struct Gone {
     pub was: ObjectRef,
 }
 
+/// What a statement gives another name: from and to.
+pub type Renames = Vec<(ObjectRef, ObjectRef)>;
+
 /// What a statement gives another name.
-pub fn renames(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Vec<(ObjectRef, ObjectRef)> {
+pub fn renames(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Renames {
     let changes = dialect
         .steps()
         .ddl(sql, lex)
@@ -81,7 +84,7 @@ pub fn renames(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Vec<(ObjectRe
 
 /// What statements drop for good. What gets another name is still there, under that; a table whose name another gets
 /// afterwards was rebuilt, and its rows are in the new one.
-pub fn gone(classes: &[StatementClass], renames: &[Vec<(ObjectRef, ObjectRef)>]) -> Vec<Gone> {
+pub fn gone(classes: &[StatementClass], renames: &[Renames]) -> Vec<Gone> {
     let mut found = vec![];
     let mut names: Vec<(ObjectRef, ObjectRef)> = vec![];
     let none = vec![];
@@ -125,7 +128,7 @@ pub fn gone(classes: &[StatementClass], renames: &[Vec<(ObjectRef, ObjectRef)>])
 }
 
 /// The name that an object had before the first of these statements, by what each of them has renamed.
-pub fn first_of(renames: &[Vec<(ObjectRef, ObjectRef)>], object: &ObjectRef) -> ObjectRef {
+pub fn first_of(renames: &[Renames], object: &ObjectRef) -> ObjectRef {
     let mut names: Vec<(ObjectRef, ObjectRef)> = vec![];
     for (from, to) in renames.iter().flatten() {
         names.push((to.clone(), first_name(&names, from)));
@@ -134,7 +137,7 @@ pub fn first_of(renames: &[Vec<(ObjectRef, ObjectRef)>], object: &ObjectRef) -> 
 }
 
 /// The name that an object of this name has after these statements.
-pub fn name_after(renames: &[Vec<(ObjectRef, ObjectRef)>], first: &ObjectRef) -> ObjectRef {
+pub fn name_after(renames: &[Renames], first: &ObjectRef) -> ObjectRef {
     let mut name = first.clone();
     for (from, to) in renames.iter().flatten() {
         if *from == name {

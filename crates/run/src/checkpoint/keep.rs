@@ -11,6 +11,7 @@ use crate::world::World;
 use crate::{digest, observe};
 use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::dialect::Dialect;
+use dunlin_core::dialect::steps::qualified;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::Writing;
@@ -72,8 +73,12 @@ pub(crate) struct Before {
 /// A question about a table, which may be there under another name by the time when it is asked.
 #[derive(Debug, Clone)]
 pub(crate) enum Question {
-    /// In these words.
-    Said(String),
+    /// In these words, of which the table's name is one.
+    Said {
+        schema: Option<String>,
+        name: String,
+        sql: String,
+    },
     /// How many rows it has, of those that meet a condition where there is one.
     Rows {
         schema: Option<String>,
@@ -91,18 +96,28 @@ pub(crate) enum Question {
 
 impl Question {
     /// The table, as it is named before the undo.
-    pub(crate) fn table(&self) -> Option<(Option<&str>, &str)> {
+    pub(crate) fn table(&self) -> (Option<&str>, &str) {
         match self {
-            Question::Said(_) => None,
-            Question::Rows { schema, name, .. } | Question::Written { schema, name, .. } => {
-                Some((schema.as_deref(), name))
-            }
+            Question::Said { schema, name, .. }
+            | Question::Rows { schema, name, .. }
+            | Question::Written { schema, name, .. } => (schema.as_deref(), name),
         }
     }
 
-    fn query(&self, dialect: &dyn Dialect, names: &Names) -> Query {
+    /// The query, for the table as it is there.
+    pub(crate) fn query(&self, dialect: &dyn Dialect, names: &Names) -> Query {
         match self {
-            Question::Said(sql) => Query::new(sql.clone(), vec![]),
+            Question::Said { schema, name, sql } => {
+                let schema = schema.as_deref();
+                let there = names.there(schema, name);
+                let of = |name| format!(" FROM {} WHERE ", qualified(dialect, schema, name));
+                // Before it stand the names of columns.
+                let sql = match there == name {
+                    true => sql.clone(),
+                    false => sql.replacen(&of(name), &of(there), 1),
+                };
+                Query::new(sql, vec![])
+            }
             Question::Rows { schema, name, only } => {
                 let schema = schema.as_deref();
                 let mut all = dialect.count_rows(schema, names.there(schema, name));

@@ -9,11 +9,12 @@ use crate::trouble;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::UnitState;
+use dunlin_core::plan::delete;
+use dunlin_core::plan::inverse::{self, Renames};
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
-use dunlin_core::plan::{delete, inverse};
 use dunlin_core::schema::{Catalog, Column, Table, key, label};
 use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
-use dunlin_core::source::{Migration, Statement, TransactionMode};
+use dunlin_core::source::{Migration, Script, Statement, TransactionMode};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, TxUse, Unwritten};
 use dunlin_engines::DbError;
 
@@ -55,7 +56,7 @@ pub struct Looked {
 pub struct Places<'a> {
     catalog: &'a Catalog,
     /// What each of its statements gives another name.
-    renames: &'a [Vec<(ObjectRef, ObjectRef)>],
+    renames: &'a [Renames],
     /// It stands half way: its first statements may have run.
     half: bool,
 }
@@ -120,6 +121,8 @@ pub struct Asked<'a> {
     pub apart: bool,
     /// It stands half way.
     pub half: bool,
+    /// Tables of `later` that it has given another name by then.
+    pub names: Names,
 }
 
 impl<'a> Asked<'a> {
@@ -131,15 +134,19 @@ impl<'a> Asked<'a> {
         operations: &Operations,
         migration: &'a Migration,
     ) -> Result<Self, Failure> {
+        let half = walk.history.flight(key).is_some();
+        let undo = migration.undo.as_ref().filter(|_| half);
+        let (inserted, names) = inserted(walk, doc, operations, undo).await?;
         let mut later = operations.later.clone();
-        later.extend(inserted(walk, doc, operations).await?);
+        later.extend(inserted);
         Ok(Asked {
             migration,
             own: own_rows(walk.history.steps.get(key)),
             later,
             written: matches!(doc.undo, UndoSpec::Sql(_)),
             apart: operations.apart,
-            half: walk.history.flight(key).is_some(),
+            half,
+            names,
         })
     }
 
@@ -152,6 +159,7 @@ impl<'a> Asked<'a> {
             written: true,
             apart: migration.transaction == TransactionMode::None,
             half: matches!(state, Some(UnitState::InFlight(_))),
+            names: Names::default(),
         }
     }
 }
@@ -162,10 +170,13 @@ pub async fn look(
     doc: &StepDoc,
     asked: &Asked<'_>,
 ) -> Result<Looked, Failure> {
-    let mut looked = Looked::default();
+    let mut looked = Looked {
+        names: asked.names.clone(),
+        ..Looked::default()
+    };
     held(walk, asked, &mut looked).await?;
     looked.together &= !asked.apart;
-    for rows in later(walk, doc, &asked.later, &mut looked.seen).await? {
+    for rows in later(walk, doc, &asked.later, &mut looked).await? {
         // Rows of a table that goes as a whole go with it.
         let whole = |one: &&mut Held| one.table == rows.table && one.only.is_none();
         match looked.held.iter_mut().find(whole) {
@@ -408,14 +419,28 @@ async fn later(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     asked: &[Later],
-    seen: &mut Vec<Seen>,
+    looked: &mut Looked,
 ) -> Result<Vec<Held>, Failure> {
+    let dialect = walk.runner.work.dialect();
+    let (seen, names) = (&mut looked.seen, &looked.names);
+    let question = |later: &Later, sql: &str| {
+        let (schema, name) = match later.table.split_once('.') {
+            Some((schema, name)) => (Some(schema), name),
+            None => (None, later.table.as_str()),
+        };
+        Question::Said {
+            schema: schema.map(str::to_owned),
+            name: name.to_owned(),
+            sql: sql.to_owned(),
+        }
+    };
+    let now = |later: &Later, sql: &str| question(later, sql).query(dialect, names).sql;
     let mut held: Vec<Held> = vec![];
     for chunk in asked.chunks(ASKED_AT_ONCE) {
         // One question for many, and of each only where some of them have an answer.
         let all = all_of(chunk);
-        let none = match &all {
-            Some(sql) => met(walk, sql).await? == 0,
+        let none = match all.as_ref().zip(chunk.first()) {
+            Some((sql, first)) => met(walk, &now(first, sql)).await? == 0,
             None => false,
         };
         let mut one = |later: &Later, sql: &str, rows: usize| {
@@ -423,7 +448,7 @@ async fn later(
                 seen.push(Seen {
                     table: later.table.clone(),
                     column: None,
-                    question: Question::Said(sql.to_owned()),
+                    question: question(later, sql),
                     number: rows as u64,
                     of_rows: true,
                     some: true,
@@ -436,7 +461,7 @@ async fn later(
             continue;
         }
         for later in chunk {
-            let rows = met(walk, &later.sql).await?;
+            let rows = met(walk, &now(later, &later.sql)).await?;
             one(later, &later.sql, rows);
             if rows > 0 {
                 one_met(walk, doc, later, rows, &mut held);
@@ -514,14 +539,22 @@ async fn inserted(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     operations: &Operations,
-) -> Result<Vec<Later>, Failure> {
+    half: Option<&Script>,
+) -> Result<(Vec<Later>, Names), Failure> {
+    let mut names = Names::default();
     if doc.undo != UndoSpec::Derive || !matches!(doc.kind, StepSpec::Sql(_)) {
-        return Ok(vec![]);
+        return Ok((vec![], names));
     }
     let work = &mut *walk.runner.work;
     let catalog = observe::whole(work).await;
-    let catalog = catalog
+    let mut catalog = catalog
         .map_err(|error| trouble::failed(&error, "cannot look at what was written since"))?;
+    if let Some(undo) = half {
+        let (dialect, lex) = (work.dialect(), work.lex_mode());
+        let undo = undo.statements.iter();
+        let renames = undo.map(|statement| inverse::renames(&statement.sql, dialect, lex));
+        names = as_before(&mut catalog, &renames.collect::<Vec<_>>());
+    }
     let facts = Facts {
         dialect: work.dialect(),
         caps: work.caps(),
@@ -529,5 +562,20 @@ async fn inserted(
         catalog: &catalog,
         plugins: &[],
     };
-    Ok(steps::sql::inserted(&operations.up, &facts))
+    Ok((steps::sql::inserted(&operations.up, &facts), names))
+}
+
+/// Gives the tables of a catalog the names that they had before an undo which stands half way.
+fn as_before(catalog: &mut Catalog, renames: &[Renames]) -> Names {
+    let mut names = Names::default();
+    for at in 0..catalog.tables.len() {
+        let table = &catalog.tables[at];
+        let there = ObjectRef::table(table.schema.as_deref(), &table.name);
+        let was = inverse::first_of(renames, &there);
+        if was != there && table_of(catalog, &was.schema, &was.name).is_none() {
+            names.add(was.schema.as_deref(), &was.name, &there.name);
+            catalog.tables[at].name = was.name;
+        }
+    }
+    names
 }

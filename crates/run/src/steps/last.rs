@@ -17,7 +17,7 @@ use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::Writing;
 use dunlin_core::plan::delete;
-use dunlin_core::plan::inverse::{self, is_harmless};
+use dunlin_core::plan::inverse::{self, Renames, is_harmless};
 use dunlin_core::plan::lower::Block;
 use dunlin_core::schema::label;
 use dunlin_core::sql::{Kind, ObjectKind, ObjectRef, StatementClass};
@@ -118,20 +118,16 @@ impl Last {
 
     /// A table of which something is known, by its schema and the name that it has before the undo.
     fn known(&self, first: &ObjectRef) -> Option<(Option<String>, String)> {
-        let saved = self.made.iter().flat_map(|made| &made.saved);
-        let saved = saved.map(|one| (one.schema.as_deref(), one.name.as_str()));
-        let seen = self.seen.iter().map(|seen| match seen.question.table() {
-            Some(table) => table,
-            None => (None, seen.table.as_str()),
-        });
-        let all: Vec<_> = seen.chain(saved).collect();
         let is = |wanted: &str| {
-            let mut all = all.iter();
+            let saved = self.made.iter().flat_map(|made| &made.saved);
+            let saved = saved.map(|one| (one.schema.as_deref(), one.name.as_str()));
+            let seen = self.seen.iter().map(|seen| seen.question.table());
+            let mut all = seen.chain(saved);
             all.find(|(schema, name)| label(*schema, name).eq_ignore_ascii_case(wanted))
         };
         // A statement may name the schema that goes without saying.
         let found = is(&label(first.schema.as_deref(), &first.name)).or_else(|| is(&first.name));
-        found.map(|(schema, name)| (schema.map(str::to_owned), (*name).to_owned()))
+        found.map(|(schema, name)| (schema.map(str::to_owned), name.to_owned()))
     }
 
     /// Whether single rows of a table are known, which a statement on rows takes away.
@@ -214,7 +210,7 @@ fn table_of(object: &ObjectRef) -> ObjectRef {
 }
 
 /// What each statement of a script gives another name.
-fn renames(runner: &Runner<'_>, unit: &Unit<'_>) -> Vec<Vec<(ObjectRef, ObjectRef)>> {
+fn renames(runner: &Runner<'_>, unit: &Unit<'_>) -> Vec<Renames> {
     let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
     let script = unit.script.statements.iter();
     script
@@ -280,12 +276,7 @@ fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> 
 
 /// Whether the script itself has changed a table or its rows before a statement. What an earlier run did was there when it
 /// was looked at, and another name changes nothing.
-fn changed_before(
-    unit: &Unit<'_>,
-    at: usize,
-    renamed: &[Vec<(ObjectRef, ObjectRef)>],
-    table: &Concern,
-) -> bool {
+fn changed_before(unit: &Unit<'_>, at: usize, renamed: &[Renames], table: &Concern) -> bool {
     let blocks = &unit.lowered.blocks;
     let from = blocks.get(unit.first);
     let from = from.map_or(0, |block| block.statements.start);

@@ -56,11 +56,19 @@ pub fn statements(text: &SqlText, facts: &Facts<'_>) -> Result<Vec<Stated>, Vec<
 
 /// Of the rows that statements have inserted, how to ask whether somebody has changed them since.
 pub fn inserted(statements: &[String], facts: &Facts<'_>) -> Vec<Later> {
-    let inserts = statements.iter().filter(|sql| {
+    let (mut inserts, mut renames) = (vec![], vec![]);
+    for (at, sql) in statements.iter().enumerate() {
         let class = facts.dialect.classify(sql, facts.lex);
-        class.kind == Kind::Dml && class.verb == "INSERT"
-    });
-    inserts.flat_map(|sql| insert::later(sql, facts)).collect()
+        if class.kind == Kind::Dml && class.verb == "INSERT" {
+            inserts.push((at, sql));
+        }
+        renames.push(match class.kind {
+            Kind::Ddl => inverse::renames(sql, facts.dialect, facts.lex),
+            _ => vec![],
+        });
+    }
+    let later = |(at, sql): (usize, &String)| insert::later(sql, facts, &renames[at..]);
+    inserts.into_iter().flat_map(later).collect()
 }
 
 /// The statements as they stand; `derive`: with their inverse, or what has none.
