@@ -96,3 +96,31 @@ for_each_engine! {
         assert_eq!(desk.picture(), written);
     }
 }
+
+for_each_engine! {
+    /// The step has dropped one of the tables that it has made, and given another a new name, before it fails: it goes on
+    /// from there, and the rows of the one that is there get their numbers.
+    async fn tables_that_are_gone_when_it_is_tried_again_are_not_asked_for(engine: TestEngine) {
+        let desk = desk(engine, "1", "");
+        let plan = desk.sandbox.read("numbers.plan.toml");
+        let between = engine.pick("", "CREATE INDEX CONCURRENTLY notes_more ON remarks (parent);", "");
+        let insert = "INSERT INTO notes (body)";
+        let instead = format!(
+            "CREATE TABLE gone (id int); DROP TABLE gone; ALTER TABLE notes RENAME TO remarks; {between} INSERT INTO remarks (body)"
+        );
+        assert!(plan.contains(insert));
+        let undo = ("DELETE FROM turnstile; DROP TABLE notes", "DELETE FROM turnstile; DROP TABLE remarks");
+        desk.sandbox.write("numbers.plan.toml", plan.replace(insert, &instead).replace(undo.0, undo.1));
+        let _ = desk.database.run("INSERT INTO turnstile VALUES (1)");
+        for _ in 0..2 {
+            let (code, refused) = desk.json("run numbers");
+            assert_eq!(code, 1, "{refused:#}");
+            assert!(refused["failure"].to_string().contains("turnstile"), "{refused:#}");
+        }
+        let _ = desk.database.run("DELETE FROM turnstile");
+        let (code, again) = desk.json("run numbers");
+        assert_eq!(code, 0, "{again:#}");
+        let ids = desk.database.run("SELECT id FROM remarks ORDER BY id");
+        assert_eq!(ids, [[Some("1".to_owned())], [Some("2".to_owned())]]);
+    }
+}

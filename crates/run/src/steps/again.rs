@@ -6,9 +6,11 @@ use super::migrate::Unit;
 use crate::executor::Runner;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::change::ChangeDialect;
+use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Direction;
+use dunlin_core::plan::inverse::{self, Renames};
 use dunlin_core::plan::lower::Block;
-use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
+use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Session};
 
@@ -33,20 +35,38 @@ pub(super) async fn number_as_before(
     if !block.statements.clone().any(writes) {
         return Ok(());
     }
-    for table in made(unit, block) {
-        let wrote = runner.wrote.get(&table.name.to_lowercase()).copied();
+    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
+    let before = unit.script.statements.iter().take(block.statements.start);
+    let renames = before.map(|statement| inverse::renames(&statement.sql, dialect, lex));
+    let renames: Vec<Renames> = renames.collect();
+    for made in made(unit, block, &renames) {
+        let wrote = made.names.iter();
+        let mut wrote = wrote.filter_map(|name| runner.wrote.get(&name.name.to_lowercase()));
         // How many rows are its own is not known where it has changed or removed some.
-        let Some(own) = wrote.unwrap_or(Some(0)) else {
+        let own = wrote.try_fold(0_u64, |all, rows| Some(all.saturating_add((*rows)?)));
+        let (Some(own), Some(table)) = (own, made.names.last()) else {
             continue;
         };
-        let statements = concerning(unit, block, table);
-        one(&mut *runner.work, table, &statements, own).await?;
+        let statements = concerning(unit, block, &made);
+        match one(&mut *runner.work, table, &statements, own).await {
+            // Gone by what no statement tells of itself: a routine.
+            Err(error) if error.class == ErrorClass::ObjectMissing => {}
+            done => done?,
+        }
     }
     Ok(())
 }
 
-/// The tables that the unit has made before a block.
-fn made<'u>(unit: &'u Unit<'_>, block: &Block) -> Vec<&'u ObjectRef> {
+/// A table that the unit has made, and that is there still.
+struct Made {
+    /// Its names, the one that it has now last.
+    names: Vec<ObjectRef>,
+}
+
+/// The tables that the unit has made before a block: those that have gone since are nobody's any more, and those that have
+/// got another name are there under that.
+fn made(unit: &Unit<'_>, block: &Block, renames: &[Renames]) -> Vec<Made> {
+    let classes = &unit.lowered.classes;
     let there = |at: &usize| {
         let of = |(index, _): &&(usize, _)| unit.lowered.blocks[*index].statements.contains(at);
         let known = unit.done_blocks.iter().find(of);
@@ -55,20 +75,52 @@ fn made<'u>(unit: &'u Unit<'_>, block: &Block) -> Vec<&'u ObjectRef> {
     };
     let before = 0..block.statements.start;
     let makes = before.filter(|at| {
-        let class = &unit.lowered.classes[*at];
+        let class = &classes[*at];
         class.kind == Kind::Ddl && (!class.if_not_exists || there(at))
     });
-    makes
-        .flat_map(|at| &unit.lowered.classes[at].post)
-        .filter_map(|condition| match condition {
-            Condition::Exists(object) if object.kind == ObjectKind::Table => Some(object),
-            _ => None,
-        })
-        .collect()
+    let mut found = vec![];
+    for at in makes {
+        let tables = classes[at]
+            .post
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Exists(object) if object.kind == ObjectKind::Table => Some(object),
+                _ => None,
+            });
+        // What only gets this name was made before, or by somebody else.
+        let tables = tables.filter(|table| renames[at].iter().all(|(_, to)| to != *table));
+        for table in tables {
+            let after = at + 1..block.statements.start;
+            let after = after.map(|at| (&classes[at], &renames[at]));
+            found.extend(names_of(table, after).map(|names| Made { names }));
+        }
+    }
+    found
+}
+
+/// The names that a table gets by these statements. `None`: it goes.
+fn names_of<'u>(
+    table: &ObjectRef,
+    after: impl Iterator<Item = (&'u StatementClass, &'u Renames)>,
+) -> Option<Vec<ObjectRef>> {
+    let mut names = vec![table.clone()];
+    for (class, renames) in after {
+        let before = names.len();
+        for (from, to) in renames {
+            if names.last() == Some(from) {
+                names.push(to.clone());
+            }
+        }
+        let gone = names.last().cloned().map(Condition::Missing)?;
+        if names.len() == before && class.post.contains(&gone) {
+            return None;
+        }
+    }
+    Some(names)
 }
 
 /// The statements before a block that may have set a table's counter.
-fn concerning<'u>(unit: &'u Unit<'_>, block: &Block, table: &ObjectRef) -> Vec<&'u str> {
+fn concerning<'u>(unit: &'u Unit<'_>, block: &Block, table: &Made) -> Vec<&'u str> {
     let may = |at: &usize| {
         let class = &unit.lowered.classes[*at];
         let mut of_table = class.touches.iter().filter(|object| {
@@ -78,8 +130,9 @@ fn concerning<'u>(unit: &'u Unit<'_>, block: &Block, table: &ObjectRef) -> Vec<&
             )
         });
         let is_it = |object: &ObjectRef| {
-            let name = object.parent.as_ref().unwrap_or(&object.name);
-            name.eq_ignore_ascii_case(&table.name)
+            let touched = object.parent.as_ref().unwrap_or(&object.name);
+            let mut names = table.names.iter();
+            names.any(|name| touched.eq_ignore_ascii_case(&name.name))
         };
         class.kind != Kind::Dml && (of_table.clone().next().is_none() || of_table.any(is_it))
     };
@@ -116,7 +169,11 @@ async fn one(
     let lock = change.lock(std::slice::from_ref(&bound));
     if let Some(lock) = &lock {
         work.begin().await?;
-        work.execute(lock).await?;
+        if let Err(error) = work.execute(lock).await {
+            // What comes after this says it, where the connection is gone.
+            let _ = work.rollback().await;
+            return Err(error);
+        }
     }
     let set = set(work, change, &bound, &anew, own).await;
     match (&lock, &set) {
