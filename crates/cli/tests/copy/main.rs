@@ -8,6 +8,7 @@ mod bite;
 mod build;
 mod corpus;
 mod crash;
+mod early;
 mod folds;
 mod foreign;
 mod plan;

@@ -16,7 +16,7 @@ use dunlin_core::finding::{Finding, Place};
 use dunlin_core::journal;
 use dunlin_core::value::{Query, Value};
 use dunlin_engines::{Cancel, DbError, Session};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,14 +73,17 @@ impl Copying<'_> {
         let (own, across): (Vec<&Made>, Vec<&Made>) = stages
             .after
             .iter()
+            .filter(|made| !self.early.has_made(made))
             .partition(|made| made.table.is_some() && !matches!(made.of, Of::ForeignKey(_)));
         let mut groups: BTreeMap<Option<usize>, Vec<&Made>> = BTreeMap::new();
         for made in own {
             groups.entry(made.table).or_default().push(made);
         }
-        sink.event(&Event::Note {
-            message: format!("making keys and indexes of {} tables", groups.len()),
-        });
+        if !groups.is_empty() {
+            sink.event(&Event::Note {
+                message: format!("making keys and indexes of {} tables", groups.len()),
+            });
+        }
         self.groups(groups, reader, tallies, control).await?;
         self.without_orphans(tallies, sink).await?;
         let left = self.orphans_that_stay(as_is).await?;
@@ -111,6 +114,11 @@ impl Copying<'_> {
         control: &Control,
     ) -> Result<(), Failure> {
         let sessions = self.sessions().min(groups.len());
+        // Tables of which something is still to be made.
+        let open = groups
+            .values()
+            .filter_map(|group| self.planned(group.first()?));
+        let open: Mutex<BTreeSet<usize>> = Mutex::new(open.collect());
         let mut groups: Vec<Vec<&Made>> = groups.into_values().collect();
         // First what takes longest, so that no session is left alone with it at the end.
         groups.sort_by_key(|group| std::cmp::Reverse(self.entries(group)));
@@ -121,7 +129,7 @@ impl Copying<'_> {
         let this = self;
         let mut works = vec![];
         for _ in 0..sessions {
-            let (queue, control, kept, broken) = (&queue, control, &kept, &broken);
+            let (queue, control, kept, broken, open) = (&queue, control, &kept, &broken, &open);
             works.push(async move {
                 let mut session = this.another().await?;
                 let dialect = session.dialect();
@@ -140,6 +148,7 @@ impl Copying<'_> {
                         .unwrap_or_else(PoisonError::into_inner)
                         .pop_front();
                     let Some(group) = next else { break };
+                    let at = group.first().and_then(|made| this.planned(made));
                     let group = this.at_once(&group, &mut *session, control).await?;
                     for (number, made) in group.iter().enumerate() {
                         pressed(control)?;
@@ -149,7 +158,10 @@ impl Copying<'_> {
                             break;
                         }
                     }
+                    lock(open).retain(|open| Some(*open) != at);
                 }
+                let ready = |at: usize| !lock(open).contains(&at);
+                this.settle_early(ready, &mut *session, control).await;
                 session.close().await;
                 Ok::<(), Failure>(())
             });
@@ -184,7 +196,7 @@ impl Copying<'_> {
     }
 
     /// The place in the plan of the table that something belongs to.
-    fn planned(&self, made: &Made) -> Option<usize> {
+    pub(super) fn planned(&self, made: &Made) -> Option<usize> {
         let table = &self.looked.plan.catalog.tables[made.table?];
         let is = |plan: &TablePlan| plan.target.0 == table.schema && plan.target.1 == table.name;
         self.looked.plan.tables.iter().position(is)
@@ -280,7 +292,7 @@ impl Copying<'_> {
         written.map_err(|error| ledger::failure(self.to, &error, "cannot write the journal"))
     }
 
-    async fn try_one(
+    pub(super) async fn try_one(
         &self,
         made: &Made,
         session: &mut dyn Session,
@@ -460,13 +472,12 @@ impl Copying<'_> {
 
     /// Has the engine take its statistics, of several large tables at once.
     async fn settle(&mut self) -> Result<(), Failure> {
-        let dialect = self.to.dialect();
-        let statement = |at: usize| {
-            let (schema, table) = &self.looked.plan.tables[at].target;
-            let name = dialect.change().table(schema.as_deref(), table);
-            dialect.landing().settle(&name)
-        };
-        let statements: VecDeque<String> = self.order().into_iter().filter_map(statement).collect();
+        let left = self.order().into_iter();
+        let left = left.filter(|at| !self.early.has_settled(*at));
+        let statements: VecDeque<String> = left.filter_map(|at| self.settle_one(at)).collect();
+        if statements.is_empty() {
+            return Ok(());
+        }
         let rows: u64 = self.looked.sizes.iter().map(|size| size.rows).sum();
         let more = if rows < MANY { 1 } else { self.sessions() };
         let mut others = vec![];
@@ -487,6 +498,14 @@ impl Copying<'_> {
             session.close().await;
         }
         Ok(())
+    }
+
+    /// The statement for the statistics of one table of the plan.
+    pub(super) fn settle_one(&self, at: usize) -> Option<String> {
+        let dialect = self.to.dialect();
+        let (schema, table) = &self.looked.plan.tables[at].target;
+        let name = dialect.change().table(schema.as_deref(), table);
+        dialect.landing().settle(&name)
     }
 
     async fn try_here(&mut self, made: &Made) -> Result<(), DbError> {

@@ -73,6 +73,11 @@ impl Size {
             .saturating_add(self.rows.saturating_mul(ROW_COST))
     }
 
+    /// Bytes of a row.
+    pub fn width(self) -> u64 {
+        self.bytes / self.rows.max(1)
+    }
+
     /// Takes a row into account.
     pub(super) fn take(&mut self, cells: &[Cell<'_>]) {
         self.rows += 1;

@@ -11,6 +11,7 @@ mod asked;
 pub mod bite;
 mod broken;
 mod build;
+mod early;
 pub mod ends;
 pub mod estimate;
 mod exchange;
@@ -49,6 +50,7 @@ use dunlin_core::finding::Finding;
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::label;
 use dunlin_engines::{Purpose, Session};
+use early::Early;
 use ends::Readers;
 use look::Looked;
 use ready::{begun, take};
@@ -293,6 +295,7 @@ async fn with_readers(
             counted: vec![],
             set_sequences: vec![],
             broken: Arc::default(),
+            early: Early::default(),
         };
         let mut outcome = copying.run(readers, sink, control).await;
         if outcome.as_ref().is_err_and(short::is_again)
@@ -344,7 +347,12 @@ fn carrying_interrupted() -> Failure {
 
 /// Milliseconds since then.
 pub(crate) fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    span(since, Instant::now())
+}
+
+fn span(since: Instant, until: Instant) -> u64 {
+    let took = until.saturating_duration_since(since);
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A copy at work.
@@ -365,6 +373,8 @@ pub(crate) struct Copying<'c> {
     pub set_sequences: Vec<String>,
     /// A table that was taken for what it says is not: the copy begins again.
     pub broken: Arc<AtomicBool>,
+    /// What was done before its time.
+    early: Early,
 }
 
 impl Copying<'_> {
@@ -379,14 +389,19 @@ impl Copying<'_> {
         let clock = Instant::now();
         let carried = tokio::select! {
             carried = self.carry_all(readers, sink) => carried,
-            () = control.until(Stop::Soon) => return Err(carrying_interrupted()),
+            () = control.until(Stop::Soon) => Err(carrying_interrupted()),
         };
+        if carried.is_err() {
+            self.early.end().await;
+        }
         let mut tallies = match carried {
             Ok(tallies) => tallies,
             Err(failure) => return Err(self.still_ended(failure).await),
         };
-        let rows_ms = millis(clock);
-        let clock = Instant::now();
+        // Indexes may have been made since the last row went over.
+        let filled = self.early.filled().unwrap_or_else(Instant::now);
+        let rows_ms = span(clock, filled);
+        let clock = filled;
         let left = self
             .after(readers.lead(), &mut tallies, sink, control)
             .await?;

@@ -42,17 +42,19 @@ pub enum Short {
     These(Vec<String>),
 }
 
+/// Whether whatever is not as it should be ends a copy: no row is bent or left out.
+pub(super) fn fails(policies: &Policies) -> bool {
+    let all = (policies.hazards.values())
+        .chain(policies.columns.values())
+        .chain(policies.exact.values());
+    all.chain([&policies.default])
+        .all(|policy| *policy == Policy::Fail)
+}
+
 impl Short {
     /// Of a copy that begins.
     pub(super) fn of(job: &super::Job) -> Short {
         // What is not as it should be stops such a copy at the first value; others know that there is some.
-        let fails = |policies: &Policies| {
-            let all = (policies.hazards.values())
-                .chain(policies.columns.values())
-                .chain(policies.exact.values());
-            all.chain([&policies.default])
-                .all(|policy| *policy == Policy::Fail)
-        };
         let plain = job.existing.is_none()
             && job.what == super::What::All
             && job.step.is_none()

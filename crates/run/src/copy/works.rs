@@ -78,9 +78,10 @@ impl Copying<'_> {
         let done: Vec<Arc<AtomicU64>> = plans.iter().map(|_| Arc::default()).collect();
         let queue = Mutex::new(works);
         let finished: Mutex<BTreeMap<usize, Tally>> = Mutex::new(BTreeMap::new());
+        let groups = self.early_groups();
         let mut works = vec![];
         for (reader, mut writer) in readers.all().iter_mut().zip(writers) {
-            let (queue, finished, done) = (&queue, &finished, &done);
+            let (queue, finished, done, groups) = (&queue, &finished, &done, &groups);
             works.push(async move {
                 // Of a copy that begins again everybody stops, and takes back what is not done.
                 while !self.is_broken() {
@@ -88,7 +89,15 @@ impl Copying<'_> {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .pop_front();
-                    let Some(Work { at, part }) = next else { break };
+                    let Some(Work { at, part }) = next else {
+                        // Of a table in parts nobody knows here whether all are through.
+                        let through = |at: usize| {
+                            let finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
+                            finished.contains_key(&at) && !parted.contains_key(&at)
+                        };
+                        self.make_early(groups, through, &mut *writer).await?;
+                        break;
+                    };
                     let mut pipe = Pipe {
                         reader: &mut **reader,
                         writer: &mut *writer,
@@ -103,6 +112,7 @@ impl Copying<'_> {
                     }
                     let mut finished = finished.lock().unwrap_or_else(PoisonError::into_inner);
                     finished.entry(at).or_default().add(tally?);
+                    self.early.is_through();
                 }
                 writer.close().await;
                 Ok::<(), Failure>(())
