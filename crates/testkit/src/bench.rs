@@ -1,5 +1,7 @@
 //! What the benchmarks of `cargo x bench` share: a table with many rows, and a whole process under GNU time's eyes.
 
+pub mod entries;
+
 use crate::{TestDatabase, TestEngine};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
