@@ -33,6 +33,13 @@ pub const GROUP_MOST: usize = 100;
 /// See [`GROUP_MOST`].
 pub const GROUP_BYTES: usize = 256 * 1024;
 
+/// Up to how many rows that a plan's step has written it is read again, before it ends, what it leaves in what its undo takes
+/// away. A million: a second or two, in which the step's locks are held longer.
+pub const LEFT_ROWS: u64 = 1_000_000;
+
+/// The most conditions of an undo's DELETEs for which that is done: each reads its table once.
+pub const LEFT_DELETES: usize = 20;
+
 /// How often a statement that runs long says that it still runs: often enough for a person who waits, 20 lines a minute in
 /// a log.
 pub const RUNNING_EVERY: Duration = Duration::from_secs(3);

@@ -24,7 +24,7 @@ fn sleep(engine: TestEngine) -> (&'static str, &'static str) {
 }
 
 /// Somebody who has written and takes their time to commit it.
-fn late(engine: TestEngine, database: &TestDatabase, sql: &str) -> JoinHandle<()> {
+pub fn late(engine: TestEngine, database: &TestDatabase, sql: &str) -> JoinHandle<()> {
     let TestEngine::Server(kind) = engine else {
         unreachable!("only servers")
     };

@@ -13,6 +13,7 @@ mod emergency;
 mod failing;
 mod gates;
 mod last_look;
+mod left;
 mod life;
 mod migrated;
 mod numbers;

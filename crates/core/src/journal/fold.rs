@@ -1,5 +1,6 @@
 //! What the records mean: which migrations are applied, which stand half way, what is in doubt.
 
+use super::left::Left;
 use super::record::{Direction, Event, Record};
 use crate::source::Version;
 use crate::sql::Fingerprint;
@@ -49,6 +50,9 @@ pub struct UnitDetail {
     /// Of a plan's step: the checkpoint made before it, by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
+    /// Of a plan's step: what it has left in what its undo takes away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
     /// The session's prelude and sql_mode, as the script ran with them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
@@ -104,6 +108,8 @@ pub struct Applied {
     pub rows: Option<u64>,
     /// Of a plan's step: the checkpoint made before it, by its id.
     pub kept: Option<String>,
+    /// Of a plan's step: what it has left in what its undo takes away.
+    pub left: Vec<Left>,
     /// By whom.
     pub by: String,
     /// The fingerprints that count (an accepted edit replaces them); `None` after a baseline or reset.
@@ -219,6 +225,7 @@ impl History {
                 duration_ms: detail.duration_ms,
                 rows: detail.rows,
                 kept: detail.kept,
+                left: detail.left,
                 by: detail.by,
                 fingerprint: detail.fingerprint,
                 undo_fingerprint: detail.undo_fingerprint,

@@ -15,10 +15,12 @@
 pub mod archive;
 pub mod fold;
 pub mod foreign;
+pub mod left;
 pub mod plan;
 pub mod record;
 
 pub use fold::{Applied, BlockDetail, History, InFlight, OpenBlock, UnitDetail, UnitState};
+pub use left::Left;
 pub use record::{Direction, Event, Record, Scope, Writing};
 
 /// The version of the journal's format. A binary refuses a journal of a later one.

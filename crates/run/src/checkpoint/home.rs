@@ -98,7 +98,7 @@ pub(crate) async fn still_of(
 }
 
 /// The digest of some rows of a table.
-async fn some_rows(
+pub(crate) async fn some_rows(
     session: &mut dyn Session,
     table: &Bound,
     only: &str,

@@ -7,6 +7,7 @@ use super::merge::note_after;
 use super::write::create_in;
 use super::{Chosen, Names, restore};
 use crate::executor::Runner;
+use crate::steps::left;
 use crate::world::World;
 use crate::{digest, observe};
 use dunlin_core::copy::reading::{Bound, Reading};
@@ -14,7 +15,7 @@ use dunlin_core::dialect::Dialect;
 use dunlin_core::dialect::steps::qualified;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::Writing;
+use dunlin_core::journal::{Left, Writing};
 use dunlin_core::value::Query;
 use dunlin_engines::{DbError, Session};
 
@@ -157,6 +158,8 @@ pub(crate) struct Seen {
     pub(crate) some: bool,
     /// They are archived: it is asked again so that they are held, and whatever it is answered is archived, too.
     pub(crate) archived: bool,
+    /// The rows are what the step itself has left, and nothing of others.
+    pub(crate) left: Option<Left>,
 }
 
 impl Keep {
@@ -225,6 +228,8 @@ impl Keep {
             for seen in before.seen.iter().filter(|seen| !seen.archived) {
                 still(session, seen).await?;
             }
+            let seen: Vec<&Seen> = before.seen.iter().collect();
+            as_left(session, &seen, &Names::default(), sink).await?;
             let chosen = &self.chosen;
             if chosen.tables.is_empty() && chosen.columns.is_empty() && chosen.rows.is_empty() {
                 return Ok(());
@@ -304,6 +309,36 @@ async fn still(session: &mut dyn Session, seen: &Seen) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(others_write(&seen.table)),
     }
+}
+
+/// Whether what the step has left is still that, and nothing of others has come to it.
+pub(crate) async fn as_left(
+    session: &mut dyn Session,
+    seen: &[&Seen],
+    names: &Names,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let known = seen.iter().filter(|seen| !seen.archived);
+    let known = known.filter_map(|seen| Some((&seen.table, seen.left.as_ref()?)));
+    let known: Vec<(&String, &Left)> = known.collect();
+    if known.is_empty() {
+        return Ok(());
+    }
+    aside(session, true).await?;
+    let mut changed = Ok(());
+    for (table, left) in known {
+        match left::still(session, left, names, sink).await {
+            Ok(true) => {}
+            Ok(false) => changed = Err(others_write(table)),
+            Err(error) => changed = Err(restore::refused(&error)),
+        }
+        if changed.is_err() {
+            break;
+        }
+    }
+    let back = aside(session, false).await;
+    changed?;
+    back
 }
 
 /// Begins a transaction of a run; where tables are kept in it, nobody else writes to them from here on.

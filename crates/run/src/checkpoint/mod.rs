@@ -16,8 +16,8 @@ mod restore;
 mod write;
 
 pub use file::Checkpoint;
-pub(crate) use home::still_of;
 pub use home::{Coming, bring_home, still};
+pub(crate) use home::{some_rows, still_of};
 pub use keep::Keep;
 pub(crate) use keep::may_keep;
 pub use merge::{Merged, merge, note_after};

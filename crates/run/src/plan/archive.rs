@@ -39,16 +39,18 @@ pub async fn take_back(
     ran
 }
 
-/// Takes a migration back that a step has applied, as the step's own statements are taken back.
+/// Takes a migration back that a step has applied, as the step's own statements are taken back. `later`: those that the step
+/// has applied after it.
 pub async fn migration_back(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     key: &str,
     unit: &plan::Step,
-    units: &History,
+    (units, later): (&History, &[Arc<Migration>]),
 ) -> Result<(), Failure> {
     let StepKind::Migrate { migration, .. } = &unit.kind;
-    let asked = Asked::of_migration(migration, units.units.get(&migration.version));
+    let state = units.units.get(&migration.version);
+    let asked = Asked::of_migration(migration, state, later, &*walk.runner.work);
     let held = nothing_is_lost(walk, doc, key, &asked).await?;
     let ran = migrate::run(walk.runner, unit, units, 1, 1).await;
     told_after(walk, doc, &held);
@@ -56,7 +58,7 @@ pub async fn migration_back(
     ran.map(drop)
 }
 
-/// Refuses it where taking back these migrations would destroy what their step did not write, before the first of them
+/// Refuses it where taking back these migrations, newest first, would destroy what their step did not write, before the first of them
 /// goes.
 pub async fn may_take_back(
     walk: &mut Walk<'_, '_>,
@@ -69,8 +71,10 @@ pub async fn may_take_back(
         return Ok(());
     }
     let mut lost = vec![];
-    for migration in migrations {
-        let asked = Asked::of_migration(migration, units.units.get(&migration.version));
+    for (at, migration) in migrations.iter().enumerate() {
+        let state = units.units.get(&migration.version);
+        let later = &migrations[..at];
+        let asked = Asked::of_migration(migration, state, later, &*walk.runner.work);
         let mut looked = held::look(walk, doc, &asked).await?;
         archived_already(walk, key, &mut looked).await?;
         lost.extend(foreign(&looked.held));

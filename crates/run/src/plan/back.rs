@@ -253,14 +253,14 @@ async fn migrations_back(
     versions: &[String],
 ) -> Result<(), Failure> {
     let half = walk.history.flight(key).is_some();
+    let newest_first = versions.iter().rev();
+    let known = newest_first.filter_map(|version| {
+        let mut all = walk.ask.migrations.iter();
+        all.find(|migration| migration.version.0 == *version)
+    });
+    let known: Vec<Arc<_>> = known.cloned().collect();
     if !half {
         let units = applied(walk).await?;
-        let newest_first = versions.iter().rev();
-        let known = newest_first.filter_map(|version| {
-            let mut all = walk.ask.migrations.iter();
-            all.find(|migration| migration.version.0 == *version)
-        });
-        let known: Vec<Arc<_>> = known.cloned().collect();
         archive::may_take_back(walk, doc, key, &known, &units).await?;
         step::begin(walk, doc, key, Direction::Down).await?;
     }
@@ -277,12 +277,16 @@ async fn migrations_back(
         if !matches!(stands, Some(UnitState::Applied(_) | UnitState::InFlight(_))) {
             continue;
         }
+        let at = known
+            .iter()
+            .position(|migration| migration.version == version);
+        let later = &known[..at.unwrap_or(0)];
         let goal = DownGoal::Only(version);
         let migrations: &[Arc<_>] = walk.ask.migrations;
         let (wanted, findings) = select::down(migrations, &units, &goal)?;
         select::verdict(&findings)?;
         for unit in wanted.steps() {
-            archive::migration_back(walk, doc, key, unit, &units).await?;
+            archive::migration_back(walk, doc, key, unit, (&units, later)).await?;
         }
     }
     step::end(walk, doc, key, Direction::Down, 0, None);

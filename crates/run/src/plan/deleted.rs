@@ -1,11 +1,14 @@
-//! Rows that an undo's own DELETE takes away: more of them than the step has written are not all its own.
+//! Rows that an undo's own DELETE takes away: more of them than the step has written, or others than it has left, are not all
+//! its own.
 
 use super::Walk;
 use super::held::{Asked, Found, Held, Looked, Places};
+use super::own::is_own;
 use crate::checkpoint::Names;
 use crate::checkpoint::keep::{Question, Seen, answer};
+use crate::trouble;
 use dunlin_core::event::Event;
-use dunlin_core::failure::ErrorClass;
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::plan::delete;
 use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::steps::{Facts, sql::inserted};
@@ -21,7 +24,8 @@ pub async fn look(
     undo: &Script,
     places: &Places<'_>,
     looked: &mut Looked,
-) -> Result<(), DbError> {
+) -> Result<(), Failure> {
+    let looking = |error| trouble::failed(&error, "cannot look at what the undo would delete");
     let work = &mut *walk.runner.work;
     let (dialect, lex) = (work.dialect(), work.lex_mode().clone());
     let catalog = places.catalog();
@@ -33,9 +37,7 @@ pub async fn look(
         let mut tables = catalog.tables.iter();
         tables.find(|table| table.name.eq_ignore_ascii_case(name))
     };
-    if !counts(&classes, table) {
-        return Ok(());
-    }
+    let counted = counts(&classes, table);
     for (at, statement) in undo.statements.iter().enumerate() {
         let Some(deleted) = delete::read(&statement.sql, dialect, &lex) else {
             continue;
@@ -52,10 +54,17 @@ pub async fn look(
         if elsewhere || looked.held.iter().any(goes) {
             continue;
         }
-        let Some(seen) = rows(walk, statement, &found, &deleted.only, &looked.names).await? else {
+        let left = asked.left_of(&found.label, None, Some(&deleted.only));
+        if !counted && left.is_none() {
+            continue;
+        }
+        let seen = rows(walk, statement, &found, &deleted.only, &looked.names).await;
+        let Some(mut seen) = seen.map_err(looking)? else {
             continue;
         };
-        if seen.number > asked.own {
+        let more = counted && seen.number > asked.own;
+        seen.left = left.filter(|_| !more).cloned();
+        if more || (seen.number > 0 && !is_own(walk, &mut seen, &looked.names).await?) {
             let rows = Held {
                 what: format!("{} ({} rows)", found.label, seen.number),
                 foreign: true,
@@ -92,6 +101,7 @@ async fn rows(
         of_rows: false,
         some: true,
         archived: false,
+        left: None,
     };
     match answer(&mut *walk.runner.work, &seen, names, "").await {
         Ok(number) => seen.number = number,

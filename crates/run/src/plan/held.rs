@@ -1,22 +1,25 @@
 //! Looking, before a step is taken back, at what its undo would take away: tables and columns that it drops and that hold
 //! something, rows that the step inserted and somebody has changed since.
 
-use super::{Walk, deleted};
+use super::own::is_own;
+use super::{Walk, deleted, own};
 use crate::checkpoint::Names;
 use crate::checkpoint::keep::{Question, Seen, answer};
 use crate::observe;
+use crate::steps::left;
 use crate::trouble;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
-use dunlin_core::journal::UnitState;
+use dunlin_core::journal::{Left, UnitState};
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, Renames};
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
 use dunlin_core::schema::{Catalog, Column, Table, key, label};
 use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
-use dunlin_core::source::{Migration, Script, Statement, TransactionMode};
+use dunlin_core::source::{Migration, Script, TransactionMode};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, TxUse, Unwritten};
-use dunlin_engines::DbError;
+use dunlin_engines::{DbError, Session};
+use std::sync::Arc;
 
 /// What an undo would take away and what holds something: a table, columns of one, or rows.
 #[derive(Debug, Default)]
@@ -113,6 +116,8 @@ pub struct Asked<'a> {
     pub migration: &'a Migration,
     /// How many rows were written on the way forward.
     pub own: u64,
+    /// What the step has left, where it was written down.
+    pub left: Vec<Left>,
     /// Where others may have written what it would meet.
     pub later: Vec<Later>,
     /// Somebody wrote it.
@@ -141,7 +146,8 @@ impl<'a> Asked<'a> {
         later.extend(inserted);
         Ok(Asked {
             migration,
-            own: own_rows(walk.history.steps.get(key)),
+            own: own::rows(walk.history.steps.get(key)),
+            left: own::of_step(walk, doc, key),
             later,
             written: matches!(doc.undo, UndoSpec::Sql(_)),
             apart: operations.apart,
@@ -150,11 +156,17 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// The undo of a migration, which is in this state.
-    pub fn of_migration(migration: &'a Migration, state: Option<&UnitState>) -> Self {
+    /// The undo of a migration, which is in this state; its step has applied some others later.
+    pub fn of_migration(
+        migration: &'a Migration,
+        state: Option<&UnitState>,
+        later: &[Arc<Migration>],
+        work: &dyn Session,
+    ) -> Self {
         Asked {
             migration,
-            own: own_rows(state),
+            own: own::rows(state),
+            left: own::of_migration(state, later, work),
             later: vec![],
             written: true,
             apart: migration.transaction == TransactionMode::None,
@@ -199,17 +211,9 @@ async fn held(
     let Some(undo) = &asked.migration.undo else {
         return Ok(());
     };
-    let looking = |error| trouble::failed(&error, "cannot look at what the undo would drop");
-    let (dialect, lex) = (
-        walk.runner.work.dialect(),
-        walk.runner.work.lex_mode().clone(),
-    );
-    let classify = |statement: &Statement| dialect.classify(&statement.sql, &lex);
-    let classes: Vec<_> = undo.statements.iter().map(classify).collect();
+    let (classes, renamed) = left::read(undo, &*walk.runner.work);
     looked.together = walk.runner.work.caps().transactional_ddl
         && classes.iter().all(|class| class.tx == TxUse::Inside);
-    let renamed = |statement: &Statement| inverse::renames(&statement.sql, dialect, &lex);
-    let renamed: Vec<_> = undo.statements.iter().map(renamed).collect();
     let gone = inverse::gone(&classes, &renamed);
     let of = |kind: ObjectKind| {
         let gone = gone.iter().map(|gone| gone.was.clone());
@@ -228,7 +232,6 @@ async fn held(
     if tables.is_empty() && columns.is_empty() && !deletes {
         return Ok(());
     }
-    let own = asked.own;
     let catalog = observe::whole(&mut *walk.runner.work)
         .await
         .map_err(looking)?;
@@ -237,15 +240,16 @@ async fn held(
         renames: &renamed,
         half: asked.half,
     };
-    let held = held_columns(walk, &places, &columns, own, looked).await;
-    looked.held = held.map_err(looking)?;
-    let whole = held_tables(walk, &places, &tables, own, looked).await;
-    whole.map_err(looking)?;
+    looked.held = held_columns(walk, &places, &columns, asked, looked).await?;
+    held_tables(walk, &places, &tables, asked, looked).await?;
     if deletes {
-        let found = deleted::look(walk, asked, undo, &places, looked).await;
-        found.map_err(looking)?;
+        deleted::look(walk, asked, undo, &places, looked).await?;
     }
     Ok(())
+}
+
+fn looking(error: DbError) -> Failure {
+    trouble::failed(&error, "cannot look at what the undo would drop")
 }
 
 /// Of tables that go or are emptied those that hold something.
@@ -253,9 +257,9 @@ async fn held_tables(
     walk: &mut Walk<'_, '_>,
     places: &Places<'_>,
     tables: &[ObjectRef],
-    own: u64,
+    asked: &Asked<'_>,
     looked: &mut Looked,
-) -> Result<(), DbError> {
+) -> Result<(), Failure> {
     for table in tables {
         let Some(Found { table, was, label }) = places.find(table, &mut looked.names) else {
             continue;
@@ -265,16 +269,21 @@ async fn held_tables(
             name: was,
             only: None,
         };
-        let rows = ask(walk, looked, &label, question).await?;
+        let rows = ask(walk, looked, &label, question).await.map_err(looking)?;
         let known = |one: &Held| one.table == label && one.columns.is_empty();
         if rows == 0 || looked.held.iter().any(known) {
             continue;
         }
         looked.held.retain(|one| one.table != label);
+        let mut own = rows <= asked.own;
+        if let Some(seen) = looked.seen.last_mut().filter(|_| own) {
+            seen.left = asked.left_of(&label, None, None).cloned();
+            own = is_own(walk, seen, &looked.names).await?;
+        }
         looked.held.push(Held {
             columns: vec![],
             what: format!("{label} ({rows} rows)"),
-            foreign: rows > own,
+            foreign: !own,
             keyed: key::of(table).is_some(),
             table: label,
             ..Held::default()
@@ -294,9 +303,9 @@ async fn held_columns(
     walk: &mut Walk<'_, '_>,
     places: &Places<'_>,
     columns: &[ObjectRef],
-    own: u64,
+    asked: &Asked<'_>,
     looked: &mut Looked,
-) -> Result<Vec<Held>, DbError> {
+) -> Result<Vec<Held>, Failure> {
     let mut held: Vec<Held> = vec![];
     for column in columns {
         let parent = column.parent.as_deref().unwrap_or_default();
@@ -307,10 +316,18 @@ async fn held_columns(
         let mut found = place.table.columns.iter();
         let found = found.find(|found| found.name.eq_ignore_ascii_case(&column.name));
         let Some(found) = found else { continue };
-        let written = written(walk, &place, found, column, looked).await?;
+        let written = written(walk, &place, found, column, looked).await;
+        let written = written.map_err(looking)?;
         let keyed = key::of(place.table).is_some();
         // A step that has written rows itself may have filled the columns that its undo drops.
-        let foreign = written > own;
+        let mut foreign = written > asked.own;
+        let of_it = |seen: &&mut Seen| seen.column.as_ref() == Some(&found.name);
+        let seen = looked.seen.last_mut().filter(of_it);
+        if let Some(seen) = seen.filter(|_| written > 0 && !foreign) {
+            let left = asked.left_of(&place.label, Some(&found.name), None);
+            seen.left = left.cloned();
+            foreign = !is_own(walk, seen, &looked.names).await?;
+        }
         if written == 0 || (!foreign && !keyed) {
             continue;
         }
@@ -353,22 +370,12 @@ async fn ask(
         of_rows: false,
         some: false,
         archived: false,
+        left: None,
     };
     seen.number = answer(&mut *walk.runner.work, &seen, &looked.names, "").await?;
     let number = seen.number;
     looked.seen.push(seen);
     Ok(number)
-}
-
-/// How many rows were written on the way to a state.
-fn own_rows(state: Option<&UnitState>) -> u64 {
-    let applied = match state {
-        Some(UnitState::Applied(applied)) => Some(applied),
-        // Taking it back was interrupted: what it had written then is its own still.
-        Some(UnitState::InFlight(flight)) => flight.before.as_ref(),
-        _ => None,
-    };
-    applied.and_then(|applied| applied.rows).unwrap_or(0)
 }
 
 /// How many rows hold something else in a column than what it held when it was added: NULL, or its default. Where that
@@ -453,6 +460,7 @@ async fn later(
                     of_rows: true,
                     some: true,
                     archived: false,
+                    left: None,
                 });
             }
         };

@@ -20,6 +20,7 @@ pub mod load;
 pub mod look;
 pub mod moving;
 pub mod observe;
+mod own;
 pub mod phase;
 pub mod preflight;
 pub mod rest;

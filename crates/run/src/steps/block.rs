@@ -4,7 +4,7 @@ use super::commit::write_end;
 use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{again, last, promised, undo, whole};
+use super::{again, last, left, promised, undo, whole};
 use crate::checkpoint::keep;
 use crate::control::Stop;
 use crate::executor::Runner;
@@ -234,7 +234,12 @@ async fn transaction(
     judge(unit, how.guard, &before, &after).map_err(ours)?;
     let ends = before_commit(runner, unit, end.is_some()).await;
     ends.map_err(ours)?;
+    let left = match end.is_some() {
+        true => left::of(runner, unit, true).await,
+        false => vec![],
+    };
     let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
+    left::note(&mut record, &left);
     let mut records = runner.pending.clone();
     records.extend(anew);
     if let Some(keep) = &runner.keep {

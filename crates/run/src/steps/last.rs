@@ -7,7 +7,7 @@
 
 use super::migrate::Unit;
 use super::send::{With, execute_with};
-use crate::checkpoint::keep::{Seen, answer, aside, others_write};
+use crate::checkpoint::keep::{Seen, answer, as_left, aside, others_write};
 use crate::checkpoint::{self, Checkpoint, Chosen, Names};
 use crate::digest;
 use crate::executor::Runner;
@@ -466,6 +466,14 @@ async fn look_at(
             }
         }
     }
+    // What the script itself has changed since is not what the step has left, and nothing of others either.
+    let others = |seen: &&Seen| {
+        let is_about = |concern: &&Concern| concern.is_about(seen);
+        let concern = concerned.iter().find(is_about);
+        concern.is_some_and(|concern| !concern.own)
+    };
+    let seen: Vec<&Seen> = last.seen.iter().filter(others).collect();
+    as_left(work, &seen, &names, runner.sink).await?;
     let known = |concern: &&Concern| last.newest(&concern.table).is_some();
     let archived: Vec<&Concern> = concerned.iter().filter(known).collect();
     if archived.is_empty() {

@@ -1,7 +1,7 @@
 //! A migration's script, up or down: lowered when its turn comes, resumed where a dead runner stopped, taken back where
 //! it fails.
 
-use super::{block, promised, storage, undo};
+use super::{block, left, promised, storage, undo};
 use crate::executor::{Ran, Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
@@ -466,7 +466,9 @@ async fn blocks(
     if runner.pending.last().is_some_and(of_block) {
         runner.pending.pop();
     }
-    let end = ending(runner, unit, started);
+    let left = left::of(runner, unit, false).await;
+    let mut end = ending(runner, unit, started);
+    left::note(&mut end, &left);
     runner.pending.push(end);
     Ok(())
 }

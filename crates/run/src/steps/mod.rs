@@ -8,6 +8,7 @@ mod commit;
 pub mod group;
 pub(crate) mod guard;
 pub mod last;
+pub(crate) mod left;
 pub mod migrate;
 pub mod promised;
 pub mod send;

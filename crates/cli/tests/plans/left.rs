@@ -1,0 +1,134 @@
+//! What others change in a step's own rows is told from what the step has left, also where there are as many rows as it has
+//! written: it is asked for, archived, and comes home.
+
+use crate::Desk;
+use crate::last_look::late;
+use dunlin_testkit::{TestEngine, for_each_engine};
+
+const TABLE: &str = "CREATE TABLE words (id int NOT NULL PRIMARY KEY, word varchar(40)); \
+                     INSERT INTO words SELECT 1, skey FROM settings WHERE skey = 'theme'; \
+                     INSERT INTO words SELECT 2, skey FROM settings WHERE skey = 'ai_enabled'";
+const COLUMN: &str = "ALTER TABLE settings ADD COLUMN kind varchar(40); \
+                      UPDATE settings SET kind = 'old' WHERE skey = 'theme'";
+const ROWS: &str =
+    "INSERT INTO settings (skey, svalue) SELECT 'new', svalue FROM settings WHERE skey = 'theme'";
+
+/// As statements of a step, and as a migration that a step applies.
+fn desks(engine: TestEngine, up: &str, undo: &str) -> [Desk; 2] {
+    let head = "name = \"left\"\n[[phase]]\nid = \"left\"\n[[phase.step]]\nid = \"left\"\n";
+    let sql = format!("sql = \"{up}\"\nundo = \"{undo}\"\n");
+    [sql.as_str(), "migrate = { to = \"latest\" }\n"].map(|step| {
+        let desk = Desk::new(engine);
+        let write = |name: &str, text: String| {
+            let _ = desk.sandbox.write(name, text);
+        };
+        write("left.plan.toml", format!("{head}{step}"));
+        if step != sql {
+            write("migrations/001_left.sql", format!("{up};\n"));
+            write("migrations/001_left.undo.sql", format!("{undo};\n"));
+        }
+        desk
+    })
+}
+
+/// Untouched it goes without a word. Changed by `theirs`, which leaves as many rows, it does not; with the word all of it
+/// goes, and comes home.
+fn there_and_back(desk: &Desk, theirs: &[&str], said: &str) {
+    let before = desk.picture();
+    let _ = desk.dunlin("run left").success();
+    let _ = desk.dunlin("rollback left").success();
+    assert_eq!(desk.picture(), before);
+    let _ = desk.dunlin("run left").success();
+    for sql in theirs {
+        let _ = desk.database.run(sql);
+    }
+    let written = desk.picture();
+    let (code, refused) = desk.json("rollback left");
+    assert_eq!(code, 1, "{refused:#}");
+    assert!(refused["failure"].to_string().contains(said), "{refused:#}");
+    assert_eq!(desk.picture(), written);
+    let _ = desk.dunlin("run left").success();
+    let (code, back) = desk.json("rollback left --discard-later");
+    assert_eq!(code, 0, "{back:#}");
+    assert_eq!(desk.picture(), before);
+    let (code, again) = desk.json("run left");
+    assert_eq!(code, 0, "{again:#}");
+}
+
+for_each_engine! {
+    async fn rows_of_a_table_that_others_have_changed_are_not_the_steps(engine: TestEngine) {
+        for desk in desks(engine, TABLE, "DROP TABLE words") {
+            there_and_back(&desk, &["UPDATE words SET word = 'theirs' WHERE id = 1"], "words (2 rows)");
+        }
+        for desk in desks(engine, TABLE, "DROP TABLE words") {
+            let theirs = ["DELETE FROM words WHERE id = 1", "INSERT INTO words VALUES (3, 'theirs')"];
+            there_and_back(&desk, &theirs, "words (2 rows)");
+            let words = desk.picture();
+            assert!(words.iter().any(|row| row.contains("theirs")), "{words:#?}");
+        }
+    }
+
+    async fn values_of_a_column_that_others_have_changed_are_not_the_steps(engine: TestEngine) {
+        for desk in desks(engine, COLUMN, "ALTER TABLE settings DROP COLUMN kind") {
+            // Other columns and rows without a value are nothing that goes.
+            let _ = desk.dunlin("run left").success();
+            let _ = desk.database.run("UPDATE settings SET svalue = 'x' WHERE skey = 'theme'");
+            let _ = desk.database.run("INSERT INTO settings (skey, svalue) VALUES ('more', 'y')");
+            let _ = desk.dunlin("rollback left").success();
+            there_and_back(&desk, &["UPDATE settings SET kind = 'theirs' WHERE skey = 'theme'"], "settings.kind");
+        }
+    }
+
+    async fn rows_that_a_delete_would_take_are_not_the_steps_where_others_stand_in_their_place(engine: TestEngine) {
+        let undo = "DELETE FROM settings WHERE skey LIKE 'new%'";
+        for desk in desks(engine, ROWS, undo) {
+            let theirs = ["DELETE FROM settings WHERE skey = 'new'", "INSERT INTO settings VALUES ('newer', 'theirs')"];
+            there_and_back(&desk, &theirs, "settings (1 rows)");
+            let rows = desk.picture();
+            assert!(rows.iter().any(|row| row.contains("newer")), "{rows:#?}");
+        }
+    }
+}
+
+for_each_engine! {
+    only servers
+    /// Somebody has changed a row when the undo looks, and commits when it is about to go.
+    async fn what_is_changed_while_the_undo_begins_is_not_the_steps(engine: TestEngine) {
+        let words = "UPDATE words SET word = 'theirs' WHERE id = 1";
+        let setting = "UPDATE settings SET svalue = 'theirs' WHERE skey = 'new'";
+        let kind = "UPDATE settings SET kind = 'theirs' WHERE skey = 'theme'";
+        for (up, undo, theirs) in [
+            (TABLE, "DROP TABLE words", words),
+            (ROWS, "DELETE FROM settings WHERE skey LIKE 'new%'", setting),
+            (COLUMN, "ALTER TABLE settings DROP COLUMN kind", kind),
+        ] {
+            let [desk, _] = desks(engine, up, undo);
+            let _ = desk.dunlin("run left").success();
+            let writer = late(engine, &desk.database, theirs);
+            let (code, refused) = desk.json("rollback left");
+            writer.join().unwrap();
+            assert_eq!(code, 1, "{undo}: {refused:#}");
+            assert!(refused["failure"].to_string().contains("others write into"), "{undo}: {refused:#}");
+            let rows = desk.picture();
+            assert!(rows.iter().any(|row| row.contains("theirs")), "{undo}: {rows:#?}");
+        }
+    }
+}
+
+for_each_engine! {
+    /// What later steps of the plan have written, and leave as it is, is not others' doing.
+    async fn what_a_later_step_leaves_goes_with_the_table(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let step = |id: &str, sql: &str| format!("[[phase.step]]\nid = \"{id}\"\nsql = \"{sql}\"\n");
+        let plan = format!(
+            "name = \"left\"\n[[phase]]\nid = \"left\"\n{}undo = \"DROP TABLE words\"\n{}undo = {{ none = \"the table goes\" }}\n",
+            step("table", TABLE),
+            step("words", "UPDATE words SET word = 'longer' WHERE id = 1"),
+        );
+        desk.sandbox.write("left.plan.toml", plan);
+        let before = desk.picture();
+        let _ = desk.dunlin("run left").success();
+        let _ = desk.dunlin("rollback left").success();
+        assert_eq!(desk.picture(), before);
+    }
+}

@@ -1,0 +1,103 @@
+//! What is a step's own of what its undo would take away, told by the digests of what it has left.
+
+use super::Walk;
+use super::held::Asked;
+use crate::checkpoint::Names;
+use crate::checkpoint::keep::Seen;
+use crate::steps::left;
+use dunlin_core::failure::Failure;
+use dunlin_core::journal::{self, Applied, Left, UnitState};
+use dunlin_core::source::Migration;
+use dunlin_core::source::plan::{StepDoc, UndoSpec};
+use dunlin_core::sql::ObjectRef;
+use dunlin_engines::Session;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Asked<'_> {
+    /// What the step has left of a table, of a column of it, or of the rows that meet a condition.
+    pub fn left_of(&self, table: &str, column: Option<&str>, only: Option<&str>) -> Option<&Left> {
+        let mut left = self.left.iter();
+        left.find(|left| left.is_of(table, column, only))
+    }
+}
+
+/// Whether what was seen is nothing but what the step has left. Where that was not written down, numbers have told.
+pub async fn is_own(
+    walk: &mut Walk<'_, '_>,
+    seen: &mut Seen,
+    names: &Names,
+) -> Result<bool, Failure> {
+    let Some(left) = &seen.left else {
+        return Ok(true);
+    };
+    let still = left::still_there(walk.runner.world, left, names, walk.runner.sink).await?;
+    if !still {
+        seen.left = None;
+    }
+    Ok(still)
+}
+
+/// What a step has left. Where a later step of the plan may have written what is not taken back before this one, that is
+/// another thing by now, without any doing of others.
+pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str) -> Vec<Left> {
+    let plan = walk.ask.doc;
+    let phases = plan.phases.iter();
+    let steps = phases.flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)));
+    let later = steps.skip_while(|(_, step)| !std::ptr::eq(*step, doc));
+    let mut stays = later.skip(1).filter(|(_, step)| {
+        let exact = UndoSpec::Derive == step.undo || UndoSpec::Restore == step.undo;
+        !exact && !matches!(step.undo, UndoSpec::Sql(_))
+    });
+    let ran = stays.any(|(phase, step)| {
+        let key = journal::plan::step_key(&plan.name, &phase.id, &step.id);
+        walk.history.steps.contains_key(&key)
+    });
+    match applied(walk.history.steps.get(key)) {
+        Some(applied) if !ran => applied.left.clone(),
+        _ => vec![],
+    }
+}
+
+/// What a migration has left. What those touch that its step applied `later` is not as it was left, and its step's own still.
+pub fn of_migration(
+    state: Option<&UnitState>,
+    later: &[Arc<Migration>],
+    work: &dyn Session,
+) -> Vec<Left> {
+    let mut left = applied(state).map_or(vec![], |unit| unit.left.clone());
+    if !left.is_empty() {
+        let touched = touched(later, work);
+        left.retain(|left| !touched.iter().any(|name| is_name_of(name, &left.table)));
+    }
+    left
+}
+
+/// How many rows were written on the way to a state.
+pub fn rows(state: Option<&UnitState>) -> u64 {
+    applied(state).and_then(|applied| applied.rows).unwrap_or(0)
+}
+
+/// What is known of the way forward. Taking it back was interrupted: what it had written then is its own still.
+fn applied(state: Option<&UnitState>) -> Option<&Applied> {
+    match state {
+        Some(UnitState::Applied(applied)) => Some(applied),
+        Some(UnitState::InFlight(flight)) => flight.before.as_ref(),
+        _ => None,
+    }
+}
+
+/// The names of what migrations touch, in lower case.
+fn touched(migrations: &[Arc<Migration>], work: &dyn Session) -> BTreeSet<String> {
+    let statements = migrations.iter().flat_map(|one| &one.up.statements);
+    let classes = statements.map(|one| work.dialect().classify(&one.sql, work.lex_mode()));
+    let touches = classes.flat_map(|class| class.touches);
+    let name = |object: ObjectRef| object.parent.unwrap_or(object.name).to_lowercase();
+    touches.map(name).collect()
+}
+
+/// Whether a table's label, with its schema or without, ends with a name.
+fn is_name_of(name: &str, label: &str) -> bool {
+    let label = label.to_lowercase();
+    label == name || label.ends_with(&format!(".{name}"))
+}

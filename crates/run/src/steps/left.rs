@@ -1,0 +1,254 @@
+//! What a plan's step leaves in what its undo takes away, written down with the step's end: tables, columns and rows, by
+//! their digests. Who takes the step back learns by it that others have changed something, also where there are as many
+//! rows as the step has written.
+
+use super::migrate::{Unit, json, tells_rows};
+use crate::checkpoint::keep::aside;
+use crate::checkpoint::{Names, some_rows};
+use crate::digest::{self, TableDigest};
+use crate::executor::Runner;
+use crate::world::World;
+use crate::{observe, trouble};
+use dunlin_core::copy::reading::{Reading, TableShape};
+use dunlin_core::event::Sink;
+use dunlin_core::failure::Failure;
+use dunlin_core::journal::{Direction, Left, Writing};
+use dunlin_core::limits;
+use dunlin_core::plan::delete;
+use dunlin_core::plan::inverse::{self, Renames};
+use dunlin_core::schema::key;
+use dunlin_core::source::Script;
+use dunlin_core::sql::{ObjectKind, ObjectRef, StatementClass, Unwritten};
+use dunlin_engines::{DbError, Purpose, Session};
+
+/// What an undo's statements are, and what each gives another name.
+pub(crate) fn read(undo: &Script, work: &dyn Session) -> (Vec<StatementClass>, Vec<Renames>) {
+    let (dialect, lex) = (work.dialect(), work.lex_mode());
+    let each = undo.statements.iter().map(|statement| {
+        let class = dialect.classify(&statement.sql, lex);
+        (class, inverse::renames(&statement.sql, dialect, lex))
+    });
+    each.unzip()
+}
+
+/// What a step that is about to end leaves. `inside`: its transaction is open, and nobody else sees its rows yet. Where that
+/// cannot be read it is not written down, and how many rows there are will have to tell.
+pub(super) async fn of(runner: &mut Runner<'_>, unit: &Unit<'_>, inside: bool) -> Vec<Left> {
+    let Some(undo) = unit.migration.undo.as_ref().filter(|_| {
+        unit.direction == Direction::Up
+            && tells_rows(runner, unit)
+            && runner.rows <= limits::LEFT_ROWS
+    }) else {
+        return vec![];
+    };
+    let takes = taken(undo, &*runner.work, runner.rows > 0);
+    if takes.is_empty() {
+        return vec![];
+    }
+    let world = runner.world;
+    let found = match inside {
+        true => {
+            let work = &mut *runner.work;
+            if aside(work, true).await.is_err() {
+                return vec![];
+            }
+            let found = all(work, takes, runner.sink).await;
+            // What went wrong within goes back with it, or shows at the next statement.
+            let _ = aside(&mut *runner.work, false).await;
+            found
+        }
+        false => match world.open(Purpose::Read).await {
+            Ok(mut session) => {
+                let found = match digest::begin_snapshot(&mut *session).await {
+                    Ok(()) => all(&mut *session, takes, runner.sink).await,
+                    Err(error) => Err(error),
+                };
+                session.close().await;
+                found
+            }
+            Err(_) => return vec![],
+        },
+    };
+    found.unwrap_or_default()
+}
+
+/// Into the record of the step's end.
+pub(super) fn note(record: &mut Writing, left: &[Left]) {
+    if !left.is_empty() {
+        record.detail["left"] = json(&left);
+    }
+}
+
+/// What an undo takes away: of a table all, a column, or some rows.
+struct Take {
+    table: ObjectRef,
+    column: Option<String>,
+    only: Option<String>,
+}
+
+/// `wrote`: the step has written rows itself; where it has not, whatever is found later in a column is others'.
+fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
+    let (classes, renamed) = read(undo, work);
+    let mut takes = vec![];
+    let mut table = |table: ObjectRef, column: Option<&str>, only: Option<String>| {
+        takes.push(Take {
+            table,
+            column: column.map(str::to_owned),
+            only,
+        });
+    };
+    for gone in inverse::gone(&classes, &renamed) {
+        let was = &gone.was;
+        match was.kind {
+            ObjectKind::Table => table(was.clone(), None, None),
+            ObjectKind::Column if wrote => {
+                let parent = was.parent.as_deref().unwrap_or_default();
+                let of = ObjectRef::table(was.schema.as_deref(), parent);
+                table(of, Some(&was.name), None);
+            }
+            _ => {}
+        }
+    }
+    for (at, class) in classes.iter().enumerate() {
+        for emptied in delete::emptied(class) {
+            table(inverse::first_of(&renamed[..at], emptied), None, None);
+        }
+    }
+    let statements = undo.statements.iter().enumerate();
+    let deletes: Vec<_> = statements
+        .filter_map(|(at, statement)| {
+            let deleted = delete::read(&statement.sql, work.dialect(), work.lex_mode())?;
+            Some((at, deleted))
+        })
+        .collect();
+    // A derived undo has one for each row, and asks for them by their keys.
+    if wrote && deletes.len() <= limits::LEFT_DELETES {
+        for (at, deleted) in deletes {
+            let named = ObjectRef::table(deleted.table.schema.as_deref(), &deleted.table.name);
+            let first = inverse::first_of(&renamed[..at], &named);
+            if !deleted.named || first == named {
+                table(first, None, Some(deleted.only));
+            }
+        }
+    }
+    takes
+}
+
+async fn all(
+    session: &mut dyn Session,
+    takes: Vec<Take>,
+    sink: &mut dyn Sink,
+) -> Result<Vec<Left>, DbError> {
+    let shapes = digest::shapes(session).await?;
+    let catalog = match takes.iter().any(|take| take.column.is_some()) {
+        true => Some(observe::whole(session).await?),
+        false => None,
+    };
+    let mut found: Vec<Left> = vec![];
+    for take in takes {
+        let is = |shape: &&TableShape| {
+            shape.name.eq_ignore_ascii_case(&take.table.name)
+                && (take.table.schema.is_none() || shape.schema == take.table.schema)
+        };
+        let Some(shape) = shapes.iter().find(is) else {
+            continue;
+        };
+        let mut left = Left {
+            table: shape.label(),
+            only: take.only.unwrap_or_default(),
+            ..Left::default()
+        };
+        if let (Some(column), Some(catalog)) = (take.column, &catalog) {
+            let Some(there) = catalog.table(shape.schema.as_deref(), &shape.name) else {
+                continue;
+            };
+            let mut columns = there.columns.iter();
+            let Some(added) = columns.find(|one| one.name.eq_ignore_ascii_case(&column)) else {
+                continue;
+            };
+            let unwritten = Unwritten {
+                column: take.table.clone(),
+                nullable: added.nullable,
+                default: added.default.clone(),
+            };
+            if added.generated.is_some() || !unwritten.is_constant() {
+                continue;
+            }
+            let change = session.dialect().change();
+            let as_made = change.as_made(&added.name, added.default.as_deref());
+            left.only = format!("NOT ({as_made})");
+            left.columns = key::of(there).unwrap_or_default();
+            if !left.columns.contains(&added.name) {
+                left.columns.push(added.name.clone());
+            }
+            left.column = added.name.clone();
+        }
+        if let Some(now) = now(session, &shapes, &left, &left.table, sink).await? {
+            (left.rows, left.digest) = (now.rows, now.digest);
+            found.push(left);
+        }
+    }
+    Ok(found)
+}
+
+/// The digest of it now, in the table that is `there` under this name; `None`: it, or a column of it, is not there any more.
+async fn now(
+    session: &mut dyn Session,
+    shapes: &[TableShape],
+    left: &Left,
+    there: &str,
+    sink: &mut dyn Sink,
+) -> Result<Option<TableDigest>, DbError> {
+    let is_it = |shape: &&TableShape| shape.label().eq_ignore_ascii_case(there);
+    let Some(shape) = shapes.iter().find(is_it) else {
+        return Ok(None);
+    };
+    let (_, mut bound) = Reading::derive(std::slice::from_ref(shape));
+    let Some(mut table) = bound.pop() else {
+        return Ok(None);
+    };
+    if !left.columns.is_empty() {
+        let hashed = |name: &String| left.columns.contains(name);
+        table.columns.retain(|column| hashed(&column.shape.name));
+        if table.columns.len() != left.columns.len() {
+            return Ok(None);
+        }
+    }
+    let found = match left.only.as_str() {
+        "" => digest::digest_table(session, &table, sink).await,
+        only => some_rows(session, &table, only).await,
+    };
+    found.map(Some)
+}
+
+/// Whether it is now as it was left, as this session sees it.
+pub(crate) async fn still(
+    session: &mut dyn Session,
+    left: &Left,
+    names: &Names,
+    sink: &mut dyn Sink,
+) -> Result<bool, DbError> {
+    let shapes = digest::shapes(session).await?;
+    let there = names.label_there(&left.table);
+    let now = now(session, &shapes, left, &there, sink).await?;
+    Ok(now.is_some_and(|now| now.rows == left.rows && now.digest == left.digest))
+}
+
+/// Whether it is now as it was left, by a session of its own.
+pub(crate) async fn still_there(
+    world: &World,
+    left: &Left,
+    names: &Names,
+    sink: &mut dyn Sink,
+) -> Result<bool, Failure> {
+    let mut session = world.open(Purpose::Read).await?;
+    let found = match digest::begin_snapshot(&mut *session).await {
+        Ok(()) => still(&mut *session, left, names, sink).await,
+        Err(error) => Err(error),
+    };
+    session.close().await;
+    found.map_err(|error| {
+        let failure = trouble::failed(&error, "cannot look at what was written since");
+        world.redact(failure)
+    })
+}
