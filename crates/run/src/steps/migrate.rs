@@ -466,11 +466,16 @@ async fn blocks(
     if runner.pending.last().is_some_and(of_block) {
         runner.pending.pop();
     }
+    record_end(runner, unit, started).await;
+    Ok(())
+}
+
+/// The record of a unit's end goes with the next commit, and with it what the unit has left.
+async fn record_end(runner: &mut Runner<'_>, unit: &Unit<'_>, started: Instant) {
     let left = left::of(runner, unit, false).await;
     let mut end = ending(runner, unit, started);
     left::note(&mut end, &left);
     runner.pending.push(end);
-    Ok(())
 }
 
 async fn rest_of_session(
