@@ -2,15 +2,15 @@
 //! has used up numbers of the counters of its tables. Counters of tables that this very unit made, and that hold its rows
 //! alone, count on from where they stood: the same rows get the same numbers, whatever happened in between.
 
+use super::made::{self, Made};
 use super::migrate::Unit;
 use crate::executor::Runner;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::change::ChangeDialect;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Direction;
-use dunlin_core::plan::inverse::{self, Renames};
 use dunlin_core::plan::lower::Block;
-use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
+use dunlin_core::sql::{Kind, ObjectKind, ObjectRef};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Session};
 
@@ -35,16 +35,10 @@ pub(super) async fn number_as_before(
     if !block.statements.clone().any(writes) {
         return Ok(());
     }
-    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
-    let before = unit.script.statements.iter().take(block.statements.start);
-    let renames = before.map(|statement| inverse::renames(&statement.sql, dialect, lex));
-    let renames: Vec<Renames> = renames.collect();
-    for made in made(unit, block, &renames) {
-        let wrote = made.names.iter();
-        let mut wrote = wrote.filter_map(|name| runner.wrote.get(&name.name.to_lowercase()));
-        // How many rows are its own is not known where it has changed or removed some.
-        let own = wrote.try_fold(0_u64, |all, rows| Some(all.saturating_add((*rows)?)));
-        let (Some(own), Some(table)) = (own, made.names.last()) else {
+    let renames = made::renames(runner, unit);
+    let tables = made::tables(unit, makes(unit, block), block.statements.start, &renames);
+    for made in tables {
+        let (Some(own), Some(table)) = (made.wrote(runner), made.now()) else {
             continue;
         };
         let statements = concerning(unit, block, &made);
@@ -57,66 +51,18 @@ pub(super) async fn number_as_before(
     Ok(())
 }
 
-/// A table that the unit has made, and that is there still.
-struct Made {
-    /// Its names, the one that it has now last.
-    names: Vec<ObjectRef>,
-}
-
-/// The tables that the unit has made before a block: those that have gone since are nobody's any more, and those that have
-/// got another name are there under that.
-fn made(unit: &Unit<'_>, block: &Block, renames: &[Renames]) -> Vec<Made> {
-    let classes = &unit.lowered.classes;
+/// The statements before a block that may have made tables.
+fn makes<'u>(unit: &'u Unit<'_>, block: &Block) -> impl Iterator<Item = usize> + 'u {
     let there = |at: &usize| {
         let of = |(index, _): &&(usize, _)| unit.lowered.blocks[*index].statements.contains(at);
         let known = unit.done_blocks.iter().find(of);
         // With IF NOT EXISTS it may be somebody else's.
         known.is_some_and(|(_, seen)| seen.held.iter().any(|held| !held))
     };
-    let before = 0..block.statements.start;
-    let makes = before.filter(|at| {
-        let class = &classes[*at];
+    (0..block.statements.start).filter(move |at| {
+        let class = &unit.lowered.classes[*at];
         class.kind == Kind::Ddl && (!class.if_not_exists || there(at))
-    });
-    let mut found = vec![];
-    for at in makes {
-        let tables = classes[at]
-            .post
-            .iter()
-            .filter_map(|condition| match condition {
-                Condition::Exists(object) if object.kind == ObjectKind::Table => Some(object),
-                _ => None,
-            });
-        // What only gets this name was made before, or by somebody else.
-        let tables = tables.filter(|table| renames[at].iter().all(|(_, to)| to != *table));
-        for table in tables {
-            let after = at + 1..block.statements.start;
-            let after = after.map(|at| (&classes[at], &renames[at]));
-            found.extend(names_of(table, after).map(|names| Made { names }));
-        }
-    }
-    found
-}
-
-/// The names that a table gets by these statements. `None`: it goes.
-fn names_of<'u>(
-    table: &ObjectRef,
-    after: impl Iterator<Item = (&'u StatementClass, &'u Renames)>,
-) -> Option<Vec<ObjectRef>> {
-    let mut names = vec![table.clone()];
-    for (class, renames) in after {
-        let before = names.len();
-        for (from, to) in renames {
-            if names.last() == Some(from) {
-                names.push(to.clone());
-            }
-        }
-        let gone = names.last().cloned().map(Condition::Missing)?;
-        if names.len() == before && class.post.contains(&gone) {
-            return None;
-        }
-    }
-    Some(names)
+    })
 }
 
 /// The statements before a block that may have set a table's counter.
@@ -131,8 +77,7 @@ fn concerning<'u>(unit: &'u Unit<'_>, block: &Block, table: &Made) -> Vec<&'u st
         });
         let is_it = |object: &ObjectRef| {
             let touched = object.parent.as_ref().unwrap_or(&object.name);
-            let mut names = table.names.iter();
-            names.any(|name| touched.eq_ignore_ascii_case(&name.name))
+            table.is_named(touched)
         };
         class.kind != Kind::Dml && (of_table.clone().next().is_none() || of_table.any(is_it))
     };

@@ -9,6 +9,7 @@ pub mod group;
 pub(crate) mod guard;
 pub mod last;
 pub(crate) mod left;
+mod made;
 pub mod migrate;
 pub mod promised;
 pub mod send;

@@ -4,6 +4,7 @@
 
 use super::block::{describe, roll_back};
 use super::guard::switch_on;
+use super::made::{self, Made};
 use super::migrate::Unit;
 use crate::executor::Runner;
 use crate::observe;
@@ -11,7 +12,7 @@ use crate::settle;
 use dunlin_core::event::Event;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::{self, BlockDetail, Direction, Writing};
-use dunlin_core::plan::inverse::{is_covered, is_harmless};
+use dunlin_core::plan::inverse::{self, Renames, is_covered, is_harmless};
 use dunlin_core::plan::lower::{Block, Mode, head_of};
 use dunlin_core::source::OnFailure;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
@@ -69,14 +70,16 @@ struct Inverse {
 }
 
 async fn derive(runner: &mut Runner<'_>, unit: &mut Unit<'_>, failure: &mut Failure) -> bool {
-    let inverses = match plan(unit) {
+    let mut renames = made::renames(runner, unit);
+    renames.truncate(done_until(unit));
+    let inverses = match plan(unit, &renames) {
         Ok(inverses) => inverses,
         Err(why) => {
             failure.hints.push(why);
             return false;
         }
     };
-    if let Err(why) = nothing_of_others(runner, unit).await {
+    if let Err(why) = nothing_of_others(runner, unit, &renames).await {
         failure
             .hints
             .push(format!("not taken back by inverses: {why}"));
@@ -175,26 +178,28 @@ async fn in_one_transaction(
     gone
 }
 
-/// The tables that this unit itself made.
-fn made_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
+/// The tables that this unit itself made, and that are there.
+fn made_here(unit: &Unit<'_>, renames: &[Renames]) -> Vec<Made> {
     let done = unit.done_blocks.iter().flat_map(|(index, detail)| {
         let statements = unit.lowered.blocks[*index].statements.clone();
         statements.map(move |at| (at, detail))
     });
-    done.filter(|(at, detail)| {
+    let makes = done.filter(|(at, detail)| {
         unit.lowered.classes[*at].kind == Kind::Ddl && detail.held.iter().any(|held| !held)
-    })
-    .flat_map(|(at, _)| &unit.lowered.classes[at].post)
-    .filter_map(|condition| match condition {
-        Condition::Exists(object) if object.kind == ObjectKind::Table => Some(object),
-        _ => None,
-    })
-    .collect()
+    });
+    made::tables(unit, makes.map(|(at, _)| at), done_until(unit), renames)
+}
+
+/// The first statement behind those that are done.
+fn done_until(unit: &Unit<'_>) -> usize {
+    let blocks = unit.done_blocks.iter();
+    let ends = blocks.map(|(index, _)| unit.lowered.blocks[*index].statements.end);
+    ends.max().unwrap_or(0)
 }
 
 /// The inverses of all done blocks, newest first; an error says which one has none.
-fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
-    let made = made_here(unit);
+fn plan(unit: &Unit<'_>, renames: &[Renames]) -> Result<Vec<Inverse>, String> {
+    let made = made_here(unit, renames);
     let mut inverses = vec![];
     for (index, detail) in unit.done_blocks.iter().rev() {
         let block = &unit.lowered.blocks[*index];
@@ -205,6 +210,7 @@ fn plan(unit: &Unit<'_>) -> Result<Vec<Inverse>, String> {
         for at in block.statements.clone().rev() {
             let class = &unit.lowered.classes[at];
             let created_nothing = class.if_not_exists && detail.held.iter().all(|held| *held);
+            let made: Vec<&ObjectRef> = made.iter().filter_map(|made| made.at(at)).collect();
             if is_harmless(class) || is_covered(class, &made) || created_nothing {
                 continue;
             }
@@ -278,22 +284,28 @@ pub fn wrote_before(runner: &mut Runner<'_>, done: &BlockDetail) {
 
 /// What an undo would destroy and the unit did not write (invariant 17): rows of tables that it made, values of columns
 /// that it added.
-async fn nothing_of_others(runner: &mut Runner<'_>, unit: &Unit<'_>) -> Result<(), String> {
-    let tables = made_here(unit);
-    for table in &tables {
+async fn nothing_of_others(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    renames: &[Renames],
+) -> Result<(), String> {
+    let tables = made_here(unit, renames);
+    for made in &tables {
+        let Some(table) = made.now() else { continue };
         let touched = unit.done_blocks.iter().any(|(index, _)| {
             unit.lowered.blocks[*index].statements.clone().any(|at| {
                 let class = &unit.lowered.classes[at];
                 class.kind != Kind::Ddl
-                    && class.touches.iter().any(|object| object.name == table.name)
+                    && class
+                        .touches
+                        .iter()
+                        .any(|object| made.is_named(&object.name))
             })
         });
-        let wrote = runner.wrote.get(&table.name.to_lowercase()).copied();
-        let condition = match (touched, wrote) {
-            (false, _) => Condition::Empty((*table).clone()),
-            (true, Some(Some(rows))) => Condition::Rows((*table).clone(), rows),
-            // Filled before this run, or changed: how many rows are the migration's own is not known.
-            (true, _) => Condition::Empty((*table).clone()),
+        let condition = match (touched, made.wrote(runner)) {
+            (true, Some(rows)) if rows > 0 => Condition::Rows(table.clone(), rows),
+            // Changed, or filled by what does not tell: how many rows are the migration's own is not known.
+            _ => Condition::Empty(table.clone()),
         };
         if !holds(runner, &condition).await? {
             return Err(format!(
@@ -301,7 +313,7 @@ async fn nothing_of_others(runner: &mut Runner<'_>, unit: &Unit<'_>) -> Result<(
             ));
         }
     }
-    let columns = added_here(unit);
+    let columns = added_here(unit, renames);
     if columns.is_empty() {
         return Ok(());
     }
@@ -310,8 +322,8 @@ async fn nothing_of_others(runner: &mut Runner<'_>, unit: &Unit<'_>) -> Result<(
         .map_err(|error| error.message)?;
     for column in columns {
         let parent = column.parent.as_deref().unwrap_or_default();
-        let own = |table: &&&ObjectRef| table.name.eq_ignore_ascii_case(parent);
-        if tables.iter().any(|table| own(&table)) {
+        let own = |table: &ObjectRef| table.name.eq_ignore_ascii_case(parent);
+        if tables.iter().filter_map(Made::now).any(own) {
             continue;
         }
         let found = catalog
@@ -338,8 +350,8 @@ async fn nothing_of_others(runner: &mut Runner<'_>, unit: &Unit<'_>) -> Result<(
     Ok(())
 }
 
-/// Columns that this unit itself added.
-fn added_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
+/// Columns that this unit itself added, of tables by the names that these have now.
+fn added_here(unit: &Unit<'_>, renames: &[Renames]) -> Vec<ObjectRef> {
     let mut columns = vec![];
     for (index, detail) in &unit.done_blocks {
         for at in unit.lowered.blocks[*index].statements.clone() {
@@ -350,7 +362,7 @@ fn added_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
                     Condition::Exists(object)
                         if object.kind == ObjectKind::Column && !was_there =>
                     {
-                        columns.push(object);
+                        columns.push(renamed(object, &renames[at + 1..]));
                     }
                     _ => {}
                 }
@@ -358,6 +370,16 @@ fn added_here<'a>(unit: &'a Unit<'_>) -> Vec<&'a ObjectRef> {
         }
     }
     columns
+}
+
+/// A column of a table by the name that these statements leave it.
+fn renamed(column: &ObjectRef, after: &[Renames]) -> ObjectRef {
+    let mut column = column.clone();
+    if let Some(parent) = &column.parent {
+        let table = ObjectRef::table(column.schema.as_deref(), parent);
+        column.parent = Some(inverse::name_after(after, &table).name);
+    }
+    column
 }
 
 async fn holds(runner: &mut Runner<'_>, condition: &Condition) -> Result<bool, String> {
