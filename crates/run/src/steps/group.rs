@@ -101,7 +101,9 @@ async fn fitting<'s>(
         Some(UnitState::InFlight(_))
     );
     let script = step.script()?;
+    // Whoever bounds a script's time means its own.
     if half
+        || migration.timeout.is_some()
         || *direction != Direction::Up
         || script.statements.iter().any(|it| is_deferred(&it.sql))
     {
