@@ -50,9 +50,12 @@ pub struct UnitDetail {
     /// Of a plan's step: the checkpoint made before it, by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
-    /// Of a plan's step: what it has left in what its undo takes away.
+    /// Of a plan's step: what stands of it, in what its undo takes away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<Left>,
+    pub stands: Vec<Left>,
+    /// Of a step taken back: what others have changed since and was left alone: table, rows, the first keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<(String, u64, Vec<String>)>,
     /// The session's prelude and sql_mode, as the script ran with them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
@@ -108,8 +111,8 @@ pub struct Applied {
     pub rows: Option<u64>,
     /// Of a plan's step: the checkpoint made before it, by its id.
     pub kept: Option<String>,
-    /// Of a plan's step: what it has left in what its undo takes away.
-    pub left: Vec<Left>,
+    /// Of a plan's step: what stands of it, in what its undo takes away.
+    pub stands: Vec<Left>,
     /// By whom.
     pub by: String,
     /// The fingerprints that count (an accepted edit replaces them); `None` after a baseline or reset.
@@ -225,7 +228,7 @@ impl History {
                 duration_ms: detail.duration_ms,
                 rows: detail.rows,
                 kept: detail.kept,
-                left: detail.left,
+                stands: detail.stands,
                 by: detail.by,
                 fingerprint: detail.fingerprint,
                 undo_fingerprint: detail.undo_fingerprint,
@@ -429,5 +432,18 @@ mod tests {
             if flight.began_id == 7 && flight.before.is_some() && flight.direction == Direction::Down));
         assert!(matches!(state("3"), Some(UnitState::InFlight(flight))
             if flight.began_id == 8 && flight.error.as_deref() == Some("why")));
+    }
+
+    #[test]
+    fn a_step_taken_back_with_rows_left_alone_does_not_stand() {
+        let down =
+            r#"{"direction":"down","rows":1,"kept":"k","left":[["settings",1,["skey = a"]]]}"#;
+        let up = r#"{"direction":"up","kept":"k","stands":[{"table":"t","rows":2,"digest":"d"}]}"#;
+        let mut records = vec![record(1, Event::Done, "@p/q/s", up)];
+        let state = |records: &[Record]| History::fold(records).units.into_values().next();
+        assert!(matches!(state(&records), Some(UnitState::Applied(was))
+            if was.stands[0].table == "t" && was.kept.as_deref() == Some("k")));
+        records.push(record(2, Event::Done, "@p/q/s", down));
+        assert_eq!(state(&records), Some(UnitState::Absent { failed: None }));
     }
 }

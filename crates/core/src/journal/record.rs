@@ -199,7 +199,15 @@ impl Record {
 
     /// The detail, read as a type; an unreadable one gives the default.
     pub fn detail<T: Default + for<'de> Deserialize<'de>>(&self) -> T {
-        serde_json::from_str(&self.detail).unwrap_or_default()
+        let read = serde_json::from_str(&self.detail);
+        // Two writers that mean different things by one name would be read as nothing at all.
+        debug_assert!(
+            read.is_ok() || self.detail.is_empty(),
+            "record {}: {:?}",
+            self.id,
+            self.detail
+        );
+        read.unwrap_or_default()
     }
 }
 

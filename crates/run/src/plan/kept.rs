@@ -71,13 +71,15 @@ pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(
             by: by.clone(),
             rows: Some(merged.rows),
             kept: Some(kept.clone()),
+            left: merged.left.clone(),
             ..UnitDetail::default()
         };
-        let mut detail = json(&detail);
-        if !merged.left.is_empty() {
-            detail["left"] = json(&merged.left);
-        }
-        vec![Writing::unit(journal::Event::Done, key, &doc.hash, detail)]
+        vec![Writing::unit(
+            journal::Event::Done,
+            key,
+            &doc.hash,
+            json(&detail),
+        )]
     };
     let merged = checkpoint::merge(walk.runner, &found, &record).await?;
     for (table, left, keys) in &merged.left {

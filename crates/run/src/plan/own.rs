@@ -54,7 +54,7 @@ pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str) -> Vec<Left> {
         walk.history.steps.contains_key(&key)
     });
     match applied(walk.history.steps.get(key)) {
-        Some(applied) if !ran => applied.left.clone(),
+        Some(applied) if !ran => applied.stands.clone(),
         _ => vec![],
     }
 }
@@ -65,7 +65,7 @@ pub fn of_migration(
     later: &[Arc<Migration>],
     work: &dyn Session,
 ) -> Vec<Left> {
-    let mut left = applied(state).map_or(vec![], |unit| unit.left.clone());
+    let mut left = applied(state).map_or(vec![], |unit| unit.stands.clone());
     if !left.is_empty() {
         let touched = touched(later, work);
         left.retain(|left| !touched.iter().any(|name| is_name_of(name, &left.table)));

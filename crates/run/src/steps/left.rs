@@ -75,7 +75,7 @@ pub(super) async fn of(runner: &mut Runner<'_>, unit: &Unit<'_>, inside: bool) -
 /// Into the record of the step's end.
 pub(super) fn note(record: &mut Writing, left: &[Left]) {
     if !left.is_empty() {
-        record.detail["left"] = json(&left);
+        record.detail["stands"] = json(&left);
     }
 }
 
