@@ -174,6 +174,7 @@ mod tests {
             default: None,
             generated: None,
             identity: None,
+            counting: vec![],
             on_update: (name == "changed").then(|| "now".into()),
             collation: None,
             attributes: None,

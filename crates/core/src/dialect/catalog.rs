@@ -76,6 +76,10 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     }
     /// The catalog from the answers. What was not understood is left out; nothing panics.
     fn read(&self, caps: &Caps, answers: &[Vec<Row>]) -> Catalog;
+    /// What there is in a database that no catalog shows: each as what it is and how it is made or what it says.
+    fn beyond(&self) -> Option<Query> {
+        None
+    }
     /// A query for the statement that makes a part, where the server shows it more exactly than the catalog does.
     fn show(&self, part: Part<'_>) -> Option<Query>;
     /// The statement, out of the rows of [`CatalogDialect::show`].

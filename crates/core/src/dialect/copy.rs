@@ -257,6 +257,11 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     /// As a target: what a unique index is over, so that a column bites as its source folds; with a collation that must be
     /// there first. `None`: the column's own collation does it.
     fn fold_part(&self, column: &str, fold: &Fold) -> Option<(IndexPart, Option<NamedType>)>;
+    /// As a target: a column in an index that folds otherwise than the column does. `None`: an index has no say in that.
+    fn own_part(&self, column: &str, fold: &Fold) -> Option<IndexPart> {
+        let _ = fold;
+        Some(IndexPart::column(column))
+    }
     /// As a target: the present moment or chance, as a default of a column of this kind.
     fn write_now(&self, now: Now, kind: &Kind, caps: &Caps) -> Option<String>;
     /// As a target: a default as its clause wants it, for a column of this native type.

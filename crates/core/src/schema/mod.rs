@@ -124,6 +124,9 @@ pub struct Column {
     /// How it numbers rows by itself, in the engine's words: `AUTO_INCREMENT`, `ALWAYS`, `BY DEFAULT`, `AUTOINCREMENT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// How it counts where it is not one by one from one, in the engine's words: `INCREMENT BY 5`, `START WITH 100`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counting: Vec<String>,
     /// What an update sets it to (`ON UPDATE`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_update: Option<String>,

@@ -243,6 +243,7 @@ mod tests {
             default: None,
             generated: None,
             identity: None,
+            counting: vec![],
             on_update: None,
             collation: None,
             attributes: None,

@@ -26,6 +26,35 @@ impl Dump {
             Err(sentence) => self.lacks.push(sentence),
         }
     }
+
+    /// Types, sequences, and the functions that tables call: their names.
+    fn before_tables(&mut self, catalog: &Catalog, dialect: &dyn Dialect) -> BTreeSet<String> {
+        let parts = dialect.catalog();
+        // Functions that tables call go first; the others may name tables in their arguments.
+        let called = called_by_tables(catalog, dialect);
+        let calling: BTreeSet<String> = called.iter().map(|name| name.to_lowercase()).collect();
+        let types = type_order(catalog, dialect).into_iter();
+        let types = types.map(|at| &catalog.types[at]);
+        let (late, early): (Vec<_>, Vec<_>) =
+            types.partition(|named| mentions(&named.definition, &calling, dialect));
+        for named in early {
+            self.put(parts.create(Part::Type(named)));
+        }
+        for sequence in &catalog.sequences {
+            self.put(parts.create(Part::Sequence(sequence)));
+        }
+        for routine in catalog
+            .routines
+            .iter()
+            .filter(|routine| called.contains(&routine.name))
+        {
+            self.put(parts.create(Part::Routine(routine)));
+        }
+        for named in late {
+            self.put(parts.create(Part::Type(named)));
+        }
+        called
+    }
 }
 
 /// The places of the tables, each after those that it refers to (as far as circles allow).
@@ -58,20 +87,29 @@ pub fn families(catalog: &Catalog) -> BTreeSet<usize> {
 
 /// The places of the views, each after those that it reads.
 pub fn view_order(catalog: &Catalog, dialect: &dyn Dialect) -> Vec<usize> {
-    let names: BTreeMap<String, usize> = catalog
-        .views
-        .iter()
-        .enumerate()
-        .map(|(at, view)| (view.name.to_lowercase(), at))
-        .collect();
-    order(catalog.views.len(), |at| {
-        let view = &catalog.views[at];
-        let words = super::text::words(&view.definition, dialect);
-        names
-            .iter()
-            .filter(|(name, other)| **other != at && words.contains(*name))
-            .map(|(_, other)| *other)
-            .collect()
+    let views = catalog.views.iter();
+    let views = views.map(|view| (view.name.as_str(), view.definition.as_str()));
+    by_words(&views.collect::<Vec<_>>(), dialect)
+}
+
+/// The places of the types, each after those that it is made of.
+pub fn type_order(catalog: &Catalog, dialect: &dyn Dialect) -> Vec<usize> {
+    let types = catalog.types.iter();
+    let types = types.map(|named| (named.name.as_str(), named.definition.as_str()));
+    by_words(&types.collect::<Vec<_>>(), dialect)
+}
+
+/// The places of things, by name and text: each after those whose names its text says.
+fn by_words(things: &[(&str, &str)], dialect: &dyn Dialect) -> Vec<usize> {
+    let mut names: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, (name, _)) in things.iter().enumerate() {
+        names.entry(name.to_lowercase()).or_default().push(at);
+    }
+    order(things.len(), |at| {
+        let words = super::text::words(things[at].1, dialect);
+        let named = names.iter().filter(|(name, _)| words.contains(*name));
+        let places = named.flat_map(|(_, places)| places.iter().copied());
+        places.filter(|other| *other != at).collect()
     })
 }
 
@@ -119,21 +157,7 @@ pub fn dump(catalog: &Catalog, dialect: &dyn Dialect) -> Dump {
     for extension in &catalog.extensions {
         dump.put(parts.create(Part::Extension(extension)));
     }
-    for named in &catalog.types {
-        dump.put(parts.create(Part::Type(named)));
-    }
-    for sequence in &catalog.sequences {
-        dump.put(parts.create(Part::Sequence(sequence)));
-    }
-    // Functions that tables call go first; the others may name tables in their arguments.
-    let called = called_by_tables(catalog, dialect);
-    for routine in catalog
-        .routines
-        .iter()
-        .filter(|routine| called.contains(&routine.name))
-    {
-        dump.put(parts.create(Part::Routine(routine)));
-    }
+    let called = dump.before_tables(catalog, dialect);
     let tables: Vec<&Table> = table_order(catalog)
         .into_iter()
         .map(|at| &catalog.tables[at])

@@ -50,6 +50,7 @@ pub fn bare_copy(actual: &Table, name: &str, without: &[String]) -> Table {
             default: None,
             generated: None,
             identity: None,
+            counting: vec![],
             on_update: None,
             attributes: None,
             comment: None,

@@ -19,6 +19,7 @@ use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::render::heirs_of;
 use dunlin_core::schema::{Catalog, Scope, Table, label};
 use dunlin_core::source::pattern;
+use dunlin_core::value::Value;
 use dunlin_engines::scan::{RowVisitor, scan};
 use dunlin_engines::{DbError, Session};
 use std::collections::BTreeMap;
@@ -109,7 +110,10 @@ pub async fn look(
     let looking = look_at(from, to, job, readers, target, short, sink);
     let (sound, looked) = tokio::join!(super::ends::sound(from), looking);
     sound?;
-    looked
+    let mut looked = looked?;
+    let beyond = beyond(from, readers.lead(), job).await?;
+    looked.plan.not_carried.extend(beyond);
+    Ok(looked)
 }
 
 async fn look_at(
@@ -223,6 +227,29 @@ async fn exactly(session: &mut dyn Session, source: &mut Catalog) {
     source.routines = exact.routines;
     source.sequences = exact.sequences;
     source.events = exact.events;
+}
+
+/// What a catalog does not show. Of a part of the tables nobody knows what belongs to it.
+async fn beyond(
+    from: &World,
+    session: &mut dyn Session,
+    job: &Job,
+) -> Result<Vec<NotCarried>, Failure> {
+    let all = job.tables.is_empty() && job.exclude.is_empty();
+    let Some(query) = session.dialect().catalog().beyond().filter(|_| all) else {
+        return Ok(vec![]);
+    };
+    let rows = session.query(&query.sql, &query.params).await;
+    let rows = rows.map_err(|error| unreadable(from, &error))?;
+    let text = |row: &[Value], at: usize| row.get(at).and_then(|it| it.as_str().map(str::to_owned));
+    let named = rows.iter().filter_map(|row| {
+        Some(NotCarried {
+            object: text(row, 0)?,
+            why: "it is not part of what a copy takes along".into(),
+            text: text(row, 1),
+        })
+    });
+    Ok(named.collect())
 }
 
 /// What of the source is copied: `--tables` and `--exclude`; never the journal, which speaks of its own database alone.

@@ -50,6 +50,8 @@ fn constraints() -> Vec<Case> {
     vec![
         case("S52", "CREATE TABLE t (v TEXT COLLATE NOCASE UNIQUE); INSERT INTO t VALUES ('Abc'), ('É'), ('é');")
             .refuse("INSERT INTO t VALUES ('aBC')").refuse("INSERT INTO t VALUES ('É')").take("INSERT INTO t VALUES ('abd')"),
+        case("S52-own", "CREATE TABLE t (v TEXT COLLATE NOCASE, w TEXT); CREATE UNIQUE INDEX i ON t (v COLLATE BINARY); CREATE UNIQUE INDEX j ON t (w COLLATE NOCASE); INSERT INTO t VALUES ('a', 'b'), ('A', 'c');")
+            .refuse("INSERT INTO t VALUES ('a', 'x')").refuse("INSERT INTO t VALUES ('x', 'B')").take("INSERT INTO t VALUES ('x', 'y'), ('X', 'z')"),
         case("S53", "CREATE TABLE t (v TEXT COLLATE RTRIM UNIQUE); INSERT INTO t VALUES ('a');").refuse("INSERT INTO t VALUES ('a  ')"),
         case("S54", "CREATE TABLE t (v TEXT, deleted INT); CREATE UNIQUE INDEX u ON t (v) WHERE deleted = 0; INSERT INTO t VALUES ('a', 0), ('a', 1), ('a', 1);")
             .refuse("INSERT INTO t VALUES ('a', 0)").take("INSERT INTO t VALUES ('a', 1)"),

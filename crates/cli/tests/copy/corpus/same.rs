@@ -47,6 +47,14 @@ fn of_postgres() -> Vec<Case> {
         case("unlogged", "CREATE UNLOGGED TABLE t (v int); INSERT INTO t VALUES (1);").ask("SELECT relpersistence FROM pg_class WHERE oid = 't'::regclass", "u"),
         case("identity", "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int); INSERT INTO t (v) VALUES (1), (2);").refuse("INSERT INTO t VALUES (9, 1)").ask("INSERT INTO t (v) VALUES (3) RETURNING id", "3"),
         case("generated", "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a * 2) STORED); INSERT INTO t (a) VALUES (2);").ask("SELECT b FROM t", "4"),
+        case("identity-step", "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY (START 100 INCREMENT 5 MAXVALUE 1000 CACHE 2 CYCLE) PRIMARY KEY, v int); INSERT INTO t (v) VALUES (1);")
+            .ask("SELECT seqstart, seqincrement, seqmax, seqcache, seqcycle FROM pg_sequence WHERE seqrelid = 't_id_seq'::regclass", "100|5|1000|2|t"),
+        case("collations", "CREATE SCHEMA o; CREATE COLLATION o.\"Z ci\" (provider = icu, locale = 'und-u-ks-level2', deterministic = false); CREATE COLLATION posix FROM \"POSIX\"; CREATE TABLE t (v text COLLATE o.\"Z ci\" UNIQUE, w text, x text COLLATE posix); CREATE UNIQUE INDEX i ON t (w COLLATE o.\"Z ci\"); INSERT INTO t VALUES ('Ali', 'Can', 'x');")
+            .refuse("INSERT INTO t VALUES ('ALI', 'a')").refuse("INSERT INTO t VALUES ('b', 'CAN')").take("INSERT INTO t VALUES ('b', 'c')"),
+        case("type-order", "CREATE TYPE z AS ENUM ('a', 'A'); CREATE FUNCTION good(z) RETURNS bool LANGUAGE sql IMMUTABLE AS $$SELECT $1 = 'a'$$; CREATE DOMAIN d AS z NOT NULL; CREATE TYPE c AS (v d, w z); CREATE DOMAIN b AS z CHECK (good(value)); CREATE TABLE t (v d, w c, x b); INSERT INTO t VALUES ('a', ROW('a', 'A'), 'a');")
+            .refuse("INSERT INTO t VALUES ('a', ROW('a', 'A'), 'A')"),
+        case("named", "CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 2); CREATE VIEW w AS SELECT a FROM t; CREATE RULE r AS ON INSERT TO w DO INSTEAD NOTHING; CREATE STATISTICS st (dependencies) ON a, b FROM t; CREATE PUBLICATION p FOR TABLE t; GRANT SELECT ON t TO PUBLIC; SELECT lo_create(0); CREATE OPERATOR === (leftarg = int, rightarg = int, function = int4eq);")
+            .listed("rule r of view w").listed("extended statistics st").listed("publication p").listed("rights on t").listed("the 1 large objects").listed("operator ==="),
         case("sequence", "CREATE SEQUENCE s; CREATE TABLE t (v int DEFAULT nextval('s')); INSERT INTO t DEFAULT VALUES; INSERT INTO t DEFAULT VALUES;").ask("INSERT INTO t DEFAULT VALUES RETURNING v", "3"),
         case("domain", "CREATE DOMAIN d AS int CHECK (value > 0); CREATE TABLE t (v d); INSERT INTO t VALUES (1);").refuse("INSERT INTO t VALUES (0)"),
         case("nulls", "CREATE TABLE t (v int, UNIQUE NULLS NOT DISTINCT (v)); INSERT INTO t VALUES (NULL);").refuse("INSERT INTO t VALUES (NULL)"),

@@ -68,6 +68,8 @@ fn of_sqlite() -> Vec<Case> {
         case("Q-long", "CREATE TABLE t (v VARCHAR(5)); INSERT INTO t VALUES ('toolongvalue');").ask("SELECT v FROM t", "toolongvalue"),
         case("Q-generated", "CREATE TABLE t (a INT, b INT AS (a * 2) STORED); INSERT INTO t (a) VALUES (2);").ask("SELECT b FROM t", "4"),
         case("Q-nocase", "CREATE TABLE t (v VARCHAR(20) COLLATE NOCASE UNIQUE); INSERT INTO t VALUES ('Abc');").refuse("INSERT INTO t VALUES ('aBC')"),
+        case("Q-own-collation", "CREATE TABLE t (v TEXT, w TEXT COLLATE NOCASE); CREATE UNIQUE INDEX i ON t (v COLLATE NOCASE); CREATE UNIQUE INDEX j ON t (w COLLATE BINARY); INSERT INTO t VALUES ('Abc', 'x');")
+            .listed("it accepts values there that it refuses here").listed("it refuses values there that it accepts here"),
         case("Q-null-key", "CREATE TABLE t (k TEXT PRIMARY KEY, v INT); INSERT INTO t VALUES (NULL, 1), (NULL, 2), ('a', 3);").ask("SELECT count(*) FROM t", "3").listed("null-in-key"),
     ]
 }

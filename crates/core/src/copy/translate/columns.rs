@@ -199,6 +199,7 @@ impl Work<'_> {
                 nullable: to.nullable,
                 default,
                 generated,
+                counting: vec![],
                 identity: to
                     .counter
                     .map(|always| self.write.numbers(always).to_owned()),
@@ -275,6 +276,13 @@ impl Work<'_> {
                     Some(text.clone()),
                 ),
             }
+        }
+        if !from.counting.is_empty() {
+            self.notes.lack(
+                format!("how {object} counts"),
+                "the target's counters go one by one",
+                Some(from.counting.join(" ")),
+            );
         }
         if from
             .attributes

@@ -265,6 +265,21 @@ impl Work<'_> {
         ));
     }
 
+    /// The index has a collation of its own, and the target's indexes have none.
+    fn compares_as_column(&mut self, column: &str, fold: &Fold, object: &str) {
+        let comes = match fold.folds() {
+            true => "it accepts values there that it refuses here",
+            false => "it refuses values there that it accepts here",
+        };
+        self.notes.findings.push(Finding::warning(
+            "index-collation",
+            Place::object(object),
+            format!(
+                "the {object} has a collation of its own; there it compares as column {column} does: {comes}"
+            ),
+        ));
+    }
+
     fn put_index(
         &mut self,
         at: usize,
@@ -335,7 +350,7 @@ impl Work<'_> {
         let mut folded = false;
         let mut unknown = false;
         for part in &index.parts {
-            let (mut made, folds, odd) = self.index_part(at, part, index.unique)?;
+            let (mut made, folds, odd) = self.index_part(at, part, (index.unique, object))?;
             made.descending = part.descending;
             folded |= folds;
             unknown |= odd;
@@ -371,17 +386,19 @@ impl Work<'_> {
         &mut self,
         at: usize,
         part: &IndexPart,
-        unique: bool,
+        (unique, object): (bool, &str),
     ) -> Result<(IndexPart, bool, bool), String> {
         if part.expression {
             let what = self.plain_in(at, &part.what)?;
+            let fold = part.collation.as_deref();
+            let fold = fold.map(|name| self.read.fold_named(name));
             return Ok((
                 IndexPart {
                     expression: true,
                     ..IndexPart::column(&what)
                 },
                 false,
-                false,
+                fold == Some(Fold::Unknown),
             ));
         }
         let place = self
@@ -400,6 +417,13 @@ impl Work<'_> {
         {
             self.name_type(named);
             return Ok((made, true, unknown));
+        }
+        if unique && fold != column.fold && !unknown {
+            match self.write.own_part(&column.name, &fold) {
+                Some(made) if part.length.is_none() => return Ok((made, fold.folds(), false)),
+                Some(_) => {}
+                None => self.compares_as_column(&column.name.clone(), &fold, object),
+            }
         }
         let made = self
             .part(at, &part.what, part.length)

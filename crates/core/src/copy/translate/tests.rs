@@ -43,6 +43,7 @@ fn column(engine: &Caps, name: &str, native: &str) -> Column {
         default: None,
         generated: None,
         identity: None,
+        counting: vec![],
         on_update: None,
         collation: None,
         attributes: None,

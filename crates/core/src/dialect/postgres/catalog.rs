@@ -1,12 +1,15 @@
 //! Reading a whole catalog: its queries, and the reading of their rows. Names are resolved under the pinned search path
 //! `public, pg_temp`, so what lives in `public` stands without its schema.
 
+mod beyond;
+mod named;
+
 use super::ddl;
 use crate::dialect::catalog::{CatalogDialect, Hold, Part, Rendered, list, some, text, truth};
 use crate::dialect::{Caps, RowsDialect};
 use crate::schema::{
-    Catalog, Check, Column, Extension, ForeignKey, Generated, Index, IndexPart, Key, NamedType,
-    Routine, Rule, Sequence, Table, Trigger, View,
+    Catalog, Check, Column, Extension, ForeignKey, Generated, Index, IndexPart, Key, Routine, Rule,
+    Sequence, Table, Trigger, View,
 };
 use crate::value::{Query, Row};
 use std::collections::BTreeMap;
@@ -54,12 +57,14 @@ fn columns() -> String {
          CASE WHEN a.attcollation <> t.typcollation THEN (SELECT quote_ident(cn.nspname) || '.' || \
          quote_ident(l.collname) FROM pg_collation l JOIN pg_namespace cn ON cn.oid = l.collnamespace WHERE l.oid = \
          a.attcollation) END, col_description(c.oid, a.attnum), b.typtype::text, \
-         CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, a.attislocal \
+         CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, a.attislocal, \
+         CASE WHEN a.attidentity <> '' THEN ({}) END \
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid) \
          LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND {OURS} \
-         ORDER BY 1 NULLS FIRST, 2, a.attnum"
+         ORDER BY 1 NULLS FIRST, 2, a.attnum",
+        named::counting()
     )
 }
 
@@ -85,9 +90,11 @@ fn indexes() -> String {
         "SELECT {SCHEMA}, c.relname::text, x.relname::text, pg_get_indexdef(i.indexrelid), i.indisunique, \
          i.indisvalid, m.amname::text, pg_get_expr(i.indpred, i.indrelid), obj_description(i.indexrelid, 'pg_class'), \
          (SELECT json_agg(json_build_array(pg_get_indexdef(i.indexrelid, k::int, false), num = 0, \
-         (i.indoption[k::int - 1])::int, (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = \
-         num AND a.attnum > 0)) ORDER BY k) FROM \
-         unnest(i.indkey::int2[]) WITH ORDINALITY u(num, k) WHERE k <= i.indnkeyatts)::text \
+         (i.indoption[k::int - 1])::int, a.attname, CASE WHEN a.attcollation IS DISTINCT FROM i.indcollation[k::int - 1] \
+         THEN (SELECT quote_ident(cn.nspname) || '.' || quote_ident(l.collname) FROM pg_collation l JOIN pg_namespace cn \
+         ON cn.oid = l.collnamespace WHERE l.oid = i.indcollation[k::int - 1] AND (a.attnum IS NOT NULL OR l.collname <> \
+         'default')) END) ORDER BY k) FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(num, k) LEFT JOIN pg_attribute a ON \
+         a.attrelid = i.indrelid AND a.attnum = num AND num > 0 WHERE k <= i.indnkeyatts)::text \
          FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid \
          JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = x.relam \
          WHERE NOT x.relispartition AND {OURS} AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = \
@@ -151,31 +158,6 @@ fn sequences() -> String {
     )
 }
 
-fn types() -> String {
-    let name = "CASE WHEN n.nspname = 'public' THEN quote_ident(t.typname) ELSE quote_ident(n.nspname) || '.' || \
-                quote_ident(t.typname) END";
-    format!(
-        "SELECT {SCHEMA}, t.typname::text, CASE WHEN t.typtype = 'd' THEN 'DOMAIN' ELSE 'TYPE' END, \
-         (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)::text, \
-         CASE t.typtype WHEN 'e' THEN 'CREATE TYPE ' || {name} || ' AS ENUM (' || coalesce((SELECT \
-         string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = \
-         t.oid), '') || ')' \
-         WHEN 'd' THEN 'CREATE DOMAIN ' || {name} || ' AS ' || format_type(t.typbasetype, t.typtypmod) || \
-         coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END || \
-         coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), '' \
-         ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '') \
-         WHEN 'c' THEN 'CREATE TYPE ' || {name} || ' AS (' || coalesce((SELECT string_agg(quote_ident(a.attname) || ' ' \
-         || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = \
-         t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '') || ')' \
-         WHEN 'r' THEN 'CREATE TYPE ' || {name} || ' AS RANGE (SUBTYPE = ' || (SELECT format_type(r.rngsubtype, NULL) \
-         FROM pg_range r WHERE r.rngtypid = t.oid) || ')' END \
-         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid \
-         WHERE t.typtype IN ('e', 'd', 'c', 'r') AND (t.typtype <> 'c' OR c.relkind = 'c') AND {OURS} AND {} \
-         ORDER BY 1 NULLS FIRST, 2",
-        not_of_extension("pg_type", "t.oid")
-    )
-}
-
 impl CatalogDialect for Catalogs {
     fn queries(&self, caps: &Caps) -> Vec<Query> {
         [
@@ -187,7 +169,7 @@ impl CatalogDialect for Catalogs {
             rules(),
             routines(),
             sequences(),
-            types(),
+            named::types(),
             "SELECT e.extname::text, e.extversion FROM pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY 1".into(),
         ]
         .into_iter()
@@ -281,16 +263,7 @@ impl CatalogDialect for Catalogs {
                 owned_by: some(row, 3),
             })
             .collect();
-        catalog.types = types
-            .iter()
-            .map(|row| NamedType {
-                schema: some(row, 0),
-                name: text(row, 1),
-                kind: text(row, 2),
-                labels: list(row, 3),
-                definition: text(row, 4),
-            })
-            .collect();
+        catalog.types = types.iter().map(named::read).collect();
         catalog.extensions = extensions
             .iter()
             .map(|row| Extension {
@@ -300,6 +273,10 @@ impl CatalogDialect for Catalogs {
             .collect();
         catalog.sort();
         catalog
+    }
+
+    fn beyond(&self) -> Option<Query> {
+        Some(Query::new(beyond::query(), vec![]))
     }
 
     fn show(&self, _part: Part<'_>) -> Option<Query> {
@@ -477,6 +454,7 @@ fn column(row: &Row) -> Column {
             "d" => Some("BY DEFAULT".into()),
             _ => None,
         },
+        counting: list(row, 13),
         on_update: None,
         collation: some(row, 8),
         attributes: (!truth(row, 12)).then(|| "INHERITED".into()),
@@ -557,18 +535,18 @@ fn index(row: &Row) -> Index {
     {
         attributes.push_str(" INVALID");
     }
-    type Raw = (String, bool, i64, Option<String>);
+    type Raw = (String, bool, i64, Option<String>, Option<String>);
     let parts: Vec<Raw> = serde_json::from_str(&text(row, 9)).unwrap_or_default();
     Index {
         name: text(row, 2),
         parts: parts
             .into_iter()
-            .map(|(what, expression, options, column)| IndexPart {
+            .map(|(what, expression, options, column, collation)| IndexPart {
                 what: column.unwrap_or(what),
                 expression,
                 descending: options & 1 == 1,
                 length: None,
-                collation: None,
+                collation,
             })
             .collect(),
         unique: truth(row, 4),

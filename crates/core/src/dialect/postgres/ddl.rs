@@ -65,6 +65,14 @@ pub fn create_view(
     )
 }
 
+/// How a column numbers rows by itself.
+fn numbered(identity: &str, counting: &[String]) -> String {
+    match counting {
+        [] => format!(" GENERATED {identity} AS IDENTITY"),
+        options => format!(" GENERATED {identity} AS IDENTITY ({})", options.join(" ")),
+    }
+}
+
 fn column_clause(column: &Column) -> String {
     let mut text = format!("{} {}", quote(&column.name), column.native);
     if let Some(collation) = &column.collation {
@@ -82,7 +90,7 @@ fn column_clause(column: &Column) -> String {
         ));
     }
     if let Some(identity) = &column.identity {
-        text.push_str(&format!(" GENERATED {identity} AS IDENTITY"));
+        text.push_str(&numbered(identity, &column.counting));
     }
     if let Some(default) = &column.default {
         text.push_str(&format!(" DEFAULT {default}"));

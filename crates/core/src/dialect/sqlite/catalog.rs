@@ -46,26 +46,7 @@ impl CatalogDialect for Catalogs {
         let [objects, listed, columns, indexes, foreign] = answers else {
             return catalog;
         };
-        let mut tables: BTreeMap<String, Table> = BTreeMap::new();
-        for row in listed {
-            let mut options = BTreeMap::new();
-            for (at, name) in [(2, "without_rowid"), (3, "strict")] {
-                if truth(row, at) {
-                    options.insert(name.to_owned(), "true".to_owned());
-                }
-            }
-            if text(row, 1) == "virtual" {
-                options.insert("virtual".into(), "true".into());
-            }
-            tables.insert(
-                text(row, 0),
-                Table {
-                    name: text(row, 0),
-                    options,
-                    ..Table::default()
-                },
-            );
-        }
+        let mut tables = read_tables(listed);
         read_columns(&mut tables, columns);
         read_foreign_keys(&mut tables, foreign);
         read_indexes(&mut tables, indexes, objects);
@@ -77,6 +58,7 @@ impl CatalogDialect for Catalogs {
                         if !table.options.contains_key("virtual") {
                             read_text(table, &sql);
                         }
+                        own_collations(table);
                         table.definition = Some(sql);
                     }
                 }
@@ -226,6 +208,7 @@ fn read_columns(tables: &mut BTreeMap<String, Table>, rows: &[Row]) {
                 stored: hidden == 3,
             }),
             identity: None,
+            counting: vec![],
             on_update: None,
             collation: None,
             attributes: None,
@@ -277,6 +260,45 @@ fn read_foreign_keys(tables: &mut BTreeMap<String, Table>, rows: &[Row]) {
         if let Some(key) = table.foreign_keys.last_mut() {
             key.columns.push(text(row, 3));
             key.references_columns.extend(some(row, 4));
+        }
+    }
+}
+
+/// The tables without what is in them.
+fn read_tables(listed: &[Row]) -> BTreeMap<String, Table> {
+    let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+    for row in listed {
+        let mut options = BTreeMap::new();
+        for (at, name) in [(2, "without_rowid"), (3, "strict")] {
+            if truth(row, at) {
+                options.insert(name.to_owned(), "true".to_owned());
+            }
+        }
+        if text(row, 1) == "virtual" {
+            options.insert("virtual".into(), "true".into());
+        }
+        tables.insert(
+            text(row, 0),
+            Table {
+                name: text(row, 0),
+                options,
+                ..Table::default()
+            },
+        );
+    }
+    tables
+}
+
+/// A part of an index that compares by bytes over a column that does not, has that as a collation of its own.
+fn own_collations(table: &mut Table) {
+    let columns = &table.columns;
+    let folds = |part: &IndexPart| {
+        let mut all = columns.iter();
+        all.any(|column| column.name == part.what && column.collation.is_some())
+    };
+    for part in table.indexes.iter_mut().flat_map(|index| &mut index.parts) {
+        if part.collation.is_none() && !part.expression && folds(part) {
+            part.collation = Some("BINARY".into());
         }
     }
 }

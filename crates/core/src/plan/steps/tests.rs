@@ -28,6 +28,7 @@ fn column(name: &str, native: &str, neutral: NeutralType, nullable: bool) -> Col
         default: None,
         generated: None,
         identity: None,
+        counting: vec![],
         on_update: None,
         collation: None,
         attributes: None,

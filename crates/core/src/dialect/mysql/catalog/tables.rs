@@ -148,6 +148,7 @@ pub(super) fn column(caps: &Caps, row: &Row) -> Column {
             default(caps, row, &native, &extra)
         },
         generated,
+        counting: vec![],
         identity: extra
             .contains("auto_increment")
             .then(|| "AUTO_INCREMENT".into()),

@@ -190,6 +190,10 @@ impl CopyDialect for Copies {
         None
     }
 
+    fn own_part(&self, _column: &str, _fold: &Fold) -> Option<IndexPart> {
+        None
+    }
+
     fn write_now(&self, now: Now, kind: &Kind, _caps: &Caps) -> Option<String> {
         let fraction = |digits: u8| {
             if digits == 0 {

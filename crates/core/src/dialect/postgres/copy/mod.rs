@@ -151,10 +151,9 @@ impl CopyDialect for Copies {
     fn fold_named(&self, collation: &str) -> Fold {
         // The server's own collations all tell every two texts apart; what somebody made may not.
         if collation.starts_with("pg_catalog.") {
-            Fold::None
-        } else {
-            Fold::Unknown
+            return Fold::None;
         }
+        spell::read_fold(collation).unwrap_or(Fold::Unknown)
     }
 
     fn counter(&self, catalog: &Catalog, _table: &Table, column: &Column) -> Option<bool> {

@@ -169,6 +169,23 @@ fn labelled(labels: &[String], wants: &Wants<'_>) -> Spelled {
     }
 }
 
+/// Languages with letters that are no accented ones, and the root of all.
+const LOCALES: [&str; 11] = [
+    "und", "sv", "da", "nb", "es", "tr", "pl", "cs", "hu", "et", "vi",
+];
+
+/// What a collation folds that [`fold_part`] has made, by its name.
+pub(super) fn read_fold(collation: &str) -> Option<Fold> {
+    let name = collation.strip_prefix("public.")?.strip_prefix("fold_")?;
+    let (locale, level) = name.split_once('_')?;
+    let locale = *LOCALES.iter().find(|known| **known == locale)?;
+    match level {
+        "1" => Some(Fold::Accents(locale)),
+        "2" => Some(Fold::Case(locale)),
+        _ => None,
+    }
+}
+
 /// What a unique index is over, so that it bites as the source's does.
 pub(super) fn fold_part(column: &str, fold: &Fold) -> Option<(IndexPart, Option<NamedType>)> {
     let part = |what: String, expression: bool, collation: Option<String>| IndexPart {

@@ -63,15 +63,7 @@ fn change_column(table: &Table, from: &Column, to: &Column) -> Rendered {
             if to.nullable { "DROP" } else { "SET" }
         ));
     }
-    match (&from.identity, &to.identity) {
-        (None, Some(identity)) => {
-            statements.push(format!("{head} ADD GENERATED {identity} AS IDENTITY"))
-        }
-        (Some(old), Some(new)) if old != new => {
-            statements.push(format!("{head} SET GENERATED {new}"))
-        }
-        _ => {}
-    }
+    statements.extend(change_counter(&head, from, to));
     if from.comment != to.comment {
         let text = comment_or_null(to.comment.as_deref());
         statements.push(format!(
@@ -81,6 +73,27 @@ fn change_column(table: &Table, from: &Column, to: &Column) -> Rendered {
         ));
     }
     Ok(statements)
+}
+
+/// What turns how a column numbers rows by itself into how another does; one that stops has stopped before.
+fn change_counter(head: &str, from: &Column, to: &Column) -> Vec<String> {
+    let mut statements = vec![];
+    match (&from.identity, &to.identity) {
+        (None, Some(identity)) => {
+            let numbered = super::numbered(identity, &to.counting);
+            statements.push(format!("{head} ADD{numbered}"));
+        }
+        (Some(old), Some(new)) => {
+            if old != new {
+                statements.push(format!("{head} SET GENERATED {new}"));
+            }
+            if from.counting != to.counting {
+                statements.push(format!("{head} {}", recounted(from, to)));
+            }
+        }
+        _ => {}
+    }
+    statements
 }
 
 fn change_options(from: &Table, to: &Table) -> Rendered {
@@ -247,4 +260,20 @@ pub fn owned_by(sequence: &str, column: Option<&str>) -> String {
         "ALTER SEQUENCE {sequence} OWNED BY {}",
         column.unwrap_or("NONE")
     )
+}
+
+/// What makes a counter count as another does: what is said of that one, and the usual for what only this one has.
+fn recounted(from: &Column, to: &Column) -> String {
+    let word = |option: &str| option.split(' ').next().unwrap_or_default().to_owned();
+    let said: Vec<String> = to.counting.iter().map(|option| word(option)).collect();
+    let gone = from.counting.iter().map(|option| word(option));
+    let usual = gone.filter(|word| !said.contains(word));
+    let usual = usual.map(|word| match word.as_str() {
+        "INCREMENT" => "SET INCREMENT BY 1".to_owned(),
+        "START" => "SET START WITH 1".to_owned(),
+        "CACHE" => "SET CACHE 1".to_owned(),
+        bound => format!("SET NO {bound}"),
+    });
+    let new = to.counting.iter().map(|option| format!("SET {option}"));
+    new.chain(usual).collect::<Vec<_>>().join(" ")
 }

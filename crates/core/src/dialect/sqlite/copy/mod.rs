@@ -105,6 +105,15 @@ static STYLE: Style = Style {
     decimals: false,
 };
 
+/// The collation that folds so, or as near to it as there is one.
+fn collation(fold: &Fold) -> Option<&'static str> {
+    match fold {
+        Fold::Ascii | Fold::Case(_) | Fold::Accents(_) => Some("NOCASE"),
+        Fold::Spaces => Some("RTRIM"),
+        Fold::None | Fold::Unknown => None,
+    }
+}
+
 impl CopyDialect for Copies {
     fn kind_of(&self, of: &Source<'_>) -> Chosen {
         choose::kind_of(of)
@@ -203,20 +212,22 @@ impl CopyDialect for Copies {
     fn spell(&self, kind: &Kind, wants: &Wants<'_>) -> Spelled {
         let mut spelled = spell(kind, wants);
         spelled.bounds.nul = true;
-        spelled.collation = match wants.fold {
-            Fold::Ascii | Fold::Case(_) | Fold::Accents(_)
-                if matches!(kind, Kind::Text { .. } | Kind::Enum { .. }) =>
-            {
-                Some("NOCASE".into())
-            }
-            Fold::Spaces => Some("RTRIM".into()),
-            _ => None,
-        };
+        let texts = matches!(kind, Kind::Text { .. } | Kind::Enum { .. });
+        let folds = collation(wants.fold).filter(|_| texts || *wants.fold == Fold::Spaces);
+        spelled.collation = folds.map(str::to_owned);
         spelled
     }
 
     fn fold_part(&self, _column: &str, _fold: &Fold) -> Option<(IndexPart, Option<NamedType>)> {
         None
+    }
+
+    fn own_part(&self, column: &str, fold: &Fold) -> Option<IndexPart> {
+        let collation = collation(fold).unwrap_or("BINARY").to_owned();
+        Some(IndexPart {
+            collation: Some(collation),
+            ..IndexPart::column(column)
+        })
     }
 
     fn write_now(&self, now: Now, kind: &Kind, _caps: &Caps) -> Option<String> {
