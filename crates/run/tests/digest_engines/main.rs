@@ -352,3 +352,20 @@ for_each_engine! {
         assert_ne!(with.reading.hash(), without.reading.hash());
     }
 }
+
+for_each_engine! {
+    only servers
+    /// A server whose catalog compares names in any case still has two tables.
+    async fn two_tables_of_one_name_in_another_case_are_two(kind: TestEngine) {
+        let place = Place::new(kind);
+        let (upper, lower) = (kind.pick("", "\"Notes\"", "`Notes`"), kind.pick("", "\"notes\"", "`notes`"));
+        let columns = "(id int PRIMARY KEY, body varchar(9))";
+        place.run(&format!("CREATE TABLE {upper} {columns}; CREATE TABLE {lower} {columns}; INSERT INTO {lower} VALUES (1, 'a'), (2, 'b')")).await;
+        let found = place.digests(None).await;
+        let mut rows: Vec<(&str, u64)> = found.tables.iter().map(|table| (table.table.as_str(), table.rows)).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, [("Notes", 0), ("notes", 2)]);
+        let reading = place.reading().await;
+        assert!(reading.tables.iter().all(|table| table.columns.len() == 2), "{reading:?}");
+    }
+}

@@ -19,22 +19,26 @@ impl RowsDialect for Rows {
     fn shapes(&self, caps: &Caps) -> Query {
         // MariaDB's JSON is text with a check of its own making, by which it is known. Joined once: asked column by
         // column, the server opens every table of every database for each of them.
-        let (json, checks) = if caps.engine == EngineKind::Mariadb {
+        // To it names are the same in another case, also where it has two such tables.
+        let (json, checks, same, order) = if caps.engine == EngineKind::Mariadb {
             (
                 "IF(k.CHECK_CLAUSE IS NULL, '', 'json')",
-                "LEFT JOIN (SELECT DISTINCT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE \
-                 CONSTRAINT_SCHEMA = DATABASE()) k ON k.TABLE_NAME = c.TABLE_NAME AND k.CHECK_CLAUSE = \
+                "LEFT JOIN (SELECT DISTINCT CAST(TABLE_NAME AS BINARY) AS name, CHECK_CLAUSE FROM \
+                 information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE()) k ON k.name = \
+                 CAST(c.TABLE_NAME AS BINARY) AND k.CHECK_CLAUSE = \
                  CONCAT('json_valid(`', REPLACE(c.COLUMN_NAME, '`', '``'), '`)')",
+                " AND CAST(c.TABLE_NAME AS BINARY) = CAST(t.TABLE_NAME AS BINARY)",
+                "CAST(t.TABLE_NAME AS BINARY), ",
             )
         } else {
-            ("''", "")
+            ("''", "", "", "")
         };
         Query::new(
             format!(
                 "SELECT NULL, t.TABLE_NAME, 1, c.COLUMN_NAME, c.COLUMN_TYPE, COALESCE(c.GENERATION_EXPRESSION, '') \
                  <> '', {json} FROM information_schema.TABLES t JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = \
-                 DATABASE() AND c.TABLE_NAME = t.TABLE_NAME {checks} WHERE t.TABLE_SCHEMA = DATABASE() AND \
-                 t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY t.TABLE_NAME, c.ORDINAL_POSITION"
+                 DATABASE() AND c.TABLE_NAME = t.TABLE_NAME{same} {checks} WHERE t.TABLE_SCHEMA = DATABASE() AND \
+                 t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY t.TABLE_NAME, {order}c.ORDINAL_POSITION"
             ),
             vec![],
         )
