@@ -6,6 +6,7 @@
 use dunlin_core::dialect::catalog::Part;
 use dunlin_core::facts::TableSize;
 use dunlin_core::failure::ErrorClass;
+use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::schema::{Catalog, Scope};
 use dunlin_core::value::{Query, Row};
 use dunlin_engines::{DbError, Session};
@@ -67,6 +68,20 @@ async fn answers(session: &mut dyn Session) -> Result<Catalog, DbError> {
         answers.push(session.ask(&query.sql, &query.params).await?);
     }
     Ok(parts.read(&caps, &answers))
+}
+
+/// Where the session's statements look for the tables that they name; `database`: what it is called.
+pub async fn lookup(session: &mut dyn Session, database: String) -> Result<Lookup, DbError> {
+    let schema = |row: &Row| Some(row.first()?.as_str()?.to_owned());
+    let path = match session.dialect().change().path() {
+        Some(query) => session.ask(query, &[]).await?.iter().map(schema).collect(),
+        None => vec![],
+    };
+    let default = session.caps().default_schema.clone();
+    Ok(Lookup {
+        default: default.or(Some(database)),
+        path,
+    })
 }
 
 /// The sizes of all tables of a scope.

@@ -16,6 +16,7 @@ mod last_look;
 mod left;
 mod life;
 mod migrated;
+mod named;
 mod numbers;
 mod orders;
 mod preflight;

@@ -147,6 +147,11 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     fn before_hold(&self) -> &'static [&'static str] {
         &[]
     }
+    /// A query for the schemas in which the session looks for a name without one, in their order, as a catalog has them.
+    /// `None`: there is but one.
+    fn path(&self) -> Option<&'static str> {
+        None
+    }
     /// Statements before and after reading rows exactly in the middle of somebody else's transaction.
     fn aside(&self) -> (&'static [&'static str], &'static [&'static str]) {
         (&[], &[])

@@ -6,6 +6,7 @@
 
 pub mod diff;
 pub mod key;
+pub mod lookup;
 pub mod order;
 pub mod reload;
 pub mod rename;

@@ -147,9 +147,12 @@ async fn tables(
         engine: whole.engine.clone(),
         ..Catalog::default()
     };
+    // In another case only where no table is called just so.
     let named = |table: &Table, name: &String| {
         let name = chosen.names.label_there(name);
-        name.eq_ignore_ascii_case(&table.label())
+        let mut all = whole.tables.iter();
+        table.label() == name
+            || (name.eq_ignore_ascii_case(&table.label()) && !all.any(|one| one.label() == name))
     };
     let parts = chosen.columns.iter().map(|(table, _)| table);
     let parts = parts.chain(chosen.rows.iter().map(|(table, _)| table));
@@ -182,7 +185,8 @@ async fn tables(
                 chosen.tables.iter().any(|name| named(table, name))
             }
     };
-    catalog.tables = whole.tables.into_iter().filter(wanted).collect();
+    let tables = whole.tables.iter().filter(|table| wanted(table));
+    catalog.tables = tables.cloned().collect();
     Ok(catalog)
 }
 

@@ -14,6 +14,7 @@ use dunlin_core::journal::{Left, UnitState};
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, Renames};
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
+use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::schema::{Catalog, Column, Table, key, label};
 use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
 use dunlin_core::source::{Migration, Script, TransactionMode};
@@ -58,6 +59,7 @@ pub struct Looked {
 /// Where the tables of an undo are, whose statements may give them other names.
 pub struct Places<'a> {
     catalog: &'a Catalog,
+    lookup: &'a Lookup,
     /// What each of its statements gives another name.
     renames: &'a [Renames],
     /// It stands half way: its first statements may have run.
@@ -94,7 +96,7 @@ impl<'a> Places<'a> {
             false => 0..=0,
         };
         let mut all = done.map(|done| inverse::name_after(&self.renames[..done], first));
-        let table = all.find_map(|name| table_of(self.catalog, &name.schema, &name.name))?;
+        let table = all.find_map(|name| self.lookup.table(self.catalog, &name))?;
         let schema = table.schema.as_deref();
         let was = match table.name.eq_ignore_ascii_case(&first.name) {
             true => table.name.clone(),
@@ -235,8 +237,13 @@ async fn held(
     let catalog = observe::whole(&mut *walk.runner.work)
         .await
         .map_err(looking)?;
+    let database = walk.runner.world.engine.database();
+    let lookup = observe::lookup(&mut *walk.runner.work, database)
+        .await
+        .map_err(looking)?;
     let places = Places {
         catalog: &catalog,
+        lookup: &lookup,
         renames: &renamed,
         half: asked.half,
     };
@@ -290,12 +297,6 @@ async fn held_tables(
         });
     }
     Ok(())
-}
-
-fn table_of<'c>(catalog: &'c Catalog, schema: &Option<String>, name: &str) -> Option<&'c Table> {
-    catalog.tables.iter().find(|found| {
-        found.name.eq_ignore_ascii_case(name) && (schema.is_none() || found.schema == *schema)
-    })
 }
 
 /// Of columns that the undo drops those that hold something, one entry for each table.
@@ -580,7 +581,7 @@ fn as_before(catalog: &mut Catalog, renames: &[Renames]) -> Names {
         let table = &catalog.tables[at];
         let there = ObjectRef::table(table.schema.as_deref(), &table.name);
         let was = inverse::first_of(renames, &there);
-        if was != there && table_of(catalog, &was.schema, &was.name).is_none() {
+        if was != there && Lookup::default().table(catalog, &was).is_none() {
             names.add(was.schema.as_deref(), &was.name, &there.name);
             catalog.tables[at].name = was.name;
         }

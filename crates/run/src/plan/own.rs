@@ -17,8 +17,13 @@ use std::sync::Arc;
 impl Asked<'_> {
     /// What the step has left of a table, of a column of it, or of the rows that meet a condition.
     pub fn left_of(&self, table: &str, column: Option<&str>, only: Option<&str>) -> Option<&Left> {
-        let mut left = self.left.iter();
-        left.find(|left| left.is_of(table, column, only))
+        let of = || {
+            self.left
+                .iter()
+                .filter(|left| left.is_of(table, column, only))
+        };
+        of().find(|left| left.table == table)
+            .or_else(|| of().next())
     }
 }
 

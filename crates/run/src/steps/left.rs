@@ -17,6 +17,7 @@ use dunlin_core::limits;
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, Renames};
 use dunlin_core::schema::key;
+use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::source::Script;
 use dunlin_core::sql::{ObjectKind, ObjectRef, StatementClass, Unwritten};
 use dunlin_engines::{DbError, Purpose, Session};
@@ -52,22 +53,28 @@ pub(super) async fn of(runner: &mut Runner<'_>, unit: &Unit<'_>, inside: bool) -
             if aside(work, true).await.is_err() {
                 return vec![];
             }
-            let found = all(work, takes, runner.sink).await;
+            let found = match observe::lookup(work, world.engine.database()).await {
+                Ok(lookup) => all(work, takes, &lookup, runner.sink).await,
+                Err(error) => Err(error),
+            };
             // What went wrong within goes back with it, or shows at the next statement.
             let _ = aside(&mut *runner.work, false).await;
             found
         }
-        false => match world.open(Purpose::Read).await {
-            Ok(mut session) => {
-                let found = match digest::begin_snapshot(&mut *session).await {
-                    Ok(()) => all(&mut *session, takes, runner.sink).await,
-                    Err(error) => Err(error),
-                };
-                session.close().await;
-                found
+        false => {
+            let lookup = observe::lookup(&mut *runner.work, world.engine.database()).await;
+            match (lookup, world.open(Purpose::Read).await) {
+                (Ok(lookup), Ok(mut session)) => {
+                    let found = match digest::begin_snapshot(&mut *session).await {
+                        Ok(()) => all(&mut *session, takes, &lookup, runner.sink).await,
+                        Err(error) => Err(error),
+                    };
+                    session.close().await;
+                    found
+                }
+                _ => return vec![],
             }
-            Err(_) => return vec![],
-        },
+        }
     };
     found.unwrap_or_default()
 }
@@ -137,6 +144,7 @@ fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
 async fn all(
     session: &mut dyn Session,
     takes: Vec<Take>,
+    lookup: &Lookup,
     sink: &mut dyn Sink,
 ) -> Result<Vec<Left>, DbError> {
     let shapes = digest::shapes(session).await?;
@@ -146,11 +154,13 @@ async fn all(
     };
     let mut found: Vec<Left> = vec![];
     for take in takes {
-        let is = |shape: &&TableShape| {
-            shape.name.eq_ignore_ascii_case(&take.table.name)
-                && (take.table.schema.is_none() || shape.schema == take.table.schema)
-        };
-        let Some(shape) = shapes.iter().find(is) else {
+        let named = (take.table.schema.as_deref(), take.table.name.as_str());
+        let of = lookup.find(
+            &shapes,
+            |shape| (shape.schema.as_deref(), shape.name.as_str()),
+            named,
+        );
+        let Some(shape) = of else {
             continue;
         };
         let mut left = Left {
@@ -199,8 +209,10 @@ async fn now(
     there: &str,
     sink: &mut dyn Sink,
 ) -> Result<Option<TableDigest>, DbError> {
-    let is_it = |shape: &&TableShape| shape.label().eq_ignore_ascii_case(there);
-    let Some(shape) = shapes.iter().find(is_it) else {
+    let just_so = |shape: &&TableShape| shape.label() == there;
+    let alike = |shape: &&TableShape| shape.label().eq_ignore_ascii_case(there);
+    let mut all = shapes.iter();
+    let Some(shape) = all.find(just_so).or_else(|| shapes.iter().find(alike)) else {
         return Ok(None);
     };
     let (_, mut bound) = Reading::derive(std::slice::from_ref(shape));

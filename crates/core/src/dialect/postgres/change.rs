@@ -99,6 +99,13 @@ impl ChangeDialect for Changes {
     }
 
     /// What is set goes with the savepoint; the lock of the tables is older and stays.
+    fn path(&self) -> Option<&'static str> {
+        Some(
+            "SELECT CASE WHEN p.schema <> 'public' THEN p.schema::text END FROM unnest(current_schemas(false)) \
+             WITH ORDINALITY AS p (schema, place) ORDER BY p.place",
+        )
+    }
+
     fn aside(&self) -> (&'static [&'static str], &'static [&'static str]) {
         const ASIDE: [&str; EXACT.len() + 1] = exactly_after("SAVEPOINT dunlin_aside");
         (
