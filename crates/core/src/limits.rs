@@ -37,6 +37,10 @@ pub const GROUP_BYTES: usize = 256 * 1024;
 /// away. A million: a second or two, in which the step's locks are held longer.
 pub const LEFT_ROWS: u64 = 1_000_000;
 
+/// How long that may take: 5 s, several times what a million rows take. A table that holds many more than the step has
+/// written is not read to its end while others wait for the step's locks.
+pub const LEFT_TIME: Duration = Duration::from_secs(5);
+
 /// The most conditions of an undo's DELETEs for which that is done: each reads its table once.
 pub const LEFT_DELETES: usize = 20;
 

@@ -132,3 +132,23 @@ for_each_engine! {
         assert_eq!(desk.picture(), before);
     }
 }
+
+for_each_engine! {
+    /// What cannot be read soon is not read at all: a step keeps its locks no longer for it.
+    async fn a_look_that_takes_long_is_not_waited_for(engine: TestEngine) {
+        let slow = engine.pick(
+            "(WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900000000) SELECT count(*) FROM n) > 0",
+            "pg_sleep(60)::text = ''",
+            "SLEEP(60) = 0",
+        );
+        let undo = format!("DELETE FROM settings WHERE skey = 'new' AND {slow}");
+        for desk in desks(engine, ROWS, &undo) {
+            let started = std::time::Instant::now();
+            let (code, ran) = desk.json("run left");
+            assert_eq!(code, 0, "{ran:#}");
+            assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+            let count = "SELECT count(*) FROM settings WHERE skey = 'new'";
+            assert_eq!(desk.database.scalar(count), "1");
+        }
+    }
+}

@@ -3,8 +3,10 @@
 //! rows as the step has written.
 
 use super::migrate::{Unit, json, tells_rows};
+use super::send::cancel_until;
 use crate::checkpoint::keep::aside;
 use crate::checkpoint::{Names, some_rows};
+use crate::control::{Control, Stop};
 use crate::digest::{self, TableDigest};
 use crate::executor::Runner;
 use crate::world::World;
@@ -20,7 +22,7 @@ use dunlin_core::schema::key;
 use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::source::Script;
 use dunlin_core::sql::{ObjectKind, ObjectRef, StatementClass, Unwritten};
-use dunlin_engines::{DbError, Purpose, Session};
+use dunlin_engines::{Cancel, DbError, Purpose, Session};
 
 /// What an undo's statements are, and what each gives another name.
 pub(crate) fn read(undo: &Script, work: &dyn Session) -> (Vec<StatementClass>, Vec<Renames>) {
@@ -46,37 +48,61 @@ pub(super) async fn of(runner: &mut Runner<'_>, unit: &Unit<'_>, inside: bool) -
     if takes.is_empty() {
         return vec![];
     }
-    let world = runner.world;
     let found = match inside {
-        true => {
-            let work = &mut *runner.work;
-            if aside(work, true).await.is_err() {
-                return vec![];
-            }
-            let found = match observe::lookup(work, world.engine.database()).await {
-                Ok(lookup) => all(work, takes, &lookup, runner.sink).await,
-                Err(error) => Err(error),
-            };
-            // What went wrong within goes back with it, or shows at the next statement.
-            let _ = aside(&mut *runner.work, false).await;
-            found
-        }
-        false => {
-            let lookup = observe::lookup(&mut *runner.work, world.engine.database()).await;
-            match (lookup, world.open(Purpose::Read).await) {
-                (Ok(lookup), Ok(mut session)) => {
-                    let found = match digest::begin_snapshot(&mut *session).await {
-                        Ok(()) => all(&mut *session, takes, &lookup, runner.sink).await,
-                        Err(error) => Err(error),
-                    };
-                    session.close().await;
-                    found
-                }
-                _ => return vec![],
-            }
-        }
+        true => within(runner, takes).await,
+        false => beside(runner, takes).await,
     };
     found.unwrap_or_default()
+}
+
+/// In the step's own transaction.
+async fn within(runner: &mut Runner<'_>, takes: Vec<Take>) -> Option<Vec<Left>> {
+    let mut control = runner.control.clone();
+    let (work, sink) = (&mut *runner.work, &mut *runner.sink);
+    let database = runner.world.engine.database();
+    aside(work, true).await.ok()?;
+    let cancel = work.canceller();
+    let reading = async {
+        let lookup = observe::lookup(work, database).await?;
+        all(work, takes, &lookup, sink).await
+    };
+    let found = soon(&*cancel, &mut control, reading).await;
+    // What went wrong within goes back with it, or shows at the next statement.
+    let _ = aside(&mut *runner.work, false).await;
+    found
+}
+
+/// By a session of its own.
+async fn beside(runner: &mut Runner<'_>, takes: Vec<Take>) -> Option<Vec<Left>> {
+    let mut control = runner.control.clone();
+    let world = runner.world;
+    let lookup = observe::lookup(&mut *runner.work, world.engine.database());
+    let lookup = lookup.await.ok()?;
+    let mut session = world.open(Purpose::Read).await.ok()?;
+    let (work, sink) = (&mut *session, &mut *runner.sink);
+    let cancel = work.canceller();
+    let reading = async {
+        digest::begin_snapshot(work).await?;
+        all(work, takes, &lookup, sink).await
+    };
+    let found = soon(&*cancel, &mut control, reading).await;
+    session.close().await;
+    found
+}
+
+/// What is read soon: whoever waits for the step's locks waits no longer for it, nor does who wants it to end.
+async fn soon<T>(
+    cancel: &dyn Cancel,
+    control: &mut Control,
+    reading: impl Future<Output = Result<T, DbError>>,
+) -> Option<T> {
+    let mut reading = std::pin::pin!(reading);
+    tokio::select! {
+        found = &mut reading => return found.ok(),
+        () = tokio::time::sleep(limits::LEFT_TIME) => {}
+        () = control.until(Stop::Now) => {}
+    }
+    cancel_until(cancel, &mut reading).await.ok()
 }
 
 /// Into the record of the step's end.
