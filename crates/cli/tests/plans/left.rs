@@ -152,3 +152,30 @@ for_each_engine! {
         }
     }
 }
+
+for_each_engine! {
+    only servers
+    /// The undo has changed the step's own rows itself when it stops half way: that is nobody else's doing.
+    async fn an_undo_goes_on_after_its_own_changes(engine: TestEngine) {
+        let apart = |name: &str| match engine.is_mysql_family() {
+            true => format!("DROP INDEX {name} ON words"),
+            false => format!("DROP INDEX CONCURRENTLY {name}"),
+        };
+        let up = format!("{TABLE}; CREATE INDEX by_word ON words (word)");
+        for own in ["UPDATE words SET word = 'going' WHERE id = 1", "DELETE FROM words WHERE id = 1", "ALTER TABLE words ADD COLUMN more int"] {
+            let undo = format!("{own}; {}; DROP TABLE words", apart("by_word"));
+            for desk in desks(engine, &up, &undo) {
+                let before = desk.picture();
+                let _ = desk.dunlin("run left").success();
+                // What keeps it from its last statement.
+                let _ = desk.database.run("CREATE TABLE held (id int, FOREIGN KEY (id) REFERENCES words (id))");
+                let (code, stopped) = desk.json("rollback left");
+                assert_eq!(code, 1, "{own}: {stopped:#}");
+                let _ = desk.database.run("DROP TABLE held");
+                let (code, back) = desk.json("rollback left");
+                assert_eq!(code, 0, "{own}: {back:#}");
+                assert_eq!(desk.picture(), before, "{own}");
+            }
+        }
+    }
+}

@@ -149,7 +149,7 @@ impl<'a> Asked<'a> {
         Ok(Asked {
             migration,
             own: own::rows(walk.history.steps.get(key)),
-            left: own::of_step(walk, doc, key),
+            left: own::of_step(walk, doc, key, undo),
             later,
             written: matches!(doc.undo, UndoSpec::Sql(_)),
             apart: operations.apart,
@@ -165,14 +165,16 @@ impl<'a> Asked<'a> {
         later: &[Arc<Migration>],
         work: &dyn Session,
     ) -> Self {
+        let half = matches!(state, Some(UnitState::InFlight(_)));
+        let undo = migration.undo.as_ref().filter(|_| half);
         Asked {
             migration,
             own: own::rows(state),
-            left: own::of_migration(state, later, work),
+            left: own::of_migration(state, later, undo, work),
             later: vec![],
             written: true,
             apart: migration.transaction == TransactionMode::None,
-            half: matches!(state, Some(UnitState::InFlight(_))),
+            half,
             names: Names::default(),
         }
     }

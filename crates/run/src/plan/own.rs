@@ -7,9 +7,10 @@ use crate::checkpoint::keep::Seen;
 use crate::steps::left;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::{self, Applied, Left, UnitState};
-use dunlin_core::source::Migration;
+use dunlin_core::plan::inverse::{self, is_harmless};
 use dunlin_core::source::plan::{StepDoc, UndoSpec};
-use dunlin_core::sql::ObjectRef;
+use dunlin_core::source::{Migration, Script};
+use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
 use dunlin_engines::Session;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,8 +45,8 @@ pub async fn is_own(
 }
 
 /// What a step has left. Where a later step of the plan may have written what is not taken back before this one, that is
-/// another thing by now, without any doing of others.
-pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str) -> Vec<Left> {
+/// another thing by now, without any doing of others. `half`: its undo, where that stands half way.
+pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str, half: Option<&Script>) -> Vec<Left> {
     let plan = walk.ask.doc;
     let phases = plan.phases.iter();
     let steps = phases.flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)));
@@ -59,7 +60,7 @@ pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str) -> Vec<Left> {
         walk.history.steps.contains_key(&key)
     });
     match applied(walk.history.steps.get(key)) {
-        Some(applied) if !ran => applied.stands.clone(),
+        Some(applied) if !ran => untouched(applied.stands.clone(), half, &*walk.runner.work),
         _ => vec![],
     }
 }
@@ -68,14 +69,51 @@ pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str) -> Vec<Left> {
 pub fn of_migration(
     state: Option<&UnitState>,
     later: &[Arc<Migration>],
+    half: Option<&Script>,
     work: &dyn Session,
 ) -> Vec<Left> {
-    let mut left = applied(state).map_or(vec![], |unit| unit.stands.clone());
+    let left = applied(state).map_or(vec![], |unit| unit.stands.clone());
+    let mut left = untouched(left, half, work);
     if !left.is_empty() {
         let touched = touched(later, work);
         left.retain(|left| !touched.iter().any(|name| is_name_of(name, &left.table)));
     }
     left
+}
+
+/// What of it an undo that stands half way has not changed by itself.
+fn untouched(mut stands: Vec<Left>, undo: Option<&Script>, work: &dyn Session) -> Vec<Left> {
+    let Some(undo) = undo.filter(|_| !stands.is_empty()) else {
+        return stands;
+    };
+    let (classes, renamed) = left::read(undo, work);
+    let each = classes.iter().enumerate();
+    let changes: Vec<_> = each.filter(|(_, class)| !is_harmless(class)).collect();
+    stands.retain(|left| {
+        let is_it = |at: usize, object: &ObjectRef| {
+            let name = object.parent.as_ref().unwrap_or(&object.name);
+            let named = ObjectRef::table(object.schema.as_deref(), name);
+            let first = inverse::first_of(&renamed[..at], &named);
+            is_name_of(&first.name.to_lowercase(), &left.table)
+        };
+        let column = |object: &&ObjectRef| object.kind == ObjectKind::Column;
+        let mut changes = changes.iter();
+        !changes.any(|(at, class)| match class.kind {
+            // The column that goes goes with all that is looked at of it.
+            Kind::Ddl => {
+                let told = class.post.iter().filter_map(|post| match post {
+                    Condition::Exists(it) | Condition::Missing(it) => Some(it),
+                    Condition::ColumnType(it, _) => Some(it),
+                    _ => None,
+                });
+                let mut columns = class.touches.iter().chain(told).filter(|it| column(it));
+                left.column.is_empty() && columns.any(|it| is_it(*at, it))
+            }
+            _ if !left.only.is_empty() && class.verb == "DELETE" => false,
+            _ => class.touches.is_empty() || class.touches.iter().any(|it| is_it(*at, it)),
+        })
+    });
+    stands
 }
 
 /// How many rows were written on the way to a state.
