@@ -179,3 +179,23 @@ for_each_engine! {
         }
     }
 }
+
+for_each_engine! {
+    /// Rows that stood there before the step are not its own, however many it has put elsewhere.
+    async fn rows_that_were_there_before_the_step_are_asked_for(engine: TestEngine) {
+        let up = "INSERT INTO contacts (id, phone) VALUES (11, '1'), (12, '2'), (13, '3'), (14, '4'); INSERT INTO settings VALUES ('new', 'x')";
+        let empty = engine.pick("DELETE FROM settings", "TRUNCATE settings", "TRUNCATE settings");
+        for all in ["DELETE FROM settings", empty, "DELETE FROM settings WHERE skey < 'zz'"] {
+            let undo = format!("DELETE FROM contacts WHERE id > 10; {all}");
+            for desk in desks(engine, up, &undo) {
+                let before = desk.picture();
+                let _ = desk.dunlin("run left").success();
+                let (code, refused) = desk.json("rollback left");
+                assert_eq!(code, 1, "{all}: {refused:#}");
+                assert!(refused["failure"].to_string().contains("settings (3 rows)"), "{all}: {refused:#}");
+                let written = desk.picture();
+                assert!(before.iter().all(|row| written.contains(row)), "{all}: {written:#?}");
+            }
+        }
+    }
+}

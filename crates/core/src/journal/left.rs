@@ -18,6 +18,9 @@ pub struct Left {
     /// The condition that the rows meet; empty: all of them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub only: String,
+    /// How many rows the step itself has put into the table, which was there before it; `None`: that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub put: Option<u64>,
     /// How many rows.
     pub rows: u64,
     /// The sum of the rows' hashes, 32 hexadecimal digits.

@@ -64,7 +64,8 @@ pub async fn look(
         };
         let more = counted && seen.number > asked.own;
         seen.left = left.filter(|_| !more).cloned();
-        if more || (seen.number > 0 && !is_own(walk, &mut seen, &looked.names).await?) {
+        let about = (asked, catalog);
+        if more || (seen.number > 0 && !is_own(walk, &mut seen, &looked.names, about).await?) {
             let rows = Held {
                 what: format!("{} ({} rows)", found.label, seen.number),
                 foreign: true,

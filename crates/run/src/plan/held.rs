@@ -287,7 +287,7 @@ async fn held_tables(
         let mut own = rows <= asked.own;
         if let Some(seen) = looked.seen.last_mut().filter(|_| own) {
             seen.left = asked.left_of(&label, None, None).cloned();
-            own = is_own(walk, seen, &looked.names).await?;
+            own = is_own(walk, seen, &looked.names, (asked, places.catalog)).await?;
         }
         looked.held.push(Held {
             columns: vec![],
@@ -324,12 +324,14 @@ async fn held_columns(
         let keyed = key::of(place.table).is_some();
         // A step that has written rows itself may have filled the columns that its undo drops.
         let mut foreign = written > asked.own;
-        let of_it = |seen: &&mut Seen| seen.column.as_ref() == Some(&found.name);
+        let of_it = |seen: &&mut Seen| {
+            seen.table == place.label && seen.column.as_ref() == Some(&found.name)
+        };
         let seen = looked.seen.last_mut().filter(of_it);
         if let Some(seen) = seen.filter(|_| written > 0 && !foreign) {
             let left = asked.left_of(&place.label, Some(&found.name), None);
             seen.left = left.cloned();
-            foreign = !is_own(walk, seen, &looked.names).await?;
+            foreign = !is_own(walk, seen, &looked.names, (asked, places.catalog)).await?;
         }
         if written == 0 || (!foreign && !keyed) {
             continue;

@@ -8,6 +8,7 @@ use crate::steps::left;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::{self, Applied, Left, UnitState};
 use dunlin_core::plan::inverse::{self, is_harmless};
+use dunlin_core::schema::{Catalog, Table};
 use dunlin_core::source::plan::{StepDoc, UndoSpec};
 use dunlin_core::source::{Migration, Script};
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
@@ -28,20 +29,43 @@ impl Asked<'_> {
     }
 }
 
-/// Whether what was seen is nothing but what the step has left. Where that was not written down, numbers have told.
+/// Whether what was seen is nothing but what the step has left, and has put there. Where that was not written down, numbers
+/// have told.
 pub async fn is_own(
     walk: &mut Walk<'_, '_>,
     seen: &mut Seen,
     names: &Names,
+    (asked, catalog): (&Asked<'_>, &Catalog),
 ) -> Result<bool, Failure> {
     let Some(left) = &seen.left else {
         return Ok(true);
     };
-    let still = left::still_there(walk.runner.world, left, names, walk.runner.sink).await?;
+    let found = left.put.is_some_and(|put| left.rows > put);
+    let found = found && writes_plainly(&asked.migration.up, catalog, &*walk.runner.work);
+    let world = walk.runner.world;
+    let still = !found && left::still_there(world, left, names, walk.runner.sink).await?;
     if !still {
         seen.left = None;
     }
     Ok(still)
+}
+
+/// Whether a script puts rows into nothing but the tables that it names.
+fn writes_plainly(up: &Script, catalog: &Catalog, work: &dyn Session) -> bool {
+    let classify = |sql| work.dialect().classify(sql, work.lex_mode());
+    let classes = up.statements.iter().map(|one| classify(&one.sql));
+    let touched = classes.filter(|class| matches!(class.kind, Kind::Dml | Kind::CopyIn));
+    let mut touched = touched.flat_map(|class| class.touches);
+    // Not into the parts of a table, by a view or by a trigger.
+    let plain = |table: &Table| {
+        let mut options = table.options.keys();
+        table.triggers.is_empty() && !options.any(|option| option.starts_with("partition"))
+    };
+    touched.all(|object| {
+        let mut tables = catalog.tables.iter();
+        let found = tables.find(|table| table.name.eq_ignore_ascii_case(&object.name));
+        found.is_some_and(plain)
+    })
 }
 
 /// What a step has left. Where a later step of the plan may have written what is not taken back before this one, that is

@@ -17,11 +17,11 @@ use dunlin_core::failure::Failure;
 use dunlin_core::journal::{Direction, Left, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::delete;
-use dunlin_core::plan::inverse::{self, Renames};
+use dunlin_core::plan::inverse::{self, Renames, is_harmless};
 use dunlin_core::schema::key;
 use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::source::Script;
-use dunlin_core::sql::{ObjectKind, ObjectRef, StatementClass, Unwritten};
+use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass, Unwritten};
 use dunlin_engines::{Cancel, DbError, Purpose, Session};
 
 /// What an undo's statements are, and what each gives another name.
@@ -44,7 +44,10 @@ pub(super) async fn of(runner: &mut Runner<'_>, unit: &Unit<'_>, inside: bool) -
     }) else {
         return vec![];
     };
-    let takes = taken(undo, &*runner.work, runner.rows > 0);
+    let mut takes = taken(undo, &*runner.work, runner.rows > 0);
+    for take in &mut takes {
+        take.put = put(runner, unit, &take.table);
+    }
     if takes.is_empty() {
         return vec![];
     }
@@ -117,6 +120,26 @@ struct Take {
     table: ObjectRef,
     column: Option<String>,
     only: Option<String>,
+    /// How many rows the step has put into the table, which was there before it.
+    put: Option<u64>,
+}
+
+/// How many rows a unit has put into a table that was there before it; `None`: that is not known.
+fn put(runner: &Runner<'_>, unit: &Unit<'_>, table: &ObjectRef) -> Option<u64> {
+    let is_it = |object: &ObjectRef| object.name.eq_ignore_ascii_case(&table.name);
+    let told = |class: &StatementClass| match class.kind {
+        Kind::Ddl => {
+            let mut holds = class.post.iter();
+            !holds.any(|post| matches!(post, Condition::Exists(made) if is_it(made)))
+        }
+        Kind::Dml | Kind::CopyIn => !class.touches.is_empty(),
+        _ => is_harmless(class),
+    };
+    if unit.resumed || !unit.lowered.classes.iter().all(told) {
+        return None;
+    }
+    let put = runner.wrote.get(&table.name.to_lowercase());
+    put.copied().unwrap_or(Some(0))
 }
 
 /// `wrote`: the step has written rows itself; where it has not, whatever is found later in a column is others'.
@@ -128,6 +151,7 @@ fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
             table,
             column: column.map(str::to_owned),
             only,
+            put: None,
         });
     };
     for gone in inverse::gone(&classes, &renamed) {
@@ -192,6 +216,7 @@ async fn all(
         let mut left = Left {
             table: shape.label(),
             only: take.only.unwrap_or_default(),
+            put: take.put.filter(|_| take.column.is_none()),
             ..Left::default()
         };
         if let (Some(column), Some(catalog)) = (take.column, &catalog) {
