@@ -91,8 +91,15 @@ fn one_that_fails_among_them_fails_alone() {
     assert_eq!(database.scalar("SELECT count(*) FROM notes"), "77");
 }
 
+/// Whatever the session's LIKE makes of capitals.
 #[test]
 fn a_foreign_key_that_waits_for_the_commit_is_looked_at_after_each() {
+    for more in ["", ", \"PRAGMA case_sensitive_like = ON\""] {
+        waits_for_the_commit(more);
+    }
+}
+
+fn waits_for_the_commit(more: &str) {
     let (sandbox, database) = room(&[
         "CREATE TABLE parents (id INTEGER PRIMARY KEY)".into(),
         "CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)"
@@ -103,12 +110,36 @@ fn a_foreign_key_that_waits_for_the_commit_is_looked_at_after_each() {
     let toml = sandbox.read("dunlin.toml");
     sandbox.write(
         "dunlin.toml",
-        format!("{toml}prelude = [\"PRAGMA foreign_keys = ON\"]\n"),
+        format!("{toml}prelude = [\"PRAGMA foreign_keys = ON\"{more}]\n"),
     );
     let ran = sandbox.dunlin(["up", "--format", "json"]).code(1).json();
     assert_eq!(ran["data"]["applied"].as_array().unwrap().len(), 2, "{ran}");
     assert_eq!(database.scalar("SELECT count(*) FROM children"), "0");
     assert_eq!(database.scalar("SELECT count(*) FROM parents"), "0");
+}
+
+#[test]
+fn a_foreign_key_of_an_attached_file_that_waits_for_the_commit_is_looked_at_after_each() {
+    let (sandbox, _database) = room(&[
+        "CREATE TABLE here (id INTEGER PRIMARY KEY)".into(),
+        "INSERT INTO other.children VALUES (7)".into(),
+        "INSERT INTO other.parents VALUES (7)".into(),
+    ]);
+    let other = TestEngine::Sqlite.database();
+    other.run("CREATE TABLE parents (id INTEGER PRIMARY KEY)");
+    other.run(
+        "CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
+    );
+    let toml = sandbox.read("dunlin.toml");
+    let file = other.file().unwrap().display().to_string();
+    sandbox.write(
+        "dunlin.toml",
+        format!("{toml}prelude = [\"PRAGMA foreign_keys = ON\", \"ATTACH '{file}' AS other\"]\n"),
+    );
+    let ran = sandbox.dunlin(["up", "--format", "json"]).code(1).json();
+    assert_eq!(ran["data"]["applied"].as_array().unwrap().len(), 1, "{ran}");
+    assert_eq!(other.scalar("SELECT count(*) FROM children"), "0");
+    assert_eq!(other.scalar("SELECT count(*) FROM parents"), "0");
 }
 
 #[test]

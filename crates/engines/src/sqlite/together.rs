@@ -31,11 +31,28 @@ pub(super) fn together(connection: &Connection, asked: Together) -> Result<Vec<V
 /// Whether a commit of each part may tell more than one of all: of a foreign key that is looked at when a transaction
 /// commits, and which a later part may satisfy; or whether nothing can be rolled back.
 fn must_be_apart(connection: &Connection) -> Result<bool, rusqlite::Error> {
-    let ask = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE sql LIKE '%deferr%') \
-               OR EXISTS (SELECT 1 FROM pragma_defer_foreign_keys WHERE defer_foreign_keys <> 0) \
+    let says = |ask: &str| -> Result<bool, rusqlite::Error> {
+        connection
+            .prepare_cached(ask)?
+            .query_row([], |row| row.get(0))
+    };
+    let off = "SELECT EXISTS (SELECT 1 FROM pragma_defer_foreign_keys WHERE defer_foreign_keys <> 0) \
                OR EXISTS (SELECT 1 FROM pragma_journal_mode WHERE journal_mode = 'off')";
-    let mut ask = connection.prepare_cached(ask)?;
-    ask.query_row([], |row| row.get(0))
+    if says(off)? {
+        return Ok(true);
+    }
+    // Attached files have theirs, too; and whether LIKE knows capitals is the session's own choice.
+    let mut files = connection.prepare_cached("SELECT name FROM pragma_database_list")?;
+    let names = files.query_map([], |row| row.get::<_, String>(0))?;
+    for name in names.collect::<Result<Vec<_>, _>>()? {
+        let schema = format!("\"{}\".sqlite_schema", name.replace('"', "\"\""));
+        let defers =
+            format!("SELECT EXISTS (SELECT 1 FROM {schema} WHERE instr(lower(sql), 'deferr') > 0)");
+        if says(&defers)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn one(connection: &Connection, mut part: Part) -> Result<Vec<Did>, DbError> {
