@@ -197,7 +197,8 @@ impl Record {
         })
     }
 
-    /// The detail, read as a type; an unreadable one gives the default.
+    /// The detail, read as a type. What means something else by the name of a field costs that field alone, and what cannot
+    /// be read at all gives the default.
     pub fn detail<T: Default + for<'de> Deserialize<'de>>(&self) -> T {
         let read = serde_json::from_str(&self.detail);
         // Two writers that mean different things by one name would be read as nothing at all.
@@ -207,8 +208,20 @@ impl Record {
             self.id,
             self.detail
         );
-        read.unwrap_or_default()
+        read.unwrap_or_else(|_| by_field(&self.detail))
     }
+}
+
+/// Those fields of a detail that can be read.
+fn by_field<T: Default + for<'de> Deserialize<'de>>(detail: &str) -> T {
+    type Fields = serde_json::Map<String, serde_json::Value>;
+    let fields: Fields = serde_json::from_str(detail).unwrap_or_default();
+    let reads = |(name, value): &(String, serde_json::Value)| {
+        let alone = Fields::from_iter([(name.clone(), value.clone())]);
+        serde_json::from_value::<T>(alone.into()).is_ok()
+    };
+    let readable: Fields = fields.into_iter().filter(reads).collect();
+    serde_json::from_value(readable.into()).unwrap_or_default()
 }
 
 /// A record to be written.
@@ -307,5 +320,20 @@ impl Writing {
             self.detail_text().into(),
             token.into(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::UnitDetail;
+
+    #[test]
+    fn a_field_that_means_something_else_costs_no_other() {
+        let detail = r#"{"direction":"down","rows":3,"left":[{"table":"t"}],"clean":"yes"}"#;
+        let read: UnitDetail = by_field(detail);
+        assert_eq!(read.direction, Some(Direction::Down));
+        assert_eq!((read.rows, read.clean, read.left), (Some(3), None, vec![]));
+        assert_eq!(by_field::<UnitDetail>("{"), UnitDetail::default());
     }
 }
