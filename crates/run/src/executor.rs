@@ -2,6 +2,7 @@
 //! copies and fleets. It asks no engine who it is; decisions stand in the blocks that lowering made.
 
 use crate::checkpoint::Keep;
+use crate::checkpoint::since::Waiting;
 use crate::control::{Control, Stop};
 use crate::journal_store::{self, Pen};
 use crate::lease::Lease;
@@ -98,6 +99,8 @@ pub struct Runner<'w> {
     pub on_failure: OnFailure,
     /// Tables that are kept around the transaction of the next script, where it is a step that is taken back by them.
     pub keep: Option<Keep>,
+    /// Archives whose values come home when the next script has run.
+    pub since: Option<Waiting>,
     /// What the next script takes away by statements that commit by themselves.
     pub last: Option<Last>,
     /// The backup made for this run, where one was.
@@ -192,6 +195,7 @@ impl<'w> Runner<'w> {
             of_step: false,
             on_failure: OnFailure::Undo,
             keep: None,
+            since: None,
             last: None,
             backup: None,
             blockers: None,

@@ -213,9 +213,10 @@ for_each_engine! {
             "INSERT INTO settings VALUES ('model', 'x') ON CONFLICT (skey) DO UPDATE SET svalue = 'x'",
             "REPLACE INTO settings VALUES ('model', 'x')",
         );
+        let joined_update = "UPDATE settings SET svalue = 'x' WHERE skey IN (SELECT phone FROM contacts)";
         let update = "UPDATE settings SET svalue = 'x' WHERE skey = 'model'";
         let own = "CREATE TABLE own (skey varchar(20)); UPDATE own SET skey = 'x'; DROP TABLE own";
-        for (undo, named) in [(joined, true), (upsert, true), (update, true), (DELETE, false), (own, false)] {
+        for (undo, named) in [(joined, true), (upsert, true), (joined_update, true), (update, false), (DELETE, false), (own, false)] {
             for (desk, place) in desks(engine, INSERT, undo).iter().zip(["rows.plan.toml:7: ", "migrations/001_rows.undo.sql:1: "]) {
                 let (code, checked) = desk.json("plan check rows");
                 assert_eq!(code, 0, "{checked:#}");

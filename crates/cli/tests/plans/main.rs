@@ -24,6 +24,7 @@ mod resting;
 mod restore;
 mod terminal;
 mod trips;
+mod values;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

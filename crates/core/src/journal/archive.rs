@@ -18,6 +18,12 @@ pub struct Part {
     /// Whole rows were saved beside the columns' values.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub whole: bool,
+    /// The columns whose values the undo has written over, in rows that stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<String>,
+    /// Of the rows nothing but these values was saved, with their keys.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub values: bool,
     /// The condition by which the rows were chosen, where not all of the table were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
@@ -41,16 +47,20 @@ impl Part {
             false => older.columns.iter().all(|name| self.columns.contains(name)),
         };
         let rows = self.whole || !older.whole;
-        !self.beside && self.table == older.table && columns && rows && self.only == older.only
+        let over = older.over.iter().all(|name| self.over.contains(name));
+        let alike = self.values == older.values && self.only == older.only;
+        !self.beside && self.table == older.table && columns && rows && over && alike
     }
 
     /// `contacts (3 rows)`, `values of contacts.note (3 rows)`.
     pub fn shown(&self) -> String {
         let rows = counted(self.rows);
-        if self.columns.is_empty() {
+        if self.columns.is_empty() && !self.values {
             return format!("{} ({rows})", self.table);
         }
+        let over = self.over.iter();
         let columns = self.columns.iter();
+        let columns = columns.chain(over.filter(|name| !self.columns.contains(name)));
         let columns = columns.map(|column| format!("{}.{column}", self.table));
         format!(
             "values of {} ({rows})",
@@ -267,6 +277,16 @@ mod tests {
         );
         assert!(!part(&["a"], None).replaces(&whole));
         assert!(!part(&[], Some("k = 2")).replaces(&part(&[], Some("k = 1"))));
+        let over = |columns: &[&str]| Part {
+            over: part(columns, None).columns,
+            values: true,
+            ..part(&[], Some("k = 1"))
+        };
+        assert!(over(&["a", "b"]).replaces(&over(&["b"])));
+        assert!(!over(&["b"]).replaces(&over(&["a", "b"])));
+        assert!(!over(&["b"]).replaces(&part(&[], Some("k = 1"))));
+        assert!(!part(&[], Some("k = 1")).replaces(&over(&["b"])));
+        assert_eq!(over(&["a", "b"]).shown(), "values of t.a, t.b (0 rows)");
         let beside = Part {
             beside: true,
             ..whole.clone()

@@ -15,6 +15,10 @@ pub struct Left {
     /// The columns that are hashed; empty: all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// The columns whose values are written over, beside the key among those that are hashed; empty: whole rows go, or the
+    /// column does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<String>,
     /// The condition that the rows meet; empty: all of them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub only: String,
@@ -32,7 +36,13 @@ impl Left {
     pub fn is_of(&self, table: &str, column: Option<&str>, only: Option<&str>) -> bool {
         let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
         same(&self.table, table)
+            && self.over.is_empty()
             && same(&self.column, column.unwrap_or_default())
             && (column.is_some() || self.only == only.unwrap_or_default())
+    }
+
+    /// Whether it is about the values of these columns in the rows that meet a condition.
+    pub fn is_of_values(&self, table: &str, over: &[String], only: &str) -> bool {
+        self.table.eq_ignore_ascii_case(table) && self.over == over && self.only == only
     }
 }

@@ -55,58 +55,30 @@ pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> 
     let table = cursor.name(fold)?;
     let written = before.get(before.len() - cursor.rest().len() - 1)?;
     let alias = alias(&mut cursor, fold);
-    let condition = match cursor.eat(&["WHERE"]) {
-        true => cursor.rest(),
-        false if cursor.is_done() || cursor.is_any(&PART) => &[],
-        false => return None,
+    let of = Names {
+        alias: alias.as_deref(),
+        table: &table.name,
+        written: written.text,
     };
-    let mut end = Cursor::over(condition);
-    let condition = match end.seek(&PART) {
-        true => &condition[..condition.len() - end.rest().len()],
-        false => condition,
-    };
-    let Some((first, last)) = condition.first().zip(condition.last()) else {
-        return Some(Deleted {
-            table,
-            only: "(1 = 1)".into(),
-            named: false,
-        });
-    };
-    // A row where a cursor stands is none that a question finds.
-    if first.is("CURRENT") {
-        return None;
-    }
-    let mut named = condition.iter().filter(|token| token.is_name());
-    let named = named.any(|token| {
-        let name = unquoted(token, fold);
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        is(&table.name) || alias.as_deref().is_some_and(is)
-    });
-    let only = match alias {
-        None => sql.get(first.start..last.end())?.to_owned(),
-        Some(alias) => {
-            let names = Names {
-                alias: &alias,
-                table: &table.name,
-                written: written.text,
-            };
-            names.own(sql, condition, fold)?
-        }
-    };
+    let found = of.condition(sql, &mut cursor, fold)?;
     Some(Deleted {
         table,
-        only: format!("({only}\n)"),
-        named,
+        only: found.only,
+        named: found.named,
     })
 }
+
+/// The condition that every row meets.
+pub const ALL: &str = "(1 = 1)";
 
 /// What stands behind a condition: a part of the rows by an order, and what is told of them.
 const PART: [&str; 3] = ["ORDER", "LIMIT", "RETURNING"];
 
 /// The other name that a statement gives its table.
-fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
-    const NONE: [&str; 14] = [
+pub(super) fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
+    const NONE: [&str; 15] = [
         "WHERE",
+        "SET",
         "USING",
         "PARTITION",
         "ORDER",
@@ -127,18 +99,73 @@ fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
     cursor.ident(fold)
 }
 
+/// Which rows a statement is about.
+pub(super) struct Rows<'t> {
+    /// The condition that they meet, in brackets.
+    pub(super) only: String,
+    /// It names the table.
+    pub(super) named: bool,
+    /// Its tokens.
+    pub(super) tokens: &'t [Tok<'t>],
+}
+
 /// The names of a table in a condition.
-struct Names<'n> {
-    alias: &'n str,
-    table: &'n str,
+pub(super) struct Names<'n> {
+    pub(super) alias: Option<&'n str>,
+    pub(super) table: &'n str,
     /// The table's, as the statement writes it.
-    written: &'n str,
+    pub(super) written: &'n str,
 }
 
 impl Names<'_> {
+    /// Reads the condition that stands here, if one does, up to the end of the statement.
+    pub(super) fn condition<'t>(
+        &self,
+        sql: &str,
+        cursor: &mut Cursor<'t>,
+        fold: Fold,
+    ) -> Option<Rows<'t>> {
+        let condition = match cursor.eat(&["WHERE"]) {
+            true => cursor.rest(),
+            false if cursor.is_done() || cursor.is_any(&PART) => &[],
+            false => return None,
+        };
+        let mut end = Cursor::over(condition);
+        let tokens = match end.seek(&PART) {
+            true => &condition[..condition.len() - end.rest().len()],
+            false => condition,
+        };
+        let Some((first, last)) = tokens.first().zip(tokens.last()) else {
+            return Some(Rows {
+                only: ALL.into(),
+                named: false,
+                tokens,
+            });
+        };
+        // A row where a cursor stands is none that a question finds.
+        if first.is("CURRENT") {
+            return None;
+        }
+        let mut named = tokens.iter().filter(|token| token.is_name());
+        let named = named.any(|token| {
+            let name = unquoted(token, fold);
+            let is = |other: &str| name.eq_ignore_ascii_case(other);
+            is(self.table) || self.alias.is_some_and(is)
+        });
+        let only = match self.alias {
+            None => sql.get(first.start..last.end())?.to_owned(),
+            Some(alias) => self.own(sql, tokens, alias, fold)?,
+        };
+        Some(Rows {
+            only: format!("({only}\n)"),
+            named,
+            tokens,
+        })
+    }
+
     /// A condition with the table's own name in the place of its other one. `None`: one of the two stands there for
     /// something else, too.
-    fn own(&self, sql: &str, condition: &[Tok<'_>], fold: Fold) -> Option<String> {
+    fn own(&self, sql: &str, condition: &[Tok<'_>], alias: &str, fold: Fold) -> Option<String> {
         let mut only = String::new();
         let mut from = condition.first()?.start;
         for (at, token) in condition.iter().enumerate() {
@@ -150,7 +177,7 @@ impl Names<'_> {
             if name.eq_ignore_ascii_case(self.table) {
                 return None;
             }
-            if name.eq_ignore_ascii_case(self.alias) {
+            if name.eq_ignore_ascii_case(alias) {
                 let qualifies = condition.get(at + 1).is_some_and(|next| next.op("."));
                 if !qualifies {
                     return None;

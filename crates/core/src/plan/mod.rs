@@ -10,6 +10,7 @@ pub mod gate;
 mod insert;
 pub mod inverse;
 pub mod lower;
+pub mod over;
 pub mod risk;
 pub mod schedule;
 pub mod select;

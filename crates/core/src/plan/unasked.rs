@@ -2,6 +2,7 @@
 
 use super::delete;
 use super::inverse::{self, Gone};
+use super::over;
 use crate::dialect::Dialect;
 use crate::sql::words::Words;
 use crate::sql::{Condition, Kind, LexMode, ObjectKind, ObjectRef, StatementClass};
@@ -57,8 +58,10 @@ pub fn among(
         let first = inverse::first_of(renames.get(..at)?, &table);
         (first != table).then_some(Unasked::Rows)
     };
+    let texts: Vec<&str> = statements.iter().map(|(sql, _)| *sql).collect();
+    let asked = over::asked(&texts, &classes, &renames, dialect, lex);
     let each = statements.iter().enumerate();
-    let found = each.filter(|(_, (_, class))| !own(class));
+    let found = each.filter(|(at, (_, class))| !own(class) && !asked.contains(at));
     let found = found.filter_map(|(at, (sql, class))| {
         let what = of(sql, class, dialect, lex).or_else(|| elsewhere(at, sql))?;
         Some((at, what))
@@ -141,7 +144,7 @@ mod tests {
     fn what_writes_over_values_is_found() {
         let values = [(0, Unasked::Values)];
         for sql in [
-            "UPDATE t SET a = 1 WHERE b = 2",
+            "UPDATE t SET a = 1 WHERE b IN (SELECT b FROM u)",
             "replace into t values (1)",
             "INSERT INTO t SELECT 1 ON DUPLICATE KEY UPDATE a = 1",
             "LOAD DATA INFILE 'x' REPLACE INTO TABLE t",
@@ -160,7 +163,7 @@ mod tests {
         }
         for sql in [
             "INSERT OR REPLACE INTO t VALUES (1)",
-            "UPDATE OR IGNORE t SET a = 1",
+            "UPDATE OR REPLACE t SET a = 1",
         ] {
             assert_eq!(found(&Sqlite, &[sql]), values, "{sql}");
         }
@@ -172,6 +175,7 @@ mod tests {
             "MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN INSERT VALUES (1)",
             "SELECT a FROM t FOR UPDATE",
             "DELETE FROM t WHERE a = 1",
+            "UPDATE t SET a = 1 WHERE b = 2",
         ] {
             assert_eq!(found(&Postgres, &[sql]), [], "{sql}");
         }
@@ -187,13 +191,15 @@ mod tests {
         let rebuild = [
             "CREATE TABLE t (a int)",
             "INSERT INTO t SELECT a FROM u",
-            update,
+            "UPDATE t SET a = 1 WHERE t.a = 2",
             "DROP TABLE u",
             "ALTER TABLE t RENAME TO u",
         ];
         assert_eq!(found(&Mysql, &rebuild), [(2, Unasked::Values)]);
-        let renamed = ["ALTER TABLE u RENAME TO t", update];
-        assert_eq!(found(&Mysql, &renamed), [(1, Unasked::Values)]);
+        let renamed = |sql| found(&Mysql, &["ALTER TABLE u RENAME TO t", sql]);
+        assert_eq!(renamed(update), []);
+        let named = renamed("UPDATE t SET a = 1 WHERE t.b = 2");
+        assert_eq!(named, [(1, Unasked::Values)]);
         let dropped = ["ALTER TABLE u RENAME TO t", update, "DROP TABLE t"];
         assert_eq!(found(&Mysql, &dropped), []);
         let deleted = |sql| found(&Mysql, &["ALTER TABLE u RENAME TO t", sql]);

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// How many tokens of one statement are kept whole. Behind them (the rows of a large INSERT) only words and variables
 /// are, and of those none that a row of values is full of: 16,384 tokens of 40 bytes are 640 KiB.
-pub(super) const TOKENS_MAX: usize = 16_384;
+pub(crate) const TOKENS_MAX: usize = 16_384;
 
 /// A token that counts.
 #[derive(Debug, Clone, Copy)]

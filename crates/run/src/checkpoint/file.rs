@@ -16,9 +16,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The newest format of the files: 2 is that of a checkpoint which holds some columns or rows only. Others are of format 1, for
-/// whoever read those.
-pub const FORMAT: u32 = 2;
+/// The newest format of the files: 2 is that of a checkpoint which holds some columns or rows only, 3 of one that holds values
+/// which an undo has written over in rows that stay. Others are of format 1, for whoever read those.
+pub const FORMAT: u32 = 3;
 const END: &[u8; 20] = b"DUNLIN-CHECKPOINT 1\n";
 const HASH: usize = 32;
 /// What stands behind the manifest.
@@ -47,6 +47,9 @@ pub struct Saved {
     /// The file holds those of its rows only that met this condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
+    /// The columns whose values were written over, in rows that stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<String>,
     /// Its counters: name, the last number given out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<(String, i64)>,

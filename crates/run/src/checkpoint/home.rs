@@ -8,6 +8,7 @@ use super::file::{Checkpoint, Saved};
 use super::frame::{self, Change};
 use super::hashes::{Hashes, KEYS_SHOWN, Stored, each_now, key_of, shown_key};
 use super::restore::{self, refused, targets};
+use super::{over, since};
 use crate::backup::archive::Putter;
 use crate::digest::{self, TableDigest, table_digest};
 use crate::executor::Runner;
@@ -231,6 +232,8 @@ impl Homing<'_> {
         };
         let table = self.there.table(saved.schema.as_deref(), &saved.name);
         match saved.partial {
+            // Nothing but values that were written over.
+            true if coming.part.values => {}
             true => one.values(work, table, &mut came).await?,
             false => {
                 one.rows(work, &mut came).await?;
@@ -239,6 +242,14 @@ impl Homing<'_> {
                     one.values(work, table, &mut Came::default()).await?;
                 }
             }
+        }
+        if !saved.over.is_empty() {
+            let mut beside = Came::default();
+            let came = match coming.part.values {
+                true => &mut came,
+                false => &mut beside,
+            };
+            over::bring(work, self.checkpoint, (saved, target), table, came).await?;
         }
         one.prove(work, &mut came).await?;
         Ok(came)
@@ -264,6 +275,8 @@ struct One<'o> {
 struct Beside<'s> {
     bucket: u32,
     there: There,
+    /// Of values that were written over: what is known of the rows since.
+    since: HashMap<u128, since::Known>,
     stored: Option<Stored<'s>>,
 }
 
@@ -277,6 +290,10 @@ impl<'o> One<'o> {
         while beside.bucket < self.hashes.count {
             if beside.stored.is_none() {
                 beside.there = self.there(work, beside.bucket).await?;
+                if !self.saved.over.is_empty() {
+                    let at = (beside.bucket, self.hashes.count);
+                    beside.since = since::known(self.checkpoint, &self.saved.label(), at)?;
+                }
             }
             let stored = match &mut beside.stored {
                 Some(stored) => stored,
@@ -325,6 +342,8 @@ impl<'o> One<'o> {
             match self.met(&mut beside.there, key, hash) {
                 Some(true) => came.same += 1,
                 Some(false) => came.left += 1,
+                // The undo has left it there, and somebody has taken it away since.
+                None if beside.since.contains_key(&key) => came.left += 1,
                 None => {
                     came.rows += 1;
                     putter.row(&row);
@@ -376,6 +395,7 @@ impl<'o> One<'o> {
                 None if column.on_update.is_some() => columns.still.push(column.name.clone()),
                 None => {}
                 Some(_) if self.known.is_some_and(|known| known.contains(&column.name)) => {}
+                Some(_) if self.saved.over.contains(&column.name) => {}
                 Some(place) => {
                     let added = unwritten(table, column);
                     let default = column.default.as_deref();
@@ -436,13 +456,20 @@ impl<'o> One<'o> {
                 kept += 1;
                 continue;
             }
+            if beside
+                .since
+                .get(&key)
+                .is_some_and(|known| known.is_claimed())
+            {
+                continue;
+            }
             left += 1;
             if came.keys.len() < KEYS_SHOWN {
                 came.keys
                     .push(shown_key(self.saved, &key_of(self.saved, &row)));
             }
         }
-        if self.saved.partial || self.known.is_some() {
+        if self.saved.partial || self.known.is_some() || !self.saved.over.is_empty() {
             came.left = left;
             came.rows = kept.saturating_sub(came.same);
             return Ok(());

@@ -2,8 +2,9 @@
 //! difference between the checkpoint and what is written down at its end is the step's; or before an undo takes them away,
 //! so that what is archived is what goes.
 
-use super::file::Checkpoint;
+use super::file::{Checkpoint, Saved};
 use super::merge::note_after;
+use super::since::{self, Moment};
 use super::write::create_in;
 use super::{Chosen, Names, restore};
 use crate::executor::Runner;
@@ -67,8 +68,43 @@ pub(crate) fn not_archived(mut failure: Failure) -> Failure {
 pub(crate) struct Before {
     /// What was seen, and must be so still.
     pub(crate) seen: Vec<Seen>,
+    /// Archives before this one, whose values the script writes over once more.
+    pub(crate) older: Vec<Older>,
+    /// The names that tables have after the script.
+    pub(crate) names: Names,
     /// The record of the archive.
     pub(crate) record: Box<dyn Fn(&Checkpoint) -> Writing + Send + Sync>,
+}
+
+/// An archive before this one.
+#[derive(Debug, Clone)]
+pub(crate) struct Older {
+    /// It.
+    pub(crate) archive: Checkpoint,
+    /// Tables of which it holds what is there now.
+    pub(crate) holds: Vec<String>,
+}
+
+/// Looks at the values of archives before this one, which a script is about to write over.
+pub(crate) async fn look_at_older(
+    world: &World,
+    session: &mut dyn Session,
+    older: &[Older],
+    (names, only): (&Names, Option<&[String]>),
+) -> Result<(), Failure> {
+    let asked = |table: &String| only.is_none_or(|only| only.contains(table));
+    for one in older {
+        let tables = one.archive.saved.iter().map(Saved::label).filter(asked);
+        for table in tables {
+            let table = std::slice::from_ref(&table);
+            let at = (names, Moment::Begins);
+            let lost = since::look(world, session, &one.archive, at, Some(table)).await?;
+            if lost > 0 && one.holds.contains(&table[0]) {
+                return Err(others_write(&table[0]));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A question about a table, which may be there under another name by the time when it is asked.
@@ -156,6 +192,8 @@ pub(crate) struct Seen {
     pub(crate) of_rows: bool,
     /// It is about some of the table's rows.
     pub(crate) some: bool,
+    /// It is about values in them that this statement of the undo writes over.
+    pub(crate) over: Option<usize>,
     /// They are archived: it is asked again so that they are held, and whatever it is answered is archived, too.
     pub(crate) archived: bool,
     /// The rows are what the step itself has left, and nothing of others.
@@ -230,6 +268,14 @@ impl Keep {
             }
             let seen: Vec<&Seen> = before.seen.iter().collect();
             as_left(session, &seen, &Names::default(), sink).await?;
+            if !before.older.is_empty() {
+                aside(session, true).await?;
+                let at = (&Names::default(), None);
+                let looked = look_at_older(world, session, &before.older, at).await;
+                let back = aside(session, false).await;
+                looked?;
+                back?;
+            }
             let chosen = &self.chosen;
             if chosen.tables.is_empty() && chosen.columns.is_empty() && chosen.rows.is_empty() {
                 return Ok(());
@@ -240,7 +286,14 @@ impl Keep {
         aside(session, true).await?;
         let made = create_in(world, session, &self.name, &self.chosen, locked, sink).await;
         let back = aside(session, false).await;
-        self.made = Some(made.map_err(|failure| self.way.told(failure))?);
+        let made = made.map_err(|failure| self.way.told(failure))?;
+        let made = self.made.insert(made);
+        if let Way::Before(before) = &self.way {
+            let older: Vec<&Checkpoint> = before.older.iter().map(|one| &one.archive).collect();
+            let typing = session.dialect().rows().typing();
+            let started = since::start(world, typing, made, &older);
+            started.map_err(|failure| self.way.told(failure))?;
+        }
         back
     }
 
@@ -250,8 +303,26 @@ impl Keep {
         world: &World,
         session: &mut dyn Session,
     ) -> Result<Option<String>, Failure> {
-        let (Some(made), Way::Around) = (&self.made, &self.way) else {
-            return Ok(None);
+        let made = match (&self.made, &self.way) {
+            (Some(made), Way::Around) => made,
+            (made, Way::Before(before)) => {
+                let older = before.older.iter().map(|one| &one.archive);
+                let all = made.iter().chain(older).filter(|one| since::is_of(one));
+                let all: Vec<&Checkpoint> = all.collect();
+                if all.is_empty() {
+                    return Ok(None);
+                }
+                aside(session, true).await?;
+                let mut noted = Ok(0);
+                for one in all {
+                    let at = (&before.names, Moment::Undone);
+                    noted = noted.and(since::look(world, session, one, at, None).await);
+                }
+                let back = aside(session, false).await;
+                noted?;
+                return back.map(|()| None);
+            }
+            (None, Way::Around) => return Ok(None),
         };
         aside(session, true).await?;
         let noted = note_after(world, session, made).await;

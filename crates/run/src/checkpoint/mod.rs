@@ -11,8 +11,10 @@ mod home;
 pub(crate) mod keep;
 mod merge;
 mod names;
+mod over;
 pub(crate) mod quiet;
 mod restore;
+pub(crate) mod since;
 mod write;
 
 pub use file::Checkpoint;
@@ -51,6 +53,8 @@ pub struct Chosen {
     pub columns: Vec<(String, Vec<String>)>,
     /// Of tables named here only the rows that meet this condition.
     pub rows: Vec<(String, String)>,
+    /// Of tables named here the columns among them whose values are written over, in rows that stay.
+    pub over: Vec<(String, Vec<String>)>,
     /// The configuration; its tables come along.
     pub configuration: Configuration,
     /// Tables that are there under another name: they are saved under that by which they are asked for.
@@ -115,7 +119,8 @@ pub fn find(world: &World, asked: &str) -> Result<Checkpoint, Failure> {
 
 /// Removes a checkpoint's file.
 pub fn drop(checkpoint: &Checkpoint) -> Result<(), Failure> {
-    // What was written down for a merge is worth nothing without it; most have none.
+    // What was noted beside it is worth nothing without it; most have none.
     let _ = std::fs::remove_file(merge::path_after(checkpoint));
+    let _ = std::fs::remove_file(since::path(checkpoint));
     std::fs::remove_file(&checkpoint.path).map_err(|error| disk(&checkpoint.path, &error))
 }

@@ -180,6 +180,7 @@ impl Restoring<'_> {
             tables: targets.iter().map(Bound::label).collect(),
             columns: vec![],
             rows: vec![],
+            over: vec![],
             names: Names::default(),
             configuration: Configuration {
                 tables: vec![],

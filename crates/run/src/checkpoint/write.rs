@@ -84,6 +84,7 @@ pub async fn create_in(
     let part = Temporary(folder.join(format!(".{id}.{mark}.part")));
     let mut checkpoint = Checkpoint {
         format: match chosen.columns.is_empty() && chosen.rows.is_empty() {
+            _ if !chosen.over.is_empty() => 3,
             true => 1,
             false => 2,
         },
@@ -246,6 +247,8 @@ async fn rows(
             let held = |name: &String| key.contains(name) || columns.contains(name);
             table.columns.retain(|column| held(&column.shape.name));
         }
+        let mut over = chosen.over.iter().filter(|(name, _)| named(name));
+        let over = over.next().map(|(_, over)| over.clone());
         let table = &table;
         let counters = match asked.is_some() || only.is_some() {
             // No table is filled by these, so that nothing is counted either.
@@ -262,6 +265,7 @@ async fn rows(
             key,
             partial: asked.is_some(),
             only: only.clone(),
+            over: over.unwrap_or_default(),
             counters,
         });
         let only = only.as_deref();

@@ -2,23 +2,29 @@
 //! comes home: [`super::home`].
 
 use super::Walk;
-use super::held::{self, Asked, Held, Looked};
+use super::held::{self, Held, Looked};
+use super::own::{self, Asked};
 use super::step::{as_migration, run_script};
 use super::store;
-use crate::checkpoint::keep::{Before, Keep, Seen, not_archived};
+use crate::checkpoint::keep::{Before, Keep, Older, Seen, not_archived};
+use crate::checkpoint::since;
 use crate::checkpoint::{self, Checkpoint, Chosen, Names};
+use crate::steps::done;
 use crate::steps::last::Last;
+use crate::steps::left;
 use crate::steps::migrate::{self, json};
 use crate::world::World;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::archive::{Archive, Archived, Archives, Part};
 use dunlin_core::journal::{self, Direction, History, Writing};
+use dunlin_core::plan::inverse;
 use dunlin_core::plan::steps::Operations;
 use dunlin_core::plan::{self, StepKind};
 use dunlin_core::source::Migration;
 use dunlin_core::source::plan::StepDoc;
-use dunlin_engines::Purpose;
+use dunlin_core::sql::ObjectRef;
+use dunlin_engines::{Purpose, Session};
 use std::sync::Arc;
 
 /// What the names of archives begin with.
@@ -32,7 +38,19 @@ pub async fn take_back(
     operations: &Operations,
 ) -> Result<(), Failure> {
     let migration = as_migration(walk.runner, doc, key, operations);
-    let asked = Asked::of_step(walk, doc, key, operations, &migration).await?;
+    let mut asked = Asked::of_step(walk, doc, key, operations, &migration).await?;
+    if asked.half {
+        let unit = plan::Step {
+            id: key.to_owned(),
+            hash: doc.hash.clone(),
+            kind: StepKind::Migrate {
+                migration: migration.clone(),
+                direction: Direction::Down,
+            },
+        };
+        let history = walk.history.as_units(key);
+        asked.done = done::of_undo(walk.runner, &unit, &history).await?;
+    }
     let held = nothing_is_lost(walk, doc, key, &asked).await?;
     let ran = run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await;
     told_after(walk, doc, &held);
@@ -50,7 +68,8 @@ pub async fn migration_back(
 ) -> Result<(), Failure> {
     let StepKind::Migrate { migration, .. } = &unit.kind;
     let state = units.units.get(&migration.version);
-    let asked = Asked::of_migration(migration, state, later, &*walk.runner.work);
+    let mut asked = Asked::of_migration(migration, state, later, &*walk.runner.work);
+    asked.done = done::of_undo(walk.runner, unit, units).await?;
     let held = nothing_is_lost(walk, doc, key, &asked).await?;
     let ran = migrate::run(walk.runner, unit, units, 1, 1).await;
     told_after(walk, doc, &held);
@@ -74,7 +93,10 @@ pub async fn may_take_back(
     for (at, migration) in migrations.iter().enumerate() {
         let state = units.units.get(&migration.version);
         let later = &migrations[..at];
-        let asked = Asked::of_migration(migration, state, later, &*walk.runner.work);
+        let mut asked = Asked::of_migration(migration, state, later, &*walk.runner.work);
+        asked.unsure = own::touched(later, &*walk.runner.work);
+        let unit = plan::Step::migrate(migration, Direction::Down);
+        asked.done = done::of_undo(walk.runner, &unit, units).await?;
         let mut looked = held::look(walk, doc, &asked).await?;
         archived_already(walk, key, &mut looked).await?;
         lost.extend(foreign(&looked.held));
@@ -129,7 +151,7 @@ async fn nothing_is_lost(
     asked: &Asked<'_>,
 ) -> Result<Arc<Vec<Held>>, Failure> {
     let mut looked = held::look(walk, doc, asked).await?;
-    let again = archived_already(walk, key, &mut looked).await?;
+    let (again, older) = archived_already(walk, key, &mut looked).await?;
     if !walk.ask.discard_later {
         let lost = foreign(&looked.held);
         if !lost.is_empty() {
@@ -144,7 +166,15 @@ async fn nothing_is_lost(
     // What is archived whole may change up to the moment when nobody else writes any more.
     let unheld = |mut seen: Vec<Seen>| {
         for seen in &mut seen {
-            let saved = |one: &Held| one.table == seen.table && (one.rows || one.only.is_some());
+            let saved = |one: &Held| {
+                let of_rows = one.rows || (one.only.is_some() && !one.values);
+                let all = if seen.over.is_some() {
+                    !one.over.is_empty()
+                } else {
+                    of_rows
+                };
+                one.table == seen.table && all
+            };
             seen.archived = seen.some && !seen.of_rows && held.iter().any(saved);
         }
         seen.retain(|seen| {
@@ -163,15 +193,35 @@ async fn nothing_is_lost(
     may_archive(&held)?;
     // What stands half way goes on as it began.
     if looked.together && !asked.half {
-        keep(walk, doc, key, &held, unheld(looked.seen));
+        let older = (older, after(asked, &looked.seen, &*walk.runner.work));
+        keep(walk, doc, key, &held, unheld(looked.seen), older);
         return Ok(held);
     }
     let made = match held.is_empty() {
         true => None,
-        false => Some(save(walk, doc, key, &held, &looked.names).await?),
+        false => Some(save(walk, doc, key, &held, (&looked.names, &older)).await?),
     };
-    look_again(walk, doc, key, &held, unheld(looked.seen), made);
+    look_again(walk, doc, key, &held, unheld(looked.seen), (made, older));
     Ok(held)
+}
+
+/// The names that the tables of an undo have after it.
+fn after(asked: &Asked<'_>, seen: &[Seen], work: &dyn Session) -> Names {
+    let mut names = Names::default();
+    if let Some(undo) = &asked.migration.undo {
+        let (_, renamed) = left::read(undo, work);
+        for seen in seen.iter().filter(|seen| seen.over.is_some()) {
+            let (schema, was) = seen.question.table();
+            let is = |schema: Option<&str>| {
+                inverse::name_after(&renamed, &ObjectRef::table(schema, was))
+            };
+            // A statement may leave out the schema that goes without saying.
+            for schema in [schema, None] {
+                names.add(seen.question.table().0, was, &is(schema).name);
+            }
+        }
+    }
+    names
 }
 
 /// The record of an archive of what is held.
@@ -194,23 +244,33 @@ fn look_again(
     key: &str,
     held: &Arc<Vec<Held>>,
     seen: Vec<Seen>,
-    made: Option<Checkpoint>,
+    archives: (Option<Checkpoint>, Vec<Older>),
 ) {
     let name = format!("{PREFIX}{}", doc.id);
     let record = Box::new(recording(doc, key, held));
-    walk.runner.last = Last::of(name, seen, made, chosen(held), record);
+    walk.runner.last = Last::of(name, seen, archives, chosen(held), record);
 }
 
 /// Has what is to be archived saved in the very transaction of the undo.
-fn keep(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str, held: &Arc<Vec<Held>>, seen: Vec<Seen>) {
+fn keep(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    held: &Arc<Vec<Held>>,
+    seen: Vec<Seen>,
+    (older, names): (Vec<Older>, Names),
+) {
     if held.is_empty() && seen.is_empty() {
         return;
     }
     let chosen = chosen(held);
     let record = recording(doc, key, held);
+    let beside = !older.is_empty();
     let before = Before {
         seen,
-        record: Box::new(move |made| record(made, false)),
+        older,
+        names,
+        record: Box::new(move |made| record(made, beside)),
     };
     let name = format!("{PREFIX}{}", doc.id);
     walk.runner.keep = Some(Keep::before(name, chosen, before));
@@ -218,7 +278,7 @@ fn keep(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str, held: &Arc<Vec<Held>>
 
 /// Values need a key by which they find their rows again.
 fn may_archive(held: &[Held]) -> Result<(), Failure> {
-    let keyless = |one: &&Held| !one.columns.is_empty() && !one.keyed;
+    let keyless = |one: &&Held| !(one.keyed || one.columns.is_empty() && one.over.is_empty());
     let Some(keyless) = held.iter().find(keyless) else {
         return Ok(());
     };
@@ -236,8 +296,10 @@ fn chosen(held: &[Held]) -> Chosen {
     let some = |one: &Held| Some((one.table.clone(), one.only.clone()?));
     let columns = held
         .iter()
-        .filter(|one| !one.columns.is_empty() && !one.rows);
-    let columns = columns.map(|one| (one.table.clone(), one.columns.clone()));
+        .filter(|one| (!one.columns.is_empty() || one.values) && !one.rows);
+    let columns = columns.map(|one| (one.table.clone(), [&one.columns[..], &one.over].concat()));
+    let over = held.iter().filter(|one| !one.over.is_empty());
+    let over = over.map(|one| (one.table.clone(), one.over.clone()));
     let tables = held
         .iter()
         .filter(|one| one.rows || (one.columns.is_empty() && one.only.is_none()));
@@ -245,26 +307,31 @@ fn chosen(held: &[Held]) -> Chosen {
         tables: tables.map(|one| one.table.clone()).collect(),
         columns: columns.collect(),
         rows: held.iter().filter_map(some).collect(),
+        over: over.collect(),
         ..Chosen::default()
     }
 }
 
-/// Takes out what lies in an archive of this step just as it is now. Gives the archives that must wait again for that.
+/// Takes out what lies in an archive of this step just as it is now. Gives the archives that must wait again for that, and
+/// those whose values wait to come home by now and are about to be written over once more.
 async fn archived_already(
     walk: &mut Walk<'_, '_>,
     key: &str,
     looked: &mut Looked,
-) -> Result<Vec<Archived>, Failure> {
+) -> Result<(Vec<Archived>, Vec<Older>), Failure> {
     let held = &mut looked.held;
     let known: Vec<Archive> = walk.history.archives.of(key).cloned().collect();
-    let mut again = vec![];
+    let (mut again, mut older) = (vec![], vec![]);
     for archive in known {
+        older.extend(waiting(walk, &archive));
         let covers = |one: &Held, part: &Part| {
             part.table == one.table
                 && one.columns.iter().all(|name| part.columns.contains(name))
                 && part.columns.is_empty() == one.columns.is_empty()
                 && part.whole == one.rows
                 && part.only == one.only
+                && part.over == one.over
+                && part.values == one.values
         };
         let parts = &archive.archived.parts;
         if !held
@@ -282,17 +349,51 @@ async fn archived_already(
             continue;
         }
         let still = checkpoint::still(world, &checkpoint, &looked.names, walk.runner.sink).await?;
-        let before = held.len();
-        held.retain(|one| {
-            !parts
-                .iter()
-                .any(|part| still.contains(&part.table) && covers(one, part))
-        });
-        if held.len() < before && archive.home.is_some() {
+        let covered = |one: &Held| {
+            let mut parts = parts.iter();
+            parts.any(|part| still.contains(&part.table) && covers(one, part))
+        };
+        let tables = held.iter().filter(|one| covered(one));
+        let tables: Vec<String> = tables.map(|one| one.table.clone()).collect();
+        held.retain(|one| !covered(one));
+        if tables.is_empty() {
+            continue;
+        }
+        if since::is_of(&checkpoint) {
+            if archive.home.is_some() {
+                let typing = walk.runner.work.dialect().rows().typing();
+                since::start(world, typing, &checkpoint, &[])?;
+            }
+            older.retain(|one: &Older| one.archive.id != checkpoint.id);
+            older.push(Older {
+                archive: checkpoint,
+                holds: tables,
+            });
+        }
+        if archive.home.is_some() {
             again.push(archive.archived);
         }
     }
-    Ok(again)
+    // The oldest first.
+    older.sort_by(|a, b| a.archive.created_at.cmp(&b.archive.created_at));
+    Ok((again, older))
+}
+
+/// An archive with values that wait to come home.
+fn waiting(walk: &Walk<'_, '_>, archive: &Archive) -> Option<Older> {
+    let of_values = archive
+        .archived
+        .parts
+        .iter()
+        .any(|part| !part.over.is_empty());
+    if archive.home.is_some() || !of_values {
+        return None;
+    }
+    let found = checkpoint::find(walk.runner.world, &archive.archived.checkpoint);
+    Some(Older {
+        archive: found.ok()?,
+        holds: vec![],
+    })
 }
 
 /// How often rows that change while they are read are archived anew.
@@ -304,7 +405,7 @@ async fn save(
     doc: &StepDoc,
     key: &str,
     held: &[Held],
-    names: &Names,
+    (names, older): (&Names, &[Older]),
 ) -> Result<Checkpoint, Failure> {
     let chosen = Chosen {
         names: names.clone(),
@@ -318,7 +419,10 @@ async fn save(
         let made = made.map_err(not_archived)?;
         let still = checkpoint::still(world, &made, names, walk.runner.sink).await;
         if still.map_err(not_archived)?.len() == made.saved.len() {
-            record(walk, doc, key, told(&made, held, false)).await?;
+            let typing = walk.runner.work.dialect().rows().typing();
+            let before: Vec<&Checkpoint> = older.iter().map(|one| &one.archive).collect();
+            since::start(world, typing, &made, &before).map_err(not_archived)?;
+            record(walk, doc, key, told(&made, held, !older.is_empty())).await?;
             return Ok(made);
         }
         let _ = checkpoint::drop(&made);
@@ -346,6 +450,8 @@ fn told(made: &Checkpoint, held: &[Held], beside: bool) -> Archived {
             only: asked.and_then(|one| one.only.clone()),
             own: asked.map_or(vec![], |one| one.own.clone()),
             whole: asked.is_some_and(|one| one.rows),
+            over: asked.map_or(vec![], |one| one.over.clone()),
+            values: asked.is_some_and(|one| one.values),
             beside,
             table,
             rows: digest.rows,

@@ -286,6 +286,8 @@ async fn migrations_back(
         let (wanted, findings) = select::down(migrations, &units, &goal)?;
         select::verdict(&findings)?;
         for unit in wanted.steps() {
+            // What was archived for one of them the next may write over.
+            walk.reload().await?;
             archive::migration_back(walk, doc, key, unit, (&units, later)).await?;
         }
     }

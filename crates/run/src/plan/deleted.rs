@@ -2,8 +2,8 @@
 //! its own.
 
 use super::Walk;
-use super::held::{Asked, Found, Held, Looked, Places};
-use super::own::is_own;
+use super::held::{Found, Held, Looked, Places};
+use super::own::{Asked, is_own};
 use crate::checkpoint::Names;
 use crate::checkpoint::keep::{Question, Seen, answer};
 use crate::trouble;
@@ -101,6 +101,7 @@ async fn rows(
         number: 0,
         of_rows: false,
         some: true,
+        over: None,
         archived: false,
         left: None,
     };

@@ -1,8 +1,8 @@
 //! Looking, before a step is taken back, at what its undo would take away: tables and columns that it drops and that hold
 //! something, rows that the step inserted and somebody has changed since.
 
-use super::own::is_own;
-use super::{Walk, deleted, own};
+use super::own::{Asked, is_own};
+use super::{Walk, deleted, values};
 use crate::checkpoint::Names;
 use crate::checkpoint::keep::{Question, Seen, answer};
 use crate::observe;
@@ -10,17 +10,14 @@ use crate::steps::left;
 use crate::trouble;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
-use dunlin_core::journal::{Left, UnitState};
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, Renames};
-use dunlin_core::plan::steps::{self, Facts, Later, Operations};
+use dunlin_core::plan::steps::Later;
 use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::schema::{Catalog, Column, Table, key, label};
-use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
-use dunlin_core::source::{Migration, Script, TransactionMode};
+use dunlin_core::source::plan::StepDoc;
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, TxUse, Unwritten};
-use dunlin_engines::{DbError, Session};
-use std::sync::Arc;
+use dunlin_engines::DbError;
 
 /// What an undo would take away and what holds something: a table, columns of one, or rows.
 #[derive(Debug, Default)]
@@ -41,6 +38,10 @@ pub struct Held {
     pub only: Option<String>,
     /// What takes away what the step puts in the place of rows.
     pub own: Vec<String>,
+    /// The columns whose values are written over, in rows that stay.
+    pub over: Vec<String>,
+    /// Nothing but these values goes.
+    pub values: bool,
 }
 
 /// What was looked at.
@@ -111,75 +112,6 @@ impl<'a> Places<'a> {
     }
 }
 
-/// An undo that is about to run: a step's own, or that of a migration which a step has applied.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// Its statements.
-    pub migration: &'a Migration,
-    /// How many rows were written on the way forward.
-    pub own: u64,
-    /// What the step has left, where it was written down.
-    pub left: Vec<Left>,
-    /// Where others may have written what it would meet.
-    pub later: Vec<Later>,
-    /// Somebody wrote it.
-    pub written: bool,
-    /// Each of its statements commits by itself.
-    pub apart: bool,
-    /// It stands half way.
-    pub half: bool,
-    /// Tables of `later` that it has given another name by then.
-    pub names: Names,
-}
-
-impl<'a> Asked<'a> {
-    /// The undo of a step.
-    pub async fn of_step(
-        walk: &mut Walk<'_, '_>,
-        doc: &StepDoc,
-        key: &str,
-        operations: &Operations,
-        migration: &'a Migration,
-    ) -> Result<Self, Failure> {
-        let half = walk.history.flight(key).is_some();
-        let undo = migration.undo.as_ref().filter(|_| half);
-        let (inserted, names) = inserted(walk, doc, operations, undo).await?;
-        let mut later = operations.later.clone();
-        later.extend(inserted);
-        Ok(Asked {
-            migration,
-            own: own::rows(walk.history.steps.get(key)),
-            left: own::of_step(walk, doc, key, undo),
-            later,
-            written: matches!(doc.undo, UndoSpec::Sql(_)),
-            apart: operations.apart,
-            half,
-            names,
-        })
-    }
-
-    /// The undo of a migration, which is in this state; its step has applied some others later.
-    pub fn of_migration(
-        migration: &'a Migration,
-        state: Option<&UnitState>,
-        later: &[Arc<Migration>],
-        work: &dyn Session,
-    ) -> Self {
-        let half = matches!(state, Some(UnitState::InFlight(_)));
-        let undo = migration.undo.as_ref().filter(|_| half);
-        Asked {
-            migration,
-            own: own::rows(state),
-            left: own::of_migration(state, later, undo, work),
-            later: vec![],
-            written: true,
-            apart: migration.transaction == TransactionMode::None,
-            half,
-            names: Names::default(),
-        }
-    }
-}
-
 /// Looks at what an undo would take away.
 pub async fn look(
     walk: &mut Walk<'_, '_>,
@@ -233,7 +165,8 @@ async fn held(
     let columns: Vec<ObjectRef> = of(ObjectKind::Column).collect();
     // What a derived undo deletes is asked for by its keys.
     let deletes = asked.written && classes.iter().any(|class| class.verb == "DELETE");
-    if tables.is_empty() && columns.is_empty() && !deletes {
+    let overs = values::of(asked, undo, &*walk.runner.work);
+    if tables.is_empty() && columns.is_empty() && !deletes && overs.is_empty() {
         return Ok(());
     }
     let catalog = observe::whole(&mut *walk.runner.work)
@@ -254,7 +187,7 @@ async fn held(
     if deletes {
         deleted::look(walk, asked, undo, &places, looked).await?;
     }
-    Ok(())
+    values::look(walk, asked, &overs, &places, looked).await
 }
 
 fn looking(error: DbError) -> Failure {
@@ -374,6 +307,7 @@ async fn ask(
         number: 0,
         of_rows: false,
         some: false,
+        over: None,
         archived: false,
         left: None,
     };
@@ -464,6 +398,7 @@ async fn later(
                     number: rows as u64,
                     of_rows: true,
                     some: true,
+                    over: None,
                     archived: false,
                     left: None,
                 });
@@ -545,50 +480,4 @@ fn one_met(
             ..Held::default()
         }),
     }
-}
-
-/// Of a step whose undo was derived: what finds the rows that it inserted and somebody has changed.
-async fn inserted(
-    walk: &mut Walk<'_, '_>,
-    doc: &StepDoc,
-    operations: &Operations,
-    half: Option<&Script>,
-) -> Result<(Vec<Later>, Names), Failure> {
-    let mut names = Names::default();
-    if doc.undo != UndoSpec::Derive || !matches!(doc.kind, StepSpec::Sql(_)) {
-        return Ok((vec![], names));
-    }
-    let work = &mut *walk.runner.work;
-    let catalog = observe::whole(work).await;
-    let mut catalog = catalog
-        .map_err(|error| trouble::failed(&error, "cannot look at what was written since"))?;
-    if let Some(undo) = half {
-        let (dialect, lex) = (work.dialect(), work.lex_mode());
-        let undo = undo.statements.iter();
-        let renames = undo.map(|statement| inverse::renames(&statement.sql, dialect, lex));
-        names = as_before(&mut catalog, &renames.collect::<Vec<_>>());
-    }
-    let facts = Facts {
-        dialect: work.dialect(),
-        caps: work.caps(),
-        lex: work.lex_mode(),
-        catalog: &catalog,
-        plugins: &[],
-    };
-    Ok((steps::sql::inserted(&operations.up, &facts), names))
-}
-
-/// Gives the tables of a catalog the names that they had before an undo which stands half way.
-fn as_before(catalog: &mut Catalog, renames: &[Renames]) -> Names {
-    let mut names = Names::default();
-    for at in 0..catalog.tables.len() {
-        let table = &catalog.tables[at];
-        let there = ObjectRef::table(table.schema.as_deref(), &table.name);
-        let was = inverse::first_of(renames, &there);
-        if was != there && Lookup::default().table(catalog, &was).is_none() {
-            names.add(was.schema.as_deref(), &was.name, &there.name);
-            catalog.tables[at].name = was.name;
-        }
-    }
-    names
 }

@@ -3,13 +3,17 @@
 
 use super::Walk;
 use super::back::stops_everything;
-use crate::checkpoint::{self, Coming};
+use crate::checkpoint::since::{self, Moment, Waiting};
+use crate::checkpoint::{self, Coming, Names};
 use crate::steps::migrate::json;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::archive::{Archive, Home, Part};
 use dunlin_core::journal::{self, Writing};
+use dunlin_core::plan::inverse;
+use dunlin_core::plan::steps::Inverse;
 use dunlin_core::source::plan::StepDoc;
+use dunlin_core::sql::ObjectRef;
 
 /// The failure of an archive that cannot come home.
 pub const WAITS: &str = "archive-waits";
@@ -40,6 +44,74 @@ pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<
         }
     }
     walk.reload().await
+}
+
+/// Before a step runs forward: looks whose the values are by now that an undo of it has written over, so that what others have
+/// written since is told from what the undo has left when they come home.
+pub async fn ready(walk: &mut Walk<'_, '_>, key: &str) -> Result<(), Failure> {
+    let waiting: Vec<Archive> = walk.history.archives.waiting(key).cloned().collect();
+    let of_values = |archive: &&Archive| {
+        let mut parts = archive.archived.parts.iter();
+        parts.any(|part| !part.over.is_empty())
+    };
+    let world = walk.runner.world;
+    let found = waiting.iter().filter(of_values);
+    // One that is not there any more stops the run when it is to come home.
+    let found =
+        found.filter_map(|archive| checkpoint::find(world, &archive.archived.checkpoint).ok());
+    let archives: Vec<_> = found.collect();
+    if archives.is_empty() {
+        return Ok(());
+    }
+    if walk.history.flight(key).is_none() {
+        let names = undone_names(walk, key, &archives);
+        since::look_outside(world, &archives, (&names, Moment::Begins)).await?;
+    }
+    walk.runner.since = Some(Waiting {
+        archives,
+        noted: false,
+    });
+    Ok(())
+}
+
+/// When it has run: notes what it has left there, where that was not done with its end.
+pub async fn noted(walk: &mut Walk<'_, '_>) {
+    if walk.runner.since.as_ref().is_some_and(|since| !since.noted) {
+        since::note(walk.runner, false).await;
+    }
+}
+
+/// The names that tables have since the step was taken back.
+fn undone_names(walk: &Walk<'_, '_>, key: &str, archives: &[checkpoint::Checkpoint]) -> Names {
+    let work = &*walk.runner.work;
+    let (dialect, lex) = (work.dialect(), work.lex_mode());
+    let renames = |sql: &str| inverse::renames(sql, dialect, lex);
+    let mut renamed = vec![];
+    match walk.history.lowered.get(key).map(|lowered| &lowered.undo) {
+        Some(Inverse::Statements(statements)) => {
+            renamed.extend(statements.iter().map(|sql| renames(sql)));
+        }
+        Some(Inverse::Migrations(versions)) => {
+            let undos = versions.iter().rev().filter_map(|version| {
+                let mut all = walk.ask.migrations.iter();
+                let found = all.find(|migration| migration.version.0 == *version)?;
+                found.undo.as_ref()
+            });
+            let statements = undos.flat_map(|undo| &undo.statements);
+            renamed.extend(statements.map(|statement| renames(&statement.sql)));
+        }
+        _ => {}
+    }
+    let mut names = Names::default();
+    for saved in archives.iter().flat_map(|archive| &archive.saved) {
+        // A statement may leave out the schema that goes without saying.
+        for schema in [saved.schema.as_deref(), None] {
+            let first = ObjectRef::table(schema, &saved.name);
+            let is = inverse::name_after(&renamed, &first);
+            names.add(saved.schema.as_deref(), &saved.name, &is.name);
+        }
+    }
+    names
 }
 
 /// A part that has come home, and the columns of its file.

@@ -29,6 +29,7 @@ pub mod show;
 pub mod state;
 pub mod step;
 pub mod store;
+mod values;
 pub mod view;
 pub mod word;
 

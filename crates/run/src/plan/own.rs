@@ -1,20 +1,101 @@
 //! What is a step's own of what its undo would take away, told by the digests of what it has left.
 
 use super::Walk;
-use super::held::Asked;
 use crate::checkpoint::Names;
 use crate::checkpoint::keep::Seen;
+use crate::observe;
 use crate::steps::left;
+use crate::trouble;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::{self, Applied, Left, UnitState};
-use dunlin_core::plan::inverse::{self, is_harmless};
+use dunlin_core::plan::inverse::{self, Renames, is_harmless};
+use dunlin_core::plan::steps::{self, Facts, Later, Operations};
+use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::schema::{Catalog, Table};
-use dunlin_core::source::plan::{StepDoc, UndoSpec};
-use dunlin_core::source::{Migration, Script};
+use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
+use dunlin_core::source::{Migration, Script, TransactionMode};
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
 use dunlin_engines::Session;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// An undo that is about to run: a step's own, or that of a migration which a step has applied.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Its statements.
+    pub migration: &'a Migration,
+    /// How many rows were written on the way forward.
+    pub own: u64,
+    /// What the step has left, where it was written down.
+    pub left: Vec<Left>,
+    /// Where others may have written what it would meet.
+    pub later: Vec<Later>,
+    /// Somebody wrote it.
+    pub written: bool,
+    /// Each of its statements commits by itself.
+    pub apart: bool,
+    /// It stands half way.
+    pub half: bool,
+    /// So many of its statements have been done.
+    pub done: usize,
+    /// The names of tables, in lower case, that are not as they will be when its turn comes: what stands before it is to be
+    /// taken back first.
+    pub unsure: BTreeSet<String>,
+    /// Tables of `later` that it has given another name by then.
+    pub names: Names,
+}
+
+impl<'a> Asked<'a> {
+    /// The undo of a step.
+    pub async fn of_step(
+        walk: &mut Walk<'_, '_>,
+        doc: &StepDoc,
+        key: &str,
+        operations: &Operations,
+        migration: &'a Migration,
+    ) -> Result<Self, Failure> {
+        let half = walk.history.flight(key).is_some();
+        let undo = migration.undo.as_ref().filter(|_| half);
+        let (inserted, names) = inserted(walk, doc, operations, undo).await?;
+        let mut later = operations.later.clone();
+        later.extend(inserted);
+        Ok(Asked {
+            migration,
+            own: rows(walk.history.steps.get(key)),
+            left: of_step(walk, doc, key, undo),
+            later,
+            written: matches!(doc.undo, UndoSpec::Sql(_)),
+            apart: operations.apart,
+            half,
+            done: 0,
+            unsure: BTreeSet::new(),
+            names,
+        })
+    }
+
+    /// The undo of a migration, which is in this state; its step has applied some others later.
+    pub fn of_migration(
+        migration: &'a Migration,
+        state: Option<&UnitState>,
+        later: &[Arc<Migration>],
+        work: &dyn Session,
+    ) -> Self {
+        let half = matches!(state, Some(UnitState::InFlight(_)));
+        let undo = migration.undo.as_ref().filter(|_| half);
+        Asked {
+            migration,
+            own: rows(state),
+            left: of_migration(state, later, undo, work),
+            later: vec![],
+            written: true,
+            apart: migration.transaction == TransactionMode::None,
+            half,
+            done: 0,
+            unsure: BTreeSet::new(),
+            names: Names::default(),
+        }
+    }
+}
 
 impl Asked<'_> {
     /// What the step has left of a table, of a column of it, or of the rows that meet a condition.
@@ -26,6 +107,11 @@ impl Asked<'_> {
         };
         of().find(|left| left.table == table)
             .or_else(|| of().next())
+    }
+
+    /// Whether a table is not as it will be when its turn comes.
+    pub fn is_unsure(&self, label: &str) -> bool {
+        self.unsure.iter().any(|name| is_name_of(name, label))
     }
 }
 
@@ -75,18 +161,43 @@ pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str, half: Option<&Scri
     let phases = plan.phases.iter();
     let steps = phases.flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)));
     let later = steps.skip_while(|(_, step)| !std::ptr::eq(*step, doc));
-    let mut stays = later.skip(1).filter(|(_, step)| {
+    let stays = later.skip(1).filter(|(_, step)| {
         let exact = UndoSpec::Derive == step.undo || UndoSpec::Restore == step.undo;
         !exact && !matches!(step.undo, UndoSpec::Sql(_))
     });
-    let ran = stays.any(|(phase, step)| {
-        let key = journal::plan::step_key(&plan.name, &phase.id, &step.id);
-        walk.history.steps.contains_key(&key)
-    });
-    match applied(walk.history.steps.get(key)) {
-        Some(applied) if !ran => untouched(applied.stands.clone(), half, &*walk.runner.work),
-        _ => vec![],
+    let keys = stays.map(|(phase, step)| journal::plan::step_key(&plan.name, &phase.id, &step.id));
+    let ran = keys.filter(|key| walk.history.steps.contains_key(key));
+    let ran: Vec<String> = ran.collect();
+    let left = applied(walk.history.steps.get(key)).map(|applied| applied.stands.clone());
+    let mut left = untouched(left.unwrap_or_default(), half, &*walk.runner.work);
+    if !ran.is_empty() {
+        // Rows that it made count by their number; of values it counts which tables those steps touch, where that is known.
+        let touched = touched_by(walk, &ran);
+        left.retain(|left| {
+            !left.over.is_empty()
+                && touched
+                    .as_ref()
+                    .is_some_and(|names| !names.iter().any(|name| is_name_of(name, &left.table)))
+        });
     }
+    left
+}
+
+/// The names of what steps touch, in lower case. `None`: one of them is no statements.
+fn touched_by(walk: &Walk<'_, '_>, keys: &[String]) -> Option<BTreeSet<String>> {
+    let work = &*walk.runner.work;
+    let mut names = BTreeSet::new();
+    for key in keys {
+        let lowered = walk.history.lowered.get(key);
+        let lowered = lowered.filter(|lowered| !lowered.up.is_empty())?;
+        for sql in &lowered.up {
+            let class = work.dialect().classify(sql, work.lex_mode());
+            let plain = inverse::is_harmless(&class) || !class.touches.is_empty();
+            plain.then_some(())?;
+            names.extend(class.touches.into_iter().map(name));
+        }
+    }
+    Some(names)
 }
 
 /// What a migration has left. What those touch that its step applied `later` is not as it was left, and its step's own still.
@@ -100,7 +211,9 @@ pub fn of_migration(
     let mut left = untouched(left, half, work);
     if !left.is_empty() {
         let touched = touched(later, work);
-        left.retain(|left| !touched.iter().any(|name| is_name_of(name, &left.table)));
+        // Values are compared when those are taken back.
+        let is_it = |left: &Left| touched.iter().any(|name| is_name_of(name, &left.table));
+        left.retain(|left| !left.over.is_empty() || !is_it(left));
     }
     left
 }
@@ -122,20 +235,23 @@ fn untouched(mut stands: Vec<Left>, undo: Option<&Script>, work: &dyn Session) -
         };
         let column = |object: &&ObjectRef| object.kind == ObjectKind::Column;
         let mut changes = changes.iter();
-        !changes.any(|(at, class)| match class.kind {
-            // The column that goes goes with all that is looked at of it.
-            Kind::Ddl => {
-                let told = class.post.iter().filter_map(|post| match post {
-                    Condition::Exists(it) | Condition::Missing(it) => Some(it),
-                    Condition::ColumnType(it, _) => Some(it),
-                    _ => None,
-                });
-                let mut columns = class.touches.iter().chain(told).filter(|it| column(it));
-                left.column.is_empty() && columns.any(|it| is_it(*at, it))
-            }
-            _ if !left.only.is_empty() && class.verb == "DELETE" => false,
-            _ => class.touches.is_empty() || class.touches.iter().any(|it| is_it(*at, it)),
-        })
+        // Values are compared for what the undo has still to do.
+        let values = !left.over.is_empty();
+        values
+            || !changes.any(|(at, class)| match class.kind {
+                // The column that goes goes with all that is looked at of it.
+                Kind::Ddl => {
+                    let told = class.post.iter().filter_map(|post| match post {
+                        Condition::Exists(it) | Condition::Missing(it) => Some(it),
+                        Condition::ColumnType(it, _) => Some(it),
+                        _ => None,
+                    });
+                    let mut columns = class.touches.iter().chain(told).filter(|it| column(it));
+                    left.column.is_empty() && columns.any(|it| is_it(*at, it))
+                }
+                _ if !left.only.is_empty() && class.verb == "DELETE" => false,
+                _ => class.touches.is_empty() || class.touches.iter().any(|it| is_it(*at, it)),
+            })
     });
     stands
 }
@@ -155,16 +271,65 @@ fn applied(state: Option<&UnitState>) -> Option<&Applied> {
 }
 
 /// The names of what migrations touch, in lower case.
-fn touched(migrations: &[Arc<Migration>], work: &dyn Session) -> BTreeSet<String> {
+pub fn touched(migrations: &[Arc<Migration>], work: &dyn Session) -> BTreeSet<String> {
     let statements = migrations.iter().flat_map(|one| &one.up.statements);
     let classes = statements.map(|one| work.dialect().classify(&one.sql, work.lex_mode()));
     let touches = classes.flat_map(|class| class.touches);
-    let name = |object: ObjectRef| object.parent.unwrap_or(object.name).to_lowercase();
     touches.map(name).collect()
+}
+
+fn name(object: ObjectRef) -> String {
+    object.parent.unwrap_or(object.name).to_lowercase()
 }
 
 /// Whether a table's label, with its schema or without, ends with a name.
 fn is_name_of(name: &str, label: &str) -> bool {
     let label = label.to_lowercase();
     label == name || label.ends_with(&format!(".{name}"))
+}
+
+/// Of a step whose undo was derived: what finds the rows that it inserted and somebody has changed.
+async fn inserted(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    operations: &Operations,
+    half: Option<&Script>,
+) -> Result<(Vec<Later>, Names), Failure> {
+    let mut names = Names::default();
+    if doc.undo != UndoSpec::Derive || !matches!(doc.kind, StepSpec::Sql(_)) {
+        return Ok((vec![], names));
+    }
+    let work = &mut *walk.runner.work;
+    let catalog = observe::whole(work).await;
+    let mut catalog = catalog
+        .map_err(|error| trouble::failed(&error, "cannot look at what was written since"))?;
+    if let Some(undo) = half {
+        let (dialect, lex) = (work.dialect(), work.lex_mode());
+        let undo = undo.statements.iter();
+        let renames = undo.map(|statement| inverse::renames(&statement.sql, dialect, lex));
+        names = as_before(&mut catalog, &renames.collect::<Vec<_>>());
+    }
+    let facts = Facts {
+        dialect: work.dialect(),
+        caps: work.caps(),
+        lex: work.lex_mode(),
+        catalog: &catalog,
+        plugins: &[],
+    };
+    Ok((steps::sql::inserted(&operations.up, &facts), names))
+}
+
+/// Gives the tables of a catalog the names that they had before an undo which stands half way.
+fn as_before(catalog: &mut Catalog, renames: &[Renames]) -> Names {
+    let mut names = Names::default();
+    for at in 0..catalog.tables.len() {
+        let table = &catalog.tables[at];
+        let there = ObjectRef::table(table.schema.as_deref(), &table.name);
+        let was = inverse::first_of(renames, &there);
+        if was != there && Lookup::default().table(catalog, &was).is_none() {
+            names.add(was.schema.as_deref(), &was.name, &there.name);
+            catalog.tables[at].name = was.name;
+        }
+    }
+    names
 }

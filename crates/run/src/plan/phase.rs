@@ -310,17 +310,22 @@ async fn one(
     // What is not a statement may do anything, and so may somebody outside.
     walk.runner.altered |= !matches!(step.kind, StepSpec::Sql(_));
     checks::before_step(walk, phase, step).await?;
+    let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
+    home::ready(walk, &key).await?;
     if let Some(after) = step.kill_blockers {
         let beside = Blockers::open(walk.runner.world, &step.id, after).await?;
         walk.runner.blockers = Some(beside);
     }
     let came = step::forward(walk, phase, step, place).await;
+    if matches!(came, Ok(Came::Done)) {
+        home::noted(walk).await;
+    }
+    walk.runner.since = None;
     if let Some(beside) = walk.runner.blockers.take() {
         beside.close().await;
     }
     let came = came?;
     if matches!(came, Came::Done) {
-        let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
         home::bring(walk, step, &key).await?;
         checks::after_step(walk, phase, step).await?;
     }

@@ -4,8 +4,8 @@ use super::commit::write_end;
 use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{again, last, left, promised, undo, whole};
-use crate::checkpoint::keep;
+use super::{again, last, left, over, promised, undo, whole};
+use crate::checkpoint::{keep, since};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -238,6 +238,10 @@ async fn transaction(
         true => left::of(runner, unit, true).await,
         false => vec![],
     };
+    if end.is_some() {
+        since::note(runner, true).await;
+    }
+    over::after(runner, unit, block).await.map_err(ours)?;
     let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
     left::note(&mut record, &left);
     let mut records = runner.pending.clone();

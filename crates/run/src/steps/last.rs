@@ -6,8 +6,10 @@
 //! another session writes.
 
 use super::migrate::Unit;
+use super::over::{noted, renames, written_over};
 use super::send::{With, execute_with};
-use crate::checkpoint::keep::{Seen, answer, as_left, aside, others_write};
+use crate::checkpoint::keep::{Older, Seen, answer, as_left, aside, others_write};
+use crate::checkpoint::since;
 use crate::checkpoint::{self, Checkpoint, Chosen, Names};
 use crate::digest;
 use crate::executor::Runner;
@@ -33,9 +35,11 @@ pub struct Last {
     /// The name of archives.
     name: String,
     /// What was seen and is not archived: it must be so still.
-    seen: Vec<Seen>,
+    pub(super) seen: Vec<Seen>,
     /// The archive.
     made: Option<Checkpoint>,
+    /// Archives before it whose values are written over once more.
+    pub(super) older: Vec<Older>,
     /// What is in it.
     chosen: Chosen,
     /// The record of an archive.
@@ -60,18 +64,20 @@ pub(crate) struct Anew {
 }
 
 /// A table of which something is known and from which a statement takes something.
-struct Concern {
+pub(super) struct Concern {
     /// As people see it, by the name that it has before the undo.
-    table: String,
+    pub(super) table: String,
     /// Its schema and that name.
-    schema: Option<String>,
-    was: String,
+    pub(super) schema: Option<String>,
+    pub(super) was: String,
     /// The name that it has by now.
     is: String,
     /// The whole table goes.
     whole: bool,
     /// Columns that go.
     columns: Vec<String>,
+    /// A statement on rows reaches it.
+    rows: bool,
     /// The script itself has changed rows or tables before.
     own: bool,
 }
@@ -83,12 +89,12 @@ impl Concern {
     }
 
     /// Whether something that was seen is about what goes.
-    fn is_about(&self, seen: &Seen) -> bool {
+    pub(super) fn is_about(&self, seen: &Seen) -> bool {
         let same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
         same(&seen.table, &self.table)
             && match &seen.column {
                 Some(column) => self.columns.iter().any(|name| same(name, column)),
-                None if seen.some => self.whole || self.columns.is_empty(),
+                None if seen.some => self.whole || self.rows || self.columns.is_empty(),
                 None => self.whole,
             }
     }
@@ -99,7 +105,7 @@ impl Last {
     pub(crate) fn of(
         name: String,
         seen: Vec<Seen>,
-        made: Option<Checkpoint>,
+        (made, older): (Option<Checkpoint>, Vec<Older>),
         chosen: Chosen,
         record: Record,
     ) -> Option<Last> {
@@ -107,6 +113,7 @@ impl Last {
             name,
             seen,
             made,
+            older,
             chosen,
             record,
             anew: vec![],
@@ -149,7 +156,16 @@ impl Last {
         chosen.tables.retain(of);
         chosen.columns.retain(|(table, _)| of(table));
         chosen.rows.retain(|(table, _)| of(table));
+        chosen.over.retain(|(table, _)| of(table));
         chosen
+    }
+
+    /// The archives that hold values which are written over, the oldest first.
+    pub(super) fn of_values(&self) -> Vec<&Checkpoint> {
+        let older = self.older.iter().map(|one| &one.archive);
+        let anew = self.anew.iter().chain(&self.here).map(|anew| &anew.archive);
+        let all = older.chain(&self.made).chain(anew);
+        all.filter(|one| since::is_of(one)).collect()
     }
 
     /// The newest archive of a table.
@@ -209,17 +225,12 @@ fn table_of(object: &ObjectRef) -> ObjectRef {
     ObjectRef::table(object.schema.as_deref(), name)
 }
 
-/// What each statement of a script gives another name.
-fn renames(runner: &Runner<'_>, unit: &Unit<'_>) -> Vec<Renames> {
-    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
-    let script = unit.script.statements.iter();
-    script
-        .map(|statement| inverse::renames(&statement.sql, dialect, lex))
-        .collect()
-}
-
 /// The tables that statements take away, or columns or rows of them, of which something is known.
-fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> Vec<Concern> {
+pub(super) fn concerned(
+    runner: &Runner<'_>,
+    unit: &Unit<'_>,
+    statements: Range<usize>,
+) -> Vec<Concern> {
     let Some(last) = &runner.last else {
         return vec![];
     };
@@ -245,6 +256,7 @@ fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> 
             is,
             whole: false,
             columns: vec![],
+            rows: false,
             own: false,
         }));
     };
@@ -263,7 +275,7 @@ fn concerned(runner: &Runner<'_>, unit: &Unit<'_>, statements: Range<usize>) -> 
         if matches!(classes[at].kind, Kind::Dml | Kind::CopyIn) {
             let touched = classes[at].touches.iter().map(first);
             for table in touched.filter(|table| last.knows_rows(table)) {
-                concern(&table, &|_| {});
+                concern(&table, &|one| one.rows = true);
             }
         }
     }
@@ -316,9 +328,17 @@ pub(super) async fn execute(
         return execute_with(runner, unit, at, with).await;
     }
     let hold = hold(runner, &concerned).await.map_err(Halted::After)?;
-    let looked = look(runner, &concerned, Way::Alone).await;
+    let looked = look(runner, (&concerned, at), Way::Alone).await;
     let sent = match looked {
-        Ok(_) => execute_with(runner, unit, at, with).await,
+        Ok(_) => match execute_with(runner, unit, at, with).await {
+            Ok(rows) => {
+                let noted = noted(runner, unit, &concerned, at + 1).await;
+                noted
+                    .map(|()| rows)
+                    .map_err(|failure| Halted::After(as_error(failure)))
+            }
+            Err(halted) => Err(halted),
+        },
         Err(Wrong::Error(error)) => Err(Halted::After(error)),
         Err(Wrong::Failure(failure)) => Err(Halted::After(as_error(failure))),
     };
@@ -384,7 +404,7 @@ pub(super) async fn within(
             let _ = work.execute(&lock).await?;
         }
     }
-    look(runner, &concerned, Way::Within).await
+    look(runner, (&concerned, block.statements.start), Way::Within).await
 }
 
 /// Locks the tables. Where this user may not, it is said, and the look is as close as it can be.
@@ -431,13 +451,13 @@ enum Way {
 
 async fn look(
     runner: &mut Runner<'_>,
-    concerned: &[Concern],
+    (concerned, from): (&[Concern], usize),
     way: Way,
 ) -> Result<Option<Writing>, Wrong> {
     let Some(mut last) = runner.last.take() else {
         return Ok(None);
     };
-    let looked = look_at(runner, &mut last, concerned, way).await;
+    let looked = look_at(runner, &mut last, (concerned, from), way).await;
     runner.last = Some(last);
     looked
 }
@@ -445,7 +465,7 @@ async fn look(
 async fn look_at(
     runner: &mut Runner<'_>,
     last: &mut Last,
-    concerned: &[Concern],
+    (concerned, from): (&[Concern], usize),
     way: Way,
 ) -> Result<Option<Writing>, Wrong> {
     let work = &mut *runner.work;
@@ -460,6 +480,9 @@ async fn look_at(
     }
     for concern in concerned {
         for seen in last.seen.iter().filter(|seen| concern.is_about(seen)) {
+            if seen.over.is_some_and(|at| at < from) {
+                continue;
+            }
             let now = answer(work, seen, &names, lock).await?;
             if !seen.archived && !may_be(last, seen, concern, now) {
                 return Err(others_write(&seen.table).into());
@@ -470,10 +493,16 @@ async fn look_at(
     let others = |seen: &&Seen| {
         let is_about = |concern: &&Concern| concern.is_about(seen);
         let concern = concerned.iter().find(is_about);
-        concern.is_some_and(|concern| !concern.own)
+        match seen.over {
+            // Noted anew after each of its statements.
+            Some(at) => at >= from && concern.is_some(),
+            None => concern.is_some_and(|concern| !concern.own),
+        }
     };
     let seen: Vec<&Seen> = last.seen.iter().filter(others).collect();
     as_left(work, &seen, &names, runner.sink).await?;
+    written_over(runner, last, concerned, &names).await?;
+    let work = &mut *runner.work;
     let known = |concern: &&Concern| last.newest(&concern.table).is_some();
     let archived: Vec<&Concern> = concerned.iter().filter(known).collect();
     if archived.is_empty() {
@@ -506,7 +535,7 @@ async fn look_at(
 /// Whether nobody else has changed an answer. What the script's own statements did is counted; where it is not known what
 /// they did there can only be less.
 fn may_be(last: &Last, seen: &Seen, concern: &Concern, now: u64) -> bool {
-    if !concern.own {
+    if !concern.own || seen.over.is_some() {
         return now == seen.number;
     }
     let mut moves = last.moved.iter().filter(|(name, _)| concern.is_named(name));
@@ -541,7 +570,9 @@ async fn anew(
         let same = checkpoint::still_of(work, newest, (table, &names), runner.sink).await?;
         if same.is_empty() {
             changed.push(concern.table.clone());
-            beside |= concern.own;
+            let older = last.older.iter().map(|one| &one.archive);
+            let mut older = older.flat_map(|one| &one.saved);
+            beside |= concern.own || older.any(|saved| saved.label() == concern.table);
         }
     }
     let chosen = Chosen {
@@ -558,5 +589,9 @@ async fn anew(
         let _ = checkpoint::drop(&archive);
         return Ok(None);
     }
+    let older = if beside { last.of_values() } else { vec![] };
+    let typing = work.dialect().rows().typing();
+    let started = since::start(world, typing, &archive, &older);
+    started.map_err(checkpoint::keep::not_archived)?;
     Ok(Some(Anew { archive, beside }))
 }

@@ -13,13 +13,14 @@ use crate::world::World;
 use crate::{observe, trouble};
 use dunlin_core::copy::reading::{Reading, TableShape};
 use dunlin_core::event::Sink;
-use dunlin_core::failure::Failure;
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::{Direction, Left, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, Renames, is_harmless};
-use dunlin_core::schema::key;
+use dunlin_core::plan::over::{self, Over};
 use dunlin_core::schema::lookup::Lookup;
+use dunlin_core::schema::{Catalog, key};
 use dunlin_core::source::Script;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass, Unwritten};
 use dunlin_engines::{Cancel, DbError, Purpose, Session};
@@ -115,11 +116,28 @@ pub(super) fn note(record: &mut Writing, left: &[Left]) {
     }
 }
 
-/// What an undo takes away: of a table all, a column, or some rows.
+/// Whether an undo may have to tell later what it writes over.
+pub(super) fn is_asked(runner: &Runner<'_>, unit: &Unit<'_>) -> bool {
+    let undo = unit.migration.undo.as_ref();
+    let undo = undo.filter(|_| unit.direction == Direction::Up && tells_rows(runner, unit));
+    let mut statements = undo.into_iter().flat_map(|undo| &undo.statements);
+    statements.any(|statement| statement.sql.to_ascii_uppercase().contains("UPDATE"))
+}
+
+/// The values that an undo's UPDATEs write over.
+pub(crate) fn overs(undo: &Script, work: &dyn Session) -> Vec<Over> {
+    let (classes, renamed) = read(undo, work);
+    let texts = undo.statements.iter().map(|statement| &*statement.sql);
+    let texts: Vec<&str> = texts.collect();
+    over::all(&texts, &classes, &renamed, work.dialect(), work.lex_mode())
+}
+
+/// What an undo takes away: of a table all, a column, or some rows; or what it writes over.
 struct Take {
     table: ObjectRef,
     column: Option<String>,
     only: Option<String>,
+    over: Option<Over>,
     /// How many rows the step has put into the table, which was there before it.
     put: Option<u64>,
 }
@@ -151,6 +169,7 @@ fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
             table,
             column: column.map(str::to_owned),
             only,
+            over: None,
             put: None,
         });
     };
@@ -188,6 +207,14 @@ fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
             }
         }
     }
+    // Whoever has written what an UPDATE writes over, it was there when the step ended.
+    takes.extend(overs(undo, work).into_iter().map(|over| Take {
+        table: over.first.clone(),
+        column: None,
+        only: None,
+        over: Some(over),
+        put: None,
+    }));
     takes
 }
 
@@ -198,7 +225,8 @@ async fn all(
     sink: &mut dyn Sink,
 ) -> Result<Vec<Left>, DbError> {
     let shapes = digest::shapes(session).await?;
-    let catalog = match takes.iter().any(|take| take.column.is_some()) {
+    let looks = |take: &Take| take.column.is_some() || take.over.is_some();
+    let catalog = match takes.iter().any(looks) {
         true => Some(observe::whole(session).await?),
         false => None,
     };
@@ -216,9 +244,16 @@ async fn all(
         let mut left = Left {
             table: shape.label(),
             only: take.only.unwrap_or_default(),
-            put: take.put.filter(|_| take.column.is_none()),
+            put: take
+                .put
+                .filter(|_| take.column.is_none() && take.over.is_none()),
             ..Left::default()
         };
+        if let (Some(over), Some(catalog)) = (&take.over, &catalog)
+            && !values(session, (over, shape), catalog, &mut left).await?
+        {
+            continue;
+        }
         if let (Some(column), Some(catalog)) = (take.column, &catalog) {
             let Some(there) = catalog.table(shape.schema.as_deref(), &shape.name) else {
                 continue;
@@ -250,6 +285,60 @@ async fn all(
         }
     }
     Ok(found)
+}
+
+/// Completes what is left of values that an UPDATE writes over. Gives whether there are any, and not too many to be read.
+async fn values(
+    session: &mut dyn Session,
+    (over, shape): (&Over, &TableShape),
+    catalog: &Catalog,
+    left: &mut Left,
+) -> Result<bool, DbError> {
+    let Some(there) = catalog.table(shape.schema.as_deref(), &shape.name) else {
+        return Ok(false);
+    };
+    left.over = over.columns_of(there);
+    left.columns = hashed(key::of(there), &left.over);
+    left.only.clone_from(&over.only);
+    let mut all = session
+        .dialect()
+        .count_rows(shape.schema.as_deref(), &shape.name);
+    all.sql = session
+        .dialect()
+        .change()
+        .filtered(&all.sql, Some(&over.only));
+    // What is asked for may be made by the undo itself: then all rows are meant.
+    let [part, done, back] = session.dialect().change().part();
+    session.execute(part).await?;
+    let rows = session.query(&all.sql, &all.params).await;
+    if rows.is_err() {
+        session.execute(back).await?;
+    }
+    session.execute(done).await?;
+    let rows = match rows {
+        Err(error) if error.class == ErrorClass::ObjectMissing && over.only != delete::ALL => {
+            let over = over.clone().of_all_rows();
+            return Box::pin(values(session, (&over, shape), catalog, left)).await;
+        }
+        rows => rows?,
+    };
+    let rows = rows.first().and_then(|row| row.first()?.as_i64());
+    let few =
+        rows.is_some_and(|rows| u64::try_from(rows).is_ok_and(|rows| rows <= limits::LEFT_ROWS));
+    Ok(few && !left.over.is_empty())
+}
+
+/// The columns that tell whether values are others': they with the key; of a table without one (an empty list) all.
+fn hashed(key: Option<Vec<String>>, over: &[String]) -> Vec<String> {
+    let Some(mut columns) = key else {
+        return vec![];
+    };
+    for name in over {
+        if !columns.contains(name) {
+            columns.push(name.clone());
+        }
+    }
+    columns
 }
 
 /// The digest of it now, in the table that is `there` under this name; `None`: it, or a column of it, is not there any more.
@@ -295,6 +384,21 @@ pub(crate) async fn still(
     let there = names.label_there(&left.table);
     let now = now(session, &shapes, left, &there, sink).await?;
     Ok(now.is_some_and(|now| now.rows == left.rows && now.digest == left.digest))
+}
+
+/// Takes what is there now for what was left, as this session sees it.
+pub(super) async fn renew(
+    session: &mut dyn Session,
+    left: &mut Left,
+    names: &Names,
+    sink: &mut dyn Sink,
+) -> Result<(), DbError> {
+    let shapes = digest::shapes(session).await?;
+    let there = names.label_there(&left.table);
+    if let Some(now) = now(session, &shapes, left, &there, sink).await? {
+        (left.rows, left.digest) = (now.rows, now.digest);
+    }
+    Ok(())
 }
 
 /// Whether it is now as it was left, by a session of its own.

@@ -2,9 +2,9 @@
 
 use super::block::{Trouble, roll_back};
 use super::guard::switch_on;
-use super::last;
 use super::migrate::{Unit, tells_rows};
 use super::send::{With, execute_with};
+use super::{last, left};
 use crate::executor::Runner;
 use crate::journal_store;
 use dunlin_core::failure::ErrorClass;
@@ -41,6 +41,8 @@ pub(super) fn is_plain(runner: &Runner<'_>, unit: &Unit<'_>, block: &Block) -> b
             && !tells_its_rows(runner, unit, class)
     };
     runner.keep.is_none()
+        && runner.since.is_none()
+        && !left::is_asked(runner, unit)
         && !last::concerns(runner, unit, block)
         && block.statements.clone().all(plain)
         && unit.migration.creates.is_empty()
