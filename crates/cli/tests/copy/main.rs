@@ -20,6 +20,7 @@ mod short;
 mod together;
 mod trouble;
 mod twins;
+mod ways;
 
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;

@@ -184,6 +184,28 @@ pub fn encode(cell: Cell<'_>, ty: &NeutralType, typing: Typing, out: &mut Vec<u8
     })
 }
 
+/// The whole number that a canonical form holds, where it is one of a column of whole numbers.
+pub fn whole(form: &[u8]) -> Option<i128> {
+    let [TAG_INT, len, bytes @ ..] = form else {
+        return None;
+    };
+    let first = *bytes.first()?;
+    let fits = usize::from(*len) == bytes.len() && bytes.len() <= 16;
+    let sign = if first & 0x80 == 0 { 0 } else { 0xff };
+    let mut all = [sign; 16];
+    all[16_usize.checked_sub(bytes.len())?..].copy_from_slice(bytes);
+    fits.then_some(i128::from_be_bytes(all))
+}
+
+/// The text that a canonical form holds, where it is one of a column of texts.
+pub fn text(form: &[u8]) -> Option<&str> {
+    let [TAG_TEXT, rest @ ..] = form else {
+        return None;
+    };
+    let behind = rest.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    std::str::from_utf8(rest.get(behind..)?).ok()
+}
+
 fn push_len(len: usize, out: &mut Vec<u8>) {
     let mut rest = len as u64;
     while rest >= 0x80 {

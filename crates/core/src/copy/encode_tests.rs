@@ -381,3 +381,34 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_form_holds_is_read_back() {
+    let form = |cell: Cell<'_>, ty: NeutralType| {
+        let mut out = vec![];
+        encode(cell, &ty, Typing::Static, &mut out);
+        out
+    };
+    for n in [0, 1, -1, 127, 128, -128, -129, 65_535, i64::MIN, i64::MAX] {
+        let out = form(Cell::Int(n), NeutralType::Int);
+        assert_eq!(whole(&out), Some(i128::from(n)));
+        assert_eq!(text(&out), None);
+    }
+    let out = form(Cell::UInt(u64::MAX), NeutralType::Int);
+    assert_eq!(whole(&out), Some(i128::from(u64::MAX)));
+    for one in ["", "a", "gül 🐦", &"x".repeat(200), &"y".repeat(20_000)] {
+        let out = form(Cell::Text(one), NeutralType::Text);
+        assert_eq!(text(&out), Some(one));
+        assert_eq!(whole(&out), None);
+    }
+    for odd in [
+        form(Cell::Null, NeutralType::Int),
+        form(Cell::Text("x"), NeutralType::Int),
+        form(Cell::Int(1), NeutralType::Text),
+        form(Cell::Int(1), NeutralType::Decimal),
+        form(Cell::BadText(b"\xff"), NeutralType::Text),
+        vec![],
+    ] {
+        assert_eq!((whole(&odd), text(&odd)), (None, None), "{odd:?}");
+    }
+}

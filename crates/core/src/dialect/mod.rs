@@ -254,6 +254,11 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     /// share and by which the engine finds rows. `columns`: all of the table. `key`: the one column of the primary key,
     /// where it holds whole numbers. `None`: the table is read as a whole.
     fn place(&self, columns: &[&str], key: Option<&str>) -> Option<String>;
+    /// The last characters of a column of texts, as an expression that equals every literal of the very same characters
+    /// (and, by a collation, others maybe). `None`: nothing is gained by asking for them.
+    fn ending(&self, _column: &ColumnShape, _chars: usize) -> Option<String> {
+        None
+    }
     /// A query by a key (quoted), where rows lie in another order and the engine comes to them by the key without sorting.
     fn ordered(&self, _select: &str, _key: &[String]) -> Option<String> {
         None

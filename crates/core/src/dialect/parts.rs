@@ -3,7 +3,7 @@
 
 use super::RowsDialect;
 use crate::copy::parts::Part;
-use crate::copy::reading::Bound;
+use crate::copy::reading::{Bound, ColumnShape};
 
 /// A query for the least and the largest place. Two queries in one, since engines look up one end of an index at a time.
 pub fn places(rows: &dyn RowsDialect, table: &Bound, place: &str) -> String {
@@ -86,6 +86,44 @@ pub fn select_cut(
         rows.ordered(&select, key).unwrap_or(select)
     };
     from.zip(upto).map(select).collect()
+}
+
+/// Stretches of whole numbers, each from its first one on and below its last; `None`: without an end.
+pub type Stretch = (Option<i128>, Option<i128>);
+
+/// The queries for the rows whose column, quoted, lies in these stretches.
+pub fn select_stretches(
+    rows: &dyn RowsDialect,
+    table: &Bound,
+    column: &str,
+    stretches: &[Stretch],
+) -> Vec<String> {
+    let all = rows.select(table);
+    let select = |(from, below): &Stretch| {
+        let from = from.map(|from| format!("{column} >= {from}"));
+        let below = below.map(|below| format!("{column} < {below}"));
+        let bounds: Vec<String> = from.into_iter().chain(below).collect();
+        match bounds.is_empty() {
+            true => all.clone(),
+            false => format!("{all} WHERE {}", bounds.join(" AND ")),
+        }
+    };
+    stretches.iter().map(select).collect()
+}
+
+/// The query for the rows whose column ends in one of these, which hold no quotes and no backslashes: never fewer than
+/// these. `None`: the engine does not say how texts end.
+pub fn select_endings(
+    rows: &dyn RowsDialect,
+    table: &Bound,
+    column: &ColumnShape,
+    endings: &[&str],
+    chars: usize,
+) -> Option<String> {
+    let ending = rows.ending(column, chars)?;
+    let list: Vec<String> = endings.iter().map(|text| format!("'{text}'")).collect();
+    let all = rows.select(table);
+    Some(format!("{all} WHERE {ending} IN ({})", list.join(", ")))
 }
 
 /// The query for some rows, whichever come first: a sample.

@@ -8,6 +8,7 @@ use super::connect::MysqlEngine;
 use super::load;
 use super::values::{Shape, bound, is_long, read, shape, value, with_literals};
 use crate::gate::Gate;
+use crate::scan::RowVisitor;
 use crate::{Cancel, DbError, Halted, Purpose, RowSink, RowSource, Session, Whole, step_by_step};
 use async_trait::async_trait;
 use dunlin_core::dialect::mysql::Mysql;
@@ -442,6 +443,14 @@ impl Session for MysqlSession {
 
     async fn stream(&mut self, sql: &str) -> Result<Box<dyn RowSource + '_>, DbError> {
         bulk::start(self, sql).await
+    }
+
+    async fn scan(
+        &mut self,
+        sql: &str,
+        visitor: Box<dyn RowVisitor>,
+    ) -> Result<Box<dyn RowVisitor>, DbError> {
+        bulk::scan(self, sql, visitor).await
     }
 
     async fn load(&mut self, sql: &str, _columns: usize) -> Result<Box<dyn RowSink + '_>, DbError> {

@@ -5,8 +5,8 @@
 
 use super::giving::{Giving, Load, TOGETHER, loading};
 use super::mend::{Mending, Stopped, unread};
+use super::pair::Pair;
 use super::repair::{Repaired, Unequal};
-use super::verify::Pair;
 use crate::checkpoint::quiet::Quiet;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::mend::Mend;

@@ -1,7 +1,7 @@
 //! Rows of a source on their way into a stage of a target: those that are wanted, encoded as it loads them.
 
+use super::pair::{Canonical, Pair};
 use super::rows;
-use super::verify::{Canonical, Pair};
 use dunlin_core::copy::Cell;
 use dunlin_core::dialect::bulk::Encoder;
 use dunlin_core::dialect::mend::Mend;

@@ -1,26 +1,42 @@
 //! Values that are longer than the target takes: found where every value was looked at, and named before anything is touched.
 
 use super::Job;
-use crate::trouble;
-use crate::world::World;
 use dunlin_core::copy::plan::CopyPlan;
 use dunlin_core::copy::policy::{Hazard, Policies, Policy};
 use dunlin_core::copy::translate::Evidence;
-use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::{Catalog, label};
-use dunlin_engines::Session;
+use dunlin_engines::{DbError, Session};
+
+/// What the target takes.
+pub(super) struct Longest {
+    most: Option<u64>,
+    help: Option<&'static str>,
+}
+
+impl Longest {
+    /// Asks it.
+    pub(super) async fn ask(target: &mut dyn Session) -> Result<Longest, DbError> {
+        let longest = target.dialect().bulk().longest();
+        let rows = target.query(longest.query, &[]).await?;
+        let most = rows.first().and_then(|row| row.first()?.as_i64());
+        Ok(Longest {
+            most: most.and_then(|most| u64::try_from(most).ok()),
+            help: longest.help,
+        })
+    }
+}
 
 /// What is known of the source's values.
-pub(super) struct Seen<'s> {
+pub(super) struct Values<'s> {
     source: &'s Catalog,
     evidence: &'s Evidence,
     policies: &'s Policies,
 }
 
-impl<'s> Seen<'s> {
+impl<'s> Values<'s> {
     pub(super) fn new(source: &'s Catalog, evidence: &'s Evidence, job: &'s Job) -> Self {
-        Seen {
+        Values {
             source,
             evidence,
             policies: &job.policies,
@@ -36,20 +52,9 @@ impl<'s> Seen<'s> {
     }
 
     /// Bounds columns by what the target takes, where values are longer. Under the policy `fail` each is an error.
-    pub(super) async fn check(
-        &self,
-        plan: &mut CopyPlan,
-        to: &World,
-        target: &mut dyn Session,
-    ) -> Result<Vec<Finding>, Failure> {
-        let longest = target.dialect().bulk().longest();
-        let rows = target
-            .query(longest.query, &[])
-            .await
-            .map_err(|error| to.redact(trouble::refused(&error, "the target cannot be read")))?;
-        let most = rows.first().and_then(|row| row.first()?.as_i64());
-        let Some(most) = most.and_then(|most| u64::try_from(most).ok()) else {
-            return Ok(vec![]);
+    pub(super) fn check(&self, plan: &mut CopyPlan, longest: &Longest) -> Vec<Finding> {
+        let Some(most) = longest.most else {
+            return vec![];
         };
         let mut findings = vec![];
         for table in &mut plan.tables {
@@ -77,6 +82,6 @@ impl<'s> Seen<'s> {
                 findings.push(Finding::error(code, Place::object(place), message).help(help));
             }
         }
-        Ok(findings)
+        findings
     }
 }

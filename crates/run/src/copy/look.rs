@@ -4,21 +4,21 @@
 use super::ends::Readers;
 use super::estimate::Estimate;
 use super::short::{Granted, Short, grant};
-use super::{Existing, Job, longest};
+use super::sight::{Seen, Sight, unreadable};
+use super::sums::Looks;
+use super::{Existing, Job};
+use crate::observe;
 use crate::world::World;
-use crate::{digest, observe, trouble};
 use dunlin_core::copy::Cell;
-use dunlin_core::copy::plan::{CopyPlan, NotCarried, TablePlan};
+use dunlin_core::copy::plan::{CopyPlan, NotCarried};
 use dunlin_core::copy::profile::{ColumnProfile, Profiler};
-use dunlin_core::copy::reading::{Bound, Reading, TableShape};
-use dunlin_core::copy::translate::{self, Evidence};
+use dunlin_core::copy::reading::Bound;
+use dunlin_core::copy::translate::Evidence;
 use dunlin_core::dialect::Caps;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
-use dunlin_core::finding::{Finding, Place};
-use dunlin_core::schema::render::heirs_of;
+use dunlin_core::finding::Finding;
 use dunlin_core::schema::{Catalog, Scope, Table, label};
-use dunlin_core::source::pattern;
 use dunlin_core::value::Value;
 use dunlin_engines::scan::{RowVisitor, scan};
 use dunlin_engines::{DbError, Session};
@@ -92,10 +92,6 @@ impl Size {
     }
 }
 
-fn unreadable(world: &World, error: &DbError) -> Failure {
-    world.redact(trouble::refused(error, "the source cannot be read"))
-}
-
 /// Looks at both ends. The readers hold the state of the source that is copied later.
 pub async fn look(
     from: &World,
@@ -114,119 +110,6 @@ pub async fn look(
     let beyond = beyond(from, readers.lead(), job).await?;
     looked.plan.not_carried.extend(beyond);
     Ok(looked)
-}
-
-async fn look_at(
-    from: &World,
-    to: &World,
-    job: &Job,
-    readers: &mut Readers,
-    target: &mut dyn Session,
-    short: &Short,
-    sink: &mut dyn Sink,
-) -> Result<Looked, Failure> {
-    let whole = observe::whole(readers.lead())
-        .await
-        .map_err(|error| unreadable(from, &error))?;
-    let mut findings = vec![];
-    let (mut source, left) = chosen(from, whole, job, &mut findings)?;
-    let shapes = digest::shapes(readers.lead())
-        .await
-        .map_err(|error| unreadable(from, &error))?;
-    let caps = readers.lead().caps().clone();
-    if caps.engine.family() == target.caps().engine.family() {
-        exactly(readers.lead(), &mut source).await;
-    }
-    let counted = Instant::now();
-    let to_caps = target.caps().clone();
-    let sizes;
-    let mut evidence = Evidence::default();
-    let mut rows_per_second = None;
-    let mut granted = BTreeMap::new();
-    // Types are chosen by what is there where the other engine's are other ones.
-    if caps.engine.family() != to_caps.engine.family() {
-        let mut bounds = bounds_of(&source, &shapes);
-        let mut known = taken(from, to, readers, &source, &mut bounds, short).await?;
-        profile(from, readers, bounds, &mut known, &mut evidence, sink).await?;
-        (sizes, granted) = apart(known);
-        rows_per_second = rate(&sizes, counted.elapsed());
-    } else {
-        sizes = known_sizes(from, readers.lead()).await;
-    }
-    let (mut plan, said) = translate::plan(&source, &caps, &to_caps, &evidence, &job.casts);
-    findings.extend(said);
-    plan.not_carried.extend(left);
-    let own_rows = only_read(&mut plan, &shapes);
-    let scope = Scope::new(vec![], vec![], &to.names, to.sql.tables.clone());
-    looked_at(&mut plan, to);
-    let there = observe::catalog(target, &scope)
-        .await
-        .map_err(|error| to.redact(trouble::refused(&error, "the target cannot be read")))?;
-    if let Some(existing) = job.existing {
-        super::existing::fit(&mut plan, &there, existing, &mut findings);
-    }
-    let seen = longest::Seen::new(&source, &evidence, job);
-    findings.extend(seen.check(&mut plan, to, target).await?);
-    let tables = plan.tables.iter();
-    let keys = tables.clone().map(|table| key(&source, table)).collect();
-    let size = |table: &TablePlan| sizes.get(&table.source).copied().unwrap_or_default();
-    let sizes = tables.clone().map(size).collect();
-    let granted = tables.map(|table| granted.remove(&table.source)).collect();
-    Ok(Looked {
-        source,
-        plan,
-        findings,
-        sizes,
-        keys,
-        own_rows,
-        granted,
-        to: to_caps,
-        there,
-        rows_per_second,
-        estimate: None,
-    })
-}
-
-/// Every value is looked at on its way, where the target does not take it as it is.
-fn looked_at(plan: &mut CopyPlan, to: &World) {
-    if to.dialect().landing().takes_raw() {
-        return;
-    }
-    let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
-    columns.for_each(|column| column.as_is = false);
-}
-
-fn rate(sizes: &BTreeMap<Names, Size>, took: Duration) -> Option<f64> {
-    let total: u64 = sizes.values().map(|size| size.rows).sum();
-    (total > 0 && !took.is_zero()).then(|| total as f64 / took.as_secs_f64())
-}
-
-/// Leaves out tables without rows of their own (partitions show through their root): they are made and not read. Gives
-/// whether the rows of the others are their own.
-fn only_read(plan: &mut CopyPlan, shapes: &[TableShape]) -> Vec<bool> {
-    let own = |table: &TablePlan| {
-        let (schema, name) = &table.source;
-        let shape = shapes
-            .iter()
-            .find(|shape| shape.name == *name && shape.schema == *schema);
-        shape.map(|shape| shape.own_rows)
-    };
-    plan.tables.retain(|table| own(table).is_some());
-    plan.tables.iter().filter_map(own).collect()
-}
-
-/// Like to like, the server's own statements say it best.
-async fn exactly(session: &mut dyn Session, source: &mut Catalog) {
-    let mut exact = source.clone();
-    if observe::exact(session, &mut exact).await.is_err() {
-        return;
-    }
-    for (table, exact) in source.tables.iter_mut().zip(exact.tables) {
-        table.triggers = exact.triggers;
-    }
-    source.routines = exact.routines;
-    source.sequences = exact.sequences;
-    source.events = exact.events;
 }
 
 /// What a catalog does not show. Of a part of the tables nobody knows what belongs to it.
@@ -252,105 +135,36 @@ async fn beyond(
     Ok(named.collect())
 }
 
-/// What of the source is copied: `--tables` and `--exclude`; never the journal, which speaks of its own database alone.
-fn chosen(
+async fn look_at(
     from: &World,
-    whole: Catalog,
+    to: &World,
     job: &Job,
-    findings: &mut Vec<Finding>,
-) -> Result<(Catalog, Vec<NotCarried>), Failure> {
-    let scope = Scope::new(vec![], vec![], &from.names, from.sql.tables.clone());
-    let mut left = vec![];
-    let own = |table: &&Table| !scope.owns(table.schema.as_deref(), &table.name);
-    let journal: Vec<String> = whole.tables.iter().filter(own).map(Table::label).collect();
-    if !journal.is_empty() {
-        left.push(NotCarried {
-            object: format!("tables {}", journal.join(", ")),
-            why: "the journal of this database says nothing of another; `dunlin baseline` begins one there".into(),
-            text: None,
-        });
+    readers: &mut Readers,
+    target: &mut dyn Session,
+    short: &Short,
+    sink: &mut dyn Sink,
+) -> Result<Looked, Failure> {
+    let sight = Sight::take(from, to, job, readers.lead(), target).await?;
+    let mut seen = Seen::default();
+    if sight.is_foreign() {
+        let counted = Instant::now();
+        let mut bounds = sight.bounds();
+        let mut known = taken(from, to, readers, &sight.source, &mut bounds, short).await?;
+        profile(from, readers, bounds, &mut known, &mut seen.evidence, sink).await?;
+        (seen.sizes, seen.granted) = apart(known);
+        seen.rows_per_second = rate(&seen.sizes, counted.elapsed());
+    } else {
+        seen.sizes = known_sizes(from, readers.lead()).await;
     }
-    let mut source = whole.owned(&scope);
-    let named = |patterns: &[String], schema: Option<&str>, name: &str| {
-        pattern::any(patterns, Some(schema.unwrap_or("public")), name)
-    };
-    if let Some(unknown) = job.tables.iter().find(|wanted| {
-        let one = std::slice::from_ref(*wanted);
-        !source
-            .tables
-            .iter()
-            .any(|table| named(one, table.schema.as_deref(), &table.name))
-    }) {
-        let message = format!("no table of the source fits `{unknown}`");
-        return Err(Failure::refused("no-such-table", message));
-    }
-    let keeps = |schema: Option<&str>, name: &str| {
-        (job.tables.is_empty() || named(&job.tables, schema, name))
-            && !named(&job.exclude, schema, name)
-    };
-    let whole_tables = source.tables.clone();
-    source
-        .tables
-        .retain(|table| keeps(table.schema.as_deref(), &table.name));
-    parts_of(&whole_tables, &mut source);
-    if !job.tables.is_empty() || !job.exclude.is_empty() {
-        only_tables(&mut source, &mut left);
-    }
-    if source.tables.is_empty() {
-        findings.push(Finding::warning(
-            "nothing-to-copy",
-            Place::default(),
-            "the source holds no tables",
-        ));
-    }
-    Ok((source, left))
+    Ok(sight.decide(to, job, seen))
 }
 
-/// The parts of a table come along with it, whatever they are called: its rows lie in them.
-fn parts_of(whole: &[Table], source: &mut Catalog) {
-    loop {
-        let known: Vec<String> = source.tables.iter().map(Table::label).collect();
-        let missing = |table: &&Table| {
-            table.options.contains_key("partition")
-                && !known.contains(&table.label())
-                && heirs_of(table).iter().any(|parent| known.contains(parent))
-        };
-        let more: Vec<Table> = whole.iter().filter(missing).cloned().collect();
-        if more.is_empty() {
-            return;
-        }
-        source.tables.extend(more);
-    }
+fn rate(sizes: &BTreeMap<Names, Size>, took: Duration) -> Option<f64> {
+    let total: u64 = sizes.values().map(|size| size.rows).sum();
+    (total > 0 && !took.is_zero()).then(|| total as f64 / took.as_secs_f64())
 }
 
-/// Of a part of the tables nobody knows whether views and routines still hold; foreign keys to tables that stay behind
-/// are named.
-fn only_tables(source: &mut Catalog, left: &mut Vec<NotCarried>) {
-    source.views.clear();
-    source.routines.clear();
-    source.events.clear();
-    let names: Vec<Names> = source
-        .tables
-        .iter()
-        .map(|table| (table.schema.clone(), table.name.clone()))
-        .collect();
-    for table in &mut source.tables {
-        let label = table.label();
-        table.foreign_keys.retain(|key| {
-            let there = names.contains(&(key.references_schema.clone(), key.references.clone()));
-            if !there {
-                left.push(NotCarried {
-                    object: format!("foreign key of {label} ({})", key.columns.join(", ")),
-                    why: format!("table {} is not copied", key.references),
-                    text: None,
-                });
-            }
-            there
-        });
-    }
-}
-
-type Names = (Option<String>, String);
+pub(super) type Names = (Option<String>, String);
 
 async fn known_sizes(from: &World, session: &mut dyn Session) -> BTreeMap<Names, Size> {
     let scope = Scope::new(vec![], vec![], &from.names, from.sql.tables.clone());
@@ -371,25 +185,6 @@ async fn known_sizes(from: &World, session: &mut dyn Session) -> BTreeMap<Names,
             ((schema, size.name), found)
         })
         .collect()
-}
-
-/// The tables as they are read.
-fn bounds_of(source: &Catalog, shapes: &[TableShape]) -> Vec<Bound> {
-    let (_, mut bounds) = Reading::derive(shapes);
-    bounds.retain(|bound| {
-        source
-            .table(bound.schema.as_deref(), &bound.table)
-            .is_some()
-    });
-    for bound in &mut bounds {
-        // The catalog's order: profiles are told apart by their place.
-        let table = source.table(bound.schema.as_deref(), &bound.table);
-        let place = |name: &str| table?.columns.iter().position(|column| column.name == name);
-        bound
-            .columns
-            .sort_by_key(|column| place(&column.shape.name).unwrap_or(usize::MAX));
-    }
-    bounds
 }
 
 /// What is known of tables: how large, and whether they are taken for what they say.
@@ -445,6 +240,18 @@ fn apart(known: Known) -> (BTreeMap<Names, Size>, BTreeMap<Names, Granted>) {
     (sizes, granted)
 }
 
+/// Looks at the values of some tables, where others are looked at on another way.
+pub(super) async fn profile_apart(
+    from: &World,
+    readers: &mut Readers,
+    bounds: Vec<Bound>,
+    seen: &mut Seen,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let mut known = Known::new();
+    profile(from, readers, bounds, &mut known, &mut seen.evidence, sink).await
+}
+
 /// Reads every row once, table by table on as many sessions as there are.
 async fn profile(
     from: &World,
@@ -489,34 +296,50 @@ async fn profile_one(
     session: &mut dyn Session,
     bound: &Bound,
 ) -> Result<(Vec<ColumnProfile>, Size), DbError> {
-    let columns = bound.columns.iter();
-    let looking = Looking {
-        profilers: columns
-            .map(|column| Profiler::new(column.ty.clone()))
-            .collect(),
-        size: Size {
-            counted: true,
-            ..Size::default()
-        },
-    };
     let select = session.dialect().rows().select(bound);
-    let looked = scan(session, &select, looking).await?;
-    let profilers = looked.profilers.into_iter();
-    Ok((profilers.map(Profiler::finish).collect(), looked.size))
+    Ok(scan(session, &select, Looking::new(bound)).await?.finish())
 }
 
 /// Looks at rows where they are read.
-struct Looking {
+pub(super) struct Looking {
     profilers: Vec<Profiler>,
     size: Size,
 }
 
-impl RowVisitor for Looking {
-    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+impl Looking {
+    /// At the rows of a table, in the order of its columns.
+    pub(super) fn new(bound: &Bound) -> Looking {
+        let columns = bound.columns.iter();
+        Looking {
+            profilers: columns
+                .map(|column| Profiler::new(column.ty.clone()))
+                .collect(),
+            size: Size {
+                counted: true,
+                ..Size::default()
+            },
+        }
+    }
+
+    /// What was seen.
+    pub(super) fn finish(self) -> (Vec<ColumnProfile>, Size) {
+        let profilers = self.profilers.into_iter();
+        (profilers.map(Profiler::finish).collect(), self.size)
+    }
+}
+
+impl Looks for Looking {
+    fn look(&mut self, cells: &[Cell<'_>]) {
         self.size.take(cells);
         for (profiler, cell) in self.profilers.iter_mut().zip(cells) {
             profiler.take(*cell);
         }
+    }
+}
+
+impl RowVisitor for Looking {
+    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
+        self.look(cells);
         ControlFlow::Continue(())
     }
 
@@ -524,18 +347,6 @@ impl RowVisitor for Looking {
     fn apart(&self) -> bool {
         true
     }
-}
-
-/// The columns of a table's primary key, else of a unique key: what names a row.
-fn key(source: &Catalog, plan: &TablePlan) -> Vec<String> {
-    let Some(table) = source.table(plan.source.0.as_deref(), &plan.source.1) else {
-        return vec![];
-    };
-    let primary = table.keys.iter().find(|key| key.primary);
-    primary
-        .or_else(|| table.keys.first())
-        .map(|key| key.columns.clone())
-        .unwrap_or_default()
 }
 
 /// Refuses a target that holds something of the same name, unless told what to do with it.

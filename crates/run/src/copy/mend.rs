@@ -3,8 +3,8 @@
 
 use super::giving::{Giving, Load, TOGETHER, loading};
 use super::ledger;
+use super::pair::Pair;
 use super::repair::Repaired;
-use super::verify::Pair;
 use crate::backup::archive::cell_of;
 use crate::backup::{disk, private_file};
 use crate::control::{Control, Stop};

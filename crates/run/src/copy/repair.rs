@@ -9,9 +9,9 @@ use super::ends::{Readers, same_file};
 use super::exchange::Left;
 use super::look::Looked;
 use super::mend::{Image, Mending};
-use super::short::Short;
-use super::verify::{Canonical, Pair, Verified, comparing};
-use super::{Existing, Job, ledger, look, same_database};
+use super::pair::{Canonical, Pair};
+use super::verify::{Verified, compare, comparing, open};
+use super::{Existing, Job, ledger, same_database};
 use crate::control::Control;
 use crate::digest::{begin_snapshot, end_snapshot};
 use crate::journal_store::Pen;
@@ -117,8 +117,9 @@ pub async fn repair(
         existing: Some(Existing::Append),
         ..Job::default()
     };
-    let mut readers = Readers::open(from, 1).await?;
-    let outcome = with_readers(from, to, asked, &job, &mut readers, sink, &mut control).await;
+    let (mut readers, target) = open(from, to).await?;
+    let ends = (&mut readers, target);
+    let outcome = with_readers(from, to, asked, &job, ends, sink, &mut control).await;
     readers.close().await;
     outcome
 }
@@ -128,18 +129,11 @@ async fn with_readers(
     to: &World,
     asked: &Asked,
     job: &Job,
-    readers: &mut Readers,
+    (readers, target): (&mut Readers, Box<dyn Session>),
     sink: &mut dyn Sink,
     control: &mut Control,
 ) -> Result<Verified, Failure> {
-    let mut target = to.open(Purpose::Read).await?;
-    let looked = look::look(from, to, job, readers, &mut *target, &Short::No, sink).await;
-    let before = match &looked {
-        Ok(looked) => comparing(from, to, looked, readers, &mut *target, sink).await,
-        Err(_) => Ok(Verified::default()),
-    };
-    target.close().await;
-    let (looked, before) = (looked?, before?);
+    let (looked, before) = compare(from, to, job, (&mut *readers, target), sink).await?;
     if before.equal {
         return Ok(before);
     }
@@ -178,7 +172,7 @@ async fn with_readers(
     work.close().await;
     held.release().await;
     let after = match outcome {
-        Ok(()) => again(from, to, &looked, readers, sink).await,
+        Ok(()) => comparing(from, to, &looked, readers, sink).await,
         Err(failure) => Err(failure),
     };
     let mut after = after.map_err(|failure| {
@@ -191,19 +185,6 @@ async fn with_readers(
     after.findings.extend(findings);
     after.kept = kept;
     Ok(after)
-}
-
-async fn again(
-    from: &World,
-    to: &World,
-    looked: &Looked,
-    readers: &mut Readers,
-    sink: &mut dyn Sink,
-) -> Result<Verified, Failure> {
-    let mut target = to.open(Purpose::Read).await?;
-    let after = comparing(from, to, looked, readers, &mut *target, sink).await;
-    target.close().await;
-    after
 }
 
 /// A failure with what was done before it.

@@ -1,43 +1,33 @@
 //! Whether two databases hold the same rows: digests first, then for tables that differ the rows, then their columns.
 //!
-//! Rows are told apart by their key's hash: of 4096 buckets those that differ are looked at again, so that memory stays
-//! bounded however many rows there are, and the engines never have to sort.
+//! Between engines types are chosen by what columns hold. That is not known before every value has been looked at, and it is
+//! mostly what the columns say: so that is presumed, rows are hashed and looked at on their one way, and where the look
+//! decides otherwise the table is hashed again. Of a table that differs only the parts that do are read once more
+//! ([`super::sums`]).
 
-use super::ends::Readers;
-use super::look::{self, Looked};
-use super::rejects::json;
+use super::ends::{Readers, sound};
+use super::look::{self, Looked, Looking};
+use super::pair::{Missing, Pair};
 use super::rows;
 use super::short::Short;
+use super::sight::{Seen, Sight};
+use super::sums::{By, Sums, Wanted};
+use super::two::{Side, Two};
 use super::{CopiedTable, Existing, Job};
-use crate::backup::archive::cell_of;
-use crate::checks::value_of;
-use crate::digest::{begin_snapshot, digest_in_silence, end_snapshot};
-use crate::trouble;
 use crate::world::World;
-use dunlin_core::copy::convert::Converter;
-use dunlin_core::copy::digest::{bucket, row_hash};
-use dunlin_core::copy::encode::{encode, encode_datum};
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
 use dunlin_core::copy::reading::Bound;
-use dunlin_core::copy::{Cell, Digest, Typing};
+use dunlin_core::copy::translate::Evidence;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place, any_error};
-use dunlin_core::value::Value;
-use dunlin_engines::scan::{RowVisitor, scan};
-use dunlin_engines::{DbError, Purpose, Session};
+use dunlin_engines::{Purpose, Session};
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::sync::Arc;
 
-/// Into how many buckets rows are sorted by their keys' hashes: 4096 · 2 · 24 bytes is 200 kB, and of a million rows each
-/// holds 250.
-const BUCKETS: u32 = 4_096;
 /// How many rows that differ are named of one table.
 const NAMED: usize = 200;
-/// How many rows of differing buckets are held at once: at some 200 bytes each 10 MB.
-const HELD: usize = 50_000;
+/// Of how many tables that differ the parts are kept until all tables have been read: at some 1 MB each.
+const KEPT: usize = 16;
 
 /// A row that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,35 +67,155 @@ pub async fn verify(
     tables: &[String],
     sink: &mut dyn Sink,
 ) -> Result<Verified, Failure> {
+    of(from, to, tables, Way::Once, sink).await
+}
+
+/// How a comparison between engines comes to know of what types values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Columns are presumed to hold what they say, rows are compared under that and looked at on their way, and what
+    /// the look says otherwise is compared again.
+    Once,
+    /// All values are looked at beforehand.
+    Beforehand,
+}
+
+/// Compares in one of the ways. Both say the same.
+pub async fn of(
+    from: &World,
+    to: &World,
+    tables: &[String],
+    way: Way,
+    sink: &mut dyn Sink,
+) -> Result<Verified, Failure> {
     let job = Job {
         tables: tables.to_vec(),
         existing: Some(Existing::Append),
         ..Job::default()
     };
-    let mut readers = Readers::open(from, 1).await?;
-    let mut target = match to.open(Purpose::Read).await {
-        Ok(target) => target,
-        Err(failure) => {
-            readers.close().await;
-            return Err(failure);
-        }
+    let (mut readers, target) = open(from, to).await?;
+    let compared = match way {
+        Way::Once => compare(from, to, &job, (&mut readers, target), sink).await,
+        Way::Beforehand => beforehand(from, to, &job, (&mut readers, target), sink).await,
     };
-    let outcome = compare(from, to, &job, &mut readers, &mut *target, sink).await;
     readers.close().await;
-    target.close().await;
-    outcome
+    compared.map(|(_, verified)| verified)
 }
 
-async fn compare(
+/// Opens both ends at once. Of two that cannot be opened the source is named.
+pub(super) async fn open(from: &World, to: &World) -> Result<(Readers, Box<dyn Session>), Failure> {
+    match tokio::join!(Readers::open(from, 1), to.open(Purpose::Read)) {
+        (Ok(readers), Ok(target)) => Ok((readers, target)),
+        (Ok(readers), Err(failure)) => {
+            readers.close().await;
+            Err(failure)
+        }
+        (Err(failure), target) => {
+            if let Ok(target) = target {
+                target.close().await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+async fn beforehand(
     from: &World,
     to: &World,
     job: &Job,
-    readers: &mut Readers,
-    target: &mut dyn Session,
+    (readers, mut target): (&mut Readers, Box<dyn Session>),
     sink: &mut dyn Sink,
-) -> Result<Verified, Failure> {
-    let looked = look::look(from, to, job, readers, target, &Short::No, sink).await?;
-    comparing(from, to, &looked, readers, target, sink).await
+) -> Result<(Looked, Verified), Failure> {
+    let looked = look::look(from, to, job, readers, &mut *target, &Short::No, sink).await;
+    target.close().await;
+    let looked = looked?;
+    let verified = comparing(from, to, &looked, readers, sink).await?;
+    Ok((looked, verified))
+}
+
+/// Compares; gives what was seen as well.
+pub(super) async fn compare(
+    from: &World,
+    to: &World,
+    job: &Job,
+    ends: (&mut Readers, Box<dyn Session>),
+    sink: &mut dyn Sink,
+) -> Result<(Looked, Verified), Failure> {
+    // Both read the same pages at the same time. A damaged file is refused as such, whatever else stumbles over it.
+    let comparing = once(from, to, job, ends, sink);
+    let (sound, compared) = tokio::join!(sound(from), comparing);
+    sound?;
+    compared
+}
+
+async fn once(
+    from: &World,
+    to: &World,
+    job: &Job,
+    (readers, mut target): (&mut Readers, Box<dyn Session>),
+    sink: &mut dyn Sink,
+) -> Result<(Looked, Verified), Failure> {
+    let sight = match Sight::take(from, to, job, readers.lead(), &mut *target).await {
+        Ok(sight) => sight,
+        Err(failure) => {
+            target.close().await;
+            return Err(failure);
+        }
+    };
+    let presumed = sight.decide(to, job, Seen::default());
+    let mut comparison = Comparison {
+        from,
+        to,
+        firsts: vec![],
+        kept: 0,
+    };
+    let mut seen = Seen::default();
+    let mut bounds = vec![None; presumed.plan.tables.len()];
+    if sight.is_foreign() {
+        let apart = together(&presumed, sight.bounds(), from, &mut bounds);
+        look::profile_apart(from, readers, apart, &mut seen, sink).await?;
+    }
+    let mut two = Two::with(readers.lead(), target);
+    let outcome = async {
+        let begun = two.begin().await;
+        begun.map_err(|side| side.failure(from, to))?;
+        let looking = (bounds, &mut seen.evidence);
+        comparison.first(&presumed, looking, &mut two, sink).await?;
+        let looked = match sight.is_foreign() {
+            true => sight.decide(to, job, seen),
+            false => presumed,
+        };
+        let verified = comparison.end(&looked, &mut two).await?;
+        Ok((looked, verified))
+    };
+    let outcome = outcome.await;
+    two.close().await;
+    outcome
+}
+
+/// Puts the tables that are looked at in the queries by which they are compared to their places in the plan, and gives the
+/// others: those of which a comparison reads something else.
+fn together(
+    presumed: &Looked,
+    bounds: Vec<Bound>,
+    from: &World,
+    places: &mut [Option<Bound>],
+) -> Vec<Bound> {
+    let rows = from.dialect().rows();
+    let mut apart = vec![];
+    for bound in bounds {
+        let mut plans = presumed.plan.tables.iter();
+        let of = |plan: &TablePlan| plan.source.0 == bound.schema && plan.source.1 == bound.table;
+        let place = plans.position(of).filter(|at| {
+            let (plan, own) = (&presumed.plan.tables[*at], presumed.own_rows[*at]);
+            rows.select(&rows::source(plan, own)) == rows.select(&bound)
+        });
+        match place {
+            Some(at) => places[at] = Some(bound),
+            None => apart.push(bound),
+        }
+    }
+    apart
 }
 
 /// Compares what was looked at.
@@ -114,205 +224,171 @@ pub(super) async fn comparing(
     to: &World,
     looked: &Looked,
     readers: &mut Readers,
-    target: &mut dyn Session,
     sink: &mut dyn Sink,
 ) -> Result<Verified, Failure> {
-    let mut verified = Verified {
-        equal: true,
-        ..Verified::default()
-    };
-    let wrong = |error: DbError| to.redact(trouble::refused(&error, "the target cannot be read"));
-    begin_snapshot(target).await.map_err(wrong)?;
-    for at in 0..looked.plan.tables.len() {
-        let pair = Pair::new(looked, at, to.dialect().rows().typing());
-        sink.event(&Event::Progress {
-            what: format!("comparing {}", pair.source.label()),
-            done: at as u64,
-            total: Some(looked.plan.tables.len() as u64),
-            unit: "tables".into(),
-        });
-        let missing = pair.missing(looked);
-        let compared = pair.compare(missing, readers.lead(), target, &mut verified);
-        compared.await.map_err(|side| match side {
-            Side::Source(error) => {
-                from.redact(trouble::refused(&error, "the source cannot be read"))
-            }
-            Side::Target(error) => wrong(error),
-        })?;
-    }
-    let _ = end_snapshot(target).await;
-    verified.findings.extend(looked.findings.iter().cloned());
-    verified.equal &= !any_error(&verified.findings);
-    Ok(verified)
-}
-
-/// Which end could not be read.
-enum Side {
-    Source(DbError),
-    Target(DbError),
-}
-
-/// What a target lacks of a table.
-enum Missing {
-    Nothing,
-    Column,
-    Table,
-}
-
-/// One table on both sides.
-pub(super) struct Pair<'l> {
-    pub(super) plan: &'l TablePlan,
-    pub(super) source: Bound,
-    pub(super) target: Bound,
-    pub(super) form: Arc<Form>,
-    pub(super) key: Vec<usize>,
-}
-
-/// The form that rows of the source have in the target.
-pub(super) struct Form {
-    pub(super) converters: Vec<Converter>,
-    typing: Typing,
-}
-
-impl Form {
-    /// The form of one row. A value that does not fit equals nothing in the target.
-    pub(super) fn canonical<'c>(
-        &self,
-        cells: impl Iterator<Item = Cell<'c>>,
-        scratch: &mut String,
-        out: &mut Canonical,
-    ) {
-        out.clear();
-        scratch.clear();
-        for (converter, cell) in self.converters.iter().zip(cells) {
-            if converter.as_is() {
-                encode(cell, converter.ty(), self.typing, &mut out.bytes);
-            } else {
-                match converter.convert(cell, scratch) {
-                    Ok(slot) => {
-                        encode_datum(&slot.datum(scratch), converter.ty(), &mut out.bytes);
-                    }
-                    Err(_) => {
-                        // No value of the target has this tag.
-                        out.bytes.push(0xff);
-                        encode(cell, converter.ty(), Typing::Dynamic, &mut out.bytes);
-                    }
-                }
-            }
-            out.ends.push(out.bytes.len());
-        }
-    }
-}
-
-/// Hashes rows of the source in the form that they have in the target.
-struct Hashing {
-    form: Arc<Form>,
-    scratch: String,
-    row: Canonical,
-    digest: Digest,
-}
-
-impl RowVisitor for Hashing {
-    fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
-        let cells = cells.iter().copied();
-        self.form.canonical(cells, &mut self.scratch, &mut self.row);
-        self.digest.add(row_hash(&self.row.bytes));
-        ControlFlow::Continue(())
-    }
-
-    // The target's rows are hashed at the same time.
-    fn apart(&self) -> bool {
-        true
-    }
-}
-
-/// A row in its canonical form, column by column.
-#[derive(Default)]
-pub(super) struct Canonical {
-    pub(super) bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl Canonical {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-
-    fn column(&self, at: usize) -> &[u8] {
-        let from = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.bytes[from..self.ends[at]]
-    }
-
-    pub(super) fn key(&self, columns: &[usize]) -> u128 {
-        if columns.is_empty() {
-            return row_hash(&self.bytes);
-        }
-        let mut key = vec![];
-        for at in columns {
-            key.extend_from_slice(self.column(*at));
-        }
-        row_hash(&key)
-    }
-}
-
-/// A row of a bucket that differs.
-struct Held {
-    /// Hashes of its columns.
-    columns: Vec<u128>,
-    key: serde_json::Value,
-    times: u32,
-}
-
-type Sums = Vec<Digest>;
-
-impl<'l> Pair<'l> {
-    pub(super) fn new(looked: &'l Looked, at: usize, typing: Typing) -> Self {
-        let plan = &looked.plan.tables[at];
-        let place = |name: &String| plan.columns.iter().position(|c| c.source == *name);
-        Pair {
-            plan,
-            source: rows::source(plan, looked.own_rows[at]),
-            target: rows::target(plan),
-            form: Arc::new(Form {
-                converters: plan.columns.iter().map(Converter::new).collect(),
-                typing,
-            }),
-            key: looked.keys[at].iter().filter_map(place).collect(),
-        }
-    }
-
-    fn missing(&self, looked: &Looked) -> Missing {
-        let there = looked
-            .there
-            .table(self.target.schema.as_deref(), &self.target.table);
-        let Some(there) = there else {
-            return Missing::Table;
+    let target = to.open(Purpose::Read).await?;
+    let mut two = Two::with(readers.lead(), target);
+    let outcome = async {
+        let begun = two.begin().await;
+        begun.map_err(|side| side.failure(from, to))?;
+        let mut comparison = Comparison {
+            from,
+            to,
+            firsts: vec![],
+            kept: 0,
         };
-        let lacks = |column: &ColumnPlan| there.column(&column.target).is_none();
-        if self.plan.columns.iter().any(lacks) {
-            return Missing::Column;
-        }
-        Missing::Nothing
+        let nothing = vec![None; looked.plan.tables.len()];
+        let looking = (nothing, &mut Evidence::default());
+        comparison.first(looked, looking, &mut two, sink).await?;
+        comparison.end(looked, &mut two).await
+    };
+    let outcome = outcome.await;
+    two.close().await;
+    outcome
+}
+
+/// What a first reading of a table found.
+struct First {
+    /// Under what it was read.
+    plan: TablePlan,
+    own_rows: bool,
+    ours: Sums,
+    /// `None`: the target lacks it.
+    theirs: Option<Sums>,
+}
+
+impl First {
+    fn is_equal(&self) -> bool {
+        let theirs = self.theirs.as_ref().map(|theirs| theirs.all);
+        theirs == Some(self.ours.all)
     }
 
-    /// Compares, and writes down what was found.
-    async fn compare(
+    /// Whether it was read as it is to be read.
+    fn holds(&self, looked: &Looked, at: usize) -> bool {
+        let plan = &looked.plan.tables[at];
+        let table = |plan: &TablePlan| (plan.source.clone(), plan.target.clone(), plan.inherited);
+        let same = |(a, b): (&ColumnPlan, &ColumnPlan)| {
+            (&a.source, &a.source_native, &a.source_type)
+                == (&b.source, &b.source_native, &b.source_type)
+                && (&a.target, &a.target_native, &a.ty) == (&b.target, &b.target_native, &b.ty)
+                && (&a.bounds, a.nullable, a.epoch, a.as_is)
+                    == (&b.bounds, b.nullable, b.epoch, b.as_is)
+        };
+        table(&self.plan) == table(plan)
+            && self.own_rows == looked.own_rows[at]
+            && self.plan.columns.len() == plan.columns.len()
+            && self.plan.columns.iter().zip(&plan.columns).all(same)
+    }
+}
+
+struct Comparison<'c> {
+    from: &'c World,
+    to: &'c World,
+    /// As in the plan.
+    firsts: Vec<First>,
+    /// Of how many of them the parts are kept.
+    kept: usize,
+}
+
+impl Comparison<'_> {
+    /// Reads every table of both sides once. `bounds`: those whose values are looked at as well.
+    async fn first(
+        &mut self,
+        looked: &Looked,
+        (bounds, evidence): (Vec<Option<Bound>>, &mut Evidence),
+        two: &mut Two<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Failure> {
+        for (at, bound) in bounds.into_iter().enumerate() {
+            let pair = Pair::new(looked, at, self.to.dialect().rows().typing());
+            sink.event(&Event::Progress {
+                what: format!("comparing {}", pair.source.label()),
+                done: at as u64,
+                total: Some(looked.plan.tables.len() as u64),
+                unit: "tables".into(),
+            });
+            let look = bound.as_ref().map(Looking::new);
+            let first = self.read(looked, at, &pair, look, two).await;
+            let (mut first, look) = first.map_err(|side| side.failure(self.from, self.to))?;
+            if let (Some(bound), Some(look)) = (bound, look) {
+                let name = (bound.schema, bound.table);
+                evidence.tables.insert(name, look.finish().0);
+            }
+            if first.is_equal() || self.kept == KEPT {
+                first.ours.forget();
+                first.theirs.iter_mut().for_each(Sums::forget);
+            } else {
+                self.kept += 1;
+            }
+            self.firsts.push(first);
+        }
+        Ok(())
+    }
+
+    async fn read(
         &self,
+        looked: &Looked,
+        at: usize,
+        pair: &Pair<'_>,
+        look: Option<Looking>,
+        two: &mut Two<'_>,
+    ) -> Result<(First, Option<Looking>), Side> {
+        let by = two.parted(pair, &looked.source).await?;
+        let there = pair.missing(looked) == Missing::Nothing;
+        let (ours, theirs, look) = two.sums(pair, by, there, look).await?;
+        let first = First {
+            plan: pair.plan.clone(),
+            own_rows: looked.own_rows[at],
+            ours,
+            theirs,
+        };
+        Ok((first, look))
+    }
+
+    /// What was found, under what was seen in the end.
+    async fn end(self, looked: &Looked, two: &mut Two<'_>) -> Result<Verified, Failure> {
+        let mut verified = Verified {
+            equal: true,
+            ..Verified::default()
+        };
+        let typing = self.to.dialect().rows().typing();
+        let (from, to) = (self.from, self.to);
+        let mut firsts: Vec<Option<First>> = self.firsts.into_iter().map(Some).collect();
+        let again = Comparison {
+            from,
+            to,
+            firsts: vec![],
+            kept: 0,
+        };
+        for at in 0..looked.plan.tables.len() {
+            let pair = Pair::new(looked, at, typing);
+            let known = firsts.get_mut(at).and_then(Option::take);
+            let told = async {
+                let first = match known.filter(|first| first.holds(looked, at)) {
+                    Some(first) => first,
+                    None => again.read(looked, at, &pair, None, two).await?.0,
+                };
+                pair.tell(first, pair.missing(looked), two, &mut verified)
+                    .await
+            };
+            told.await.map_err(|side| side.failure(from, to))?;
+        }
+        verified.findings.extend(looked.findings.iter().cloned());
+        verified.equal &= !any_error(&verified.findings);
+        Ok(verified)
+    }
+}
+
+impl Pair<'_> {
+    /// Writes down what was found.
+    async fn tell(
+        &self,
+        first: First,
         missing: Missing,
-        reader: &mut dyn Session,
-        target: &mut dyn Session,
+        two: &mut Two<'_>,
         verified: &mut Verified,
     ) -> Result<(), Side> {
-        let ours = async { self.source_digest(reader).await.map_err(Side::Source) };
-        let theirs = async {
-            if !matches!(missing, Missing::Nothing) {
-                return Ok(Digest::default());
-            }
-            let theirs = digest_in_silence(target, &self.target).await;
-            theirs.map_err(Side::Target)
-        };
-        let (ours, theirs) = tokio::try_join!(ours, theirs)?;
+        let ours = first.ours.all;
         let mut line = CopiedTable {
             table: self.source.label(),
             target: self.target.label(),
@@ -324,128 +400,53 @@ impl<'l> Pair<'l> {
             equal: Some(false),
             repaired: None,
         };
-        if let Missing::Table = missing {
+        if missing == Missing::Table {
             let message = format!("the target has no table {}", line.target);
             let place = Place::object(&line.target);
             let finding = Finding::error("digest-table-missing", place, message);
             verified.findings.push(finding);
         }
-        if !matches!(missing, Missing::Nothing) {
+        let Some(theirs) = first.theirs else {
             verified.equal = false;
             verified.tables.push(line);
             return Ok(());
-        }
-        line.rows_target = theirs.rows;
-        line.digest_target = Some(theirs.hex());
-        line.equal = Some(ours == theirs);
+        };
+        line.rows_target = theirs.all.rows;
+        line.digest_target = Some(theirs.all.hex());
+        line.equal = Some(ours == theirs.all);
         let name = line.table.clone();
         verified.tables.push(line);
-        if ours != theirs {
+        if ours != theirs.all {
             verified.equal = false;
-            let found = self.differences(&name, reader, target).await;
-            let (found, more) = found.map_err(Side::Target)?;
+            let wanted = Wanted::of(&first.ours, &theirs);
+            let (found, more) = self.differences(&name, wanted, two).await?;
             verified.differences.extend(found);
             verified.more |= more;
         }
         Ok(())
     }
 
-    fn canonical_target<'c>(&self, cells: impl Iterator<Item = Cell<'c>>, out: &mut Canonical) {
-        out.clear();
-        for (column, cell) in self.plan.columns.iter().zip(cells) {
-            encode(cell, &column.ty, self.form.typing, &mut out.bytes);
-            out.ends.push(out.bytes.len());
-        }
-    }
-
-    async fn source_digest(&self, reader: &mut dyn Session) -> Result<Digest, DbError> {
-        let select = reader.dialect().rows().select(&self.source);
-        let hashing = Hashing {
-            form: Arc::clone(&self.form),
-            scratch: String::new(),
-            row: Canonical::default(),
-            digest: Digest::default(),
-        };
-        Ok(scan(reader, &select, hashing).await?.digest)
-    }
-
-    /// Calls with each row's canonical form and its cells of the key.
-    pub(super) async fn each(
-        &self,
-        session: &mut dyn Session,
-        of_source: bool,
-        mut take: impl FnMut(&Canonical, &dyn Fn() -> Vec<Value>) + Send,
-    ) -> Result<(), DbError> {
-        let bound = if of_source {
-            &self.source
-        } else {
-            &self.target
-        };
-        let select = session.dialect().rows().select(bound);
-        let mut stream = session.stream(&select).await?;
-        let (mut scratch, mut row) = (String::new(), Canonical::default());
-        while let Some(batch) = stream.next().await? {
-            for at in 0..batch.len() {
-                if of_source {
-                    self.form.canonical(batch.row(at), &mut scratch, &mut row);
-                } else {
-                    self.canonical_target(batch.row(at), &mut row);
-                }
-                let key = || {
-                    let cells: Vec<Cell<'_>> = batch.row(at).collect();
-                    self.key
-                        .iter()
-                        .map(|place| value_of(cells[*place]))
-                        .collect()
-                };
-                take(&row, &key);
-            }
-        }
-        Ok(())
-    }
-
-    /// A key as a report names it.
-    fn named(&self, key: &[Value]) -> serde_json::Value {
-        let pairs = self.key.iter().zip(key).map(|(place, value)| {
-            let name = self.plan.columns[*place].source.clone();
-            (name, json(cell_of(value)))
-        });
-        serde_json::Value::Object(pairs.collect())
-    }
-
-    async fn sums(&self, session: &mut dyn Session, of_source: bool) -> Result<Sums, DbError> {
-        let mut sums = vec![Digest::default(); BUCKETS as usize];
-        self.each(session, of_source, |row, _| {
-            let place = bucket(row.key(&self.key), BUCKETS) as usize;
-            sums[place].add(row_hash(&row.bytes));
-        })
-        .await?;
-        Ok(sums)
-    }
-
-    /// The rows that differ, as many as are named, and whether there are more.
+    /// The rows that differ, as many as are named, and whether there are more. `wanted`: the parts that differ, where they
+    /// are known.
     async fn differences(
         &self,
         table: &str,
-        reader: &mut dyn Session,
-        target: &mut dyn Session,
-    ) -> Result<(Vec<Difference>, bool), DbError> {
-        let ours = self.sums(reader, true).await?;
-        let theirs = self.sums(target, false).await?;
-        let mut wanted = vec![false; BUCKETS as usize];
-        let (mut held, mut more) = (0, false);
-        for (at, (a, b)) in ours.iter().zip(&theirs).enumerate() {
-            if a != b {
-                held += usize::try_from(a.rows.max(b.rows)).unwrap_or(usize::MAX);
-                if held > HELD && at > 0 && wanted.iter().any(|wanted| *wanted) {
-                    more = true;
-                    break;
+        wanted: Option<Wanted>,
+        two: &mut Two<'_>,
+    ) -> Result<(Vec<Difference>, bool), Side> {
+        let wanted = match wanted {
+            Some(wanted) => wanted,
+            None => {
+                let (ours, theirs, ()) = two.sums(self, By::Hash, true, ()).await?;
+                let wanted = theirs.and_then(|theirs| Wanted::of(&ours, &theirs));
+                match wanted {
+                    Some(wanted) => wanted,
+                    None => return Ok((vec![], true)),
                 }
-                wanted[at] = true;
             }
-        }
-        let ours = self.hold(reader, true, &wanted).await?;
-        let mut theirs = self.hold(target, false, &wanted).await?;
+        };
+        let mut more = wanted.more;
+        let (ours, mut theirs) = two.hold(self, wanted).await?;
         let mut found = vec![];
         let mut put = |key: serde_json::Value, columns: Vec<String>, side: &'static str| {
             if found.len() < NAMED {
@@ -488,30 +489,5 @@ impl<'l> Pair<'l> {
             put(held.key, vec![], "target");
         }
         Ok((found, more))
-    }
-
-    async fn hold(
-        &self,
-        session: &mut dyn Session,
-        of_source: bool,
-        wanted: &[bool],
-    ) -> Result<BTreeMap<u128, Held>, DbError> {
-        let mut held: BTreeMap<u128, Held> = BTreeMap::new();
-        self.each(session, of_source, |row, key| {
-            let hash = row.key(&self.key);
-            if !wanted[bucket(hash, BUCKETS) as usize] {
-                return;
-            }
-            let columns = || (0..row.ends.len()).map(|at| row_hash(row.column(at)));
-            held.entry(hash)
-                .and_modify(|held| held.times += 1)
-                .or_insert_with(|| Held {
-                    columns: columns().collect(),
-                    key: self.named(&key()),
-                    times: 1,
-                });
-        })
-        .await?;
-        Ok(held)
     }
 }

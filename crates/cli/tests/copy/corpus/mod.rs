@@ -14,6 +14,7 @@ mod sqlite;
 mod to_mysql;
 mod to_sqlite;
 
+use crate::ways;
 use dunlin_testkit::TestDatabase;
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::sandbox::{Ran, Sandbox};
@@ -181,6 +182,7 @@ fn run(case: &Case, pair: Pair) -> Result<(), String> {
     let ran = copy(&sandbox, &from, &to, &[]);
     let json = ran.json();
     honest(&ran, &json)?;
+    ways::agree(from.url(), to.url())?;
     let said = || {
         format!(
             "{} / {}",
@@ -267,6 +269,7 @@ fn rejects(case: &Case, from: &End, pair: Pair) -> Result<(), String> {
     );
     let json = ran.json();
     honest(&ran, &json)?;
+    ways::agree(from.url(), to.url())?;
     if ran.code != Some(8) || json["data"]["equal"] != true {
         return Err(format!(
             "rejecting ends with {:?}: {}",

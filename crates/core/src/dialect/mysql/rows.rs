@@ -2,7 +2,7 @@
 
 use super::ddl::quote;
 use crate::copy::Typing;
-use crate::copy::reading::Bound;
+use crate::copy::reading::{Bound, ColumnShape};
 use crate::dialect::{Caps, EngineKind, RowsDialect};
 use crate::schema::NeutralType;
 use crate::value::Query;
@@ -67,6 +67,14 @@ impl RowsDialect for Rows {
 
     fn place(&self, _columns: &[&str], key: Option<&str>) -> Option<String> {
         key.map(quote)
+    }
+
+    /// In one character set, whatever the column's: an ending that it cannot hold is none of its, and no error.
+    fn ending(&self, column: &ColumnShape, chars: usize) -> Option<String> {
+        let name = quote(&column.name);
+        Some(format!(
+            "CONVERT(RIGHT({name}, {chars}) USING utf8mb4) COLLATE utf8mb4_bin"
+        ))
     }
 
     fn snapshot(&self) -> &'static [&'static str] {

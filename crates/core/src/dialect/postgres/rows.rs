@@ -96,6 +96,10 @@ impl RowsDialect for Rows {
         key.map(quote)
     }
 
+    fn ending(&self, column: &ColumnShape, chars: usize) -> Option<String> {
+        Some(format!("right(({})::text, {chars})", expression(column)))
+    }
+
     fn snapshot(&self) -> &'static [&'static str] {
         const SNAPSHOT: [&str; EXACT.len() + 1] =
             exactly_after("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
