@@ -258,24 +258,28 @@ for_each_engine! {
         assert_eq!(settings(&desk), ["theirs", "light"]);
     }
 
-    /// What the undo makes, or drops, is its own; what a later step touches that is not taken back, too.
+    /// What the undo makes, or drops, is its own; what no later step has written that is not taken back, too.
     async fn what_is_no_loss_is_not_asked_for(engine: TestEngine) {
         let up = "CREATE TABLE words (id int NOT NULL PRIMARY KEY, word varchar(40)); INSERT INTO words VALUES (1, 'one')";
         for desk in desks(engine, up, "UPDATE words SET word = 'gone'; DROP TABLE words") {
             untouched(&desk);
         }
         let desk = Desk::new(engine);
-        let step = |id: &str, sql: &str, undo: &str| format!("[[phase.step]]\nid = \"{id}\"\nsql = \"{sql}\"\nundo = {undo}\n");
-        let plan = |touched: &str| format!(
-            "name = \"over\"\n[[phase]]\nid = \"over\"\n{}{}",
-            step("over", LIGHT, &format!("\"{OLD}\"")),
-            step("stays", &format!("UPDATE {touched} = 'x' WHERE 1 = 0"), "{ none = \"it stays\" }"),
-        );
-        let _ = desk.sandbox.write("over.plan.toml", plan("contacts SET name"));
+        let plan = |later: &str| {
+            let head = "name = \"over\"\n[[phase]]\nid = \"over\"\n[[phase.step]]\nid = \"over\"\n";
+            let text = format!("{head}sql = \"{LIGHT}\"\nundo = \"{OLD}\"\n[[phase.step]]\nid = \"later\"\n{later}\n");
+            let _ = desk.sandbox.write("over.plan.toml", text);
+        };
+        let stays = |sql: &str| plan(&format!("sql = \"{sql}\"\nundo = {{ none = \"it stays\" }}"));
+        // What may have written there, and has not.
+        stays("UPDATE settings SET svalue = 'x' WHERE 1 = 0");
         untouched(&desk);
         let _ = desk.dunlin("rollback over").success();
-        // It may have written there, and stays: what it has left nobody knows.
-        let _ = desk.sandbox.write("over.plan.toml", plan("settings SET svalue"));
+        plan("exec = { run = \"true\" }\nundo = { exec = \"true\" }");
+        untouched(&desk);
+        let _ = desk.dunlin("rollback over").success();
+        // It has written there, and stays.
+        stays("UPDATE settings SET svalue = 'x' WHERE skey = 'theme'");
         let _ = desk.dunlin("run over").success();
         refused(&desk, "values of settings.svalue (2 rows)");
     }

@@ -165,39 +165,16 @@ pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str, half: Option<&Scri
         let exact = UndoSpec::Derive == step.undo || UndoSpec::Restore == step.undo;
         !exact && !matches!(step.undo, UndoSpec::Sql(_))
     });
-    let keys = stays.map(|(phase, step)| journal::plan::step_key(&plan.name, &phase.id, &step.id));
-    let ran = keys.filter(|key| walk.history.steps.contains_key(key));
-    let ran: Vec<String> = ran.collect();
+    let mut keys =
+        stays.map(|(phase, step)| journal::plan::step_key(&plan.name, &phase.id, &step.id));
+    let ran = keys.any(|key| walk.history.steps.contains_key(&key));
     let left = applied(walk.history.steps.get(key)).map(|applied| applied.stands.clone());
     let mut left = untouched(left.unwrap_or_default(), half, &*walk.runner.work);
-    if !ran.is_empty() {
-        // Rows that it made count by their number; of values it counts which tables those steps touch, where that is known.
-        let touched = touched_by(walk, &ran);
-        left.retain(|left| {
-            !left.over.is_empty()
-                && touched
-                    .as_ref()
-                    .is_some_and(|names| !names.iter().any(|name| is_name_of(name, &left.table)))
-        });
+    if ran {
+        // Rows that it made count by their number. Values are the step's own as long as they are what it has left.
+        left.retain(|left| !left.over.is_empty());
     }
     left
-}
-
-/// The names of what steps touch, in lower case. `None`: one of them is no statements.
-fn touched_by(walk: &Walk<'_, '_>, keys: &[String]) -> Option<BTreeSet<String>> {
-    let work = &*walk.runner.work;
-    let mut names = BTreeSet::new();
-    for key in keys {
-        let lowered = walk.history.lowered.get(key);
-        let lowered = lowered.filter(|lowered| !lowered.up.is_empty())?;
-        for sql in &lowered.up {
-            let class = work.dialect().classify(sql, work.lex_mode());
-            let plain = inverse::is_harmless(&class) || !class.touches.is_empty();
-            plain.then_some(())?;
-            names.extend(class.touches.into_iter().map(name));
-        }
-    }
-    Some(names)
 }
 
 /// What a migration has left. What those touch that its step applied `later` is not as it was left, and its step's own still.
