@@ -42,30 +42,52 @@ pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> 
     if !cursor.eat(&["FROM"]) {
         return None;
     }
-    // Without the tables that inherit from it, which a question would find.
-    if cursor.is("ONLY")
-        && cursor
-            .peek(1)
-            .is_some_and(|next| next.is_name() && !next.is("WHERE"))
-    {
-        return None;
-    }
     let fold = dialect.steps().fold();
-    let before = cursor.rest();
-    let table = cursor.name(fold)?;
-    let written = before.get(before.len() - cursor.rest().len() - 1)?;
-    let alias = alias(&mut cursor, fold);
-    let of = Names {
-        alias: alias.as_deref(),
-        table: &table.name,
-        written: written.text,
-    };
-    let found = of.condition(sql, &mut cursor, fold)?;
+    let target = Target::read(&mut cursor, fold, "WHERE")?;
+    let found = target.names().condition(sql, &mut cursor, fold)?;
     Some(Deleted {
-        table,
+        table: target.table,
         only: found.only,
         named: found.named,
     })
+}
+
+/// The table whose rows a statement changes.
+pub(super) struct Target<'t> {
+    pub(super) table: Name,
+    /// The other name that the statement gives it.
+    pub(super) alias: Option<String>,
+    /// Its name as it is written.
+    written: &'t str,
+}
+
+impl<'t> Target<'t> {
+    /// Reads it, before the word that comes `then`. `None`: there is none, or it is without the tables that inherit from it,
+    /// which a question would find.
+    pub(super) fn read(cursor: &mut Cursor<'t>, fold: Fold, then: &str) -> Option<Self> {
+        let mut next = cursor.peek(1).into_iter();
+        if cursor.is("ONLY") && next.any(|next| next.is_name() && !next.is(then)) {
+            return None;
+        }
+        let before = cursor.rest();
+        let table = cursor.name(fold)?;
+        let written = before.get(before.len() - cursor.rest().len() - 1)?.text;
+        let alias = alias(cursor, fold);
+        Some(Target {
+            table,
+            alias,
+            written,
+        })
+    }
+
+    /// Its names in a condition.
+    pub(super) fn names(&self) -> Names<'_> {
+        Names {
+            alias: self.alias.as_deref(),
+            table: &self.table.name,
+            written: self.written,
+        }
+    }
 }
 
 /// The condition that every row meets.
@@ -75,7 +97,7 @@ pub const ALL: &str = "(1 = 1)";
 const PART: [&str; 3] = ["ORDER", "LIMIT", "RETURNING"];
 
 /// The other name that a statement gives its table.
-pub(super) fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
+fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
     const NONE: [&str; 15] = [
         "WHERE",
         "SET",

@@ -1,7 +1,7 @@
 //! Which values an undo's UPDATEs write over: columns of the rows that meet a condition, by which they are compared with
 //! what the step has left, and saved before.
 
-use super::delete::{ALL, Names, alias};
+use super::delete::{ALL, Target};
 use super::inverse::{self, Renames};
 use crate::dialect::Dialect;
 use crate::limits;
@@ -41,20 +41,8 @@ fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Updated> {
         return None;
     }
     while cursor.eat_any(&["LOW_PRIORITY", "IGNORE"]) {}
-    // Without the tables that inherit from it, which a question would find.
-    let next = |cursor: &Cursor<'_>| {
-        cursor
-            .peek(1)
-            .is_some_and(|next| next.is_name() && !next.is("SET"))
-    };
-    if cursor.is("ONLY") && next(&cursor) {
-        return None;
-    }
     let fold = dialect.steps().fold();
-    let before = cursor.rest();
-    let table = cursor.name(fold)?;
-    let written = before.get(before.len() - cursor.rest().len() - 1)?;
-    let alias = alias(&mut cursor, fold);
+    let target = Target::read(&mut cursor, fold, "SET")?;
     if !cursor.eat(&["SET"]) {
         return None;
     }
@@ -67,13 +55,12 @@ fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Updated> {
             assigned
         }
     };
-    let columns = targets(assigned, (&table.name, alias.as_deref()), fold)?;
-    let of = Names {
-        alias: alias.as_deref(),
-        table: &table.name,
-        written: written.text,
-    };
-    let found = of.condition(sql, &mut cursor, fold)?;
+    let columns = targets(
+        assigned,
+        (&target.table.name, target.alias.as_deref()),
+        fold,
+    )?;
+    let found = target.names().condition(sql, &mut cursor, fold)?;
     // What another table holds when it is asked may be another thing when it is changed.
     if found
         .tokens
@@ -86,7 +73,7 @@ fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Updated> {
     let names = names.map(|token| unquoted(token, fold)).collect();
     let (only, named) = (found.only, found.named);
     Some(Updated {
-        table,
+        table: target.table,
         columns,
         only,
         named,
