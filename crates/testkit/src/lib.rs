@@ -19,6 +19,8 @@ pub mod database;
 #[cfg(feature = "clients")]
 pub mod engines;
 #[cfg(feature = "clients")]
+pub mod gate;
+#[cfg(feature = "clients")]
 pub mod knowledge;
 #[cfg(feature = "clients")]
 pub mod line;
@@ -32,3 +34,5 @@ pub mod terminal;
 pub use database::TestDatabase;
 #[cfg(feature = "clients")]
 pub use engines::{TestEngine, engines};
+#[cfg(feature = "clients")]
+pub use gate::{Gate, Pause};

@@ -3,8 +3,8 @@
 
 use crate::Desk;
 use crate::crash::until_done;
-use dunlin_testkit::TestEngine;
-use dunlin_testkit::for_each_engine;
+use crate::last_look::{late, sleep};
+use dunlin_testkit::{TestEngine, for_each_engine};
 use serde_json::Value;
 use std::time::Instant;
 
@@ -261,38 +261,24 @@ for_each_engine! {
     /// wrote is in the archive.
     async fn a_writer_in_the_last_moment_loses_nothing(engine: TestEngine) {
         let commits = engine.is_mysql_family();
-        let sleep = |seconds: &str| match commits {
-            true => format!("SELECT SLEEP({seconds})"),
-            false => format!("SELECT pg_sleep({seconds})"),
-        };
         let desk = desk(engine);
         // The table alone: to drop a column of another table may take until the writer is through.
         let plan = desk.sandbox.read("notes.plan.toml");
         let (table, _) = plan.split_once("  [[phase.step]]\n  id = \"columns\"").unwrap();
         desk.sandbox.write("notes.plan.toml", table);
         let _ = desk.dunlin("run notes").success();
-        let late = |id: i64| {
-            let sql = format!("BEGIN; INSERT INTO notes (id, body) VALUES ({id}, 'late'); {}; COMMIT", sleep("2"));
-            let url = desk.database.url().to_owned();
-            let kind = match engine {
-                TestEngine::Server(kind) => kind,
-                TestEngine::Sqlite => unreachable!("only servers"),
-            };
-            let writer = std::thread::spawn(move || dunlin_testkit::database::ask(&url, kind, &sql));
-            std::thread::sleep(std::time::Duration::from_millis(700));
-            writer
-        };
-        let writer = late(80);
+        let writes = |id: i64| late(engine, &desk.database, &format!("INSERT INTO notes (id, body) VALUES ({id}, 'late')"));
+        let writer = writes(80);
         let (code, refused) = desk.json("rollback notes");
         assert_eq!(code, 1, "{refused:#}");
         assert!(text_of(&refused["failure"]).contains("others write into notes"), "{refused:#}");
-        let _ = writer.join().unwrap();
+        writer.join().unwrap();
         assert_eq!(desk.database.scalar("SELECT count(*) FROM notes"), "2");
         let _ = desk.dunlin("run notes").success();
-        let writer = late(81);
+        let writer = writes(81);
         let (code, back) = desk.json("rollback notes --discard-later");
         assert_eq!(code, 0, "{back:#}");
-        let _ = writer.join().unwrap();
+        writer.join().unwrap();
         let (code, again) = desk.json("run notes");
         assert_eq!(code, 0, "{again:#}");
         assert_eq!(desk.database.scalar("SELECT count(*) FROM notes WHERE id IN (80, 81)"), "2", "{again:#}");
@@ -301,16 +287,14 @@ for_each_engine! {
         // commits by itself they may write up to the last look under its lock, and what they wrote comes home, too.
         let plan = desk.sandbox.read("notes.plan.toml");
         let _ = desk.dunlin("rollback notes --discard-later").success();
-        desk.sandbox.write("notes.plan.toml", plan.replace("undo = \"DROP TABLE notes\"", &format!("undo = \"{}; DROP TABLE notes\"", sleep("1.5"))));
+        let undo = format!("undo = \"{}; DROP TABLE notes\"", sleep(engine).0);
+        desk.sandbox.write("notes.plan.toml", plan.replace("undo = \"DROP TABLE notes\"", &undo));
         let _ = desk.dunlin("run notes").success();
         let _ = desk.database.run("INSERT INTO notes (id, body) VALUES (82, 'more')");
-        let folder = desk.sandbox.project().join("backups/checkpoints");
-        let made = || std::fs::read_dir(&folder).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("undo-table")).count();
-        let before = made();
         let running = desk.sandbox.spawn("rollback notes --discard-later".split_whitespace());
         let started = Instant::now();
-        while made() == before {
-            assert!(started.elapsed().as_secs() < 30, "no archive");
+        while desk.database.scalar(sleep(engine).1) == "0" {
+            assert!(started.elapsed().as_secs() < 30, "it does not come to its second statement");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let written = desk.database.try_run("INSERT INTO notes (id, body) VALUES (83, 'too late')");

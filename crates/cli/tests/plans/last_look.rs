@@ -4,35 +4,59 @@ use crate::Desk;
 use dunlin_testkit::database::ask;
 use dunlin_testkit::for_each_engine;
 use dunlin_testkit::sandbox::Ran;
-use dunlin_testkit::{TestDatabase, TestEngine};
+use dunlin_testkit::{Gate, TestDatabase, TestEngine};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A statement that takes its time, and the question whether one is at work.
-fn sleep(engine: TestEngine) -> (&'static str, &'static str) {
+pub fn sleep(engine: TestEngine) -> (&'static str, &'static str) {
     match engine.is_mysql_family() {
         true => (
-            "SELECT SLEEP(1.5)",
-            "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%SELECT SLEEP(1.5)%' AND db = database() AND id <> connection_id()",
+            "SELECT SLEEP(3)",
+            "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%SELECT SLEEP(3)%' AND db = database() AND id <> connection_id()",
         ),
         false => (
-            "SELECT pg_sleep(1.5)",
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%SELECT pg_sleep(1.5)%' AND state = 'active' AND \
+            "SELECT pg_sleep(3)",
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%SELECT pg_sleep(3)%' AND state = 'active' AND \
              datname = current_database() AND pid <> pg_backend_pid()",
         ),
     }
 }
 
-/// Somebody who has written and takes their time to commit it.
+/// Somebody who has written, and commits when somebody else waits for that; nobody else does within twenty seconds: then.
 pub fn late(engine: TestEngine, database: &TestDatabase, sql: &str) -> JoinHandle<()> {
     let TestEngine::Server(kind) = engine else {
         unreachable!("only servers")
     };
-    let sql = format!("BEGIN; {sql}; {}; COMMIT", sleep(engine).0);
+    let mut gate = Gate::shut(engine, database);
+    let sql = format!("BEGIN; {sql}; {}; COMMIT", gate.statement());
     let url = database.url().to_owned();
-    let writer = std::thread::spawn(move || drop(ask(&url, kind, &sql)));
-    std::thread::sleep(Duration::from_millis(700));
-    writer
+    let writer = {
+        let url = url.clone();
+        std::thread::spawn(move || drop(ask(&url, kind, &sql)))
+    };
+    gate.until_waited_for(database);
+    let waits = match engine.is_postgres() {
+        true => {
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        }
+        false => {
+            "SELECT count(*) FROM information_schema.processlist WHERE db = database() AND (state LIKE 'Waiting for%metadata lock' \
+             OR id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'))"
+        }
+    };
+    std::thread::spawn(move || {
+        let started = Instant::now();
+        let nobody = [[Some("0".to_owned())]];
+        while ask(&url, kind, waits).is_ok_and(|found| found == nobody)
+            && started.elapsed().as_secs() < 20
+        {
+            // Looked at more often than ten times a second, InnoDB's picture is never made anew.
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        gate.open();
+        let _ = writer.join();
+    })
 }
 
 for_each_engine! {
@@ -40,7 +64,6 @@ for_each_engine! {
     /// The undo changes the table itself before it drops it, and somebody writes in between: their rows come home, and
     /// with them what the undo's own change had taken from the others.
     async fn a_writer_after_the_undos_own_changes_loses_nothing(engine: TestEngine) {
-        let (sleep, at_work) = sleep(engine);
         for own in ["ALTER TABLE notes DROP COLUMN weight", "DELETE FROM notes WHERE id = 1", "DELETE FROM notes WHERE id > 0"] {
             let desk = Desk::new(engine);
             // What stands before and after it has a transaction of its own.
@@ -48,7 +71,7 @@ for_each_engine! {
                 true => format!("DROP INDEX {name} ON notes;"),
                 false => format!("DROP INDEX CONCURRENTLY {name};"),
             };
-            let undo = format!("{own}; {} {sleep}; {} DROP TABLE notes", apart("one"), apart("two"));
+            let undo = format!("{own}; {} {}; {} DROP TABLE notes", apart("one"), sleep(engine).0, apart("two"));
             desk.sandbox.write(
                 "notes.plan.toml",
                 format!(
@@ -61,15 +84,10 @@ for_each_engine! {
             let rows = || desk.database.run("SELECT id, body, weight FROM notes ORDER BY id");
             let _ = desk.dunlin("run notes").success();
             let _ = desk.database.run("INSERT INTO notes VALUES (70, 'mine', 0.5), (71, 'yours', 0.25), (72, NULL, NULL)");
-            let running = desk.sandbox.spawn("rollback notes --discard-later".split_whitespace());
-            let started = Instant::now();
-            while desk.database.scalar(at_work) == "0" {
-                assert!(started.elapsed().as_secs() < 30, "{own}: the undo does not come to its second statement");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            let _ = desk.database.run("INSERT INTO notes (id, body) VALUES (83, 'late')");
-            let _ = desk.database.run("UPDATE notes SET body = 'late too' WHERE id = 71");
-            let _ = running.wait().success();
+            let _ = meanwhile(&desk, "rollback notes --discard-later", || {
+                let _ = desk.database.run("INSERT INTO notes (id, body) VALUES (83, 'late')");
+                let _ = desk.database.run("UPDATE notes SET body = 'late too' WHERE id = 71");
+            }).success();
             let (code, again) = desk.json("run notes");
             assert_eq!(code, 0, "{own}: {again:#}");
             let text = |row: &[&str]| row.iter().map(|cell| (*cell != "-").then(|| (*cell).to_owned())).collect::<Vec<_>>();
@@ -188,15 +206,15 @@ for_each_engine! {
 /// A plan whose step makes a table, with an undo that gives it another name and does `ends` with it while others may write.
 fn under_another_name(engine: TestEngine, ends: &str) -> Desk {
     let desk = Desk::new(engine);
-    let (sleep, _) = sleep(engine);
     // What stands before and after it has a transaction of its own.
     let apart = |name: &str| match engine.is_mysql_family() {
         true => format!("ALTER TABLE contacts COMMENT '{name}';"),
         false => format!("DROP INDEX CONCURRENTLY {name};"),
     };
     let undo = format!(
-        "ALTER TABLE notes RENAME TO old_notes; {} {sleep}; {} {ends}",
+        "ALTER TABLE notes RENAME TO old_notes; {} {}; {} {ends}",
         apart("one"),
+        sleep(engine).0,
         apart("two")
     );
     desk.sandbox.write(
@@ -230,13 +248,13 @@ fn meanwhile(desk: &Desk, line: &str, write: impl FnOnce()) -> Ran {
 /// Where the undo is one transaction nobody writes from its look on, under either name.
 fn in_one_transaction(engine: TestEngine) {
     let desk = Desk::new(engine);
-    let (sleep, _) = sleep(engine);
     desk.sandbox.write(
         "notes.plan.toml",
         format!(
             "name = \"notes\"\n[[phase]]\nid = \"notes\"\n[[phase.step]]\nid = \"table\"\n\
              sql = \"CREATE TABLE notes (id int PRIMARY KEY, body varchar(40))\"\n\
-             undo = \"ALTER TABLE notes RENAME TO old_notes; {sleep}; DROP TABLE old_notes\"\n"
+             undo = \"ALTER TABLE notes RENAME TO old_notes; {}; DROP TABLE old_notes\"\n",
+            sleep(engine).0
         ),
     );
     let _ = desk.dunlin("run notes").success();

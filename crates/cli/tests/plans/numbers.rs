@@ -78,8 +78,8 @@ for_each_engine! {
     /// The tool is killed after its INSERT and before the commit.
     async fn rows_of_a_killed_transaction_get_their_numbers_again(engine: TestEngine) {
         let (sleep, at_work) = match engine.is_mysql_family() {
-            true => ("SELECT SLEEP(2);", "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(2)%'"),
-            false => ("SELECT pg_sleep(2);", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(2)%' AND state = 'active' AND datname = current_database()"),
+            true => ("SELECT SLEEP(5);", "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(5)%'"),
+            false => ("SELECT pg_sleep(5);", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(5)%' AND state = 'active' AND datname = current_database()"),
         };
         let desk = desk(engine, "1", sleep);
         let written = archived(&desk);

@@ -3,25 +3,30 @@
 
 use crate::Desk;
 use crate::last_look::late;
-use dunlin_testkit::{TestEngine, for_each_engine};
+use dunlin_testkit::{Gate, Pause, TestEngine, for_each_engine};
+use std::time::{Duration, Instant};
 
 const LIGHT: &str =
     "UPDATE settings SET svalue = 'light' WHERE skey = 'theme' OR skey = 'ai_enabled'";
 const OLD: &str = "UPDATE settings SET svalue = 'old' WHERE skey = 'theme' OR skey = 'ai_enabled'";
 
+/// A plan of one step.
+fn write(desk: &Desk, step: &str) {
+    let head = "name = \"over\"\n[[phase]]\nid = \"over\"\n[[phase.step]]\nid = \"over\"\n";
+    let text = format!("{head}{step}");
+    let _ = desk.sandbox.write("over.plan.toml", text);
+}
+
 /// As statements of a step, and as a migration that a step applies.
 fn desks(engine: TestEngine, up: &str, undo: &str) -> [Desk; 2] {
-    let head = "name = \"over\"\n[[phase]]\nid = \"over\"\n[[phase.step]]\nid = \"over\"\n";
     let sql = format!("sql = \"{up}\"\nundo = \"{undo}\"\n");
     [sql.as_str(), "migrate = { to = \"latest\" }\n"].map(|step| {
         let desk = Desk::new(engine);
-        let write = |name: &str, text: String| {
-            let _ = desk.sandbox.write(name, text);
-        };
-        write("over.plan.toml", format!("{head}{step}"));
+        write(&desk, step);
         if step != sql {
-            write("migrations/001_over.sql", format!("{up};\n"));
-            write("migrations/001_over.undo.sql", format!("{undo};\n"));
+            let write = |name: &str, sql: &str| desk.sandbox.write(name, format!("{sql};\n"));
+            let _ = write("migrations/001_over.sql", up);
+            let _ = write("migrations/001_over.undo.sql", undo);
         }
         desk
     })
@@ -72,6 +77,20 @@ fn back_and_forth(desk: &Desk, meanwhile: impl FnOnce()) -> String {
 fn forth(desk: &Desk) -> String {
     let ran = desk.dunlin("run over").success();
     format!("{}{}", ran.stdout, ran.stderr)
+}
+
+/// Returns when an undo has written its archive.
+fn until_archived(desk: &Desk) {
+    let folder = desk.sandbox.project().join("backups/checkpoints");
+    let made = || {
+        let mut all = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        all.any(|file| file.file_name().to_string_lossy().ends_with(".checkpoint"))
+    };
+    let started = Instant::now();
+    while !made() {
+        assert!(started.elapsed().as_secs() < 30, "no archive");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 for_each_engine! {
@@ -314,10 +333,6 @@ for_each_engine! {
 
     /// Somebody has changed a row when the step has ended, and commits when the values are about to come home.
     async fn what_is_changed_before_values_come_home_is_left_alone(engine: TestEngine) {
-        // PostgreSQL's patience for a lock is shorter: there the run stops, and nothing is written.
-        if !engine.is_mysql_family() {
-            return;
-        }
         let up = "UPDATE contacts SET name = 'forward' WHERE id = 1";
         for desk in desks(engine, up, OLD) {
             let _ = desk.dunlin("run over").success();
@@ -331,17 +346,78 @@ for_each_engine! {
         }
     }
 
+    /// As before, but it does not come to its commit: the run stops, and nothing is written until it is run again.
+    async fn what_is_locked_when_values_come_home_stops_the_run(engine: TestEngine) {
+        // Elsewhere they wait as long as the server says, which is most of a minute.
+        if engine.is_mysql_family() {
+            return;
+        }
+        let up = "UPDATE contacts SET name = 'forward' WHERE id = 1";
+        for desk in desks(engine, up, OLD) {
+            let _ = desk.dunlin("run over").success();
+            let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
+            let _ = desk.dunlin("rollback over --discard-later").success();
+            let mut gate = Gate::shut(engine, &desk.database);
+            let holds = format!("BEGIN; UPDATE settings SET svalue = 'since' WHERE skey = 'theme'; {}; COMMIT", gate.statement());
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| desk.database.run(&holds));
+                gate.until_waited_for(&desk.database);
+                let running = desk.sandbox.spawn("run over --format json --events events".split_whitespace());
+                // The step is done and its values wait; then it is taken back, and waits itself.
+                let _ = desk.sandbox.await_text("events", "\"down\"");
+                assert_eq!(settings(&desk), ["old", "old"]);
+                gate.open();
+                let stopped = running.wait().code(1).json();
+                assert_eq!(stopped["failure"]["code"], "archive-waits", "{stopped:#}");
+                drop(writer.join().unwrap());
+            });
+            let said = forth(&desk);
+            assert_eq!(settings(&desk), ["since", "theirs"], "{said}");
+            assert!(said.contains("settings: 1 row came home; 1 row left alone"), "{said}");
+        }
+    }
+
+    /// The step is killed between two of its statements, somebody writes then, and it goes on: theirs is not the step's own.
+    async fn what_is_written_while_the_step_stands_half_way_is_left_alone(engine: TestEngine) {
+        let drop = engine.pick("", "DROP INDEX CONCURRENTLY by_value", "DROP INDEX by_value ON settings");
+        for theirs in ["", "theme"] {
+            let desk = Desk::new(engine);
+            let pause = Pause::over(engine, &desk.database);
+            let up = format!("{LIGHT}; {drop}; {}; UPDATE contacts SET name = 'forward' WHERE id = 1", pause.statement());
+            let make = "CREATE INDEX by_value ON settings (svalue)";
+            write(&desk, &format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n"));
+            let _ = desk.database.run(make);
+            let _ = desk.dunlin("run over").success();
+            let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
+            let _ = desk.dunlin("rollback over --discard-later").success();
+            pause.begin();
+            let running = desk.sandbox.spawn("run over".split_whitespace());
+            pause.until_waited_for();
+            running.signal("KILL");
+            let _ = running.wait();
+            assert_eq!(settings(&desk), ["light", "light"]);
+            let _ = desk.database.run(&format!("UPDATE settings SET svalue = 'since' WHERE skey = '{theirs}'"));
+            pause.end();
+            let said = forth(&desk);
+            let theme = if theirs.is_empty() { "theirs" } else { "since" };
+            assert_eq!(settings(&desk), [theme, "theirs"], "{said}");
+        }
+    }
+
     /// Killed when the archive is written and nothing else, and killed between two UPDATEs that commit by themselves.
     async fn an_undo_that_was_killed_loses_nothing(engine: TestEngine) {
-        let sleep = engine.pick("", "SELECT pg_sleep(3)", "SELECT SLEEP(3)");
         let make = "CREATE INDEX by_value ON settings (svalue)";
         let drop = engine.pick("", "DROP INDEX CONCURRENTLY by_value", "DROP INDEX by_value ON settings");
-        let undo = format!(
-            "UPDATE settings SET svalue = 'old' WHERE skey = 'theme'; {drop}; {sleep}; \
-             UPDATE settings SET svalue = 'older' WHERE skey = 'ai_enabled'"
-        );
         for [word, killed] in [["--discard-later", "before"], ["--discard-later", "between"], ["", "between"]] {
-            let [desk, _] = desks(engine, &format!("{make}; {LIGHT}"), &undo);
+            let desk = Desk::new(engine);
+            let pause = Pause::over(engine, &desk.database);
+            pause.begin();
+            let undo = format!(
+                "UPDATE settings SET svalue = 'old' WHERE skey = 'theme'; {drop}; {}; \
+                 UPDATE settings SET svalue = 'older' WHERE skey = 'ai_enabled'",
+                pause.statement()
+            );
+            write(&desk, &format!("sql = \"{make}; {LIGHT}\"\nundo = \"{undo}\"\n"));
             let _ = desk.dunlin("run over").success();
             let theirs = match word {
                 "" => ["light", "light"],
@@ -352,22 +428,32 @@ for_each_engine! {
             };
             let line = format!("rollback over {word}");
             let lock = "UPDATE contacts SET phone = 'x' WHERE id = 1; UPDATE settings SET skey = skey WHERE skey = 'theme'";
-            let writer = (killed == "before").then(|| late(engine, &desk.database, lock));
-            let running = desk.sandbox.spawn(line.split_whitespace());
-            let started = std::time::Instant::now();
-            while killed == "between" && setting(&desk, "theme") != "old" {
-                assert!(started.elapsed().as_secs() < 30, "{line}: it does not begin");
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            if killed == "before" {
-                std::thread::sleep(std::time::Duration::from_millis(500));
-            }
-            running.signal("KILL");
-            let _ = running.wait();
-            if let Some(writer) = writer {
-                writer.join().unwrap();
-            }
+            let mut gate = Gate::shut(engine, &desk.database);
+            let holds = format!("BEGIN; {lock}; {}; COMMIT", gate.statement());
+            std::thread::scope(|scope| {
+                let writer = (killed == "before").then(|| {
+                    let writer = scope.spawn(|| desk.database.run(&holds));
+                    gate.until_waited_for(&desk.database);
+                    writer
+                });
+                let running = desk.sandbox.spawn(line.split_whitespace());
+                match &writer {
+                    Some(_) => until_archived(&desk),
+                    None => {
+                        pause.until_waited_for();
+                        // Whoever only reads has not to wait for it.
+                        let started = Instant::now();
+                        assert_eq!(settings(&desk), ["old", theirs[1]], "{line}");
+                        assert!(started.elapsed().as_secs() < 30, "{line}");
+                    }
+                }
+                running.signal("KILL");
+                let _ = running.wait();
+                gate.open();
+                let _ = writer.map(|writer| writer.join().unwrap());
+            });
             assert_eq!(setting(&desk, "ai_enabled"), theirs[1], "{line}");
+            pause.end();
             // What the undo has written itself is asked of nobody.
             let mut rounds = 0;
             while desk.json(&line).0 != 0 {

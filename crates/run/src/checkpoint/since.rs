@@ -172,6 +172,13 @@ impl Notes {
         write(&mut self.out).map_err(|error| disk(&self.part.0, &error))
     }
 
+    /// Rows of a table follow. Gives its label.
+    fn table(&mut self, saved: &Saved) -> Result<String, Failure> {
+        let label = saved.label();
+        self.write(|out| put(out, b'T', label.as_bytes()))?;
+        Ok(label)
+    }
+
     fn row(&mut self, key: u128, known: Known) -> Result<(), Failure> {
         self.write(|out| {
             out.write_all(b"R")?;
@@ -208,8 +215,7 @@ pub(crate) fn start(
         let Some(part) = part_of(saved) else {
             continue;
         };
-        let label = saved.label();
-        notes.write(|out| put(out, b'T', label.as_bytes()))?;
+        let label = notes.table(saved)?;
         let mut hashes = Hashes::new(&part, typing, digest.rows)?;
         let places = places(&part, saved);
         let before = older.iter().filter(|older| {
@@ -252,6 +258,10 @@ pub(crate) fn start(
 pub(crate) enum Moment {
     /// Something is about to run that changes them.
     Begins,
+    /// Something that stands half way is about to go on: what it has left up to then is noted.
+    Again,
+    /// Something has run in part.
+    Halfway,
     /// The undo has run: rows that are not there any more it has taken away itself.
     Undone,
     /// The step has run.
@@ -259,6 +269,14 @@ pub(crate) enum Moment {
 }
 
 impl Moment {
+    /// After a part of a step that may be its last.
+    pub(crate) fn at_end(last: bool) -> Moment {
+        match last {
+            true => Moment::Done,
+            false => Moment::Halfway,
+        }
+    }
+
     /// What is known of a row by how it is now.
     fn after(self, known: Known, now: Option<u128>) -> Option<Known> {
         if !known.is_plain() {
@@ -268,12 +286,19 @@ impl Moment {
             (Moment::Begins, Some(now)) if now == known.now || now == known.before => {
                 Known::is(now)
             }
+            (Moment::Again, Some(now)) if now == known.now || now == known.before => known,
+            // Should all of it be taken back, what was there before all of it counts.
+            (Moment::Halfway, Some(now)) => Known {
+                before: known.before,
+                now,
+            },
+            (Moment::Halfway, None) => known,
             (Moment::Undone | Moment::Done, Some(now)) => Known {
                 before: known.now,
                 now,
             },
             (Moment::Undone, None) => return None,
-            (Moment::Begins, _) | (Moment::Done, None) => Known::LOST,
+            (Moment::Begins | Moment::Again, _) | (Moment::Done, None) => Known::LOST,
         })
     }
 }
@@ -296,8 +321,7 @@ pub(crate) async fn look(
         let Some(part) = part_of(saved) else {
             continue;
         };
-        let label = saved.label();
-        notes.write(|out| put(out, b'T', label.as_bytes()))?;
+        let label = notes.table(saved)?;
         let asked = only.is_none_or(|only| only.contains(&label));
         let table = match asked {
             true => bound(session, &part, names).await?,
@@ -315,7 +339,7 @@ pub(crate) async fn look(
                 let after = match (&table, moment) {
                     // It is not asked for; or has another name, or another shape, than it will be found by.
                     _ if !asked => Some(one),
-                    (None, Moment::Undone | Moment::Done) => Some(one),
+                    (None, _) if moment != Moment::Begins => Some(one),
                     _ => moment.after(one, now.get(&key).copied()),
                 };
                 lost += u64::from(one.is_plain() && after == Some(Known::LOST));
@@ -384,8 +408,8 @@ pub struct Waiting {
     pub(crate) noted: bool,
 }
 
-/// Notes what a step has left in rows whose values come home. Where that cannot be read they stay as they are, and are listed.
-pub(crate) async fn note(runner: &mut Runner<'_>, inside: bool) {
+/// Notes what a step, or a part of it, has left in rows whose values come home. Where that cannot be read they stay as they are, and are listed.
+pub(crate) async fn note(runner: &mut Runner<'_>, inside: bool, moment: Moment) {
     let Some(mut waiting) = runner.since.take() else {
         return;
     };
@@ -396,15 +420,15 @@ pub(crate) async fn note(runner: &mut Runner<'_>, inside: bool) {
             if aside(work, true).await.is_ok() {
                 let names = Names::default();
                 for checkpoint in all {
-                    let _ = look(world, work, checkpoint, (&names, Moment::Done), None).await;
+                    let _ = look(world, work, checkpoint, (&names, moment), None).await;
                 }
                 // What went wrong within goes back with it, or shows at the next statement.
                 let _ = aside(work, false).await;
             }
         }
-        false => drop(look_outside(world, all, (&Names::default(), Moment::Done)).await),
+        false => drop(look_outside(world, all, (&Names::default(), moment)).await),
     }
-    waiting.noted = true;
+    waiting.noted |= moment == Moment::Done;
     runner.since = Some(waiting);
 }
 

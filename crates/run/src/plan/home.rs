@@ -63,10 +63,12 @@ pub async fn ready(walk: &mut Walk<'_, '_>, key: &str) -> Result<(), Failure> {
     if archives.is_empty() {
         return Ok(());
     }
-    if walk.history.flight(key).is_none() {
-        let names = undone_names(walk, key, &archives);
-        since::look_outside(world, &archives, (&names, Moment::Begins)).await?;
-    }
+    let names = undone_names(walk, key, &archives);
+    let moment = match walk.history.flight(key) {
+        None => Moment::Begins,
+        Some(_) => Moment::Again,
+    };
+    since::look_outside(world, &archives, (&names, moment)).await?;
     walk.runner.since = Some(Waiting {
         archives,
         noted: false,
@@ -77,7 +79,7 @@ pub async fn ready(walk: &mut Walk<'_, '_>, key: &str) -> Result<(), Failure> {
 /// When it has run: notes what it has left there, where that was not done with its end.
 pub async fn noted(walk: &mut Walk<'_, '_>) {
     if walk.runner.since.as_ref().is_some_and(|since| !since.noted) {
-        since::note(walk.runner, false).await;
+        since::note(walk.runner, false, Moment::Done).await;
     }
 }
 

@@ -5,7 +5,8 @@ use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
 use super::{again, last, left, over, promised, undo, whole};
-use crate::checkpoint::{keep, since};
+use crate::checkpoint::keep;
+use crate::checkpoint::since::{self, Moment};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -238,9 +239,7 @@ async fn transaction(
         true => left::of(runner, unit, true).await,
         false => vec![],
     };
-    if end.is_some() {
-        since::note(runner, true).await;
-    }
+    since::note(runner, true, Moment::at_end(end.is_some())).await;
     over::after(runner, unit, block).await.map_err(ours)?;
     let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
     left::note(&mut record, &left);

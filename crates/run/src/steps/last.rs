@@ -5,17 +5,15 @@
 //! A session under the lock of a statement that commits by itself may reach no other table: what is recorded meanwhile,
 //! another session writes.
 
+use super::locks;
+use super::made;
 use super::migrate::Unit;
-use super::over::{noted, renames, written_over};
+use super::over::{noted, written_over};
 use super::send::{With, execute_with};
 use crate::checkpoint::keep::{Older, Seen, answer, as_left, aside, others_write};
 use crate::checkpoint::since;
 use crate::checkpoint::{self, Checkpoint, Chosen, Names};
-use crate::digest;
 use crate::executor::Runner;
-use dunlin_core::copy::reading::Reading;
-use dunlin_core::dialect::catalog::Hold;
-use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::Writing;
 use dunlin_core::plan::delete;
@@ -71,7 +69,7 @@ pub(super) struct Concern {
     pub(super) schema: Option<String>,
     pub(super) was: String,
     /// The name that it has by now.
-    is: String,
+    pub(super) is: String,
     /// The whole table goes.
     whole: bool,
     /// Columns that go.
@@ -86,6 +84,11 @@ impl Concern {
     /// Whether a name is one of its names.
     fn is_named(&self, name: &str) -> bool {
         name.eq_ignore_ascii_case(&self.was) || name.eq_ignore_ascii_case(&self.is)
+    }
+
+    /// Whether nothing but rows of it goes.
+    pub(super) fn is_of_rows(&self) -> bool {
+        !self.whole && self.columns.is_empty()
     }
 
     /// Whether something that was seen is about what goes.
@@ -235,7 +238,7 @@ pub(super) fn concerned(
         return vec![];
     };
     let classes = &unit.lowered.classes;
-    let renamed = renames(runner, unit);
+    let renamed = made::renames(runner, unit);
     let mut found: BTreeMap<String, Concern> = BTreeMap::new();
     let mut concern = |first: &ObjectRef, what: &dyn Fn(&mut Concern)| {
         let Some((schema, was)) = last.known(first) else {
@@ -327,7 +330,9 @@ pub(super) async fn execute(
     if concerned.is_empty() {
         return execute_with(runner, unit, at, with).await;
     }
-    let hold = hold(runner, &concerned).await.map_err(Halted::After)?;
+    let hold = locks::alone(runner, &concerned)
+        .await
+        .map_err(Halted::After)?;
     let looked = look(runner, (&concerned, at), Way::Alone).await;
     let sent = match looked {
         Ok(_) => match execute_with(runner, unit, at, with).await {
@@ -388,48 +393,8 @@ pub(super) async fn within(
     if concerned.is_empty() {
         return Ok(None);
     }
-    let work = &mut *runner.work;
-    let change = work.dialect().change();
-    // Elsewhere nothing may be read before what holds it: everything that is read later is seen as it was then.
-    if change.lock(&[]).is_some() {
-        let shapes = digest::shapes(work).await?;
-        let (_, mut bound) = Reading::derive(&shapes);
-        bound.retain(|table| {
-            let mut all = concerned.iter();
-            all.any(|one| {
-                label(one.schema.as_deref(), &one.is).eq_ignore_ascii_case(&table.label())
-            })
-        });
-        if let Some(lock) = change.lock(&bound).filter(|_| !bound.is_empty()) {
-            let _ = work.execute(&lock).await?;
-        }
-    }
+    locks::within(&mut *runner.work, &concerned).await?;
     look(runner, (&concerned, block.statements.start), Way::Within).await
-}
-
-/// Locks the tables. Where this user may not, it is said, and the look is as close as it can be.
-async fn hold(runner: &mut Runner<'_>, concerned: &[Concern]) -> Result<Hold, DbError> {
-    let tables = concerned.iter().map(|concern| concern.table.as_str());
-    let names = concerned.iter();
-    let names = names.map(|one| (one.schema.as_deref(), one.is.as_str()));
-    let named: Vec<(Option<&str>, &str)> = names.collect();
-    let hold = runner.work.dialect().catalog().hold(&named);
-    for statement in &hold.take {
-        match runner.work.execute(statement).await {
-            Ok(_) => {}
-            Err(error) if error.class == ErrorClass::PermissionDenied => {
-                let message = format!(
-                    "warning: {} cannot be locked, so what others write while it is dropped is not seen: {}",
-                    tables.collect::<Vec<_>>().join(", "),
-                    error.message
-                );
-                runner.sink.event(&Event::Note { message });
-                return Ok(Hold::default());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(hold)
 }
 
 /// A failure as the error of the statement before which it came.

@@ -2,7 +2,7 @@
 //! it fails.
 
 use super::{block, left, promised, storage, undo};
-use crate::checkpoint::since;
+use crate::checkpoint::since::{self, Moment};
 use crate::executor::{Ran, Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
@@ -453,6 +453,7 @@ async fn blocks(
             Mode::Alone => {
                 begin(runner, unit);
                 block::alone(runner, unit, &block).await?;
+                since::note(runner, false, Moment::Halfway).await;
             }
         }
     }
@@ -474,7 +475,7 @@ async fn blocks(
 /// The record of a unit's end goes with the next commit, and with it what the unit has left.
 async fn record_end(runner: &mut Runner<'_>, unit: &Unit<'_>, started: Instant) {
     let left = left::of(runner, unit, false).await;
-    since::note(runner, false).await;
+    since::note(runner, false, Moment::Done).await;
     let mut end = ending(runner, unit, started);
     left::note(&mut end, &left);
     runner.pending.push(end);

@@ -10,6 +10,7 @@ pub mod group;
 pub(crate) mod guard;
 pub mod last;
 pub(crate) mod left;
+mod locks;
 mod made;
 pub mod migrate;
 pub mod over;

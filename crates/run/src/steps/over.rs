@@ -2,6 +2,7 @@
 
 use super::last::{Concern, Last, concerned};
 use super::left;
+use super::made;
 use super::migrate::Unit;
 use crate::checkpoint::Names;
 use crate::checkpoint::keep::{Seen, answer, aside, look_at_older};
@@ -10,19 +11,10 @@ use crate::executor::Runner;
 use crate::trouble;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::Failure;
-use dunlin_core::plan::inverse::{self, Renames};
+use dunlin_core::plan::inverse;
 use dunlin_core::plan::lower::Block;
 use dunlin_core::sql::ObjectRef;
 use dunlin_engines::{DbError, Session};
-
-/// What each statement of a script gives another name.
-pub(super) fn renames(runner: &Runner<'_>, unit: &Unit<'_>) -> Vec<Renames> {
-    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
-    let script = unit.script.statements.iter();
-    script
-        .map(|statement| inverse::renames(&statement.sql, dialect, lex))
-        .collect()
-}
 
 /// Looks whose the values are that archives hold already, before they are written over.
 pub(super) async fn written_over(
@@ -90,7 +82,7 @@ async fn note(
     (last, concerned): (&mut Last, &[Concern]),
     end: usize,
 ) -> Result<(), Failure> {
-    let renamed = renames(runner, unit);
+    let renamed = made::renames(runner, unit);
     let mut names = Names::default();
     for one in concerned {
         let schema = one.schema.as_deref();

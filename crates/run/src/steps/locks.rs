@@ -1,0 +1,61 @@
+//! Who waits while a last look is taken, up to the end of what comes after it.
+
+use super::last::Concern;
+use crate::digest;
+use crate::executor::Runner;
+use dunlin_core::copy::reading::{Bound, Reading};
+use dunlin_core::dialect::catalog::Hold;
+use dunlin_core::event::Event;
+use dunlin_core::failure::ErrorClass;
+use dunlin_core::schema::label;
+use dunlin_engines::{DbError, Session};
+
+/// For a statement that commits by itself: locks the tables. Where this user may not, it is said, and the look is as close as it can be.
+pub(super) async fn alone(runner: &mut Runner<'_>, concerned: &[Concern]) -> Result<Hold, DbError> {
+    let tables = concerned.iter().map(|concern| concern.table.as_str());
+    let names = concerned.iter();
+    let names = names.map(|one| (one.schema.as_deref(), one.is.as_str()));
+    let named: Vec<(Option<&str>, &str)> = names.collect();
+    let hold = runner.work.dialect().catalog().hold(&named);
+    for statement in &hold.take {
+        match runner.work.execute(statement).await {
+            Ok(_) => {}
+            Err(error) if error.class == ErrorClass::PermissionDenied => {
+                let message = format!(
+                    "warning: {} cannot be locked, so what others write while it is dropped is not seen: {}",
+                    tables.collect::<Vec<_>>().join(", "),
+                    error.message
+                );
+                runner.sink.event(&Event::Note { message });
+                return Ok(Hold::default());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(hold)
+}
+
+/// In a transaction, up to its end: keeps other writers from the tables, and readers where more than rows goes.
+pub(super) async fn within(work: &mut dyn Session, concerned: &[Concern]) -> Result<(), DbError> {
+    let change = work.dialect().change();
+    // Elsewhere nothing may be read before what holds it: everything that is read later is seen as it was then.
+    if change.lock(&[]).is_none() {
+        return Ok(());
+    }
+    let shapes = digest::shapes(work).await?;
+    let (_, bound) = Reading::derive(&shapes);
+    let is = |one: &&Concern, table: &Bound| {
+        label(one.schema.as_deref(), &one.is).eq_ignore_ascii_case(&table.label())
+    };
+    let about = |table: &Bound| concerned.iter().find(|one| is(one, table));
+    let known = bound.into_iter().filter(|table| about(table).is_some());
+    // Whoever only reads has nothing to wait for where nothing but rows changes.
+    let (rows, whole): (Vec<_>, Vec<_>) =
+        known.partition(|table| about(table).is_some_and(Concern::is_of_rows));
+    let whole = change.lock(&whole).filter(|_| !whole.is_empty());
+    let rows = change.hold(&rows).filter(|_| !rows.is_empty());
+    for lock in whole.into_iter().chain(rows) {
+        let _ = work.execute(&lock).await?;
+    }
+    Ok(())
+}
