@@ -250,7 +250,11 @@ impl Runner<'_> {
                         report.steps.extend(done);
                         continue;
                     }
-                    Went::Singly(count) => singly_until = next + count,
+                    // What was tried meanwhile took its time: who may not go on any more is asked again.
+                    Went::Singly(count) => {
+                        singly_until = next + count;
+                        continue;
+                    }
                 }
             }
             let done = steps::migrate::run(self, &steps[next], history, next + 1, of).await?;

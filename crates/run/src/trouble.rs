@@ -34,6 +34,15 @@ pub fn code(class: ErrorClass) -> &'static str {
     }
 }
 
+/// The class behind a code, where what failed may be tried again: others held what it needed.
+pub fn class_of_waits(code: &str) -> Option<ErrorClass> {
+    match code {
+        "deadlock" => Some(ErrorClass::Deadlock),
+        "lock-timeout" => Some(ErrorClass::LockTimeout),
+        _ => None,
+    }
+}
+
 /// What to do next, by class, where the server's own hint says nothing.
 fn advice(class: ErrorClass) -> Option<&'static str> {
     Some(match class {

@@ -216,7 +216,8 @@ impl<'d> Pause<'d> {
                  datname = current_database() AND pid <> pg_backend_pid()"
             }
             false => {
-                "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(seconds)%' AND db = database()"
+                "SELECT id FROM information_schema.processlist WHERE info LIKE '%SLEEP(%seconds%FROM pause%' AND db = database() AND \
+                 id <> connection_id()"
             }
         });
         found.into_iter().flatten().flatten().collect()

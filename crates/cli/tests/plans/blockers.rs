@@ -37,7 +37,23 @@ fn somebody<'s>(
         "BEGIN; UPDATE contacts SET phone = 'theirs' WHERE id = 1; {sleep}({LASTS}); COMMIT"
     );
     let thread = scope.spawn(move || desk.database.try_run(&sql).is_ok());
-    std::thread::sleep(Duration::from_millis(400));
+    let at_work = desk.engine.pick(
+        "",
+        &format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep({LASTS})%' AND state = 'active' AND \
+             datname = current_database() AND pid <> pg_backend_pid()"
+        ),
+        &format!(
+            "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP({LASTS})%' AND db = database() AND \
+             id <> connection_id()"
+        ),
+    )
+    .to_owned();
+    let began = Instant::now();
+    while desk.database.scalar(&at_work) == "0" {
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     thread
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{CUSTOMERS, Shop};
 use dunlin_testkit::servers::Kind;
+use dunlin_testkit::{Pause, TestEngine};
 use std::time::{Duration, Instant};
 
 on_both!(
@@ -48,16 +49,15 @@ fn point_06_fifty_workers_activate_at_once(kind: Kind) {
 fn point_06_a_killed_workers_lock_frees_itself(kind: Kind) {
     let shop = Shop::new(kind);
     let _ = shop.dunlin("up --no-backup").success();
+    let pause = Pause::over(TestEngine::Server(kind), &shop.database);
+    pause.begin();
     shop.sandbox.write(
         "migrations/005_slow.sql",
-        "-- dunlin: irreversible = \"only waits\"\n\n-- dunlin: rerunnable = true\nDO SLEEP(4);\n",
+        "-- dunlin: irreversible = \"only waits\"\n\n-- dunlin: rerunnable = true\nDO SLEEP((SELECT seconds FROM pause));\n",
     );
     let slow = shop.sandbox.spawn(["up", "--events", "events"]);
     wait_for(&shop, "SELECT count(*) FROM dunlin_lease");
-    wait_for(
-        &shop,
-        "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'",
-    );
+    pause.until_waited_for();
     let status = shop.dunlin("status --format json").success().json();
     assert_eq!(status["data"]["lease"]["alive"], true, "{status}");
     let _ = shop.sandbox.await_text("events", "statement_running");
@@ -82,6 +82,7 @@ fn point_06_a_killed_workers_lock_frees_itself(kind: Kind) {
             unlocked.stderr
         );
     }
+    pause.end();
     let _ = shop.dunlin("up --no-wait").success();
     assert_eq!(shop.applied().len(), 5);
 }

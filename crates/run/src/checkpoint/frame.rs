@@ -5,6 +5,7 @@ use super::file::Checkpoint;
 use super::quiet::{self, Quiet};
 use super::restore::{self, refused, targets};
 use crate::executor::Runner;
+use crate::steps::block::may_retry;
 use crate::{digest, journal_store, observe, trouble};
 use async_trait::async_trait;
 use dunlin_core::copy::reading::Bound;
@@ -12,6 +13,7 @@ use dunlin_core::failure::Failure;
 use dunlin_core::journal::Writing;
 use dunlin_core::schema::{Catalog, Table};
 use dunlin_engines::{Halted, Session};
+use std::time::Instant;
 
 /// What is done within the frame.
 #[async_trait]
@@ -20,6 +22,8 @@ pub(super) trait Change: Send {
     async fn change(&mut self, work: &mut dyn Session, targets: &[Bound]) -> Result<(), Failure>;
     /// What is recorded with the same commit.
     fn records(&self) -> Vec<Writing>;
+    /// What it has done was rolled back, and is done again.
+    fn again(&mut self);
 }
 
 /// The tables of a checkpoint as they are now, and the catalog of everything.
@@ -38,12 +42,33 @@ pub(super) async fn found(
     Ok((targets, there))
 }
 
-/// Runs a change within its frame.
+/// Runs a change within its frame; where others hold what it needs, as often as a statement of a step is tried.
 pub(super) async fn run(
     runner: &mut Runner<'_>,
     checkpoint: &Checkpoint,
     change: &mut dyn Change,
 ) -> Result<(), Failure> {
+    let (began, mut attempt) = (Instant::now(), 0);
+    while let Some(failure) = once(runner, checkpoint, change).await? {
+        attempt += 1;
+        let retry = match trouble::class_of_waits(failure.code) {
+            Some(class) => may_retry(runner, (class, &failure.message), attempt, began).await,
+            None => false,
+        };
+        if !retry {
+            return Err(failure);
+        }
+        change.again();
+    }
+    Ok(())
+}
+
+/// `Some`: what went wrong with it, and was rolled back.
+async fn once(
+    runner: &mut Runner<'_>,
+    checkpoint: &Checkpoint,
+    change: &mut dyn Change,
+) -> Result<Option<Failure>, Failure> {
     let flushed = runner.flush().await;
     flushed.map_err(|error| runner.trouble(&error, "the journal could not be written"))?;
     let (world, pen) = (runner.world, runner.pen.clone());
@@ -72,9 +97,13 @@ pub(super) async fn run(
         let _ = runner.work.rollback().await;
     }
     let ended = quiet.after(world, &mut *runner.work, &pen).await;
-    outcome?;
-    ended?;
-    restore::raise(&mut *runner.work, &targets, &checkpoint.saved, true).await
+    match (outcome, ended) {
+        (Err(failure), Ok(())) => return Ok(Some(failure)),
+        (Err(failure), Err(_)) | (Ok(()), Err(failure)) => return Err(failure),
+        (Ok(()), Ok(())) => {}
+    }
+    let raised = restore::raise(&mut *runner.work, &targets, &checkpoint.saved, true).await;
+    raised.map(|()| None)
 }
 
 async fn within(

@@ -188,6 +188,10 @@ impl Change for Homing<'_> {
             detail,
         )]
     }
+
+    fn again(&mut self) {
+        self.home.came.clear();
+    }
 }
 
 impl Homing<'_> {

@@ -300,6 +300,10 @@ impl Change for Merging<'_> {
     fn records(&self) -> Vec<Writing> {
         (self.records)(&self.merged)
     }
+
+    fn again(&mut self) {
+        self.merged = Merged::default();
+    }
 }
 
 async fn merge_table(

@@ -94,7 +94,9 @@ pub async fn together(
             }
             Err(Trouble::Statement(at, error)) => {
                 roll_back(runner, own_transaction).await;
-                if own_transaction && may_retry(runner, &error, attempt, began).await {
+                if own_transaction
+                    && may_retry(runner, (error.class, &error.message), attempt, began).await
+                {
                     continue;
                 }
                 return Err(after_rollback(
@@ -332,8 +334,13 @@ fn after_rollback(
 }
 
 /// Waits before another try, where one is right: deadlocks some times, lock timeouts as long as patience lasts.
-async fn may_retry(runner: &mut Runner<'_>, error: &DbError, attempt: u32, began: Instant) -> bool {
-    let retry = match error.class {
+pub(crate) async fn may_retry(
+    runner: &mut Runner<'_>,
+    (class, said): (ErrorClass, &str),
+    attempt: u32,
+    began: Instant,
+) -> bool {
+    let retry = match class {
         ErrorClass::LockTimeout | ErrorClass::Busy => {
             // Whoever blocks is ended only after a while, which is not to be shorter than the patience.
             let longer = runner.blockers.as_ref().map(|blockers| blockers.after);
@@ -346,7 +353,7 @@ async fn may_retry(runner: &mut Runner<'_>, error: &DbError, attempt: u32, began
     }
     runner.sink.event(&Event::Retrying {
         attempt,
-        error: runner.world.redactor.apply(&error.message),
+        error: runner.world.redactor.apply(said),
     });
     let pause = limits::RETRY_PAUSE_FIRST * 2_u32.saturating_pow(attempt.min(5) - 1);
     tokio::select! {
@@ -476,7 +483,7 @@ async fn try_alone(
         // A build that failed leaves an unusable index, which would be in the way of the next try; where dropping it
         // fails too, the next run finds it.
         let _ = settle::drop_leftovers(runner, &class).await;
-        if may_retry(runner, &error, attempt, started).await {
+        if may_retry(runner, (error.class, &error.message), attempt, started).await {
             continue;
         }
         let detail = BlockDetail {
