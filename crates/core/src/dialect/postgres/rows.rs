@@ -178,7 +178,8 @@ fn neutral(native: &str) -> NeutralType {
         "timestamp with time zone" => NeutralType::TimestampTz,
         "json" | "jsonb" => NeutralType::Json,
         "uuid" => NeutralType::Uuid,
-        "bit" | "bit varying" => NeutralType::Bits,
+        // Of as many as the type says: no other engine's, where zeros before them count.
+        "bit" => NeutralType::Bits,
         // An extension's type lies in whatever schema the extension does.
         name if name == "citext" || name.ends_with(".citext") => NeutralType::Text,
         name => NeutralType::Opaque(name.to_owned()),
@@ -214,6 +215,7 @@ mod tests {
             ("timestamp(3) with time zone", "timestamp_tz"),
             ("timestamp without time zone", "timestamp"),
             ("bit(8)", "bits"),
+            ("bit varying(8)", "opaque(bit varying)"),
             ("integer[]", "opaque(integer[])"),
             ("interval", "opaque(interval)"),
             ("time(3) with time zone", "opaque(time with time zone)"),

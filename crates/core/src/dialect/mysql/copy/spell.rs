@@ -101,11 +101,16 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             spelled.bounds.chars = Some(*len);
             spelled
         }
-        Kind::Bits { len, .. } => {
+        Kind::Bits { len, varying } => {
             let spelled = text(*len, None, wants);
+            // Zeros before them are theirs, where there may be more or fewer.
+            let ty = match varying {
+                true => NeutralType::Text,
+                false => NeutralType::Bits,
+            };
             Spelled {
                 collation: Some("ascii_bin".into()),
-                ..worded(spelled.native, NeutralType::Bits, "bits-as-text")
+                ..worded(spelled.native, ty, "bits-as-text")
             }
         }
         Kind::Enum { labels, .. } => listed("enum", labels),

@@ -234,7 +234,7 @@ fn time(kind: Kind, datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> {
 }
 
 fn bits(datum: &Datum<'_>, exact: Option<usize>, out: &mut Vec<u8>) -> Result<(), Why> {
-    let (Datum::Bits(text) | Datum::Text(text)) = datum else {
+    let (Datum::Bits(text) | Datum::Text(text) | Datum::Opaque(text)) = datum else {
         return Err(CLASS);
     };
     let (zeros, text) = fitted(text, exact)?;

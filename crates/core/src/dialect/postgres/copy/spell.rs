@@ -65,7 +65,11 @@ fn plain(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::Bits { len, varying } => {
             let name = if *varying { "bit varying" } else { "bit" };
             let native = len.map_or("bit varying".to_owned(), |len| format!("{name}({len})"));
-            let mut spelled = Spelled::new(native, NeutralType::Bits);
+            let ty = match native.starts_with("bit varying") {
+                true => NeutralType::Opaque("bit varying".into()),
+                false => NeutralType::Bits,
+            };
+            let mut spelled = Spelled::new(native, ty);
             // As many as the type has: those of engines that drop zeros are filled up.
             spelled.bounds.chars = len.filter(|_| !varying);
             spelled

@@ -77,6 +77,10 @@ fn named(native: &str, ty: &NeutralType) -> Option<Kind> {
             len: length(native),
             varying: false,
         },
+        NeutralType::Text if is_varbit(native) => Kind::Bits {
+            len: length(native),
+            varying: true,
+        },
         NeutralType::Text => Kind::Text {
             chars: length(native),
             bytes: None,
@@ -99,6 +103,7 @@ fn by_values(of: &Source<'_>, profile: &ColumnProfile, declared: &str) -> Chosen
         NeutralType::Json => documents(p, declared),
         NeutralType::Uuid => uuids(p, declared),
         NeutralType::Bits => bits(of, p, declared),
+        NeutralType::Text if is_varbit(&of.column.native) => bits(of, p, declared),
         NeutralType::Text | NeutralType::Bytes | NeutralType::Opaque(_) => None,
     };
     fits.unwrap_or_else(|| by_class(of, p, declared))
@@ -232,6 +237,11 @@ fn uuids(p: &ColumnProfile, declared: &str) -> Option<Chosen> {
     })
 }
 
+/// Whether a copy made it, of bits of which there may be more or fewer.
+pub(super) fn is_varbit(native: &str) -> bool {
+    native.split('(').next() == Some(super::VARBIT)
+}
+
 /// What a copy into SQLite made of bits: text.
 fn bits(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Option<Chosen> {
     let len = length(&of.column.native);
@@ -239,9 +249,9 @@ fn bits(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Option<Chosen> {
         Chosen::new(
             Kind::Bits {
                 len,
-                varying: false,
+                varying: is_varbit(&of.column.native),
             },
-            NeutralType::Bits,
+            of.column.neutral.clone(),
             declared.to_owned(),
         )
     })

@@ -20,6 +20,9 @@ use crate::schema::{Catalog, Column, IndexPart, NamedType, NeutralType, Table};
 #[derive(Debug, Clone, Copy)]
 pub struct Copies;
 
+/// What a copy calls a column of bits of which there may be more or fewer: zeros before them count.
+const VARBIT: &str = "VARBIT_TEXT";
+
 /// Whether the column is another name of the row's own number: the exact word INTEGER, alone in the primary key, and
 /// not `INTEGER PRIMARY KEY DESC`, which an old slip of the engine's made an ordinary key.
 fn alias(table: &Table, column: &Column) -> bool {
@@ -124,6 +127,7 @@ impl CopyDialect for Copies {
         !table.options.contains_key("without_rowid")
             && column.generated.is_none()
             && guess::granted(&column.neutral)
+            && !choose::is_varbit(&column.native)
     }
 
     fn measures(&self) -> bool {
@@ -353,6 +357,10 @@ fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::TimestampTz(_) => worded("TIMESTAMPTZ", NeutralType::TimestampTz, "moment-as-text"),
         Kind::Json { .. } => worded("JSON_TEXT", NeutralType::Json, "json-as-text"),
         Kind::Uuid => worded("UUID", NeutralType::Uuid, "uuid-as-text"),
+        Kind::Bits { len, varying: true } => {
+            let native = len.map_or(VARBIT.to_owned(), |len| format!("{VARBIT}({len})"));
+            worded(&native, NeutralType::Text, "bits-as-text")
+        }
         Kind::Bits { len, .. } => {
             let native = len.map_or("BIT_TEXT".to_owned(), |len| format!("BIT_TEXT({len})"));
             worded(&native, NeutralType::Bits, "bits-as-text")
