@@ -1,6 +1,6 @@
 //! Streaming rows out of SQLite: the connection's thread reads and fills batches, at most two of which wait.
 
-use super::session::{SqliteSession, db_error};
+use super::session::{SqliteSession, db_error, gone};
 use crate::scan::{RowVisitor, ShortTexts, Texts, Wanted, emptied};
 use crate::{Batch, Cell, DbError, RowSource};
 use async_trait::async_trait;
@@ -15,7 +15,9 @@ const BYTES_MAX: usize = 1 << 18;
 
 struct Stream {
     columns: Vec<String>,
-    batches: mpsc::Receiver<Result<Batch, DbError>>,
+    /// `None` after the last batch: a thread that is gone has not come to the end of all rows.
+    batches: mpsc::Receiver<Result<Option<Batch>, DbError>>,
+    ended: bool,
 }
 
 /// Starts streaming a query.
@@ -28,16 +30,20 @@ pub(super) async fn start<'a>(
     let sql = sql.to_owned();
     session.send(Box::new(move |connection| {
         let failed = sender.clone();
-        if let Err(error) = pump(connection, &sql, head, &sender) {
-            let _ = failed.blocking_send(Err(db_error(&error)));
-        }
+        let end = pump(connection, &sql, head, &sender).map(|()| None);
+        let _ = failed.blocking_send(end.map_err(|error| db_error(&error)));
     }))?;
     match columns.await {
-        Ok(columns) => Ok(Box::new(Stream { columns, batches })),
+        Ok(columns) => Ok(Box::new(Stream {
+            columns,
+            batches,
+            ended: false,
+        })),
         Err(_) => {
             let mut stream = Stream {
                 columns: vec![],
                 batches,
+                ended: false,
             };
             match stream.next().await {
                 Err(error) => Err(error),
@@ -51,7 +57,7 @@ fn pump(
     connection: &Connection,
     sql: &str,
     head: oneshot::Sender<Vec<String>>,
-    sender: &mpsc::Sender<Result<Batch, DbError>>,
+    sender: &mpsc::Sender<Result<Option<Batch>, DbError>>,
 ) -> Result<(), rusqlite::Error> {
     let mut statement = connection.prepare(sql)?;
     let width = statement.column_count();
@@ -70,13 +76,13 @@ fn pump(
         if batch.len() >= ROWS_MAX || batch.bytes() >= BYTES_MAX {
             let next = batch.likewise();
             let full = std::mem::replace(&mut batch, next);
-            if sender.blocking_send(Ok(full)).is_err() {
+            if sender.blocking_send(Ok(Some(full))).is_err() {
                 return Ok(()); // nobody listens any more
             }
         }
     }
     if !batch.is_empty() {
-        let _ = sender.blocking_send(Ok(batch));
+        let _ = sender.blocking_send(Ok(Some(batch)));
     }
     Ok(())
 }
@@ -150,6 +156,14 @@ impl RowSource for Stream {
         &self.columns
     }
     async fn next(&mut self) -> Result<Option<Batch>, DbError> {
-        self.batches.recv().await.transpose()
+        if self.ended {
+            return Ok(None);
+        }
+        let next = match self.batches.recv().await {
+            Some(next) => next,
+            None => Err(gone()),
+        };
+        self.ended = !matches!(next, Ok(Some(_)));
+        next
     }
 }

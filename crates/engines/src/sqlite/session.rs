@@ -61,7 +61,7 @@ pub(crate) fn db_error(error: &rusqlite::Error) -> DbError {
     }
 }
 
-fn gone() -> DbError {
+pub(super) fn gone() -> DbError {
     DbError::new(
         ErrorClass::ConnectionLost,
         "the thread of the SQLite connection ended",

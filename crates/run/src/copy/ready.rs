@@ -4,11 +4,14 @@ use super::ends::Readers;
 use super::ledger::{self, History};
 use super::look::{self, Looked};
 use super::short::{Short, changed};
-use super::{Job, interrupted};
+use super::{Job, interrupted, rows};
+use crate::checkpoint::transactional;
 use crate::control::{Control, Stop};
 use crate::journal_store::Pen;
 use crate::lease;
 use crate::world::World;
+use dunlin_core::copy::plan::TablePlan;
+use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::stages::stages;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::Failure;
@@ -71,8 +74,21 @@ async fn ready(
         _ => Short::of(job),
     };
     let looked = seen(from, to, job, readers, (&mut *target, sink), &way).await;
+    let whole = match (&looked, job.existing) {
+        (Ok(looked), Some(_)) => {
+            let plans = &looked.plan.tables;
+            let there = |plan: &&TablePlan| {
+                let (schema, name) = &plan.target;
+                looked.there.table(schema.as_deref(), name).is_some()
+            };
+            let tables: Vec<Bound> = plans.iter().filter(there).map(rows::target).collect();
+            all_or_nothing(&mut *target, &tables).await
+        }
+        _ => Ok(()),
+    };
     target.close().await;
     let (looked, history) = (looked?, history?);
+    whole?;
     if any_error(&looked.findings) {
         return Err(unplannable(&looked.findings));
     }
@@ -89,6 +105,21 @@ async fn ready(
         looked,
         history,
         hash,
+    })
+}
+
+/// Refuses tables that are there and keep what a transaction wrote that came to nothing: rows would be added once more by
+/// whoever goes on, and the proof would take the first for what was there before.
+pub(super) async fn all_or_nothing(
+    target: &mut dyn Session,
+    tables: &[Bound],
+) -> Result<(), Failure> {
+    transactional(target, tables).await.map_err(|mut failure| {
+        if failure.code == "checkpoint-shape" {
+            failure.code = "copy-not-transactional";
+            failure.hints = vec!["give the table a transactional storage engine first".into()];
+        }
+        failure
     })
 }
 
