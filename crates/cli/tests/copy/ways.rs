@@ -2,9 +2,10 @@
 //! word for word, of every hazard of the corpus. And what differs is named, however rows are parted by their keys.
 
 use super::Ends;
-use dunlin::copy::verify::{Way, of};
+use dunlin::copy::verify::{Verified, Way, of};
 use dunlin::world::World;
 use dunlin_core::event::Silent;
+use dunlin_core::failure::Failure;
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::source::Project;
 use dunlin_testkit::for_each_engine;
@@ -15,15 +16,19 @@ fn world(url: &str) -> World {
     World::new(project.databases[0].clone(), None, false).unwrap()
 }
 
-/// What each way says; a failure too. On a thread of its own, for tests have a runtime already.
-fn said(from: &str, to: &str, way: Way) -> String {
-    let verified = std::thread::scope(|scope| {
+/// Compares in one way. On a thread of its own, for tests have a runtime already.
+pub fn verified(from: &str, to: &str, way: Way) -> Result<Verified, Failure> {
+    std::thread::scope(|scope| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let ends = (world(from), world(to));
         let verify = move || runtime.block_on(of(&ends.0, &ends.1, &[], way, &mut Silent));
         scope.spawn(verify).join().unwrap()
-    });
-    match verified {
+    })
+}
+
+/// What each way says; a failure too.
+fn said(from: &str, to: &str, way: Way) -> String {
+    match verified(from, to, way) {
         Ok(verified) => format!("{verified:#?}"),
         Err(failure) => format!("{failure:#?}"),
     }

@@ -111,8 +111,10 @@ impl Converter {
             NeutralType::Json => document(cell, scratch),
             NeutralType::Uuid => uuid(cell),
             NeutralType::Bits => self.bits(cell, scratch),
-            NeutralType::Opaque(_) => match cell {
+            NeutralType::Opaque(name) => match cell {
                 Cell::Text(text) => plain(Datum::Opaque(text)),
+                // A column that holds anything.
+                _ if name == "any" => plain(raw(cell)),
                 _ => Err(Hazard::WrongClass),
             },
         }
@@ -203,7 +205,14 @@ impl Converter {
             Cell::UInt(n) if n <= 1 << 53 => n as f64,
             Cell::Int(_) | Cell::UInt(_) => return Err(Hazard::TooPrecise),
             Cell::Text(text) if decimal::parse(text.as_bytes()).is_some() => {
-                text.parse().map_err(|_| Hazard::BadNumber)?
+                let value: f64 = text.parse().map_err(|_| Hazard::BadNumber)?;
+                if value.is_infinite() {
+                    return Err(Hazard::OutOfRange);
+                }
+                if !spells(value, text) {
+                    return Err(Hazard::TooPrecise);
+                }
+                value
             }
             Cell::Text(_) => return Err(Hazard::BadNumber),
             _ => return Err(Hazard::WrongClass),
@@ -478,9 +487,24 @@ impl Converter {
                 let at = temporal::rounded(text.as_bytes(), zoned)?;
                 Some(Slot::Plain(Datum::Stamp(at)))
             }
+            NeutralType::Float => {
+                let value = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+                Some(Slot::Plain(match self.bounds.single {
+                    true => Datum::Float32(value as f32),
+                    false => Datum::Float(value),
+                }))
+            }
             _ => None,
         }
     }
+}
+
+/// Whether a double is the number that a text spells, and not the next one to it.
+fn spells(value: f64, text: &str) -> bool {
+    let (mut wanted, mut shortest) = (vec![], vec![]);
+    decimal::normalise(text.as_bytes(), &mut wanted)
+        && decimal::normalise(format!("{value:e}").as_bytes(), &mut shortest)
+        && wanted == shortest
 }
 
 fn bad_date(text: &str) -> Hazard {

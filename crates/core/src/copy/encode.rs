@@ -84,7 +84,7 @@ pub fn encode_datum(datum: &Datum<'_>, ty: &NeutralType, out: &mut Vec<u8>) {
 }
 
 /// As [`encode_datum`], for a target of either typing. Gives how the datum took to the type.
-pub(crate) fn encode_datum_as(
+pub fn encode_datum_as(
     datum: &Datum<'_>,
     ty: &NeutralType,
     typing: Typing,
@@ -182,6 +182,11 @@ pub fn encode(cell: Cell<'_>, ty: &NeutralType, typing: Typing, out: &mut Vec<u8
         raw(cell, out);
         Fit::Misfit
     })
+}
+
+/// Whether a canonical form is that of NULL.
+pub fn is_null(form: &[u8]) -> bool {
+    form == [TAG_NULL]
 }
 
 /// The whole number that a canonical form holds, where it is one of a column of whole numbers.

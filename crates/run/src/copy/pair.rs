@@ -7,7 +7,7 @@ use crate::backup::archive::cell_of;
 use crate::checks::value_of;
 use dunlin_core::copy::convert::Converter;
 use dunlin_core::copy::digest::row_hash;
-use dunlin_core::copy::encode::{encode, encode_datum};
+use dunlin_core::copy::encode::{encode, encode_datum_as, is_null};
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::{Cell, Typing};
@@ -29,17 +29,23 @@ pub(super) struct Pair<'l> {
     pub(super) source: Bound,
     pub(super) target: Bound,
     pub(super) form: Arc<Form>,
+    /// By what rows are told apart; empty: by all they hold.
     pub(super) key: Vec<usize>,
+    /// By what they are named.
+    named: Vec<usize>,
 }
 
 /// The form that rows of the source have in the target.
 pub(super) struct Form {
     pub(super) converters: Vec<Converter>,
+    /// Of columns: whether both are of one type, so that what is no value of it may lie on both sides.
+    alike: Vec<bool>,
     typing: Typing,
 }
 
 impl Form {
-    /// The form of one row of the source. A value that does not fit equals nothing in the target.
+    /// The form of one row of the source. A value that does not fit equals nothing in the target, unless the very same lies
+    /// there, in a column of the same type.
     pub(super) fn canonical<'c>(
         &self,
         cells: impl Iterator<Item = Cell<'c>>,
@@ -48,13 +54,17 @@ impl Form {
     ) {
         out.clear();
         scratch.clear();
-        for (converter, cell) in self.converters.iter().zip(cells) {
+        for ((converter, alike), cell) in self.converters.iter().zip(&self.alike).zip(cells) {
             if converter.as_is() {
                 encode(cell, converter.ty(), self.typing, &mut out.bytes);
             } else {
                 match converter.convert(cell, scratch) {
                     Ok(slot) => {
-                        encode_datum(&slot.datum(scratch), converter.ty(), &mut out.bytes);
+                        let datum = slot.datum(scratch);
+                        encode_datum_as(&datum, converter.ty(), self.typing, &mut out.bytes);
+                    }
+                    Err(_) if *alike => {
+                        encode(cell, converter.ty(), self.typing, &mut out.bytes);
                     }
                     Err(_) => {
                         // No value of the target has this tag.
@@ -114,10 +124,11 @@ impl Canonical {
             .collect()
     }
 
-    /// The hash of its key, and of all of it where it has none.
+    /// The hash of its key, and of all of it where it has none: rows whose key holds NULL may be many.
     pub(super) fn key(&self, columns: &[usize]) -> u128 {
         match columns {
             [] => row_hash(&self.bytes),
+            _ if columns.iter().any(|at| is_null(self.column(*at))) => row_hash(&self.bytes),
             [only] => row_hash(self.column(*only)),
             several => {
                 let columns: Vec<&[u8]> = several.iter().map(|at| self.column(*at)).collect();
@@ -152,15 +163,21 @@ impl<'l> Pair<'l> {
     pub(super) fn new(looked: &'l Looked, at: usize, typing: Typing) -> Self {
         let plan = &looked.plan.tables[at];
         let place = |name: &String| plan.columns.iter().position(|c| c.source == *name);
+        let alike = |column: &ColumnPlan| column.source_native == column.target_native;
+        let named: Vec<usize> = looked.keys[at].iter().filter_map(place).collect();
+        // By a part of its key no row is told from another.
+        let key = (named.len() == looked.keys[at].len()).then(|| named.clone());
         Pair {
             plan,
             source: rows::source(plan, looked.own_rows[at]),
             target: rows::target(plan),
             form: Arc::new(Form {
                 converters: plan.columns.iter().map(Converter::new).collect(),
+                alike: plan.columns.iter().map(alike).collect(),
                 typing,
             }),
-            key: looked.keys[at].iter().filter_map(place).collect(),
+            key: key.unwrap_or_default(),
+            named,
         }
     }
 
@@ -231,7 +248,7 @@ impl<'l> Pair<'l> {
     /// What names a row in a report: places and names of its key.
     pub(super) fn naming(&self) -> Naming {
         let name = |place: &usize| (*place, self.plan.columns[*place].source.clone());
-        Naming(self.key.iter().map(name).collect())
+        Naming(self.named.iter().map(name).collect())
     }
 }
 

@@ -10,7 +10,8 @@ use super::exchange::Left;
 use super::look::Looked;
 use super::mend::{Image, Mending};
 use super::pair::{Canonical, Pair};
-use super::verify::{Verified, compare, comparing, open};
+use super::ready::all_or_nothing;
+use super::verify::{Verified, beyond, compare, comparing, open};
 use super::{Existing, Job, ledger, same_database};
 use crate::control::Control;
 use crate::digest::{begin_snapshot, end_snapshot};
@@ -19,7 +20,7 @@ use crate::world::World;
 use crate::{admin, digest, lease, trouble};
 use dunlin_core::copy::Digest;
 use dunlin_core::copy::digest::{bucket, row_hash};
-use dunlin_core::copy::reading::Reading;
+use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
@@ -133,8 +134,10 @@ async fn with_readers(
     sink: &mut dyn Sink,
     control: &mut Control,
 ) -> Result<Verified, Failure> {
-    let (looked, before) = compare(from, to, job, (&mut *readers, target), sink).await?;
+    let (looked, mut before) = compare(from, to, job, (&mut *readers, target), sink).await?;
+    let beyond = beyond(&looked, &asked.tables);
     if before.equal {
+        before.findings.extend(beyond);
         return Ok(before);
     }
     let (held, work) = lease::acquire(to, Purpose::Tool, asked.wait, sink, control).await?;
@@ -183,6 +186,7 @@ async fn with_readers(
         line.repaired = Some(done.get(&at).copied().unwrap_or_default());
     }
     after.findings.extend(findings);
+    after.findings.extend(beyond);
     after.kept = kept;
     Ok(after)
 }
@@ -249,6 +253,8 @@ impl<'r> Repairing<'r> {
         sink: &mut dyn Sink,
     ) -> Result<(), Failure> {
         let pairs = self.pairs(before);
+        let tables: Vec<Bound> = pairs.values().map(|pair| pair.target.clone()).collect();
+        all_or_nothing(&mut *self.mending.work, &tables).await?;
         let order = self.order(&pairs);
         let mut last: BTreeMap<usize, Unequal> = BTreeMap::new();
         let mut at_once = false;

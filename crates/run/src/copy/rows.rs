@@ -6,7 +6,7 @@ use super::rejects::{Reject, Rejects};
 use super::short::{Granted, Guard};
 use dunlin_core::copy::convert::{Converter, Slot};
 use dunlin_core::copy::digest::row_hash;
-use dunlin_core::copy::encode::{encode, encode_datum};
+use dunlin_core::copy::encode::{encode, encode_datum_as};
 use dunlin_core::copy::plan::TablePlan;
 use dunlin_core::copy::policy::{Hazard, Policies, Policy};
 use dunlin_core::copy::reading::{Bound, BoundColumn, ColumnShape};
@@ -388,7 +388,7 @@ impl Worker {
             if converter.as_is() {
                 encode(*cell, converter.ty(), self.typing, &mut self.hashed);
             } else {
-                encode_datum(datum, converter.ty(), &mut self.hashed);
+                encode_datum_as(datum, converter.ty(), self.typing, &mut self.hashed);
             }
             if self.sieve.is_some() {
                 self.ends.push(self.hashed.len());

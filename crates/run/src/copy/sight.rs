@@ -14,7 +14,7 @@ use dunlin_core::dialect::Caps;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::render::heirs_of;
-use dunlin_core::schema::{Catalog, Scope, Table};
+use dunlin_core::schema::{Catalog, NeutralType, Scope, Table};
 use dunlin_core::source::pattern;
 use dunlin_engines::{DbError, Session};
 use std::collections::BTreeMap;
@@ -114,6 +114,7 @@ impl Sight {
         if let Some(existing) = job.existing {
             existing::fit(&mut plan, &self.there, existing, &mut findings);
         }
+        compared_as_is(&mut plan);
         let values = longest::Values::new(source, evidence, job);
         findings.extend(values.check(&mut plan, &self.longest));
         let tables = plan.tables.iter();
@@ -165,6 +166,17 @@ fn looked_at(plan: &mut CopyPlan, to: &World) {
     }
     let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
     columns.for_each(|column| column.as_is = false);
+}
+
+/// Of columns declared alike whose values go over as they are, nothing else is the same: 1 is not `true`, and one day in two
+/// spellings is two texts.
+fn compared_as_is(plan: &mut CopyPlan) {
+    let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
+    for column in columns.filter(|column| column.as_is) {
+        if column.source_native == column.target_native {
+            column.ty = NeutralType::Opaque("any".into());
+        }
+    }
 }
 
 /// Leaves out tables without rows of their own (partitions show through their root): they are made and not read. Gives

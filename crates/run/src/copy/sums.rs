@@ -313,6 +313,8 @@ pub(super) struct Held {
     pub(super) key: serde_json::Value,
     /// How many there are of this key.
     pub(super) times: u32,
+    /// All rows of this key together.
+    pub(super) all: Digest,
 }
 
 /// Holds the rows of parts that differ, by the hashes of their keys.
@@ -327,14 +329,15 @@ impl RowVisitor for Holding {
     fn row(&mut self, cells: &[Cell<'_>]) -> ControlFlow<()> {
         let row = self.forming.of(cells);
         if self.wanted.has(row) {
-            self.held
-                .entry(row.key(&self.wanted.key))
-                .and_modify(|held| held.times += 1)
-                .or_insert_with(|| Held {
-                    columns: row.hashes(),
-                    key: self.naming.of(cells),
-                    times: 1,
-                });
+            let held = self.held.entry(row.key(&self.wanted.key));
+            let held = held.or_insert_with(|| Held {
+                columns: row.hashes(),
+                key: self.naming.of(cells),
+                times: 0,
+                all: Digest::default(),
+            });
+            held.times += 1;
+            held.all.add(row_hash(&row.bytes));
         }
         ControlFlow::Continue(())
     }

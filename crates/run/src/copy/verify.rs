@@ -21,6 +21,7 @@ use dunlin_core::copy::translate::Evidence;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place, any_error};
+use dunlin_core::schema::Table;
 use dunlin_engines::{Purpose, Session};
 use serde::Serialize;
 
@@ -99,7 +100,47 @@ pub async fn of(
         Way::Beforehand => beforehand(from, to, &job, (&mut readers, target), sink).await,
     };
     readers.close().await;
-    compared.map(|(_, verified)| verified)
+    compared.map(|(looked, mut verified)| {
+        verified.findings.extend(beyond(&looked, tables));
+        verified
+    })
+}
+
+/// What the target has beside what was compared: nothing is said of it but that. `asked`: patterns of tables.
+pub(super) fn beyond(looked: &Looked, asked: &[String]) -> Vec<Finding> {
+    let known = |table: &Table| {
+        let planned =
+            |plan: &TablePlan| plan.target.0 == table.schema && plan.target.1 == table.name;
+        let named = |source: &Table| source.name == table.name;
+        looked.plan.tables.iter().any(planned)
+            || looked.source.tables.iter().any(named)
+            || table.options.contains_key("partition")
+    };
+    let mut found = vec![];
+    let whole = |_: &&Table| asked.is_empty();
+    for table in looked.there.tables.iter().filter(whole) {
+        if !known(table) {
+            let label = table.label();
+            let message = format!("the source has no table {label}: its rows were not looked at");
+            let place = Place::object(label);
+            found.push(Finding::warning("digest-table-extra", place, message));
+        }
+    }
+    for plan in &looked.plan.tables {
+        let there = looked.there.table(plan.target.0.as_deref(), &plan.target.1);
+        let columns = there.iter().flat_map(|table| &table.columns);
+        let compared = |name: &str| plan.columns.iter().any(|column| column.target == name);
+        for column in columns.filter(|column| column.generated.is_none()) {
+            if !compared(&column.name) {
+                let name = format!("{}.{}", rows::target(plan).label(), column.name);
+                let message =
+                    format!("the source has no column {name}: its values were not looked at");
+                let place = Place::object(name);
+                found.push(Finding::warning("digest-column-extra", place, message));
+            }
+        }
+    }
+    found
 }
 
 /// Opens both ends at once. Of two that cannot be opened the source is named.
@@ -463,7 +504,11 @@ impl Pair<'_> {
         for (hash, held) in ours {
             match theirs.remove(&hash) {
                 None => put(held.key, vec![], "source"),
-                Some(other) if other.columns != held.columns => {
+                // In whatever order they came, where several have one key.
+                Some(other) if other.all == held.all => {}
+                Some(other) if other.times < held.times => put(held.key, vec![], "source"),
+                Some(other) if other.times > held.times => put(held.key, vec![], "target"),
+                Some(other) => {
                     let names = self
                         .plan
                         .columns
@@ -474,15 +519,6 @@ impl Pair<'_> {
                     let names = names.map(|((column, _), _)| column.source.clone());
                     put(held.key, names.collect(), "both");
                 }
-                Some(other) if other.times != held.times => {
-                    let side = if other.times < held.times {
-                        "source"
-                    } else {
-                        "target"
-                    };
-                    put(held.key, vec![], side);
-                }
-                Some(_) => {}
             }
         }
         for held in theirs.into_values() {
