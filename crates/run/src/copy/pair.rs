@@ -38,14 +38,11 @@ pub(super) struct Pair<'l> {
 /// The form that rows of the source have in the target.
 pub(super) struct Form {
     pub(super) converters: Vec<Converter>,
-    /// Of columns: whether both are of one type, so that what is no value of it may lie on both sides.
-    alike: Vec<bool>,
     typing: Typing,
 }
 
 impl Form {
-    /// The form of one row of the source. A value that does not fit equals nothing in the target, unless the very same lies
-    /// there, in a column of the same type.
+    /// The form of one row of the source. A value that does not fit equals nothing in the target.
     pub(super) fn canonical<'c>(
         &self,
         cells: impl Iterator<Item = Cell<'c>>,
@@ -54,7 +51,7 @@ impl Form {
     ) {
         out.clear();
         scratch.clear();
-        for ((converter, alike), cell) in self.converters.iter().zip(&self.alike).zip(cells) {
+        for (converter, cell) in self.converters.iter().zip(cells) {
             if converter.as_is() {
                 encode(cell, converter.ty(), self.typing, &mut out.bytes);
             } else {
@@ -62,9 +59,6 @@ impl Form {
                     Ok(slot) => {
                         let datum = slot.datum(scratch);
                         encode_datum_as(&datum, converter.ty(), self.typing, &mut out.bytes);
-                    }
-                    Err(_) if *alike => {
-                        encode(cell, converter.ty(), self.typing, &mut out.bytes);
                     }
                     Err(_) => {
                         // No value of the target has this tag.
@@ -163,7 +157,6 @@ impl<'l> Pair<'l> {
     pub(super) fn new(looked: &'l Looked, at: usize, typing: Typing) -> Self {
         let plan = &looked.plan.tables[at];
         let place = |name: &String| plan.columns.iter().position(|c| c.source == *name);
-        let alike = |column: &ColumnPlan| column.source_native == column.target_native;
         let named: Vec<usize> = looked.keys[at].iter().filter_map(place).collect();
         // By a part of its key no row is told from another.
         let key = (named.len() == looked.keys[at].len()).then(|| named.clone());
@@ -173,7 +166,6 @@ impl<'l> Pair<'l> {
             target: rows::target(plan),
             form: Arc::new(Form {
                 converters: plan.columns.iter().map(Converter::new).collect(),
-                alike: plan.columns.iter().map(alike).collect(),
                 typing,
             }),
             key: key.unwrap_or_default(),
