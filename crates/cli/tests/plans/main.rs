@@ -24,6 +24,7 @@ mod resting;
 mod restore;
 mod terminal;
 mod trips;
+mod twice;
 mod values;
 
 use dunlin_testkit::TestDatabase;

@@ -3,8 +3,10 @@
 //! `archived` is committed before the undo drops anything, `home` with the rows that are back. An archive without a later
 //! `home` waits; one that is recorded again (its rows were taken away a second time as they are in the file) waits again.
 
-use super::record::{Event, Record};
+use super::fold::UnitDetail;
+use super::record::{Direction, Event, Record};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A table, or columns of one, in an archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +147,9 @@ pub struct Archive {
     pub at: String,
     /// What is in it.
     pub archived: Archived,
+    /// How often its step had run forward by then, since its first archive: what an archive of an earlier round holds was not
+    /// there any more when this one was made.
+    pub round: usize,
     /// What came home; `None`: it waits.
     pub home: Option<Home>,
 }
@@ -180,9 +185,9 @@ impl Home {
     }
 }
 
-/// The archives of a plan, oldest first.
+/// The archives of a plan, oldest first; and how often their steps have begun to run forward or have ended that.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Archives(Vec<Archive>);
+pub struct Archives(Vec<Archive>, BTreeMap<String, usize>);
 
 impl Archives {
     /// Those of all plans, from all their records.
@@ -214,6 +219,7 @@ impl Archives {
                     step: step.to_owned(),
                     at: record.at.clone(),
                     archived,
+                    round: *self.1.entry(step.to_owned()).or_default(),
                     home: None,
                 });
                 true
@@ -226,6 +232,13 @@ impl Archives {
                     known.home = Some(home);
                 }
                 true
+            }
+            Event::Began | Event::Done => {
+                if let Some(rounds) = self.1.get_mut(step) {
+                    let detail: UnitDetail = record.detail();
+                    *rounds += usize::from(detail.direction == Some(Direction::Up));
+                }
+                false
             }
             _ => false,
         }
@@ -326,7 +339,16 @@ mod tests {
         let waits = archives.waiting_in("two").map(Archive::place);
         assert_eq!(waits.collect::<Vec<_>>(), [("p", "a", "s")]);
         assert_eq!(archives.waiting_in("three").count(), 0);
-        assert_eq!(archives.of("@p/a/s").count(), 2);
+        let ran = |direction: &str| serde_json::json!({ "direction": direction });
+        assert!(!archives.take("@p/a/s", &record(5, Event::Done, ran("down"))));
+        let round =
+            |archives: &Archives| archives.waiting("@p/a/s").next().map(|known| known.round);
+        assert!(archives.take("@p/a/s", &archived(6, "three")));
+        assert_eq!(round(&archives), Some(0), "in the same round");
+        assert!(!archives.take("@p/a/s", &record(7, Event::Done, ran("up"))));
+        assert!(archives.take("@p/a/s", &archived(8, "three")));
+        assert_eq!(round(&archives), Some(1), "it has run again since");
+        assert_eq!(archives.of("@p/a/s").count(), 3);
         assert_eq!(archives.waiting("@p/a/other").count(), 0);
         assert!(!archives.take("@p/a/s", &record(5, Event::Done, serde_json::json!({}))));
     }

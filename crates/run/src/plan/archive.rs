@@ -224,15 +224,23 @@ fn after(asked: &Asked<'_>, seen: &[Seen], work: &dyn Session) -> Names {
     names
 }
 
+/// Whether what is archived now stands beside an archive that waits: the undo has taken away some of it already, before it
+/// stopped.
+fn goes_on(walk: &Walk<'_, '_>, key: &str) -> bool {
+    walk.history.flight(key).is_some() && walk.history.archives.waiting(key).next().is_some()
+}
+
 /// The record of an archive of what is held.
 fn recording(
+    walk: &Walk<'_, '_>,
     doc: &StepDoc,
     key: &str,
     held: &Arc<Vec<Held>>,
 ) -> impl Fn(&Checkpoint, bool) -> Writing + Send + Sync + 'static {
+    let goes_on = goes_on(walk, key);
     let (held, key, hash) = (held.clone(), key.to_owned(), doc.hash.clone());
     move |made: &Checkpoint, beside: bool| {
-        let archived = told(made, &held, beside);
+        let archived = told(made, &held, beside || goes_on);
         Writing::unit(journal::Event::Archived, &key, &hash, json(&archived))
     }
 }
@@ -247,7 +255,7 @@ fn look_again(
     archives: (Option<Checkpoint>, Vec<Older>),
 ) {
     let name = format!("{PREFIX}{}", doc.id);
-    let record = Box::new(recording(doc, key, held));
+    let record = Box::new(recording(walk, doc, key, held));
     walk.runner.last = Last::of(name, seen, archives, chosen(held), record);
 }
 
@@ -264,7 +272,7 @@ fn keep(
         return;
     }
     let chosen = chosen(held);
-    let record = recording(doc, key, held);
+    let record = recording(walk, doc, key, held);
     let beside = !older.is_empty();
     let before = Before {
         seen,
@@ -422,7 +430,8 @@ async fn save(
             let typing = walk.runner.work.dialect().rows().typing();
             let before: Vec<&Checkpoint> = older.iter().map(|one| &one.archive).collect();
             since::start(world, typing, &made, &before).map_err(not_archived)?;
-            record(walk, doc, key, told(&made, held, !older.is_empty())).await?;
+            let beside = !older.is_empty() || goes_on(walk, key);
+            record(walk, doc, key, told(&made, held, beside)).await?;
             return Ok(made);
         }
         let _ = checkpoint::drop(&made);

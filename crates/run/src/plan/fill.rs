@@ -51,13 +51,33 @@ pub async fn forward(
 
 /// Takes the batches back; rows that others have changed since are left alone and said.
 pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(), Failure> {
-    if matches!(doc.kind, StepSpec::Clean(_)) {
-        return super::clean::back(walk, doc, key).await;
+    // Should it stop at a batch, the step is done no more.
+    let flight = walk.history.flight(key);
+    if flight.is_none_or(|flight| flight.direction == Direction::Up) {
+        step::begin(walk, doc, key, Direction::Down).await?;
     }
-    let StepSpec::Backfill(spec) = &doc.kind else {
-        let message = "the step was a backfill when it ran, and is none any more";
-        return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
+    let gone = match &doc.kind {
+        StepSpec::Clean(_) => super::clean::back(walk, doc, key).await,
+        StepSpec::Backfill(spec) => batches_back(walk, doc, key, spec).await,
+        _ => {
+            let message = "the step was a backfill when it ran, and is none any more";
+            Err(Failure::new(FailureClass::Failed, "no-inverse", message))
+        }
     };
+    if let Err(failure) = &gone
+        && !super::back::stops_everything(failure)
+    {
+        step::failed(walk, doc, key, Direction::Down, failure, false).await;
+    }
+    gone
+}
+
+async fn batches_back(
+    walk: &mut Walk<'_, '_>,
+    doc: &StepDoc,
+    key: &str,
+    spec: &Backfill,
+) -> Result<(), Failure> {
     let undone = backfill::undo(walk.runner, key, spec).await?;
     if undone.left > 0 {
         walk.runner.sink.event(&Event::Note {

@@ -24,12 +24,14 @@ pub async fn bring(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<
     if waiting.is_empty() {
         return Ok(());
     }
-    // Where a runner died between archive and drop, or the undo changed the table itself, there may be several: what is
-    // newer counts, and what only an older one holds comes beside it.
+    // Where a runner died between archive and drop, the undo changed the table itself, or an older one could not come home the
+    // last time, there may be several: what is newer counts, and what only an older one holds comes beside it.
     let mut newer: Vec<Newer> = vec![];
     for archive in waiting {
         let parts = archive.archived.parts.iter();
-        let parts = parts.filter(|part| !newer.iter().any(|known| known.part.replaces(part)));
+        let replaces =
+            |known: &Newer, part: &Part| known.round == archive.round && known.part.replaces(part);
+        let parts = parts.filter(|part| !newer.iter().any(|known| replaces(known, part)));
         let parts: Vec<Part> = parts.cloned().collect();
         match one(walk, doc, key, &archive, (&parts, &mut newer)).await {
             Ok(home) => {
@@ -118,6 +120,7 @@ fn undone_names(walk: &Walk<'_, '_>, key: &str, archives: &[checkpoint::Checkpoi
 
 /// A part that has come home, and the columns of its file.
 struct Newer {
+    round: usize,
     part: Part,
     columns: Vec<String>,
 }
@@ -136,7 +139,10 @@ async fn one(
         saved.map_or(vec![], |saved| saved.columns.clone())
     };
     let coming = |part: &Part| {
-        let same = newer.iter().filter(|known| known.part.table == part.table);
+        // What one of another round does not say of a row nobody had written then.
+        let same = newer
+            .iter()
+            .filter(|known| known.part.table == part.table && known.round == archive.round);
         let mut known: Vec<String> = same.flat_map(|known| known.columns.clone()).collect();
         if part.whole {
             // Rows that are there get the values of these columns, and no others.
@@ -151,6 +157,7 @@ async fn one(
     let coming: Vec<Coming> = parts.iter().map(coming).collect();
     let home = checkpoint::bring_home(walk.runner, &found, &coming, (key, &doc.hash)).await?;
     newer.extend(parts.iter().map(|part| Newer {
+        round: archive.round,
         part: part.clone(),
         columns: columns(part),
     }));

@@ -24,10 +24,11 @@ pub async fn all(
         let mut was = walk.history.phase(&phase.id);
         // Whoever was stopped in it left no catalog behind.
         walk.runner.altered |= was.state.stands();
-        if was.undoing {
-            // Its runner died while it took the phase back: that is finished first, and the phase begins anew.
+        if was.undoing || stands_half_back(walk, phase) {
+            // Its runner died while it took the phase back, or a part of it could not be taken back whole: that is finished
+            // first, and the phase begins anew.
             walk.wrote = true;
-            let taken = back::phase(walk, phase, "taken back after its runner died").await?;
+            let taken = back::phase(walk, phase, "taken back before it runs again").await?;
             if !taken.left.is_empty() {
                 return Err(left_standing(phase, taken));
             }
@@ -59,6 +60,17 @@ pub async fn all(
         }
     }
     Ok(None)
+}
+
+/// Whether the undo of a step has stopped half way. Of migrations each is known by itself: those that are gone are applied again.
+fn stands_half_back(walk: &Walk<'_, '_>, phase: &PhaseDoc) -> bool {
+    let mut steps = phase.steps.iter();
+    steps.any(|step| {
+        let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
+        let flight = walk.history.flight(&key);
+        flight.is_some_and(|flight| flight.direction == Direction::Down)
+            && !matches!(step.kind, StepSpec::Migrate(_))
+    })
 }
 
 /// A phase that could not be taken back whole cannot begin anew.
