@@ -59,6 +59,13 @@ for_each_engine! {
         assert_eq!(beside(&ran.code(0).json()), [], "of the others nothing was asked");
     }
 
+    async fn the_largest_number_of_all_ends_no_copy(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v TEXT);
+            INSERT INTO t VALUES (1, 'a'), (9223372036854775807, 'b');");
+        let _ = ends.copy(&[]).code(0);
+        assert_eq!(ends.verify().0, 0);
+    }
+
     async fn a_column_that_holds_anything_is_compared_from_both_sides(engine: TestEngine) {
         let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b STRING, c);
             INSERT INTO t VALUES (1, 'x', 'y', 1), (2, '', NULL, 2), (3, NULL, 'é', NULL);");

@@ -195,7 +195,9 @@ async fn counter(session: &mut dyn Session, counted: &Counted) -> Result<Proven,
         .dialect()
         .landing()
         .next_number(schema, table, &counted.column);
-    let next = match query {
+    // There is none behind the largest of all.
+    let wanted = counted.last.checked_add(1);
+    let next = match query.filter(|_| wanted.is_some()) {
         Some(Query { sql, params }) => match session.query(&sql, &params).await {
             Ok(rows) => rows.first().and_then(|row| row.last()?.as_i64()),
             Err(error) if error.class == ErrorClass::ObjectMissing => None,
@@ -203,17 +205,15 @@ async fn counter(session: &mut dyn Session, counted: &Counted) -> Result<Proven,
         },
         None => None,
     };
-    let (outcome, why) = match next {
-        None => not_tried("nothing numbers rows here but the largest number that is there"),
-        Some(_) if counted.last < 0 => not_tried("its numbers are below zero"),
-        Some(next) if next == counted.last + 1 || Some(next) == counted.next => PROVEN,
-        Some(next) => {
-            let wanted = counted.last + 1;
-            (
-                Bites::Failed,
-                Some(format!("the next number is {next}, and {wanted} is wanted")),
-            )
-        }
+    let (outcome, why) = match (next, wanted) {
+        (_, None) => not_tried("the largest number that there is has been given"),
+        (None, _) => not_tried("nothing numbers rows here but the largest number that is there"),
+        (Some(_), _) if counted.last < 0 => not_tried("its numbers are below zero"),
+        (next, wanted) if next == wanted || next == counted.next => PROVEN,
+        (Some(next), Some(wanted)) => (
+            Bites::Failed,
+            Some(format!("the next number is {next}, and {wanted} is wanted")),
+        ),
     };
     Ok(Proven {
         object: format!("{table}.{}", counted.column),
