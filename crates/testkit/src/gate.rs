@@ -45,10 +45,10 @@ impl Gate {
         let waiting = match postgres {
             true => format!(
                 "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock_shared({number})%' AND \
-                 state = 'active' AND datname = current_database() AND pid <> pg_backend_pid()"
+                 wait_event = 'PgSleep' AND datname = current_database()"
             ),
             false => format!(
-                "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%GET_LOCK(_{name}_, 60)%' AND id <> connection_id()"
+                "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%GET_LOCK(_{name}_, 60)%' AND state = 'User lock'"
             ),
         };
         let mut gate = Gate {

@@ -1,7 +1,9 @@
 //! Steps that are taken back more than once, or half, and run again: what others have written in each round comes home.
 
 use crate::Desk;
-use dunlin_testkit::{TestEngine, for_each_engine};
+use crate::last_look::late;
+use dunlin_testkit::{Gate, TestEngine, for_each_engine};
+use std::time::{Duration, Instant};
 
 const TABLE: &str =
     "CREATE TABLE notes (id int NOT NULL PRIMARY KEY, body varchar(40), weight int)";
@@ -175,5 +177,50 @@ for_each_engine! {
         assert_eq!(desk.picture(), filled);
         let _ = desk.dunlin("rollback twice").success();
         assert_eq!(desk.picture(), before);
+    }
+}
+
+for_each_engine! {
+    only servers
+    /// A step fails, and somebody has written into the table that it made: committed, or committing when that is about to go
+    /// by itself.
+    async fn invariant_17_a_writer_in_the_moment_of_a_failure_loses_nothing(engine: TestEngine) {
+        for open in [false, true] {
+            let desk = Desk::new(engine);
+            let concurrently = engine.pick("", "CONCURRENTLY ", "");
+            desk.sandbox.write(
+                "twice.plan.toml",
+                format!(
+                    "name = \"twice\"\n[[phase]]\nid = \"twice\"\n[[phase.step]]\nid = \"twice\"\n\
+                     sql = \"{TABLE}; CREATE UNIQUE INDEX {concurrently}by_value ON settings (svalue)\"\nundo = \"DROP TABLE notes\"\n"
+                ),
+            );
+            let _ = desk.database.run("UPDATE settings SET svalue = 'same'");
+            let mut held = Gate::shut(engine, &desk.database);
+            let holds = format!("BEGIN; UPDATE settings SET svalue = 'same'; {}; COMMIT", held.statement());
+            std::thread::scope(|scope| {
+                let holder = scope.spawn(|| desk.database.run(&holds));
+                held.until_waited_for(&desk.database);
+                let running = desk.sandbox.spawn(["run", "twice"]);
+                let started = Instant::now();
+                while desk.database.try_run("SELECT * FROM notes").is_err() {
+                    assert!(started.elapsed().as_secs() < 30, "there is no table");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                let writes = "INSERT INTO notes (id, body) VALUES (70, 'theirs')";
+                let writer = match open {
+                    true => Some(late(engine, &desk.database, writes)),
+                    false => {
+                        let _ = desk.database.run(writes);
+                        None
+                    }
+                };
+                held.open();
+                let ran = running.wait();
+                assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+                let _ = (holder.join().unwrap(), writer.map(|writer| writer.join().unwrap()));
+            });
+            is_there(&desk, &["theirs"], &serde_json::Value::Null);
+        }
     }
 }

@@ -8,22 +8,63 @@ use dunlin_core::dialect::catalog::Hold;
 use dunlin_core::event::Event;
 use dunlin_core::failure::ErrorClass;
 use dunlin_core::schema::label;
+use dunlin_core::sql::ObjectRef;
 use dunlin_engines::{DbError, Session};
 
 /// For a statement that commits by itself: locks the tables. Where this user may not, it is said, and the look is as close as it can be.
 pub(super) async fn alone(runner: &mut Runner<'_>, concerned: &[Concern]) -> Result<Hold, DbError> {
-    let tables = concerned.iter().map(|concern| concern.table.as_str());
     let names = concerned.iter();
     let names = names.map(|one| (one.schema.as_deref(), one.is.as_str()));
     let named: Vec<(Option<&str>, &str)> = names.collect();
-    let hold = runner.work.dialect().catalog().hold(&named);
+    let shown = concerned.iter().map(|concern| concern.table.as_str());
+    take(runner, &named, &shown.collect::<Vec<_>>()).await
+}
+
+/// The same of tables that a unit has made.
+pub(super) async fn tables(runner: &mut Runner<'_>, tables: &[ObjectRef]) -> Result<Hold, DbError> {
+    if tables.is_empty() {
+        return Ok(Hold::default());
+    }
+    let names = tables.iter();
+    let names = names.map(|table| (table.schema.as_deref(), table.name.as_str()));
+    let named: Vec<(Option<&str>, &str)> = names.collect();
+    let shown = tables.iter().map(|table| table.name.as_str());
+    take(runner, &named, &shown.collect::<Vec<_>>()).await
+}
+
+/// In a transaction, up to its end: keeps everybody else from tables that a unit has made.
+pub(super) async fn tables_within(
+    work: &mut dyn Session,
+    tables: &[ObjectRef],
+) -> Result<(), DbError> {
+    let bound = tables.iter().map(|table| Bound {
+        name: table.name.clone(),
+        schema: table.schema.clone(),
+        table: table.name.clone(),
+        own_rows: false,
+        columns: vec![],
+    });
+    let bound: Vec<Bound> = bound.collect();
+    let lock = work.dialect().change().lock(&bound);
+    match lock.filter(|_| !bound.is_empty()) {
+        Some(lock) => work.execute(&lock).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+async fn take(
+    runner: &mut Runner<'_>,
+    named: &[(Option<&str>, &str)],
+    shown: &[&str],
+) -> Result<Hold, DbError> {
+    let hold = runner.work.dialect().catalog().hold(named);
     for statement in &hold.take {
         match runner.work.execute(statement).await {
             Ok(_) => {}
             Err(error) if error.class == ErrorClass::PermissionDenied => {
                 let message = format!(
                     "warning: {} cannot be locked, so what others write while it is dropped is not seen: {}",
-                    tables.collect::<Vec<_>>().join(", "),
+                    shown.join(", "),
                     error.message
                 );
                 runner.sink.event(&Event::Note { message });

@@ -4,13 +4,14 @@
 
 use super::block::{describe, roll_back};
 use super::guard::switch_on;
+use super::locks;
 use super::made::{self, Made};
 use super::migrate::Unit;
 use crate::executor::Runner;
 use crate::observe;
 use crate::settle;
 use dunlin_core::event::Event;
-use dunlin_core::failure::Failure;
+use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::{self, BlockDetail, Direction, Writing};
 use dunlin_core::plan::inverse::{self, Renames, is_covered, is_harmless};
 use dunlin_core::plan::lower::{Block, Mode, head_of};
@@ -86,7 +87,7 @@ async fn derive(runner: &mut Runner<'_>, unit: &mut Unit<'_>, failure: &mut Fail
         return false;
     }
     for inverse in inverses {
-        if let Err(why) = take_back(runner, unit, failure, &inverse).await {
+        if let Err(why) = take_back(runner, unit, failure, (&inverse, &renames)).await {
             failure.hints.push(why);
             return false;
         }
@@ -99,7 +100,7 @@ async fn take_back(
     runner: &mut Runner<'_>,
     unit: &mut Unit<'_>,
     failure: &mut Failure,
-    inverse: &Inverse,
+    (inverse, renames): (&Inverse, &[Renames]),
 ) -> Result<(), String> {
     let block = unit.lowered.blocks[inverse.block].clone();
     let what = describe(unit, &block);
@@ -121,7 +122,7 @@ async fn take_back(
     };
     if block.mode == Mode::Together && !runner.one_transaction {
         // As it was done in one transaction with its record, so it goes.
-        let gone = in_one_transaction(runner, &block, &inverse.statements, undone).await;
+        let gone = in_one_transaction(runner, unit, &block, (inverse, renames), undone).await;
         gone.map_err(|error| failed(&error))?;
     } else {
         // Committed before the first inverse: should the runner die in between, the next one asks which way it went.
@@ -136,10 +137,8 @@ async fn take_back(
             )
         };
         runner.flush().await.map_err(unwritten)?;
-        for sql in &inverse.statements {
-            let done = runner.work.execute(sql).await;
-            done.map_err(|error| failed(&error))?;
-        }
+        let gone = under_locks(runner, unit, (inverse, renames)).await;
+        gone.map_err(|error| failed(&error))?;
         runner.pending.push(undone);
     }
     if is_work {
@@ -149,10 +148,79 @@ async fn take_back(
     runner.flush().await.map_err(|error| error.message)
 }
 
+/// The tables of the unit's own that the statements of an inverse drop, by the names that they have before it, and what holds
+/// of each as long as nobody else has written into it.
+fn drops(
+    runner: &Runner<'_>,
+    unit: &Unit<'_>,
+    (inverse, renames): (&Inverse, &[Renames]),
+) -> (Vec<ObjectRef>, Vec<Condition>) {
+    let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
+    let each = inverse.statements.iter();
+    let each = each.map(|sql| {
+        (
+            dialect.classify(sql, lex),
+            inverse::renames(sql, dialect, lex),
+        )
+    });
+    let (classes, own): (Vec<_>, Vec<_>) = each.unzip();
+    let gone = inverse::gone(&classes, &own).into_iter();
+    let tables = gone.filter(|gone| gone.object.kind == ObjectKind::Table);
+    let all = made_here(unit, renames);
+    let end = unit.lowered.blocks[inverse.block].statements.end;
+    let tables = tables.filter_map(|gone| {
+        let made = all.iter().find(|made| made.is_named(&gone.object.name))?;
+        let is = made.at(end)?;
+        Some((is.clone(), own_rows(runner, unit, made, is)))
+    });
+    tables.unzip()
+}
+
+/// Under a lock: whether tables that are about to go hold what the unit has written, and nothing of others still.
+async fn still_own(runner: &mut Runner<'_>, own: &[Condition]) -> Result<(), DbError> {
+    for condition in own {
+        let why = match holds(runner, condition).await {
+            Ok(true) => continue,
+            Ok(false) => "somebody writes into it at this very moment".to_owned(),
+            Err(why) => why,
+        };
+        return Err(DbError::new(ErrorClass::Other, why));
+    }
+    Ok(())
+}
+
+/// Runs the statements of an inverse one by one, each committing by itself: what they drop is locked and looked at once more.
+async fn under_locks(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    (inverse, renames): (&Inverse, &[Renames]),
+) -> Result<(), DbError> {
+    let (tables, own) = match runner.work.caps().transactional_ddl {
+        // There, what commits by itself drops no table.
+        true => (vec![], vec![]),
+        false => drops(runner, unit, (inverse, renames)),
+    };
+    let hold = locks::tables(runner, &tables).await?;
+    let gone = async {
+        still_own(runner, &own).await?;
+        for sql in &inverse.statements {
+            runner.work.execute(sql).await?;
+        }
+        Ok(())
+    }
+    .await;
+    for statement in &hold.free {
+        // Where this fails the session is gone, and its locks with it.
+        let _ = runner.work.execute(statement).await;
+    }
+    gone
+}
+
 async fn in_one_transaction(
     runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
     block: &Block,
-    statements: &[String],
+    (inverse, renames): (&Inverse, &[Renames]),
     undone: Writing,
 ) -> Result<(), DbError> {
     runner.flush().await?;
@@ -161,7 +229,10 @@ async fn in_one_transaction(
     let switches = switch_on(&mut *runner.work, &guard).await?;
     let gone = async {
         runner.work.begin().await?;
-        for sql in statements {
+        let (tables, own) = drops(runner, unit, (inverse, renames));
+        locks::tables_within(&mut *runner.work, &tables).await?;
+        still_own(runner, &own).await?;
+        for sql in &inverse.statements {
             runner.work.execute(sql).await?;
         }
         let pen = runner.pen.clone();
@@ -185,7 +256,13 @@ fn made_here(unit: &Unit<'_>, renames: &[Renames]) -> Vec<Made> {
         statements.map(move |at| (at, detail))
     });
     let makes = done.filter(|(at, detail)| {
-        unit.lowered.classes[*at].kind == Kind::Ddl && detail.held.iter().any(|held| !held)
+        let class = &unit.lowered.classes[*at];
+        // Within a transaction nobody has looked what was there: what is made without IF NOT EXISTS was not.
+        let anew = match detail.held.as_slice() {
+            [] => !class.if_not_exists,
+            held => held.iter().any(|held| !held),
+        };
+        class.kind == Kind::Ddl && anew
     });
     made::tables(unit, makes.map(|(at, _)| at), done_until(unit), renames)
 }
@@ -292,21 +369,7 @@ async fn nothing_of_others(
     let tables = made_here(unit, renames);
     for made in &tables {
         let Some(table) = made.now() else { continue };
-        let touched = unit.done_blocks.iter().any(|(index, _)| {
-            unit.lowered.blocks[*index].statements.clone().any(|at| {
-                let class = &unit.lowered.classes[at];
-                class.kind != Kind::Ddl
-                    && class
-                        .touches
-                        .iter()
-                        .any(|object| made.is_named(&object.name))
-            })
-        });
-        let condition = match (touched, made.wrote(runner)) {
-            (true, Some(rows)) if rows > 0 => Condition::Rows(table.clone(), rows),
-            // Changed, or filled by what does not tell: how many rows are the migration's own is not known.
-            _ => Condition::Empty(table.clone()),
-        };
+        let condition = own_rows(runner, unit, made, table);
         if !holds(runner, &condition).await? {
             return Err(format!(
                 "{table} holds rows that the migration did not write"
@@ -348,6 +411,22 @@ async fn nothing_of_others(
         }
     }
     Ok(())
+}
+
+/// What holds of a table that the unit has made as long as nobody else has written into it.
+fn own_rows(runner: &Runner<'_>, unit: &Unit<'_>, made: &Made, table: &ObjectRef) -> Condition {
+    let touched = unit.done_blocks.iter().any(|(index, _)| {
+        unit.lowered.blocks[*index].statements.clone().any(|at| {
+            let class = &unit.lowered.classes[at];
+            let mut touches = class.touches.iter();
+            class.kind != Kind::Ddl && touches.any(|object| made.is_named(&object.name))
+        })
+    });
+    match (touched, made.wrote(runner)) {
+        (true, Some(rows)) if rows > 0 => Condition::Rows(table.clone(), rows),
+        // Changed, or filled by what does not tell: how many rows are the migration's own is not known.
+        _ => Condition::Empty(table.clone()),
+    }
 }
 
 /// Columns that this unit itself added, of tables by the names that these have now.
