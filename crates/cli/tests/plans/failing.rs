@@ -127,3 +127,27 @@ for_each_engine! {
         assert!(back, "{said}");
     }
 }
+
+for_each_engine! {
+    /// A migration stands half way, others write into the table that it has made, and it fails again: what they wrote stays.
+    async fn what_others_wrote_while_a_migration_stood_half_way_stays(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let apart = engine.pick("VACUUM", "CREATE INDEX CONCURRENTLY apart ON contacts (id)", "CREATE INDEX apart ON contacts (id)");
+        let fails = "INSERT INTO contacts (id, phone) VALUES (1, 'there already')";
+        let script = format!("CREATE TABLE notes (id int PRIMARY KEY);\n{apart};\n{fails};\n");
+        desk.sandbox.write("migrations/001_notes.sql", script);
+        let toml = desk.sandbox.read("dunlin.toml");
+        let up = |on_failure: &str| {
+            let instead = format!("[database.app]\non_failure = \"{on_failure}\"\n");
+            desk.sandbox.write("dunlin.toml", toml.replace("[database.app]\n", &instead));
+            let (code, failed) = desk.json("up --no-backup");
+            assert_eq!(code, 1, "{failed:#}");
+            failed["failure"].to_string()
+        };
+        let _ = up("stop");
+        let _ = desk.database.run("INSERT INTO notes VALUES (70)");
+        let said = up("undo");
+        assert!(said.contains("holds rows that the migration did not write"), "{said}");
+        assert_eq!(desk.database.scalar("SELECT id FROM notes"), "70", "{said}");
+    }
+}
