@@ -111,10 +111,9 @@ impl Converter {
             NeutralType::Json => document(cell, scratch),
             NeutralType::Uuid => uuid(cell),
             NeutralType::Bits => self.bits(cell, scratch),
-            NeutralType::Opaque(name) => match cell {
+            NeutralType::Opaque(_) => match cell {
                 Cell::Text(text) => plain(Datum::Opaque(text)),
-                // A column that holds anything.
-                _ if name == "any" => plain(raw(cell)),
+                _ if self.ty.is_any() => plain(raw(cell)),
                 _ => Err(Hazard::WrongClass),
             },
         }

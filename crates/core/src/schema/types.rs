@@ -41,6 +41,16 @@ pub enum NeutralType {
 }
 
 impl NeutralType {
+    /// Of a column that holds anything: each value is of its own class.
+    pub fn any() -> NeutralType {
+        NeutralType::Opaque("any".into())
+    }
+
+    /// Whether it is [`NeutralType::any`].
+    pub fn is_any(&self) -> bool {
+        matches!(self, NeutralType::Opaque(name) if name == "any")
+    }
+
     /// The name in readings: one word, for opaque types `opaque(native name)`.
     pub fn name(&self) -> std::borrow::Cow<'_, str> {
         std::borrow::Cow::Borrowed(match self {

@@ -174,7 +174,7 @@ fn compared_as_is(plan: &mut CopyPlan) {
     let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
     for column in columns.filter(|column| column.as_is) {
         if column.source_native == column.target_native {
-            column.ty = NeutralType::Opaque("any".into());
+            column.ty = NeutralType::any();
         }
     }
 }

@@ -179,7 +179,7 @@ fn neutral(declared: &str) -> NeutralType {
         "UUID" | "GUID" | "UNIQUEIDENTIFIER" => return NeutralType::Uuid,
         "DECIMAL" | "NUMERIC" | "NUMBER" | "MONEY" => return NeutralType::Decimal,
         "REAL" | "DOUBLE" | "FLOAT" | "DOUBLE PRECISION" => return NeutralType::Float,
-        "" | "ANY" | "JSONB" => return NeutralType::Opaque("any".into()),
+        "" | "ANY" | "JSONB" => return NeutralType::any(),
         _ => {}
     }
     // A POINT is a shape, whatever letters it ends with.
@@ -198,7 +198,7 @@ fn neutral(declared: &str) -> NeutralType {
     {
         NeutralType::Float
     } else {
-        NeutralType::Opaque("any".into())
+        NeutralType::any()
     }
 }
 

@@ -10,10 +10,6 @@ use crate::schema::NeutralType;
 /// Whole numbers up to here are exact as doubles: 2^53.
 const EXACT: i128 = 1 << 53;
 
-fn any() -> NeutralType {
-    NeutralType::Opaque("any".into())
-}
-
 /// What a column holds.
 pub fn kind_of(of: &Source<'_>) -> Chosen {
     let declared = declared(of);
@@ -50,7 +46,7 @@ fn by_name(of: &Source<'_>, declared: &str) -> Chosen {
     let why = format!("{declared}; no values to look at");
     match named(&of.column.native, &ty) {
         Some(kind) => Chosen::new(kind, ty, why),
-        None => Chosen::new(Kind::TEXT, any(), why),
+        None => Chosen::new(Kind::TEXT, NeutralType::any(), why),
     }
 }
 
@@ -339,7 +335,7 @@ fn mixed(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Chosen {
         format!("its values are of several classes: {}", list.join(", ")),
     ));
     if of.column.neutral == NeutralType::Bytes && p.blobs > 0 {
-        let mut chosen = Chosen::new(Kind::BYTES, any(), why).word("text-as-bytes");
+        let mut chosen = Chosen::new(Kind::BYTES, NeutralType::any(), why).word("text-as-bytes");
         chosen.misfits = p.ints + p.floats;
         chosen.finding = finding;
         return chosen;
@@ -347,7 +343,7 @@ fn mixed(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Chosen {
     // Texts and bytes where nothing says which is meant: bytes hold both.
     let untyped = matches!(of.column.neutral, NeutralType::Opaque(_));
     if untyped && p.ints + p.floats == 0 && p.blobs > 0 {
-        let mut chosen = Chosen::new(Kind::BYTES, any(), why).word("text-as-bytes");
+        let mut chosen = Chosen::new(Kind::BYTES, NeutralType::any(), why).word("text-as-bytes");
         chosen.finding = finding;
         return chosen;
     }
@@ -356,7 +352,7 @@ fn mixed(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Chosen {
     let mut chosen = if text_alone {
         Chosen::new(Kind::TEXT, NeutralType::Text, why)
     } else {
-        Chosen::new(Kind::TEXT, any(), why).word("mixed-as-text")
+        Chosen::new(Kind::TEXT, NeutralType::any(), why).word("mixed-as-text")
     };
     chosen.misfits = p.blobs + p.texts_bad;
     chosen.finding = finding;

@@ -381,7 +381,7 @@ fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         },
         Kind::Interval => worded("TEXT", NeutralType::Text, "interval-as-text"),
         Kind::Geometry => Spelled::new("BLOB", NeutralType::Bytes),
-        Kind::Any => Spelled::new("", NeutralType::Opaque("any".into())),
+        Kind::Any => Spelled::new("", NeutralType::any()),
         Kind::Other(_) => worded("TEXT", NeutralType::Text, "other-as-text"),
     }
 }

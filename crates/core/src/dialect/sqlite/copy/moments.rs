@@ -103,7 +103,7 @@ fn as_text(p: &ColumnProfile, declared: &str) -> Chosen {
     let read = if p.ints + p.floats == 0 && p.blobs == 0 {
         NeutralType::Text
     } else {
-        NeutralType::Opaque("any".into())
+        NeutralType::any()
     };
     let mut chosen = Chosen::new(
         Kind::TEXT,
