@@ -15,20 +15,7 @@ const ROWS: &str =
 
 /// As statements of a step, and as a migration that a step applies.
 fn desks(engine: TestEngine, up: &str, undo: &str) -> [Desk; 2] {
-    let head = "name = \"left\"\n[[phase]]\nid = \"left\"\n[[phase.step]]\nid = \"left\"\n";
-    let sql = format!("sql = \"{up}\"\nundo = \"{undo}\"\n");
-    [sql.as_str(), "migrate = { to = \"latest\" }\n"].map(|step| {
-        let desk = Desk::new(engine);
-        let write = |name: &str, text: String| {
-            let _ = desk.sandbox.write(name, text);
-        };
-        write("left.plan.toml", format!("{head}{step}"));
-        if step != sql {
-            write("migrations/001_left.sql", format!("{up};\n"));
-            write("migrations/001_left.undo.sql", format!("{undo};\n"));
-        }
-        desk
-    })
+    Desk::both(engine, ("left", ""), up, undo)
 }
 
 /// Untouched it goes without a word. Changed by `theirs`, which leaves as many rows, it does not; with the word all of it

@@ -79,6 +79,33 @@ impl Desk {
         }
     }
 
+    /// Writes a plan of one step, all of it called `name`; `more`: further lines of its head.
+    pub fn plan(&self, name: &str, more: &str, step: &str) {
+        let text = format!(
+            "name = \"{name}\"\n{more}[[phase]]\nid = \"{name}\"\n[[phase.step]]\nid = \"{name}\"\n{step}"
+        );
+        let _ = self.sandbox.write(format!("{name}.plan.toml"), text);
+    }
+
+    /// Such a plan twice: of statements, and of a migration that its step applies.
+    pub fn both(engine: TestEngine, (name, more): (&str, &str), up: &str, undo: &str) -> [Desk; 2] {
+        let sql = format!("sql = \"{up}\"\nundo = \"{undo}\"\n");
+        [sql.as_str(), "migrate = { to = \"latest\" }\n"].map(|step| {
+            let desk = Desk::new(engine);
+            desk.plan(name, more, step);
+            if step != sql {
+                let file = format!("migrations/001_{name}");
+                let _ = desk
+                    .sandbox
+                    .write(format!("{file}.sql"), format!("{up};\n"));
+                let _ = desk
+                    .sandbox
+                    .write(format!("{file}.undo.sql"), format!("{undo};\n"));
+            }
+            desk
+        })
+    }
+
     /// Runs a command line (split at blanks) with JSON as its answer.
     pub fn json(&self, line: &str) -> (i64, Value) {
         let ran = self.dunlin(&format!("{line} --format json"));

@@ -10,26 +10,9 @@ const LIGHT: &str =
     "UPDATE settings SET svalue = 'light' WHERE skey = 'theme' OR skey = 'ai_enabled'";
 const OLD: &str = "UPDATE settings SET svalue = 'old' WHERE skey = 'theme' OR skey = 'ai_enabled'";
 
-/// A plan of one step.
-fn write(desk: &Desk, step: &str) {
-    let head = "name = \"over\"\n[[phase]]\nid = \"over\"\n[[phase.step]]\nid = \"over\"\n";
-    let text = format!("{head}{step}");
-    let _ = desk.sandbox.write("over.plan.toml", text);
-}
-
 /// As statements of a step, and as a migration that a step applies.
 fn desks(engine: TestEngine, up: &str, undo: &str) -> [Desk; 2] {
-    let sql = format!("sql = \"{up}\"\nundo = \"{undo}\"\n");
-    [sql.as_str(), "migrate = { to = \"latest\" }\n"].map(|step| {
-        let desk = Desk::new(engine);
-        write(&desk, step);
-        if step != sql {
-            let write = |name: &str, sql: &str| desk.sandbox.write(name, format!("{sql};\n"));
-            let _ = write("migrations/001_over.sql", up);
-            let _ = write("migrations/001_over.undo.sql", undo);
-        }
-        desk
-    })
+    Desk::both(engine, ("over", ""), up, undo)
 }
 
 fn setting(desk: &Desk, key: &str) -> String {
@@ -389,7 +372,7 @@ for_each_engine! {
             let pause = Pause::over(engine, &desk.database);
             let up = format!("{LIGHT}; {drop}; {}; UPDATE contacts SET name = 'forward' WHERE id = 1", pause.statement());
             let make = "CREATE INDEX by_value ON settings (svalue)";
-            write(&desk, &format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n"));
+            desk.plan("over", "", &format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n"));
             let _ = desk.database.run(make);
             let _ = desk.dunlin("run over").success();
             let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
@@ -421,7 +404,7 @@ for_each_engine! {
                  UPDATE settings SET svalue = 'older' WHERE skey = 'ai_enabled'",
                 pause.statement()
             );
-            write(&desk, &format!("sql = \"{make}; {LIGHT}\"\nundo = \"{undo}\"\n"));
+            desk.plan("over", "", &format!("sql = \"{make}; {LIGHT}\"\nundo = \"{undo}\"\n"));
             let _ = desk.dunlin("run over").success();
             let theirs = match word {
                 "" => ["light", "light"],
