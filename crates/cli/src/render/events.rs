@@ -258,7 +258,7 @@ impl Screen {
                 name,
                 direction,
                 ..
-            } => format!("{version}_{name} {direction} started"),
+            } => format!("{} {direction} started", logged(version, name)),
             Event::StepDone {
                 version,
                 name,
@@ -270,16 +270,14 @@ impl Screen {
                 } else {
                     "taken back"
                 };
-                format!(
-                    "{version}_{name} {what} ({:.1} s)",
-                    *duration_ms as f64 / 1_000.0
-                )
+                let seconds = *duration_ms as f64 / 1_000.0;
+                format!("{} {what} ({seconds:.1} s)", logged(version, name))
             }
             Event::StepFailed {
                 version,
                 name,
                 failure,
-            } => format!("{version}_{name} failed: {}", failure.message),
+            } => format!("{} failed: {}", logged(version, name), failure.message),
             _ => return,
         };
         let text = self.redactor.apply(&text).replace('\n', " ");
@@ -291,6 +289,14 @@ impl Screen {
                 self.clock.now().strftime("%d-%b-%Y %H:%M:%S UTC")
             );
         }
+    }
+}
+
+/// What the log calls a migration, as its file is named, or a plan's step, which has its id alone.
+fn logged(version: &str, name: &str) -> String {
+    match version.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("{version}_{name}"),
+        false => version.to_owned(),
     }
 }
 

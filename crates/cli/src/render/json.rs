@@ -38,7 +38,11 @@ fn needed(command: &str) -> serde_json::Value {
         "check" => serde_json::json!({ "rules": [], "valid": null, "summary": null }),
         "clean" => serde_json::json!({ "rules": [] }),
         "digest" => serde_json::json!({ "reading": null, "tables": [] }),
-        "backup" => serde_json::json!({ "items": [] }),
+        "copy" | "verify" => serde_json::json!({
+            "tables": [], "equal": null, "lossy": [], "not_carried": [],
+        }),
+        "export" | "import" => serde_json::json!({ "tables": [], "rejects": null }),
+        "backup" | "checkpoint" => serde_json::json!({ "items": [] }),
         "run" | "rollback" => serde_json::json!({ "run": null, "phases": [] }),
         "plan show" => serde_json::json!({
             "risk": null, "recommendations": [], "estimate_ms": null, "undo_estimate_ms": null, "phases": [],

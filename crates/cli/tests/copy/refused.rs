@@ -123,3 +123,26 @@ fn a_damaged_file_is_refused_before_a_row_is_read() {
         .json();
     assert_eq!(json["failure"]["class"], "refused", "{json:#}");
 }
+
+/// Where nothing was compared nothing is called equal: a path that is wrong by a letter names an empty database.
+#[test]
+fn verifying_an_empty_source_is_refused_where_the_target_holds_tables() {
+    let sandbox = Sandbox::new();
+    let open = |name: &str| Connection::open(sandbox.path(name)).unwrap();
+    open("full.db").execute_batch(ONE).unwrap();
+    for name in ["empty.db", "other.db"] {
+        open(name).execute_batch("VACUUM").unwrap();
+    }
+    let verify = |from: &str, to: &str| sandbox.dunlin(["verify", from, to, "--format", "json"]);
+    let refused = verify("sqlite:empty.db", "sqlite:full.db").code(4).json();
+    assert_eq!(refused["failure"]["code"], "nothing-to-copy", "{refused:#}");
+    let both = verify("sqlite:empty.db", "sqlite:other.db").code(0).json();
+    assert_eq!(both["data"]["equal"], true, "{both:#}");
+    let same = verify("sqlite:full.db", "sqlite:full.db");
+    assert_eq!(
+        same.json()["findings"],
+        serde_json::json!([]),
+        "{}",
+        same.stdout
+    );
+}

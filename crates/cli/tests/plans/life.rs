@@ -133,3 +133,37 @@ for_each_engine! {
         assert_eq!(code, 5, "{changed:#}");
     }
 }
+
+/// A line where a step begins and one where it ends, whatever its kind, and a step goes by its id.
+#[test]
+fn the_log_has_a_line_at_the_start_and_at_the_end_of_every_step() {
+    let desk = Desk::new(dunlin_testkit::TestEngine::Sqlite);
+    let project = desk.sandbox.read("dunlin.toml");
+    let logged = project.replace("[project]", "[project]\nlog = \"dunlin.log\"");
+    desk.sandbox.write("dunlin.toml", logged);
+    let fill = "title = \"Who is who\"\n\
+        backfill = { table = \"contacts\", set = \"name = 'x'\", where = \"name IS NULL\", new_rows = \"none\" }\n\
+        [[phase.step]]\nid = \"second\"\nsql = \"CREATE TABLE t (id int)\"\n";
+    desk.plan("fill", "", fill);
+    let _ = desk.dunlin("run fill").success();
+    let _ = desk.dunlin("rollback fill").success();
+    let log = desk.sandbox.read("dunlin.log");
+    let said = log.lines().map(|line| {
+        let (_, said) = line.split_once("desk: ").unwrap();
+        said.split(" (").next().unwrap()
+    });
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        [
+            "fill up started",
+            "fill completed",
+            "second up started",
+            "second completed",
+            "second down started",
+            "second taken back",
+            "fill down started",
+            "fill taken back",
+        ],
+        "{log}"
+    );
+}

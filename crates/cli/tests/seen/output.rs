@@ -329,6 +329,13 @@ fn where_it_does_not_go_well(sandbox: &Sandbox) {
     envelope(&run("explain zebra"), "explain", &[]);
     envelope(&run("up --too 3"), "up", &["applied", "backup"]);
     envelope(&run("drop-all --confirm other"), "drop-all", &[]);
+    let moved = ["tables", "equal", "lossy", "not_carried"];
+    envelope(&run("copy sqlite:none.db sqlite:b.db"), "copy", &moved);
+    envelope(&run("verify sqlite:none.db app"), "verify", &moved);
+    let told = ["tables", "rejects"];
+    envelope(&run("export -o out --tables none"), "export", &told);
+    envelope(&run("import none.ndjson"), "import", &told);
+    envelope(&run("checkpoint drop none"), "checkpoint", &["items"]);
     sandbox.write(
         "migrations/020_bad.sql",
         "CREATE TABLE plain2 (x int);\nINSERT INTO nowhere VALUES (1);\n",

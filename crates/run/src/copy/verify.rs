@@ -100,10 +100,24 @@ pub async fn of(
         Way::Beforehand => beforehand(from, to, &job, (&mut readers, target), sink).await,
     };
     readers.close().await;
-    compared.map(|(looked, mut verified)| {
-        verified.findings.extend(beyond(&looked, tables));
-        verified
-    })
+    let (looked, mut verified) = compared?;
+    if verified.tables.is_empty() && !looked.there.tables.is_empty() {
+        return Err(nothing_compared(looked.there.tables.len()));
+    }
+    verified.findings.extend(beyond(&looked, tables));
+    // What a copy would do about them is no matter here.
+    verified
+        .findings
+        .retain(|finding| finding.code != "table-is-there");
+    Ok(verified)
+}
+
+/// Where nothing was compared "equal" would be said of nothing: a wrong path names an empty database.
+fn nothing_compared(there: usize) -> Failure {
+    let message = format!(
+        "the source holds no tables and the target holds {there}: there is nothing to compare"
+    );
+    Failure::refused("nothing-to-copy", message).hint("check the first URL: which database is it?")
 }
 
 /// What the target has beside what was compared: nothing is said of it but that. `asked`: patterns of tables.

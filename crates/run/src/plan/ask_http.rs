@@ -1,7 +1,7 @@
 //! A step that is a request: its beginning is committed before it is sent, and what is not known afterwards is asked.
 
 use super::Walk;
-use super::step;
+use super::{notes, step};
 use crate::http::{Request, TIMEOUT};
 use crate::steps::migrate::millis;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -20,12 +20,12 @@ pub async fn send(
 ) -> Result<(), Failure> {
     let began = walk.history.flight(key).is_some();
     if began && settled(walk, doc, key, http).await? {
-        step::end(walk, doc, key, Direction::Up, 0, None);
+        notes::end(walk, doc, key, Direction::Up, 0, None);
         return walk.flush().await;
     }
     if !began {
-        step::lowered(walk, doc, key, step::stated(&doc.undo));
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, step::stated(&doc.undo));
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     let started = Instant::now();
     let request = Request {
@@ -41,7 +41,7 @@ pub async fn send(
     let is_safe = ["GET", "HEAD"].contains(&request.method.as_str());
     let (wrong, clean) = match request.told().await {
         Ok(answer) if is_good(answer.status, http.status) => {
-            step::end(walk, doc, key, Direction::Up, millis(started), None);
+            notes::end(walk, doc, key, Direction::Up, millis(started), None);
             // At once: nothing in the database tells whether it took effect.
             return walk.flush().await;
         }
@@ -58,7 +58,7 @@ pub async fn send(
     if !clean {
         return Err(step::in_doubt(walk, doc).hint(failure.message));
     }
-    step::failed(walk, doc, key, Direction::Up, &failure, true).await;
+    notes::failed(walk, doc, key, Direction::Up, &failure, true).await;
     Err(failure.at(doc.place.clone()))
 }
 

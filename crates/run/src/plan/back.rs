@@ -1,7 +1,7 @@
 //! The way back: steps newest first, each by its own inverse; a failing one is reported and the others still run.
 
 use super::step::{self, as_migration, run_script, shell};
-use super::{Walk, archive};
+use super::{Walk, archive, notes};
 use crate::outside;
 use crate::steps::migrate;
 use dunlin_core::event::Event;
@@ -143,7 +143,7 @@ async fn by_inverse(
     match &operations.undo {
         Inverse::Statements(_) => archive::take_back(walk, doc, key, operations).await,
         Inverse::Nothing(_) => {
-            step::end(walk, doc, key, Direction::Down, 0, None);
+            notes::end(walk, doc, key, Direction::Down, 0, None);
             walk.flush().await
         }
         Inverse::Impossible(why) => Err(Failure::new(
@@ -152,14 +152,14 @@ async fn by_inverse(
             format!("it cannot be undone: {why}"),
         )),
         Inverse::Exec(command) => {
-            step::begin(walk, doc, key, Direction::Down).await?;
+            notes::begin(walk, doc, key, Direction::Down).await?;
             match shell(walk, command, outside::TIMEOUT).await {
                 Ok(took) => {
-                    step::end(walk, doc, key, Direction::Down, took, None);
+                    notes::end(walk, doc, key, Direction::Down, took, None);
                     walk.flush().await
                 }
                 Err(failure) => {
-                    step::failed(walk, doc, key, Direction::Down, &failure, true).await;
+                    notes::failed(walk, doc, key, Direction::Down, &failure, true).await;
                     Err(failure)
                 }
             }
@@ -192,7 +192,7 @@ async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Res
         return match super::half::took_effect(walk, doc, key, &operations).await? {
             true => by_inverse(walk, doc, key, &operations).await,
             false => {
-                step::end(walk, doc, key, Direction::Down, 0, None);
+                notes::end(walk, doc, key, Direction::Down, 0, None);
                 walk.flush().await
             }
         };
@@ -262,7 +262,7 @@ async fn migrations_back(
     if !half {
         let units = applied(walk).await?;
         archive::may_take_back(walk, doc, key, &known, &units).await?;
-        step::begin(walk, doc, key, Direction::Down).await?;
+        notes::begin(walk, doc, key, Direction::Down).await?;
     }
     for version in versions.iter().rev() {
         let version = Version(version.clone());
@@ -291,7 +291,7 @@ async fn migrations_back(
             archive::migration_back(walk, doc, key, unit, (&units, later)).await?;
         }
     }
-    step::end(walk, doc, key, Direction::Down, 0, None);
+    notes::end(walk, doc, key, Direction::Down, 0, None);
     walk.flush().await
 }
 

@@ -1,7 +1,7 @@
 //! A step that cleans by rules, and its way back from the images of what its batches removed and changed.
 
 use super::Walk;
-use super::step;
+use super::{notes, step};
 use crate::rules::{self, Ask};
 use crate::steps::migrate::millis;
 use dunlin_core::event::Event;
@@ -39,8 +39,8 @@ pub async fn forward(
             UndoSpec::Sql(SqlText { text, .. }) => Inverse::Statements(vec![text.clone()]),
             said => step::stated(said),
         };
-        step::lowered(walk, doc, key, undo);
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, undo);
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     let ask = Ask {
         rules: &chosen,
@@ -51,7 +51,7 @@ pub async fn forward(
     walk.note_findings(&outcome.findings);
     match ended {
         Ok(()) => {
-            step::end(
+            notes::end(
                 walk,
                 doc,
                 key,
@@ -64,7 +64,7 @@ pub async fn forward(
         Err(failure) => {
             // Batches that are done stand, each with its image: the undo takes them back.
             if failure.class == FailureClass::Failed {
-                step::failed(walk, doc, key, Direction::Up, &failure, false).await;
+                notes::failed(walk, doc, key, Direction::Up, &failure, false).await;
             }
             Err(failure)
         }
@@ -86,6 +86,6 @@ pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(
         let message = format!("step `{}`: {note}", doc.id);
         walk.runner.sink.event(&Event::Note { message });
     }
-    step::end(walk, doc, key, Direction::Down, 0, None);
+    notes::end(walk, doc, key, Direction::Down, 0, None);
     walk.flush().await
 }

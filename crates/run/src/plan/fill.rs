@@ -1,7 +1,7 @@
 //! A step that fills rows in batches, and its way back from the images of what the batches changed.
 
 use super::Walk;
-use super::step;
+use super::{notes, step};
 use crate::steps::backfill;
 use crate::steps::migrate::millis;
 use dunlin_core::event::Event;
@@ -28,21 +28,21 @@ pub async fn forward(
             UndoSpec::Sql(SqlText { text, .. }) => Inverse::Statements(vec![text.clone()]),
             said => step::stated(said),
         };
-        step::lowered(walk, doc, key, undo);
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, undo);
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     let windows = [&walk.ask.doc.window, &phase.window, &doc.window];
     let windows: Vec<&Window> = windows.into_iter().flatten().collect();
     let resting = Some((&mut walk.rest, windows.as_slice()));
     match backfill::run_resting(walk.runner, key, spec, resting).await {
         Ok(rows) => {
-            step::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
+            notes::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
             walk.flush().await
         }
         Err(failure) => {
             // Batches that are done stand, each with its image: the undo takes them back.
             if failure.class == FailureClass::Failed {
-                step::failed(walk, doc, key, Direction::Up, &failure, false).await;
+                notes::failed(walk, doc, key, Direction::Up, &failure, false).await;
             }
             Err(failure)
         }
@@ -54,7 +54,7 @@ pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(
     // Should it stop at a batch, the step is done no more.
     let flight = walk.history.flight(key);
     if flight.is_none_or(|flight| flight.direction == Direction::Up) {
-        step::begin(walk, doc, key, Direction::Down).await?;
+        notes::begin(walk, doc, key, Direction::Down).await?;
     }
     let gone = match &doc.kind {
         StepSpec::Clean(_) => super::clean::back(walk, doc, key).await,
@@ -67,7 +67,7 @@ pub async fn back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Result<(
     if let Err(failure) = &gone
         && !super::back::stops_everything(failure)
     {
-        step::failed(walk, doc, key, Direction::Down, failure, false).await;
+        notes::failed(walk, doc, key, Direction::Down, failure, false).await;
     }
     gone
 }
@@ -89,6 +89,6 @@ async fn batches_back(
             ),
         });
     }
-    step::end(walk, doc, key, Direction::Down, 0, None);
+    notes::end(walk, doc, key, Direction::Down, 0, None);
     walk.flush().await
 }

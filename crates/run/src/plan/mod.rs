@@ -19,6 +19,7 @@ mod kept;
 pub mod load;
 pub mod look;
 pub mod moving;
+mod notes;
 pub mod observe;
 mod own;
 pub mod phase;

@@ -4,7 +4,7 @@
 //! mark stands in that database's journal and every table still holds what the copy left there. An import is taken back
 //! row by row, from what was kept around its transaction. An export changes nothing.
 
-use super::{Walk, step};
+use super::{Walk, notes, step};
 use crate::bulk::import::AsStep;
 use crate::bulk::{self, ExportAsk, Filter, ImportAsk, Imported, Since, To};
 use crate::checkpoint::{self, Chosen};
@@ -150,8 +150,8 @@ pub async fn copy(
             },
             said => step::stated(said),
         };
-        step::lowered(walk, doc, key, undo);
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, undo);
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     job.step = Some(copy::Step {
         mark: mark.clone(),
@@ -173,11 +173,11 @@ pub async fn copy(
     };
     if doc.undo == UndoSpec::Derive {
         let left = Some(left_there(walk, &to).await?);
-        step::lowered(walk, doc, key, Inverse::Emptied { mark, left });
+        notes::lowered(walk, doc, key, Inverse::Emptied { mark, left });
     }
     tell(walk, doc, &copied);
     let rows = copied.tables.iter().map(|table| table.rows_target).sum();
-    step::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
+    notes::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
     walk.flush().await
 }
 
@@ -226,7 +226,7 @@ async fn not_copied(
     if failure.class == FailureClass::Interrupted {
         return failure.at(doc.place.clone());
     }
-    step::failed(walk, doc, key, Direction::Up, &failure, clean).await;
+    notes::failed(walk, doc, key, Direction::Up, &failure, clean).await;
     failure.at(doc.place.clone())
 }
 
@@ -329,7 +329,7 @@ pub async fn uncopy(
         return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
     };
     let (_, to) = ends(walk.runner.world, walk.ask.project, doc, spec)?;
-    let gone = |walk: &mut Walk<'_, '_>| step::end(walk, doc, key, Direction::Down, 0, None);
+    let gone = |walk: &mut Walk<'_, '_>| notes::end(walk, doc, key, Direction::Down, 0, None);
     // A file that is not there holds nothing of it.
     if to.engine.file().is_some_and(|file| !file.exists()) {
         gone(walk);
@@ -441,8 +441,8 @@ pub async fn export(
             UndoSpec::Derive => Inverse::Nothing("an export changes nothing".into()),
             said => step::stated(said),
         };
-        step::lowered(walk, doc, key, undo);
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, undo);
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     let outcome = match asked_of(doc, spec) {
         Ok(asked) => {
@@ -456,7 +456,7 @@ pub async fn export(
         Ok(exported) => {
             walk.note_findings(&exported.findings);
             let rows = exported.tables.iter().map(|counts| counts.done).sum();
-            step::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
+            notes::end(walk, doc, key, Direction::Up, millis(started), Some(rows));
             walk.flush().await
         }
         Err(failure) => Err(not_moved(walk, doc, key, failure).await),
@@ -494,7 +494,7 @@ async fn not_moved(
         if matches!(failure.class, FailureClass::Usage | FailureClass::Refused) {
             failure.class = FailureClass::Failed;
         }
-        step::failed(walk, doc, key, Direction::Up, &failure, true).await;
+        notes::failed(walk, doc, key, Direction::Up, &failure, true).await;
     }
     failure.at(doc.place.clone())
 }
@@ -513,8 +513,8 @@ pub async fn import(
     };
     let keeps = undo == Inverse::Restore;
     if walk.history.flight(key).is_none() {
-        step::lowered(walk, doc, key, undo);
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, undo);
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     let (name, by, hash) = (
         doc.title.clone(),

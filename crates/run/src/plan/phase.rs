@@ -1,7 +1,7 @@
 //! One phase: its gate, what is noted before it, its steps, its checks, its end; and what happens where it fails.
 
 use super::step::{self, Came};
-use super::{Ask, Waiting, Walk, back, checks, home, observe, preflight};
+use super::{Ask, Waiting, Walk, back, checks, home, notes, observe, preflight};
 use crate::backup;
 use crate::steps::blockers::Blockers;
 use crate::steps::migrate::{json, millis};
@@ -279,7 +279,7 @@ async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wai
             }
             Err(failure) if !step.critical && may_be_passed_over(walk, &key, &failure).await? => {
                 if !walk.history.steps.contains_key(&key) {
-                    step::failed(walk, step, &key, Direction::Up, &failure, true).await;
+                    notes::failed(walk, step, &key, Direction::Up, &failure, true).await;
                 }
                 walk.runner.sink.event(&Event::Note {
                     message: format!(

@@ -1,7 +1,7 @@
 //! What is saved: before a phase the tables that it touches, and in a step the tables that it names.
 
 use super::Walk;
-use super::step;
+use super::notes;
 use crate::checkpoint::{self, Chosen, Configuration};
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -55,18 +55,18 @@ pub async fn step(
     if walk.history.flight(key).is_none() {
         // A checkpoint changes nothing that could be taken back; the file stays.
         let undo = Inverse::Nothing("a checkpoint changes nothing".into());
-        step::lowered(walk, doc, key, undo);
-        step::begin(walk, doc, key, Direction::Up).await?;
+        notes::lowered(walk, doc, key, undo);
+        notes::begin(walk, doc, key, Direction::Up).await?;
     }
     let configuration = configuration(walk.ask.project);
     match make(walk, &spec.name, spec.tables.clone(), configuration).await {
         Ok(_) => {
-            step::end(walk, doc, key, Direction::Up, 0, None);
+            notes::end(walk, doc, key, Direction::Up, 0, None);
             walk.flush().await
         }
         Err(mut failure) => {
             failure.class = FailureClass::Failed;
-            step::failed(walk, doc, key, Direction::Up, &failure, true).await;
+            notes::failed(walk, doc, key, Direction::Up, &failure, true).await;
             Err(failure)
         }
     }

@@ -1,16 +1,15 @@
 //! One step of a plan, forward: lowered from the facts of the moment, run, recorded; resumed where it stands half way.
 
-use super::{Walk, kept};
+use super::{Walk, kept, notes};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::observe;
 use crate::outside;
 use crate::steps::migrate::{self, json, millis};
 use crate::trouble;
-use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::plan::step_key;
-use dunlin_core::journal::{self, Direction, UnitDetail, UnitState, Writing};
+use dunlin_core::journal::{self, Direction, UnitState, Writing};
 use dunlin_core::plan::select::{self, UpGoal};
 use dunlin_core::plan::steps::{Facts, Inverse, Operations, asks, looks, lower};
 use dunlin_core::plan::{self, StepKind};
@@ -336,92 +335,9 @@ async fn by_hand(
             Failure::new(FailureClass::Failed, "not-confirmed", message).at(step.place.clone())
         );
     }
-    lowered(walk, step, key, stated(&step.undo));
-    end(walk, step, key, Direction::Up, 0, None);
+    notes::lowered(walk, step, key, stated(&step.undo));
+    notes::end(walk, step, key, Direction::Up, 0, None);
     Ok(Came::Done)
-}
-
-/// Records what the undo of a step without statements is.
-pub fn lowered(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str, undo: Inverse) {
-    let operations = Operations {
-        undo,
-        ..Operations::default()
-    };
-    let record = Writing::unit(journal::Event::Lowered, key, &step.hash, json(&operations));
-    walk.runner.pending.push(record);
-    walk.history.lowered.insert(key.to_owned(), operations);
-}
-
-/// Records the beginning of a step without statements, committed before anything is done.
-pub async fn begin(
-    walk: &mut Walk<'_, '_>,
-    step: &StepDoc,
-    key: &str,
-    direction: Direction,
-) -> Result<(), Failure> {
-    let detail = UnitDetail {
-        direction: Some(direction),
-        name: step.title.clone(),
-        by: walk.runner.world.who.clone(),
-        ..UnitDetail::default()
-    };
-    let record = Writing::unit(journal::Event::Began, key, &step.hash, json(&detail));
-    walk.runner.pending.push(record);
-    let written = walk.runner.flush().await;
-    written.map_err(|error| {
-        walk.runner
-            .trouble(&error, "the journal could not be written")
-    })
-}
-
-/// Records the end of a step without statements; it goes with the next commit.
-pub fn end(
-    walk: &mut Walk<'_, '_>,
-    step: &StepDoc,
-    key: &str,
-    direction: Direction,
-    duration_ms: u64,
-    rows: Option<u64>,
-) {
-    let detail = UnitDetail {
-        direction: Some(direction),
-        name: step.title.clone(),
-        by: walk.runner.world.who.clone(),
-        duration_ms: Some(duration_ms),
-        rows,
-        ..UnitDetail::default()
-    };
-    let record = Writing::unit(journal::Event::Done, key, &step.hash, json(&detail));
-    walk.runner.pending.push(record);
-    walk.runner.sink.event(&Event::StepDone {
-        version: step.id.clone(),
-        name: step.title.clone(),
-        direction: direction.to_string(),
-        duration_ms,
-    });
-}
-
-/// Records that a step without statements failed: nothing of it stands (`clean`), or nobody knows.
-pub async fn failed(
-    walk: &mut Walk<'_, '_>,
-    step: &StepDoc,
-    key: &str,
-    direction: Direction,
-    failure: &Failure,
-    clean: bool,
-) {
-    let detail = UnitDetail {
-        direction: Some(direction),
-        name: step.title.clone(),
-        by: walk.runner.world.who.clone(),
-        error: walk.runner.world.redactor.apply(&failure.message),
-        clean: Some(clean),
-        ..UnitDetail::default()
-    };
-    let record = Writing::unit(journal::Event::Failed, key, &step.hash, json(&detail));
-    walk.runner.pending.push(record);
-    // Where the journal cannot be written the run stops with that anyway.
-    let _ = walk.runner.flush().await;
 }
 
 /// Runs a command of the application.
@@ -434,17 +350,17 @@ pub(super) async fn command(
 ) -> Result<(), Failure> {
     let began = walk.history.flight(key).is_some();
     if began && settled(walk, step, key, exec).await? {
-        end(walk, step, key, Direction::Up, 0, None);
+        notes::end(walk, step, key, Direction::Up, 0, None);
         return walk.flush().await;
     }
     if !began {
-        lowered(walk, step, key, undo);
-        begin(walk, step, key, Direction::Up).await?;
+        notes::lowered(walk, step, key, undo);
+        notes::begin(walk, step, key, Direction::Up).await?;
     }
     let timeout = exec.timeout.map_or(outside::TIMEOUT, |timeout| timeout.0);
     match shell(walk, &exec.run.0, timeout).await {
         Ok(took) => {
-            end(walk, step, key, Direction::Up, took, None);
+            notes::end(walk, step, key, Direction::Up, took, None);
             // At once: nothing in the database tells whether it took effect.
             walk.flush().await
         }
@@ -454,7 +370,7 @@ pub(super) async fn command(
         }
         Err(mut failure) => {
             failure.message = format!("step `{}`: {}", step.id, failure.message);
-            failed(walk, step, key, Direction::Up, &failure, true).await;
+            notes::failed(walk, step, key, Direction::Up, &failure, true).await;
             Err(failure.at(step.place.clone()))
         }
     }
@@ -569,7 +485,7 @@ async fn migrations(
         let record = Writing::unit(journal::Event::Lowered, key, &step.hash, json(&operations));
         walk.runner.pending.push(record);
         walk.history.lowered.insert(key.to_owned(), operations);
-        begin(walk, step, key, Direction::Up).await?;
+        notes::begin(walk, step, key, Direction::Up).await?;
     }
     let of = wanted.steps().count();
     for (index, unit) in wanted.steps().enumerate() {
@@ -579,12 +495,12 @@ async fn migrations(
         walk.runner.of_step = false;
         if let Err(failure) = ran {
             if failure.class == FailureClass::Failed {
-                failed(walk, step, key, Direction::Up, &failure, false).await;
+                notes::failed(walk, step, key, Direction::Up, &failure, false).await;
             }
             return Err(failure);
         }
     }
-    end(walk, step, key, Direction::Up, millis(started), None);
+    notes::end(walk, step, key, Direction::Up, millis(started), None);
     Ok(())
 }
 
