@@ -329,6 +329,66 @@ for_each_engine! {
         }
     }
 
+    /// Others write into an archived row, in a column or a row that the step does not touch, and commit while it waits for them.
+    async fn what_is_committed_while_the_step_waits_is_left_alone(engine: TestEngine) {
+        let up = "UPDATE contacts SET name = 'forward' WHERE id = 1; UPDATE settings SET svalue = 'light' WHERE skey = 'theme'";
+        for desk in desks(engine, up, OLD) {
+            let _ = desk.dunlin("run over").success();
+            let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
+            let _ = desk.dunlin("rollback over --discard-later").success();
+            let writes = "UPDATE contacts SET phone = 'x' WHERE id = 1; UPDATE settings SET svalue = 'newer' WHERE skey = 'ai_enabled'";
+            let writer = late(engine, &desk.database, writes);
+            let said = forth(&desk);
+            writer.join().unwrap();
+            assert_eq!(settings(&desk), ["theirs", "newer"], "{said}");
+            assert!(said.contains("settings: 1 row came home; 1 row left alone"), "{said}");
+        }
+        let up = "UPDATE settings SET svalue = 'light' WHERE skey = 'theme'; UPDATE contacts SET name = 'forward' WHERE id < 3";
+        let undo = "UPDATE contacts SET name = 'back', phone = 'back' WHERE id < 3";
+        for desk in desks(engine, up, undo) {
+            let _ = desk.dunlin("run over").success();
+            let _ = desk.database.run("UPDATE contacts SET phone = 'theirs'");
+            let _ = desk.dunlin("rollback over --discard-later").success();
+            let writes = "UPDATE settings SET svalue = 'x' WHERE skey = 'theme'; UPDATE contacts SET phone = 'newer' WHERE id = 1";
+            let writer = late(engine, &desk.database, writes);
+            let said = forth(&desk);
+            writer.join().unwrap();
+            let rows = desk.database.run("SELECT phone, name FROM contacts WHERE id < 3 ORDER BY id");
+            let rows: Vec<_> = rows.iter().flatten().flatten().map(String::as_str).collect();
+            assert_eq!(rows, ["newer", "forward", "theirs", "forward"], "{said}");
+        }
+    }
+
+    /// Others write when the step has written and goes on, with a statement that commits by itself.
+    async fn what_is_written_while_the_step_goes_on_is_left_alone(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let [make, drop] = match engine.is_mysql_family() {
+            true => ["CREATE INDEX by_phone ON contacts (phone)", "DROP INDEX by_phone ON contacts"],
+            false => ["CREATE INDEX CONCURRENTLY by_phone ON contacts (phone)", "DROP INDEX by_phone"],
+        };
+        desk.plan("over", "", &format!("sql = \"{LIGHT}; {make}\"\nundo = \"{OLD}; {drop}\"\n"));
+        let _ = desk.dunlin("run over").success();
+        let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
+        let _ = desk.dunlin("rollback over --discard-later").success();
+        let mut gate = Gate::shut(engine, &desk.database);
+        let holds = format!("BEGIN; UPDATE contacts SET phone = 'x' WHERE id = 1; {}; COMMIT", gate.statement());
+        std::thread::scope(|scope| {
+            let holder = scope.spawn(|| desk.database.run(&holds));
+            gate.until_waited_for(&desk.database);
+            let running = desk.sandbox.spawn("run over".split_whitespace());
+            let started = Instant::now();
+            while settings(&desk) != ["light", "light"] {
+                assert!(started.elapsed().as_secs() < 30, "the step does not begin");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = desk.database.run("UPDATE settings SET svalue = 'since' WHERE skey = 'theme'");
+            gate.open();
+            let ran = running.wait().success();
+            let _ = holder.join().unwrap();
+            assert_eq!(settings(&desk), ["since", "theirs"], "{}{}", ran.stdout, ran.stderr);
+        });
+    }
+
     /// As before, but it does not come to its commit: the run stops, and nothing is written until it is run again.
     async fn what_is_locked_when_values_come_home_stops_the_run(engine: TestEngine) {
         // Elsewhere they wait as long as the server says, too, which is most of a minute.

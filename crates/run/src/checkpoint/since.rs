@@ -260,6 +260,8 @@ pub(crate) enum Moment {
     Begins,
     /// Something that stands half way is about to go on: what it has left up to then is noted.
     Again,
+    /// A transaction that changes them has begun, and nobody else does up to its end.
+    Held,
     /// Something has run in part.
     Halfway,
     /// The undo has run: rows that are not there any more it has taken away itself.
@@ -287,6 +289,9 @@ impl Moment {
                 Known::is(now)
             }
             (Moment::Again, Some(now)) if now == known.now || now == known.before => known,
+            (Moment::Held, Some(now)) if now == known.now => known,
+            // The transaction in which it was noted was rolled back.
+            (Moment::Held, Some(now)) if now == known.before => Known::is(now),
             // Should all of it be taken back, what was there before all of it counts.
             (Moment::Halfway, Some(now)) => Known {
                 before: known.before,
@@ -298,7 +303,9 @@ impl Moment {
                 now,
             },
             (Moment::Undone, None) => return None,
-            (Moment::Begins | Moment::Again, _) | (Moment::Done, None) => Known::LOST,
+            (Moment::Begins | Moment::Again | Moment::Held, _) | (Moment::Done, None) => {
+                Known::LOST
+            }
         })
     }
 }
@@ -332,7 +339,7 @@ pub(crate) async fn look(
         for number in 0..hashes.count {
             let known = known(checkpoint, &label, (number, hashes.count))?;
             let now = match &table {
-                Some(table) => now(session, table, &mut hashes, &known).await?,
+                Some(table) => now(session, (table, moment), &mut hashes, &known).await?,
                 None => HashMap::new(),
             };
             for (key, one) in known {
@@ -356,12 +363,17 @@ pub(crate) async fn look(
 /// The hashes of rows of which something is known.
 async fn now(
     session: &mut dyn Session,
-    table: &Bound,
+    (table, moment): (&Bound, Moment),
     hashes: &mut Hashes,
     known: &HashMap<u128, Known>,
 ) -> Result<HashMap<u128, u128>, Failure> {
     let mut found = HashMap::new();
-    let sql = session.dialect().rows().select(table);
+    let change = session.dialect().change();
+    let sql = match change.hold(std::slice::from_ref(table)) {
+        // Read without a lock, all that its statements meet later would be seen as it is now.
+        None if moment == Moment::Held => change.select_locked(table),
+        _ => session.dialect().rows().select(table),
+    };
     let source = session.stream(&sql).await;
     let mut source = source.map_err(|error| refused(&error))?;
     while let Some(batch) = source.next().await.map_err(|error| refused(&error))? {
@@ -404,13 +416,21 @@ async fn bound(
 pub struct Waiting {
     /// They.
     pub(crate) archives: Vec<Checkpoint>,
+    /// The names that their tables have when the step, or the next migration of it, begins.
+    pub(crate) names: Names,
     /// It is noted what the step has left.
     pub(crate) noted: bool,
 }
 
-/// Notes what a step, or a part of it, has left in rows whose values come home. Where that cannot be read they stay as they are, and are listed.
-pub(crate) async fn note(runner: &mut Runner<'_>, inside: bool, moment: Moment) {
-    let Some(mut waiting) = runner.since.take() else {
+/// Notes what a step, or a part of it, has left in rows whose values come home; of some tables, where they are named. Where
+/// that cannot be read they stay as they are, and are listed.
+pub(crate) async fn note(
+    runner: &mut Runner<'_>,
+    inside: bool,
+    (names, moment): (&Names, Moment),
+    only: Option<&[String]>,
+) {
+    let Some(waiting) = &runner.since else {
         return;
     };
     let (world, work) = (runner.world, &mut *runner.work);
@@ -418,18 +438,15 @@ pub(crate) async fn note(runner: &mut Runner<'_>, inside: bool, moment: Moment) 
     match inside {
         true => {
             if aside(work, true).await.is_ok() {
-                let names = Names::default();
                 for checkpoint in all {
-                    let _ = look(world, work, checkpoint, (&names, moment), None).await;
+                    let _ = look(world, work, checkpoint, (names, moment), only).await;
                 }
                 // What went wrong within goes back with it, or shows at the next statement.
                 let _ = aside(work, false).await;
             }
         }
-        false => drop(look_outside(world, all, (&Names::default(), moment)).await),
+        false => drop(look_outside(world, all, (names, moment), only).await),
     }
-    waiting.noted |= moment == Moment::Done;
-    runner.since = Some(waiting);
 }
 
 /// As [`look`], by a session of its own.
@@ -437,6 +454,7 @@ pub(crate) async fn look_outside(
     world: &World,
     all: &[Checkpoint],
     (names, moment): (&Names, Moment),
+    only: Option<&[String]>,
 ) -> Result<(), Failure> {
     let mut session = world.open(Purpose::Read).await?;
     let mut found = digest::begin_snapshot(&mut *session)
@@ -444,7 +462,7 @@ pub(crate) async fn look_outside(
         .map_err(|error| refused(&error));
     for checkpoint in all {
         if found.is_ok() {
-            let looked = look(world, &mut *session, checkpoint, (names, moment), None).await;
+            let looked = look(world, &mut *session, checkpoint, (names, moment), only).await;
             found = looked.map(drop);
         }
     }

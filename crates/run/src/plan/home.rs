@@ -70,18 +70,20 @@ pub async fn ready(walk: &mut Walk<'_, '_>, key: &str) -> Result<(), Failure> {
         None => Moment::Begins,
         Some(_) => Moment::Again,
     };
-    since::look_outside(world, &archives, (&names, moment)).await?;
+    since::look_outside(world, &archives, (&names, moment), None).await?;
     walk.runner.since = Some(Waiting {
         archives,
         noted: false,
     });
     Ok(())
+        names,
 }
 
-/// When it has run: notes what it has left there, where that was not done with its end.
+/// When it has run: notes what it has left there, where it was not statements that noted it themselves.
 pub async fn noted(walk: &mut Walk<'_, '_>) {
     if walk.runner.since.as_ref().is_some_and(|since| !since.noted) {
-        since::note(walk.runner, false, Moment::Done).await;
+        let at = (&Names::default(), Moment::Done);
+        since::note(walk.runner, false, at, None).await;
     }
 }
 

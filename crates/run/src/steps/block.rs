@@ -4,9 +4,8 @@ use super::commit::write_end;
 use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{again, last, left, over, promised, undo, whole};
+use super::{again, last, left, over, promised, undo, waiting, whole};
 use crate::checkpoint::keep;
-use crate::checkpoint::since::{self, Moment};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::journal_store;
@@ -147,9 +146,13 @@ async fn try_together(
         .map_err(|error| Trouble::Statement(first, error))?;
     // BEGIN goes with the first statement, unless something is to be looked at between the two.
     let looks = last::concerns(runner, unit, block);
+    let reached = waiting::reached(runner, unit, block.statements.clone())
+        .await
+        .map_err(|error| Trouble::Statement(first, error))?;
     let begin_with = own_transaction
         && runner.keep.is_none()
         && !looks
+        && reached.is_none()
         && guard.watches.is_empty()
         && !unit.lowered.classes[first].if_not_exists
         && unit.script.statements[first].copy_data.is_none();
@@ -158,6 +161,7 @@ async fn try_together(
         own_transaction,
         begin_with,
         looks,
+        reached: reached.as_ref(),
     };
     if let Some(last) = &mut runner.last {
         last.begins();
@@ -191,6 +195,8 @@ struct How<'h> {
     begin_with: bool,
     /// A last look is taken at what goes.
     looks: bool,
+    /// Its statements write to values that come home.
+    reached: Option<&'h waiting::Reached>,
 }
 
 /// From BEGIN to COMMIT.
@@ -210,12 +216,15 @@ async fn transaction(
     if how.own_transaction && !how.begin_with {
         keep::begin(runner).await.map_err(at_first)?;
     }
-    keep::save(runner).await.map_err(ours)?;
-    let anew = last::within(runner, unit, block).await;
-    let anew = anew.map_err(|wrong| match wrong {
+    let stopped = |wrong: last::Wrong| match wrong {
         last::Wrong::Error(error) => at_first(error),
         last::Wrong::Failure(failure) => ours(failure),
-    })?;
+    };
+    if let Some(reached) = how.reached {
+        waiting::hold(runner, reached).await.map_err(stopped)?;
+    }
+    keep::save(runner).await.map_err(ours)?;
+    let anew = last::within(runner, unit, block).await.map_err(stopped)?;
     let before = watch(runner, how.guard, true).await.map_err(at_first)?;
     let started = Instant::now();
     let mut rows = 0;
@@ -241,7 +250,7 @@ async fn transaction(
         true => left::of(runner, unit, true).await,
         false => vec![],
     };
-    since::note(runner, true, Moment::at_end(end.is_some())).await;
+    waiting::note(runner, how.reached, end.is_some()).await;
     over::after(runner, unit, block).await.map_err(ours)?;
     let mut record = record_of(runner, unit, block, end, (rows, millis(started)));
     left::note(&mut record, &left);
@@ -394,12 +403,15 @@ pub async fn alone(
     if runner.lease.is_lost() {
         return Err(journal_store::fenced());
     }
+    let reached = waiting::alone(runner, unit, block).await;
+    let reached = reached.map_err(|error| statement_failure(runner, unit, at, &error))?;
     let outcome = try_alone(runner, unit, block).await;
     for statement in switches {
         // A lost connection takes its switches with it; any other failure here shows at the next statement.
         let _ = runner.work.execute(&statement).await;
     }
     let (rows, took) = outcome?;
+    waiting::after_alone(runner, reached.as_ref()).await;
     unit.done.push(describe(unit, block));
     unit.done_blocks.push((block.index, seen));
     let detail = BlockDetail {

@@ -1,8 +1,7 @@
 //! A migration's script, up or down: lowered when its turn comes, resumed where a dead runner stopped, taken back where
 //! it fails.
 
-use super::{block, left, promised, storage, undo};
-use crate::checkpoint::since::{self, Moment};
+use super::{block, left, promised, storage, undo, waiting};
 use crate::executor::{Ran, Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
@@ -444,6 +443,7 @@ async fn blocks(
             Mode::Together if last == Some(at) => {
                 let end = ending(runner, unit, started);
                 block::together(runner, unit, &block, Some(end)).await?;
+                waiting::ended(runner, unit);
                 return rest_of_session(runner, unit, at + 1).await;
             }
             Mode::Together => {
@@ -453,7 +453,6 @@ async fn blocks(
             Mode::Alone => {
                 begin(runner, unit);
                 block::alone(runner, unit, &block).await?;
-                since::note(runner, false, Moment::Halfway).await;
             }
         }
     }
@@ -475,7 +474,7 @@ async fn blocks(
 /// The record of a unit's end goes with the next commit, and with it what the unit has left.
 async fn record_end(runner: &mut Runner<'_>, unit: &Unit<'_>, started: Instant) {
     let left = left::of(runner, unit, false).await;
-    since::note(runner, false, Moment::Done).await;
+    waiting::ended(runner, unit);
     let mut end = ending(runner, unit, started);
     left::note(&mut end, &left);
     runner.pending.push(end);

@@ -18,4 +18,5 @@ mod promised;
 pub mod send;
 pub mod storage;
 pub mod undo;
+mod waiting;
 mod whole;
