@@ -451,6 +451,30 @@ for_each_engine! {
         }
     }
 
+    /// The step is killed half way while it runs again, and is taken back then: what waits comes home the next time.
+    async fn what_waits_while_a_step_that_was_killed_is_taken_back_comes_home(engine: TestEngine) {
+        let drop = engine.pick("", "DROP INDEX CONCURRENTLY by_value", "DROP INDEX by_value ON settings");
+        let make = "CREATE INDEX by_value ON settings (svalue)";
+        let desk = Desk::new(engine);
+        let pause = Pause::over(engine, &desk.database);
+        let up = format!("UPDATE contacts SET name = 'forward' WHERE id = 1; {drop}; {}; {LIGHT}", pause.statement());
+        desk.plan("over", "", &format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n"));
+        let _ = desk.database.run(make);
+        let _ = desk.dunlin("run over").success();
+        let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
+        let _ = desk.dunlin("rollback over --discard-later").success();
+        pause.begin();
+        let running = desk.sandbox.spawn("run over".split_whitespace());
+        pause.until_waited_for();
+        running.signal("KILL");
+        let _ = running.wait();
+        pause.end();
+        let _ = desk.dunlin("rollback over").success();
+        assert_eq!(settings(&desk), ["old", "old"]);
+        let said = forth(&desk);
+        assert_eq!(settings(&desk), ["theirs", "theirs"], "{said}");
+    }
+
     /// Killed when the archive is written and nothing else, and killed between two UPDATEs that commit by themselves.
     async fn an_undo_that_was_killed_loses_nothing(engine: TestEngine) {
         let make = "CREATE INDEX by_value ON settings (svalue)";

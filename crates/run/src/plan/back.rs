@@ -1,7 +1,7 @@
 //! The way back: steps newest first, each by its own inverse; a failing one is reported and the others still run.
 
 use super::step::{self, as_migration, run_script, shell};
-use super::{Walk, archive, notes};
+use super::{Walk, archive, home, notes};
 use crate::outside;
 use crate::steps::migrate;
 use dunlin_core::event::Event;
@@ -213,7 +213,10 @@ async fn half_way_back(walk: &mut Walk<'_, '_>, doc: &StepDoc, key: &str) -> Res
     }
     // Its runner died between statements that only its whole undo takes back: it goes to its end first.
     let migration = as_migration(walk.runner, doc, key, &operations);
-    run_script(walk, doc, migration, Direction::Up, key, (1, 1)).await?;
+    home::ready(walk, key).await?;
+    let ran = run_script(walk, doc, migration, Direction::Up, key, (1, 1)).await;
+    walk.runner.since = None;
+    ran?;
     walk.reload().await?;
     by_inverse(walk, doc, key, &operations).await
 }
@@ -229,6 +232,7 @@ async fn applied(walk: &mut Walk<'_, '_>) -> Result<History, Failure> {
 /// part takes it back.
 async fn half_applied(
     walk: &mut Walk<'_, '_>,
+    key: &str,
     version: &Version,
     units: &History,
 ) -> Result<(), Failure> {
@@ -240,7 +244,10 @@ async fn half_applied(
     if !migrate::take_half_back(walk.runner, &unit, units).await? {
         // What is settled by now counts.
         let units = applied(walk).await?;
-        migrate::run(walk.runner, &unit, &units, 1, 1).await?;
+        home::ready(walk, key).await?;
+        let ran = migrate::run(walk.runner, &unit, &units, 1, 1).await;
+        walk.runner.since = None;
+        ran?;
     }
     Ok(())
 }
@@ -270,7 +277,7 @@ async fn migrations_back(
         if let Some(UnitState::InFlight(flight)) = units.units.get(&version)
             && flight.direction == Direction::Up
         {
-            half_applied(walk, &version, &units).await?;
+            half_applied(walk, key, &version, &units).await?;
             units = applied(walk).await?;
         }
         let stands = units.units.get(&version);
