@@ -4,6 +4,7 @@ use crate::drops::{Drops, settings};
 use crate::journal_store::{self, Pen};
 use crate::world::World;
 use crate::{admin, inspect, lease, observe, trouble};
+use async_trait::async_trait;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, History, UnitDetail, UnitState, Writing};
@@ -51,20 +52,55 @@ async fn drop_ours(
     let going = what_goes(world, work, everything).await?;
     let history = journal_store::read(world, work).await?;
     let records = forgetting(world, &history);
-    drop_these(world, work, pen, &going, (records, vec![]), sink).await
+    drop_these(world, work, pen, (&going, None), (records, vec![]), sink).await
 }
 
-/// Drops what was found, and records with it that it is gone.
+/// A last look at tables, under the lock under which they go.
+#[async_trait]
+pub(crate) trait Look: Send {
+    /// An error: they do not go.
+    async fn look(&mut self, work: &mut dyn Session, sink: &mut dyn Sink) -> Result<(), Failure>;
+}
+
+/// Drops what was found, after a last look where one is wanted, and records with it that it is gone.
 pub(crate) async fn drop_found(
     world: &World,
     work: &mut dyn Session,
     pen: &Pen,
-    found: &Catalog,
+    going: (&Catalog, Option<&mut dyn Look>),
     record: Writing,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
-    let dropped = drop_these(world, work, pen, found, (vec![], vec![record]), sink).await;
+    let dropped = drop_these(world, work, pen, going, (vec![], vec![record]), sink).await;
     dropped.map(|_| ())
+}
+
+/// Locks the tables that go, and has a last look taken at them. Gives the statements that free them.
+async fn locked(
+    work: &mut dyn Session,
+    going: &Catalog,
+    look: &mut dyn Look,
+    sink: &mut dyn Sink,
+) -> Result<Vec<String>, Failure> {
+    let tables = going.tables.iter();
+    let tables = tables.map(|table| (table.schema.as_deref(), table.name.as_str()));
+    let hold = work.dialect().catalog().hold(&tables.collect::<Vec<_>>());
+    for statement in &hold.take {
+        let taken = work.execute(statement).await;
+        taken.map_err(|error| trouble::failed(&error, "the tables that go cannot be locked"))?;
+    }
+    let looked = look.look(work, sink).await;
+    if looked.is_err() {
+        free(work, &hold.free).await;
+    }
+    looked.map(|()| hold.free)
+}
+
+async fn free(work: &mut dyn Session, statements: &[String]) {
+    for statement in statements {
+        // Where this fails the session is gone, and its locks with it.
+        let _ = work.execute(statement).await;
+    }
 }
 
 /// Drops these, with records before and after it.
@@ -72,7 +108,7 @@ async fn drop_these(
     world: &World,
     work: &mut dyn Session,
     pen: &Pen,
-    going: &Catalog,
+    (going, look): (&Catalog, Option<&mut dyn Look>),
     (first, last): (Vec<Writing>, Vec<Writing>),
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Failure> {
@@ -85,13 +121,26 @@ async fn drop_these(
             .await
             .map_err(|error| trouble::failed(&error, "cannot begin"))?;
     }
+    let held = match look {
+        None => vec![],
+        Some(look) => match locked(work, going, look, sink).await {
+            Ok(held) => held,
+            Err(failure) => {
+                if as_one {
+                    let _ = work.rollback().await;
+                }
+                settings(work, end).await?;
+                return Err(failure);
+            }
+        },
+    };
     // Where each statement commits by itself the journal is told first, so that nothing that is gone is called applied.
     if let Err(error) = pen.append(world, work, &first).await {
         let _ = work.rollback().await;
         let doing = "the journal could not be written, and nothing was dropped";
         return Err(trouble::failed(&error, doing));
     }
-    let outcome = drop_them(world, work, pen, (going, &last), sink).await;
+    let outcome = drop_them(world, work, pen, (going, &held, &last), sink).await;
     let dropped = match outcome {
         Ok(dropped) => dropped,
         Err(mut failure) if as_one => {
@@ -115,12 +164,26 @@ async fn drop_them(
     world: &World,
     work: &mut dyn Session,
     pen: &Pen,
-    (going, last): (&Catalog, &[Writing]),
+    (going, held, last): (&Catalog, &[String], &[Writing]),
     sink: &mut dyn Sink,
 ) -> Result<Vec<String>, Box<Failure>> {
     let wrong = |error: &DbError, what: &str| Box::new(trouble::failed(error, what));
-    let drops = Drops::of(going, work.dialect());
-    let dropped = drops.run(work, sink).await?;
+    let mut rest = going.clone();
+    let mut dropped = vec![];
+    if !held.is_empty() {
+        // While a session holds tables it may drop nothing else.
+        let tables = Catalog {
+            format: going.format,
+            engine: going.engine.clone(),
+            tables: std::mem::take(&mut rest.tables),
+            ..Catalog::default()
+        };
+        let gone = Drops::of(&tables, work.dialect()).run(work, sink).await;
+        free(work, held).await;
+        dropped = gone?;
+    }
+    let drops = Drops::of(&rest, work.dialect());
+    dropped.extend(drops.run(work, sink).await?);
     inspect::record(world, work, pen)
         .await
         .map_err(|error| wrong(&error, "the catalog could not be recorded"))?;

@@ -10,6 +10,7 @@ mod crash;
 mod deleted;
 mod doubts;
 mod emergency;
+mod emptied;
 mod failing;
 mod gates;
 mod last_look;

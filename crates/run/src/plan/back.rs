@@ -168,7 +168,7 @@ async fn by_inverse(
         Inverse::Images => super::fill::back(walk, doc, key).await,
         Inverse::Restore => super::kept::back(walk, doc, key).await,
         Inverse::Emptied { mark, left } => {
-            super::moving::uncopy(walk, doc, key, (mark, left.as_ref())).await
+            super::emptied::uncopy(walk, doc, key, (mark, left.as_ref())).await
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod checks;
 mod clean;
 mod deleted;
 pub mod emergency;
+mod emptied;
 pub mod estimate;
 mod fill;
 mod half;

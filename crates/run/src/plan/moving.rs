@@ -1,19 +1,17 @@
 //! The steps that move data: `copy` into another database, `export` to files, `import` from them; and the way back of each.
 //!
-//! A copy is taken back by emptying the database that it filled, which it found empty: that goes only while the copy's
-//! mark stands in that database's journal and every table still holds what the copy left there. An import is taken back
-//! row by row, from what was kept around its transaction. An export changes nothing.
+//! A copy is taken back by emptying the database that it filled ([`super::emptied`]). An import is taken back row by row,
+//! from what was kept around its transaction. An export changes nothing.
 
 use super::{Walk, notes, step};
 use crate::bulk::import::AsStep;
 use crate::bulk::{self, ExportAsk, Filter, ImportAsk, Imported, Since, To};
-use crate::checkpoint::{self, Chosen};
-use crate::copy::{self, Copied, Job, ledger};
+use crate::copy::{self, Copied, Job};
 use crate::digest::{self, Scope, TableDigest};
 use crate::journal_store::Pen;
 use crate::steps::migrate::{json, millis};
+use crate::trouble;
 use crate::world::World;
-use crate::{drop_all, inspect, lease, observe, trouble};
 use dunlin_core::bulk::Form;
 use dunlin_core::copy::cast::Casts;
 use dunlin_core::copy::policy::{Policies, Policy};
@@ -24,7 +22,7 @@ use dunlin_core::journal::{self, Direction, UnitDetail, Writing};
 use dunlin_core::plan::steps::Inverse;
 use dunlin_core::redact::SecretUrl;
 use dunlin_core::source::grammar::moving::{CopyStep, ExportStep, ImportStep, SkipDuplicates};
-use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::{StepDoc, UndoSpec};
 use dunlin_core::source::{DatabaseConfig, Project};
 use dunlin_engines::{Purpose, Session};
 use std::collections::BTreeMap;
@@ -122,7 +120,7 @@ fn job(walk: &Walk<'_, '_>, doc: &StepDoc, spec: &CopyStep) -> Result<Job, Failu
 }
 
 /// The pen of the plan's run, where the plan holds the lease of this database.
-fn pen_for(walk: &Walk<'_, '_>, to: &World) -> Option<Pen> {
+pub(super) fn pen_for(walk: &Walk<'_, '_>, to: &World) -> Option<Pen> {
     let world = walk.runner.world;
     (world.is_same(to) || copy::ends::same_file(world, to)).then(|| walk.runner.pen.clone())
 }
@@ -281,7 +279,7 @@ fn left_out(findings: &mut Vec<Finding>, doc: &StepDoc, rows: u64, file: Option<
 }
 
 /// The digests of all that is ours in a database, under its own reading.
-async fn digests(
+pub(super) async fn digests(
     walk: &mut Walk<'_, '_>,
     world: &World,
     session: &mut dyn Session,
@@ -310,122 +308,8 @@ async fn left_there(
     Ok(found?.into_iter().map(spelled).collect())
 }
 
-fn spelled(digest: &TableDigest) -> String {
+pub(super) fn spelled(digest: &TableDigest) -> String {
     format!("{}:{}", digest.rows, digest.digest)
-}
-
-/// Takes a copy back: what it has made in its target goes, where nobody has written to it since.
-pub async fn uncopy(
-    walk: &mut Walk<'_, '_>,
-    doc: &StepDoc,
-    key: &str,
-    (mark, left): (&str, Option<&BTreeMap<String, String>>),
-) -> Result<(), Failure> {
-    let StepSpec::Copy(spec) = &doc.kind else {
-        let message = format!(
-            "step `{}` copies no more, and what it copied is not known",
-            doc.id
-        );
-        return Err(Failure::new(FailureClass::Failed, "no-inverse", message));
-    };
-    let (_, to) = ends(walk.runner.world, walk.ask.project, doc, spec)?;
-    let gone = |walk: &mut Walk<'_, '_>| notes::end(walk, doc, key, Direction::Down, 0, None);
-    // A file that is not there holds nothing of it.
-    if to.engine.file().is_some_and(|file| !file.exists()) {
-        gone(walk);
-        return walk.flush().await;
-    }
-    let (held, pen, mut work) = match pen_for(walk, &to) {
-        Some(pen) => (None, pen, to.open(Purpose::Tool).await?),
-        None => {
-            let (wait, mut control) = (walk.ask.wait_for_lease, walk.runner.control.clone());
-            let taken = lease::acquire(&to, Purpose::Tool, wait, walk.runner.sink, &mut control);
-            let (held, work) = taken.await?;
-            let pen = Pen {
-                run: to.run_id(),
-                token: held.token,
-            };
-            (Some(held), pen, work)
-        }
-    };
-    let outcome = empty(walk, doc, &to, &mut *work, &pen, (mark, left)).await;
-    work.close().await;
-    if let Some(held) = held {
-        held.release().await;
-    }
-    outcome.map_err(|failure| to.redact(failure))?;
-    gone(walk);
-    walk.flush().await
-}
-
-async fn empty(
-    walk: &mut Walk<'_, '_>,
-    doc: &StepDoc,
-    to: &World,
-    work: &mut dyn Session,
-    pen: &Pen,
-    (mark, left): (&str, Option<&BTreeMap<String, String>>),
-) -> Result<(), Failure> {
-    let history = ledger::read(to, work).await?;
-    if history.mark.as_deref() != Some(mark) {
-        // It never began, or what it made is gone already: whatever is there is somebody else's.
-        return Ok(());
-    }
-    if let Some(left) = left {
-        let now = digests(walk, to, work).await?;
-        let changed: Vec<String> = now
-            .into_iter()
-            .filter(|(table, digest)| left.get(table) != Some(&spelled(digest)))
-            .map(|(table, _)| table)
-            .collect();
-        if !changed.is_empty() {
-            keep_changed(walk, doc, to, changed).await?;
-        }
-    }
-    let catalog = observe::catalog(work, &inspect::scope(to)).await;
-    let catalog =
-        catalog.map_err(|error| trouble::failed(&error, "what the copy made cannot be read"))?;
-    let record = ledger::record(
-        journal::Event::Undone,
-        "run",
-        &history.hash,
-        serde_json::json!({ "by": to.who }),
-    );
-    drop_all::drop_found(to, work, pen, &catalog, record, walk.runner.sink).await
-}
-
-/// What others have written into a copy since is archived, where a person has said that it may go.
-async fn keep_changed(
-    walk: &mut Walk<'_, '_>,
-    doc: &StepDoc,
-    to: &World,
-    tables: Vec<String>,
-) -> Result<(), Failure> {
-    if !walk.ask.discard_later {
-        let message = format!(
-            "taking step `{}` back would destroy what it did not write: {} of {} changed since",
-            doc.id,
-            tables.join(", "),
-            to.config.name
-        );
-        let failure = Failure::new(FailureClass::Failed, "would-destroy", message);
-        return Err(failure.hint("with `--discard-later` these tables are archived first, as a checkpoint of that database"));
-    }
-    let chosen = Chosen {
-        tables,
-        ..Chosen::default()
-    };
-    let name = format!("before-undo-of-{}", doc.id);
-    let made = checkpoint::create(to, &name, &chosen, walk.runner.sink).await?;
-    walk.runner.sink.event(&Event::Note {
-        message: format!(
-            "step `{}`: what was written since is in the checkpoint {} ({})",
-            doc.id,
-            made.name,
-            made.path.display()
-        ),
-    });
-    Ok(())
 }
 
 /// Writes files. Run again, it writes them again.
