@@ -171,6 +171,24 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    only servers
+    /// The same without the word, also of a column whose rows got no constant.
+    async fn a_value_that_is_written_while_its_column_goes_stops_the_undo(engine: TestEngine) {
+        for (kind, value) in [("varchar(40)", "late"), ("timestamp DEFAULT CURRENT_TIMESTAMP", "2001-02-03 04:05:06")] {
+            let desk = Desk::new(engine);
+            desk.plan("columns", "", &format!("sql = \"ALTER TABLE contacts ADD COLUMN note {kind}\"\n"));
+            let _ = desk.dunlin("run columns").success();
+            let writer = late(engine, &desk.database, &format!("UPDATE contacts SET note = '{value}' WHERE id = 1"));
+            let (code, refused) = desk.json("rollback columns");
+            writer.join().unwrap();
+            assert_eq!(code, 1, "{kind}: {refused:#}");
+            assert!(refused["failure"].to_string().contains("others write into contacts"), "{kind}: {refused:#}");
+            assert_eq!(desk.database.scalar("SELECT note FROM contacts WHERE id = 1"), value, "{kind}");
+        }
+    }
+}
+
+for_each_engine! {
     /// What only gets another name is not taken away; what gets another name and is dropped then, is.
     async fn a_table_goes_under_whatever_name(engine: TestEngine) {
         let desk = Desk::new(engine);

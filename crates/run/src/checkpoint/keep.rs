@@ -17,6 +17,7 @@ use dunlin_core::dialect::steps::qualified;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{Left, Writing};
+use dunlin_core::sql::{Condition, Unwritten};
 use dunlin_core::value::Query;
 use dunlin_engines::{DbError, Session};
 
@@ -129,6 +130,8 @@ pub(crate) enum Question {
         column: String,
         default: Option<String>,
     },
+    /// Whether a column holds nothing but what rows got when it was added, where that is no constant.
+    Untouched { name: String, added: Unwritten },
 }
 
 impl Question {
@@ -138,6 +141,7 @@ impl Question {
             Question::Said { schema, name, .. }
             | Question::Rows { schema, name, .. }
             | Question::Written { schema, name, .. } => (schema.as_deref(), name),
+            Question::Untouched { name, added } => (added.column.schema.as_deref(), name),
         }
     }
 
@@ -172,6 +176,15 @@ impl Question {
                 dialect
                     .change()
                     .written(schema, there, column, default.as_deref())
+            }
+            Question::Untouched { name, added } => {
+                let mut added = added.clone();
+                let schema = added.column.schema.clone();
+                let there = names.there(schema.as_deref(), name);
+                added.column.parent = Some(there.to_owned());
+                let asked = dialect.probe(&Condition::Unwritten(added));
+                // It is kept only where it has been asked.
+                asked.unwrap_or_else(|| dialect.count_rows(schema.as_deref(), there))
             }
         }
     }

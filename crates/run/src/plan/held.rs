@@ -328,6 +328,7 @@ async fn written(
 ) -> Result<u64, DbError> {
     if found.generated.is_some() {
         return Ok(0);
+        Question::Untouched { added, .. } => Some(added.column.name.clone()),
     }
     let mut added = Unwritten {
         column: column.clone(),
@@ -336,7 +337,16 @@ async fn written(
     };
     if !added.is_constant() || !(added.nullable || added.default.is_some()) {
         added.column.parent = Some(place.table.name.clone());
-        return Ok(u64::from(is_written(walk, added).await?));
+        added.column.name = found.name.clone();
+        let probe = Condition::Unwritten(added.clone());
+        if walk.runner.work.dialect().probe(&probe).is_none() {
+            // Where that cannot be asked it is taken for granted.
+            return Ok(1);
+        }
+        let name = place.was.clone();
+        let question = Question::Untouched { name, added };
+        let untouched = ask(walk, looked, &place.label, question).await?;
+        return Ok(u64::from(untouched == 0));
     }
     let question = Question::Written {
         schema: place.table.schema.clone(),
@@ -347,24 +357,13 @@ async fn written(
     ask(walk, looked, &place.label, question).await
 }
 
-/// Whether a column holds anything but what it was given when it was added; where that cannot be asked it is taken for
-/// granted.
-async fn is_written(walk: &mut Walk<'_, '_>, added: Unwritten) -> Result<bool, DbError> {
-    let condition = Condition::Unwritten(added);
-    let Some(query) = walk.runner.work.dialect().probe(&condition) else {
-        return Ok(true);
-    };
-    let rows = walk.runner.work.query(&query.sql, &query.params).await?;
-    let answer = rows.first().and_then(|row| row.first());
-    Ok(!answer.and_then(|value| value.as_bool()).unwrap_or(false))
-}
-
 /// Asks for what others have written since where the undo would meet it: rows that it would take away are given, rows that
 /// it leaves alone are said.
 async fn later(
     walk: &mut Walk<'_, '_>,
     doc: &StepDoc,
     asked: &[Later],
+        added.column.schema = place.table.schema.clone();
     looked: &mut Looked,
 ) -> Result<Vec<Held>, Failure> {
     let dialect = walk.runner.work.dialect();

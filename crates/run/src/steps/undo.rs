@@ -15,6 +15,7 @@ use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::{self, BlockDetail, Direction, Writing};
 use dunlin_core::plan::inverse::{self, Renames, is_covered, is_harmless};
 use dunlin_core::plan::lower::{Block, Mode, head_of};
+use dunlin_core::schema::Catalog;
 use dunlin_core::source::OnFailure;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
 use dunlin_engines::{DbError, Halted};
@@ -148,13 +149,14 @@ async fn take_back(
     runner.flush().await.map_err(|error| error.message)
 }
 
-/// The tables of the unit's own that the statements of an inverse drop, by the names that they have before it, and what holds
-/// of each as long as nobody else has written into it.
-fn drops(
-    runner: &Runner<'_>,
+/// The tables of the unit's own that the statements of an inverse drop, and those of which they drop columns, by the names that
+/// they have before it; and what holds of each as long as nobody else has written into it. Nothing may be read before this in
+/// the transaction in which they go.
+async fn drops(
+    runner: &mut Runner<'_>,
     unit: &Unit<'_>,
     (inverse, renames): (&Inverse, &[Renames]),
-) -> (Vec<ObjectRef>, Vec<Condition>) {
+) -> Result<(Vec<ObjectRef>, Vec<Condition>), DbError> {
     let (dialect, lex) = (runner.work.dialect(), runner.work.lex_mode());
     let each = inverse.statements.iter();
     let each = each.map(|sql| {
@@ -164,19 +166,37 @@ fn drops(
         )
     });
     let (classes, own): (Vec<_>, Vec<_>) = each.unzip();
-    let gone = inverse::gone(&classes, &own).into_iter();
-    let tables = gone.filter(|gone| gone.object.kind == ObjectKind::Table);
+    let gone = inverse::gone(&classes, &own);
+    let of = |kind| gone.iter().filter(move |gone| gone.object.kind == kind);
     let all = made_here(unit, renames);
     let end = unit.lowered.blocks[inverse.block].statements.end;
-    let tables = tables.filter_map(|gone| {
+    let tables = of(ObjectKind::Table).filter_map(|gone| {
         let made = all.iter().find(|made| made.is_named(&gone.object.name))?;
         let is = made.at(end)?;
         Some((is.clone(), own_rows(runner, unit, made, is)))
     });
-    tables.unzip()
+    let (mut tables, mut own): (Vec<_>, Vec<_>) = tables.unzip();
+    let columns = of(ObjectKind::Column).filter_map(|gone| {
+        let parent = gone.was.parent.as_deref()?;
+        let ours = all.iter().any(|made| made.is_named(parent));
+        let table = ObjectRef::table(gone.was.schema.as_deref(), parent);
+        (!ours).then_some((table, &gone.was))
+    });
+    let columns: Vec<(ObjectRef, &ObjectRef)> = columns.collect();
+    if columns.is_empty() {
+        return Ok((tables, own));
+    }
+    let catalog = observe::whole(&mut *runner.work).await?;
+    for (table, column) in columns {
+        own.extend(unwritten(&catalog, column));
+        if !tables.contains(&table) {
+            tables.push(table);
+        }
+    }
+    Ok((tables, own))
 }
 
-/// Under a lock: whether tables that are about to go hold what the unit has written, and nothing of others still.
+/// Under a lock: whether what is about to go holds what the unit has written, and nothing of others still.
 async fn still_own(runner: &mut Runner<'_>, own: &[Condition]) -> Result<(), DbError> {
     for condition in own {
         let why = match holds(runner, condition).await {
@@ -190,30 +210,44 @@ async fn still_own(runner: &mut Runner<'_>, own: &[Condition]) -> Result<(), DbE
 }
 
 /// Runs the statements of an inverse one by one, each committing by itself: what they drop is locked and looked at once more.
+/// Where a lock is a transaction's, they go in one.
 async fn under_locks(
     runner: &mut Runner<'_>,
     unit: &Unit<'_>,
     (inverse, renames): (&Inverse, &[Renames]),
 ) -> Result<(), DbError> {
-    let (tables, own) = match runner.work.caps().transactional_ddl {
-        // There, what commits by itself drops no table.
-        true => (vec![], vec![]),
-        false => drops(runner, unit, (inverse, renames)),
-    };
-    let hold = locks::tables(runner, &tables).await?;
-    let gone = async {
-        still_own(runner, &own).await?;
-        for sql in &inverse.statements {
-            runner.work.execute(sql).await?;
+    let (tables, own) = drops(runner, unit, (inverse, renames)).await?;
+    if runner.work.caps().transactional_ddl && !tables.is_empty() {
+        runner.work.begin().await?;
+        let gone = async {
+            locks::tables_within(&mut *runner.work, &tables).await?;
+            gone(runner, &own, inverse).await?;
+            runner.work.commit().await
         }
-        Ok(())
+        .await;
+        roll_back(runner, true).await;
+        return gone;
     }
-    .await;
+    let hold = locks::tables(runner, &tables).await?;
+    let gone = gone(runner, &own, inverse).await;
     for statement in &hold.free {
         // Where this fails the session is gone, and its locks with it.
         let _ = runner.work.execute(statement).await;
     }
     gone
+}
+
+/// Under a lock: a last look, and what goes.
+async fn gone(
+    runner: &mut Runner<'_>,
+    own: &[Condition],
+    inverse: &Inverse,
+) -> Result<(), DbError> {
+    still_own(runner, own).await?;
+    for sql in &inverse.statements {
+        let _ = runner.work.execute(sql).await?;
+    }
+    Ok(())
 }
 
 async fn in_one_transaction(
@@ -228,13 +262,10 @@ async fn in_one_transaction(
     let guard = block.guard.clone().unwrap_or_default();
     let switches = switch_on(&mut *runner.work, &guard).await?;
     let gone = async {
+        let (tables, own) = drops(runner, unit, (inverse, renames)).await?;
         runner.work.begin().await?;
-        let (tables, own) = drops(runner, unit, (inverse, renames));
         locks::tables_within(&mut *runner.work, &tables).await?;
-        still_own(runner, &own).await?;
-        for sql in &inverse.statements {
-            runner.work.execute(sql).await?;
-        }
+        gone(runner, &own, inverse).await?;
         let pen = runner.pen.clone();
         let records = [undone];
         let ended = pen.append_and_commit(runner.world, &mut *runner.work, &records);
@@ -389,21 +420,9 @@ async fn nothing_of_others(
         if tables.iter().filter_map(Made::now).any(own) {
             continue;
         }
-        let found = catalog
-            .tables
-            .iter()
-            .filter(|table| table.name.eq_ignore_ascii_case(parent))
-            .flat_map(|table| &table.columns)
-            .find(|found| found.name.eq_ignore_ascii_case(&column.name));
-        // A computed column holds nothing of its own; one that is gone, nothing at all.
-        let Some(found) = found.filter(|found| found.generated.is_none()) else {
+        let Some(condition) = unwritten(&catalog, &column) else {
             continue;
         };
-        let condition = Condition::Unwritten(Unwritten {
-            column: column.clone(),
-            default: found.default.clone(),
-            nullable: found.nullable,
-        });
         if !holds(runner, &condition).await? {
             return Err(format!(
                 "{column} holds values that the migration did not write"
@@ -411,6 +430,23 @@ async fn nothing_of_others(
         }
     }
     Ok(())
+}
+
+/// What holds of a column that the unit has added as long as nobody has written into it. A computed column holds nothing of its
+/// own; one that is gone, nothing at all.
+fn unwritten(catalog: &Catalog, column: &ObjectRef) -> Option<Condition> {
+    let parent = column.parent.as_deref().unwrap_or_default();
+    let tables = catalog.tables.iter();
+    let mut found = tables
+        .filter(|table| table.name.eq_ignore_ascii_case(parent))
+        .flat_map(|table| &table.columns);
+    let found = found.find(|found| found.name.eq_ignore_ascii_case(&column.name));
+    let found = found.filter(|found| found.generated.is_none())?;
+    Some(Condition::Unwritten(Unwritten {
+        column: column.clone(),
+        default: found.default.clone(),
+        nullable: found.nullable,
+    }))
 }
 
 /// What holds of a table that the unit has made as long as nobody else has written into it.
