@@ -98,3 +98,31 @@ fn a_table_is_looked_for_where_the_session_looks_for_it() {
         asked(&desk, &format!("{schema}.words"));
     }
 }
+
+for_each_engine! {
+    /// The step gets another name while what its undo has archived waits: that is said, and it comes home under the old one.
+    async fn what_waits_for_a_step_of_another_name_is_said(engine: TestEngine) {
+        let desk = desk(engine, "words", "words", &[]);
+        let _ = desk.dunlin("run named").success();
+        let _ = desk.database.run("INSERT INTO words VALUES (3, 'theirs')");
+        let _ = desk.dunlin("rollback named --discard-later").success();
+        let plan = desk.sandbox.read("named.plan.toml");
+        let other = plan.replace("[[phase.step]]\nid = \"named\"", "[[phase.step]]\nid = \"other\"");
+        let _ = desk.sandbox.write("named.plan.toml", &other);
+        let said = "step `named` of phase `named` is not in the plan";
+        let (code, checked) = desk.json("plan check named");
+        assert_eq!(code, 0, "{checked:#}");
+        let mut all = checked["data"]["checks"].as_array().unwrap().iter();
+        let found = all.find(|one| one["code"] == "archive-waits" && one["outcome"] == "warned");
+        assert!(found.is_some_and(|one| one["message"].to_string().contains(said)), "{checked:#}");
+        let (code, ran) = desk.json("run named");
+        assert_eq!(code, 0, "{ran:#}");
+        assert!(ran.to_string().contains(said), "{ran:#}");
+        let _ = desk.dunlin("rollback named").success();
+        let _ = desk.sandbox.write("named.plan.toml", &plan);
+        let (code, ran) = desk.json("run named");
+        assert_eq!(code, 0, "{ran:#}");
+        assert!(!ran.to_string().contains(said), "{ran:#}");
+        assert_eq!(desk.database.scalar("SELECT word FROM words WHERE id = 3"), "theirs", "{ran:#}");
+    }
+}

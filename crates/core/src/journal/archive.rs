@@ -201,6 +201,11 @@ impl Archives {
         archives
     }
 
+    /// All that wait to come home, oldest first.
+    pub fn all_waiting(&self) -> impl Iterator<Item = &Archive> {
+        self.0.iter().filter(|known| known.home.is_none())
+    }
+
     /// Those that wait to come home out of a checkpoint.
     pub fn waiting_in<'a>(&'a self, checkpoint: &'a str) -> impl Iterator<Item = &'a Archive> {
         let waits =

@@ -8,12 +8,15 @@ use crate::checkpoint::{self, Coming, Names};
 use crate::steps::migrate::json;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::archive::{Archive, Home, Part};
+use dunlin_core::finding::{Finding, Place};
+use dunlin_core::journal::archive::{Archive, Archives, Home, Part};
+use dunlin_core::journal::plan::step_key;
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::plan::inverse;
 use dunlin_core::plan::steps::Inverse;
-use dunlin_core::source::plan::StepDoc;
+use dunlin_core::source::plan::{PlanDoc, StepDoc};
 use dunlin_core::sql::ObjectRef;
+use std::collections::BTreeSet;
 
 /// The failure of an archive that cannot come home.
 pub const WAITS: &str = "archive-waits";
@@ -73,10 +76,10 @@ pub async fn ready(walk: &mut Walk<'_, '_>, key: &str) -> Result<(), Failure> {
     since::look_outside(world, &archives, (&names, moment), None).await?;
     walk.runner.since = Some(Waiting {
         archives,
+        names,
         noted: false,
     });
     Ok(())
-        names,
 }
 
 /// When it has run: notes what it has left there, where it was not statements that noted it themselves.
@@ -198,6 +201,30 @@ async fn leave(
     });
     walk.home.push(home);
     Ok(())
+}
+
+/// What waits for steps that the plan does not have, or has no more under that name: no run brings it home.
+pub fn homeless(plan: &PlanDoc, archives: &Archives) -> Vec<Finding> {
+    let phases = plan.phases.iter();
+    let keys = phases.flat_map(|phase| {
+        let steps = phase.steps.iter();
+        steps.map(|step| step_key(&plan.name, &phase.id, &step.id))
+    });
+    let keys: BTreeSet<String> = keys.collect();
+    let waiting = archives.all_waiting();
+    let homeless = waiting.filter(|archive| !keys.contains(&archive.step));
+    let found = homeless.map(|archive| {
+        let (_, phase, step) = archive.place();
+        let message = format!(
+            "step `{step}` of phase `{phase}` is not in the plan, and what was archived when it was taken back waits for it: {}",
+            archive.archived.shown()
+        );
+        let place = Place::object(format!("step {step}"));
+        Finding::warning(WAITS, place, message).help(
+            "give the step that makes it again this id and phase, or bring it back by hand (`dunlin checkpoint restore`, where whole rows are in it)",
+        )
+    });
+    found.collect()
 }
 
 fn waits(walk: &Walk<'_, '_>, doc: &StepDoc, archive: &Archive, why: &Failure) -> Failure {

@@ -411,6 +411,8 @@ async fn under_lease(
     };
     match phase::all(&mut walk, phases).await {
         Ok(waiting) => {
+    let homeless = home::homeless(ask.doc, &walk.history.archives);
+    walk.note_findings(&homeless);
             run.waiting = waiting.is_some();
             report.waiting = waiting;
         }

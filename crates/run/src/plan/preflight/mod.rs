@@ -9,7 +9,7 @@ mod requires;
 pub use phase::{Ready, for_run};
 
 use super::look::{self, Ground, StepLook};
-use super::{Ask, show, state, unchanged};
+use super::{Ask, home, show, state, unchanged};
 use crate::journal_store;
 use crate::observe;
 use crate::up;
@@ -152,6 +152,7 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     found.extend(of_history(scene, ask, session).await);
     found.extend(of_steps(scene, |_, _| true));
     found.extend(of_unasked(scene, session));
+    found.extend(of_archives(scene));
     found.push(of_backups(scene));
     found.extend(of_checks(scene, session).await);
     found.push(of_clock(session).await);
@@ -461,6 +462,16 @@ fn of_unasked(scene: &Scene<'_>, session: &dyn Session) -> Vec<Checked> {
         }
     }
     undo::unasked(&found)
+}
+
+/// What undos have archived and no step of the plan brings home.
+fn of_archives(scene: &Scene<'_>) -> Vec<Checked> {
+    let found = home::homeless(scene.doc, &scene.ground.history.archives).into_iter();
+    let found = found.map(|found| {
+        let help = found.help.unwrap_or_default();
+        Checked::warned("archives", found.code, found.message).help(help)
+    });
+    found.collect()
 }
 
 fn of_backups(scene: &Scene<'_>) -> Checked {
