@@ -152,6 +152,8 @@ pub struct Walk<'r, 'w> {
     pub rejected: u64,
     /// What lets it rest between two things that it does.
     pub rest: rest::Rest,
+    /// A person has asked that it be taken back.
+    pub by_person: bool,
 }
 
 impl Walk<'_, '_> {
@@ -409,10 +411,10 @@ async fn under_lease(
         Ok(walk) => walk,
         Err(failure) => return Some(failure),
     };
-    match phase::all(&mut walk, phases).await {
-        Ok(waiting) => {
     let homeless = home::homeless(ask.doc, &walk.history.archives);
     walk.note_findings(&homeless);
+    match phase::all(&mut walk, phases).await {
+        Ok(waiting) => {
             run.waiting = waiting.is_some();
             report.waiting = waiting;
         }
@@ -461,6 +463,7 @@ async fn walk<'r, 'w>(
         archived: vec![],
         rejected: 0,
         home: vec![],
+        by_person: false,
     })
 }
 
@@ -557,6 +560,7 @@ async fn taken_back(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut walk = walk(runner, ask).await?;
+    walk.by_person = true;
     let taken = back::plan(&mut walk, ask.until.as_deref(), "taken back by a person").await;
     report.findings.append(&mut walk.findings);
     report.archived.append(&mut walk.archived);
