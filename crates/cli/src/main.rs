@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             std::process::exit(code.into())
         }
         Err(error) => {
-            eprintln!("error: the system gives no threads: {error}");
+            render::say(&format!("error: the system gives no threads: {error}\n"));
             ExitCode::from(4)
         }
     }

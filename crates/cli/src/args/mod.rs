@@ -8,6 +8,7 @@ pub use bulk::{Export, Import};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use copy::{Copy, IntoExisting, Verify};
 use dunlin_core::redact::{Redactor, SecretUrl};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -534,14 +535,13 @@ pub fn usage(error: &clap::Error) -> ExitCode {
             let mut failure = misunderstood(error);
             failure.message = veil.apply(&failure.message);
             let answer = crate::commands::Answer::failed(failure);
-            println!(
-                "{}",
-                crate::render::json::envelope(&verb_typed(), &answer, &veil)
-            );
+            let json = crate::render::json::envelope(&verb_typed(), &answer, &veil);
+            // Who closed the pipe hears of it by the exit code.
+            let _ = writeln!(std::io::stdout(), "{json}");
             ExitCode::from(2)
         }
         _ if veiled != plain => {
-            eprint!("{veiled}");
+            crate::render::say(&veiled);
             ExitCode::from(2)
         }
         _ => {

@@ -6,7 +6,7 @@ use crate::args::{Format, Global};
 use dunlin::plan::{Waiting, word};
 use dunlin_core::journal::plan::{Approval, Confirmation};
 use dunlin_core::source::plan::UndoSpec;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 /// Whether a person is there to be asked.
 pub(super) fn may_ask(global: &Global) -> bool {
@@ -18,9 +18,9 @@ pub(super) fn may_ask(global: &Global) -> bool {
 
 /// Asks what a plan waits for. Gives whether something was said, so that it is worth going on.
 pub(super) async fn at_gate(opened: &Opened, waiting: &Waiting) -> Result<bool, Answer> {
-    eprintln!("\nPhase `{}` waits for", waiting.phase);
+    crate::render::say(&format!("\nPhase `{}` waits for\n", waiting.phase));
     for missing in &waiting.missing {
-        eprintln!("  - {missing}");
+        crate::render::say(&format!("  - {missing}\n"));
     }
     if waiting.gate {
         return gate(opened, &waiting.phase).await;
@@ -92,8 +92,7 @@ async fn gate(opened: &Opened, phase: &str) -> Result<bool, Answer> {
 
 /// A line that a person types; `None`: nothing, or the end.
 fn line(prompt: &str) -> Option<String> {
-    eprint!("{prompt}");
-    let _ = std::io::stderr().flush();
+    crate::render::say(prompt);
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed).ok()?;
     let typed = typed.trim();

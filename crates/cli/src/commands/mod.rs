@@ -297,14 +297,16 @@ fn write(global: &Global, name: &str, asked: bool, answer: &Answer) -> u8 {
         if !shown.is_empty() {
             let source = |file: &str| std::fs::read_to_string(file).ok();
             let text = render::findings::render(&shown, &source, color);
-            eprint!("{}", veil.apply(&text));
+            render::say(&veil.apply(&text));
         }
         match &answer.failure {
-            None => eprint!("{}", render::findings::summary(&shown)),
+            None => render::say(&render::findings::summary(&shown)),
             // A single fault of a file stands above already, with its line.
             Some(failure) => match rest_of(failure, &shown) {
-                Some(rest) => eprintln!("{rest}more: dunlin explain {}", failure.code),
-                None => eprint!("{}", veil.apply(&render::failure::render(failure, color))),
+                Some(rest) => {
+                    render::say(&format!("{rest}more: dunlin explain {}\n", failure.code));
+                }
+                None => render::say(&veil.apply(&render::failure::render(failure, color))),
             },
         }
     }

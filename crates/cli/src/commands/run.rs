@@ -184,9 +184,9 @@ pub fn listen() -> Control {
             }
             match handle.press() {
                 control::Stop::Soon => {
-                    eprintln!("stopping after this statement; once more cancels it")
+                    crate::render::say("stopping after this statement; once more cancels it\n");
                 }
-                _ => eprintln!("cancelling the statement"),
+                _ => crate::render::say("cancelling the statement\n"),
             }
         }
     });
@@ -227,10 +227,16 @@ fn answer(context: &Context, goal: &Goal, report: Report, started: Instant) -> A
             &[2],
         ));
     } else if report.failure.is_none() {
+        let findings = report.findings.iter();
+        let left = findings.filter(|it| it.code == "out-of-order").count();
         text = match goal {
             Goal::Up(_) if context.migrations.is_empty() => format!(
                 "Nothing to do: the folder `{}` holds no scripts\n",
                 context::shown(&context.world.config.migrations)
+            ),
+            Goal::Up(_) if left > 0 => format!(
+                "Nothing to do: {shown} is up to date, but for {} out of order\n",
+                count(left, "migration")
             ),
             // More may be pending above it; only what was asked for is claimed.
             Goal::Up(UpGoal { to: Some(to), .. }) => {

@@ -97,8 +97,8 @@ impl Screen {
         }
         let line = self.redactor.apply(line);
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| super::say(&format!("{line}\n"))),
+            None => super::say(&format!("{line}\n")),
         }
         self.last_line = Instant::now();
     }

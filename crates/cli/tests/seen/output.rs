@@ -1,8 +1,10 @@
 //! Tables, progress, colours, quiet and JSON.
 
 use crate::{dunlin, room_for, shows};
+use dunlin_testkit::for_each_engine;
 use dunlin_testkit::sandbox::{Ran, Sandbox};
 use serde_json::Value;
+use std::process::Stdio;
 
 /// A room whose names are as wide as names get, with three scripts.
 fn wide_room() -> Sandbox {
@@ -384,4 +386,37 @@ fn events_are_lines_of_json_with_a_name_and_a_time() {
         "{}",
         both.stdout
     );
+}
+
+for_each_engine! {
+    /// `dunlin up 2>&1 | head`, a terminal that went away, a log collector that died: a run goes on to its end, says so by
+    /// its exit code, and the journal knows it.
+    async fn a_run_goes_on_where_nobody_listens(engine: TestEngine) {
+        let database = engine.database();
+        let sandbox = room_for(database.url());
+        std::fs::remove_file(sandbox.path("migrations/001_notes.sql")).unwrap();
+        sandbox.write(
+            "migrations/001_bad.sql",
+            "CREATE TABLE a (id int NOT NULL PRIMARY KEY);\nSELECT nosuch FROM nowhere;\n",
+        );
+        let to_nobody = |line: &str| {
+            let closed = || {
+                let (reader, writer) = std::io::pipe().unwrap();
+                drop(reader);
+                writer
+            };
+            let mut command = sandbox.command(line.split_whitespace());
+            let ended = command.stdin(Stdio::null()).stdout(closed()).stderr(closed()).status();
+            ended.unwrap().code()
+        };
+        assert_eq!(to_nobody("up -v --create"), Some(1));
+        assert!(!database.has_table("a"), "it was taken back");
+        let status = dunlin(&sandbox, "status --format json").success().json();
+        assert_eq!(status["data"]["migrations"][0]["state"], "failed");
+        sandbox.write("migrations/001_bad.sql", "CREATE TABLE a (id int NOT NULL PRIMARY KEY);\n");
+        assert_eq!(to_nobody("up -v"), Some(0));
+        assert_eq!(to_nobody("up --to 7"), Some(2));
+        assert_eq!(to_nobody("up --format json --nonsense"), Some(2));
+        assert_eq!(to_nobody("status"), Some(0));
+    }
 }
