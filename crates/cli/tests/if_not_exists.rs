@@ -152,4 +152,69 @@ for_each_engine! {
         let script = "CREATE SEQUENCE IF NOT EXISTS s START WITH 1 INCREMENT BY 2";
         stops(kind, script, "CREATE SEQUENCE s START WITH 1 INCREMENT BY 3", "sequence s");
     }
+
+    /// It looks in the schema that the statement names or that the path begins with, and nowhere else.
+    async fn tables_of_the_same_name_in_several_schemas(kind: TestEngine) {
+        if !kind.is_postgres() {
+            return; // Where databases are the schemas the catalog speaks of one: `in_another_database`.
+        }
+        let (right, wrong) = ("(id int NOT NULL PRIMARY KEY, name varchar(9))", "(id int NOT NULL PRIMARY KEY, name int)");
+        let index = |columns: &str| format!("CREATE INDEX by_name ON \"a b\".bird ({columns}); CREATE INDEX by_name ON public.bird (id)");
+        let pathed = |path: &str, sql: &str| format!("SET search_path = {path}; {sql}");
+        let table = format!("CREATE TABLE IF NOT EXISTS bird {right}");
+        let column = "ALTER TABLE bird ADD COLUMN IF NOT EXISTS name varchar(9)";
+        let by_name = "CREATE INDEX IF NOT EXISTS by_name ON bird (name)";
+        let counts = "CREATE SEQUENCE IF NOT EXISTS counts INCREMENT BY 2";
+        let seen = "CREATE MATERIALIZED VIEW IF NOT EXISTS seen AS SELECT 1 AS n";
+        let sequences = "CREATE SEQUENCE public.counts INCREMENT BY 2; CREATE SEQUENCE \"a b\".counts INCREMENT BY 3";
+        let views = "CREATE MATERIALIZED VIEW public.seen AS SELECT 1 AS n; CREATE MATERIALIZED VIEW \"a b\".seen AS SELECT 2 AS n";
+        for (there, more, script, code) in [
+            (wrong, String::new(), pathed("public, \"a b\"", &table), 0),
+            (wrong, String::new(), pathed("\"a b\", public", &table), 1),
+            (wrong, String::new(), table.replace("bird", "\"a b\".bird"), 1),
+            (wrong, String::new(), table.replace("bird", "public.bird"), 0),
+            (wrong, String::new(), pathed("\"a b\"", column), 1),
+            (wrong, String::new(), column.replace("bird", "\"a b\".bird"), 1),
+            (wrong, String::new(), pathed("\"a b\"", &column.replace("bird", "public.bird")), 0),
+            (right, index("name"), pathed("\"a b\"", by_name), 0),
+            (right, index("id, name"), pathed("\"a b\"", by_name), 1),
+            (right, index("id, name"), by_name.replace("bird", "\"a b\".bird"), 1),
+            (right, sequences.into(), pathed("\"a b\"", counts), 1),
+            (right, sequences.into(), counts.replace("counts", "public.counts"), 0),
+            (right, sequences.into(), counts.replace("counts", "\"a b\".counts"), 1),
+            (right, views.into(), pathed("\"a b\"", seen), 1),
+            (right, views.into(), seen.replace("seen", "public.seen"), 0),
+        ] {
+            let before = format!("CREATE SCHEMA \"a b\"; CREATE TABLE \"a b\".bird {there}; CREATE TABLE public.bird {right}; {more}");
+            let (sandbox, _database) = room(kind, before.trim_end_matches([' ', ';']));
+            let head = "-- dunlin: irreversible = \"a test\"\n";
+            sandbox.write("migrations/001_more.sql", format!("{head}{script};\n"));
+            let ran = sandbox.dunlin(["up", "--format", "json"]).json();
+            assert_eq!(ran["exit_code"], code, "{script} with {before}: {ran}");
+            if code == 1 {
+                assert_eq!(ran["failure"]["code"], "other-shape", "{ran}");
+            }
+        }
+    }
+
+    /// What cannot be seen is neither taken for the same nor for missing: it is said.
+    async fn in_another_database(kind: TestEngine) {
+        if !kind.is_mysql_family() {
+            return;
+        }
+        let other = kind.database();
+        other.run("CREATE TABLE bird (id int PRIMARY KEY, name int)");
+        let name = other.name();
+        let column = format!("ALTER TABLE {name}.bird ADD COLUMN IF NOT EXISTS name varchar(9)");
+        let table = format!("CREATE TABLE IF NOT EXISTS {name}.bird (id int PRIMARY KEY, name varchar(9))");
+        for script in [table, column] {
+            if script.starts_with("ALTER") && kind == TestEngine::Server(Kind::Mysql) {
+                continue; // It has no such statement.
+            }
+            let (sandbox, _database) = room(kind, "");
+            sandbox.write("migrations/001_more.sql", format!("-- dunlin: irreversible = \"a test\"\n{script};\n"));
+            let ran = sandbox.dunlin(["up"]).success();
+            assert!(ran.stderr.contains("was not compared: it is in another database"), "{}", ran.stderr);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::executor::Runner;
 use crate::settle::holds;
 use crate::steps::migrate::Unit;
 use crate::trouble;
+use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::schema::{self, Catalog, Difference, Table, View, rename, render, shape, text};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef};
@@ -137,6 +138,16 @@ async fn made(
     }
 }
 
+/// Says that an object's shape cannot be seen: where databases are schemas, the catalog speaks of one.
+fn not_compared(runner: &mut Runner<'_>, object: &ObjectRef) -> Vec<String> {
+    let message = format!(
+        "{object} was there already; whether it is as the script says was not compared: it is in another database"
+    );
+    let message = runner.world.redactor.apply(&message);
+    runner.sink.event(&Event::Note { message });
+    vec![]
+}
+
 /// Makes the statement's view under a scratch name, which harms nobody, and compares how the server spells the two.
 async fn compare_views(
     runner: &mut Runner<'_>,
@@ -149,17 +160,12 @@ async fn compare_views(
     let Some(catalog) = made(runner, sql, scratch, Some).await? else {
         return Ok(vec![]);
     };
-    let schema = view.schema.as_deref();
-    let of = |name: &str| {
-        let named = |view: &&View| view.name.eq_ignore_ascii_case(name);
-        let mut found = catalog.views.iter().filter(named);
-        let within = |view: &&View| schema.is_none() || view.schema.as_deref() == schema;
-        found.clone().find(within).or_else(|| found.next())
-    };
-    let Some(expected) = of(scratch) else {
+    let views = &catalog.views;
+    let Some(expected) = views.iter().find(|view| view.name == scratch) else {
         return Ok(vec![]);
     };
-    let Some(actual) = of(&view.name) else {
+    let of = |view: &View| (view.schema.clone(), view.name.clone());
+    let Some(actual) = beside(views, of, &expected.schema, &view.name) else {
         return Ok(vec![format!(
             "it is no view: something else is called {}",
             view.name
@@ -227,10 +233,12 @@ async fn compare_tables(
         return Ok(vec![]);
     };
     let catalog = tried(runner, &[create]).await?;
-    let Some(expected) = find(&catalog, None, scratch) else {
-        return Ok(vec![]);
+    let tables = &catalog.tables;
+    let Some(expected) = tables.iter().find(|table| table.name == scratch) else {
+        return Ok(not_compared(runner, table));
     };
-    let Some(actual) = find(&catalog, None, &table.name) else {
+    let of = |table: &Table| (table.schema.clone(), table.name.clone());
+    let Some(actual) = beside(tables, of, &expected.schema, &table.name) else {
         return Ok(vec![format!(
             "it is no table: something else is called {}",
             table.name
@@ -254,15 +262,23 @@ async fn compare_parts(
         return Ok(vec![]);
     };
     let schema = objects[0].schema.as_deref();
-    let Some(actual) = find(&catalog, schema, parent) else {
-        return Ok(vec![format!("there is no table {parent}")]);
+    let database = runner.world.engine.database().to_owned();
+    let lookup = crate::observe::lookup(&mut *runner.work, database).await?;
+    let named = ObjectRef::table(schema, parent);
+    let Some(actual) = lookup.table(&catalog, &named) else {
+        return Ok(not_compared(runner, &objects[0]));
     };
     let columns = objects
         .iter()
         .filter(|object| object.kind == ObjectKind::Column);
     let without: Vec<String> = columns.map(|object| object.name.clone()).collect();
     let mut copy = Catalog::new(catalog.engine.as_str());
-    copy.tables = vec![shape::bare_copy(actual, scratch, &without)];
+    let bare = shape::bare_copy(actual, scratch, &without);
+    copy.tables = vec![Table {
+        // Where the statement says a schema it will look there, whatever the session's path is.
+        schema: objects[0].schema.clone().or(bare.schema.clone()),
+        ..bare
+    }];
     let index_name = format!("{scratch}_i");
     let Some(statement) = rename::on_table(dialect, &mode, sql, scratch, &index_name) else {
         return Ok(vec![]);
@@ -274,7 +290,7 @@ async fn compare_parts(
     });
     statements.push(statement);
     let tried = tried(runner, &statements).await?;
-    let Some(expected) = find(&tried, schema, scratch) else {
+    let Some(expected) = tried.tables.iter().find(|table| table.name == scratch) else {
         return Ok(vec![]);
     };
     let mut differences = vec![];
@@ -314,7 +330,7 @@ fn index_differences(
     let elsewhere = catalog
         .tables
         .iter()
-        .find(|other| of(other, &object.name).is_some());
+        .find(|other| other.schema == table.schema && of(other, &object.name).is_some());
     vec![match elsewhere {
         Some(other) => format!("the index of that name is on table {}", other.name),
         None => format!("it is no index: something else is called {}", object.name),
@@ -353,12 +369,18 @@ fn words(difference: &Difference) -> String {
     )
 }
 
-fn find<'a>(catalog: &'a Catalog, schema: Option<&str>, name: &str) -> Option<&'a Table> {
-    let named = |table: &&Table| table.name.eq_ignore_ascii_case(name);
-    let within = |table: &&Table| schema.is_none() || table.schema.as_deref() == schema;
-    let mut found = catalog.tables.iter().filter(named);
-    let exact = found.clone().find(within);
-    exact.or_else(|| found.next())
+/// What has this name in the schema in which the scratch was made: there `IF NOT EXISTS` has looked, whatever has the same
+/// name elsewhere. `of`: schema and name of one. Where none is called just so, one that is in another case.
+fn beside<'a, T>(
+    all: &'a [T],
+    of: impl Fn(&T) -> (Option<String>, String),
+    schema: &Option<String>,
+    name: &str,
+) -> Option<&'a T> {
+    let mut within = all.iter().filter(|one| of(one).0 == *schema);
+    let mut exact = within.clone();
+    let exact = exact.find(|one| of(one).1 == name);
+    exact.or_else(|| within.find(|one| of(one).1.eq_ignore_ascii_case(name)))
 }
 
 /// Runs statements of which the first makes a scratch table, reads the catalog, and drops the scratch again. Inside a

@@ -24,11 +24,14 @@ pub(super) async fn compare(
     let Some(catalog) = made(runner, sql, scratch, harmless).await? else {
         return Ok(vec![]);
     };
-    let spelled = |name: &str| spelling(&catalog, object, name, scratch, dialect, &mode);
-    let Some(expected) = spelled(scratch) else {
+    let Some((schema, expected)) =
+        spelling(&catalog, object, (None, scratch), scratch, dialect, &mode)
+    else {
         return Ok(vec![]);
     };
-    let Some(actual) = spelled(&object.name) else {
+    // There `IF NOT EXISTS` has looked, whatever has the same name elsewhere.
+    let named = (Some(&schema), object.name.as_str());
+    let Some((_, actual)) = spelling(&catalog, object, named, scratch, dialect, &mode) else {
         return Ok(vec![format!(
             "something else is called {}, or its text may not be read",
             object.name
@@ -42,17 +45,17 @@ pub(super) async fn compare(
     )])
 }
 
-/// How the catalog spells an object of this name and of the kind of `object`, under the scratch name.
+/// The schema of an object of this name and of the kind of `object`, and how the catalog spells it, under the scratch name.
 fn spelling(
     catalog: &Catalog,
     object: &ObjectRef,
-    name: &str,
+    (schema, name): (Option<&Option<String>>, &str),
     scratch: &str,
     dialect: &dyn Dialect,
     mode: &LexMode,
-) -> Option<String> {
+) -> Option<(Option<String>, String)> {
     let is = |other: &str| other.eq_ignore_ascii_case(name);
-    let within = |schema: &Option<String>| object.schema.is_none() || *schema == object.schema;
+    let within = |other: &Option<String>| schema.is_none_or(|schema| schema == other);
     let renamed = |definition: &str| {
         let renamed = rename::rename_create(dialect, mode, definition, scratch)?;
         Some(text::normal(&renamed, dialect))
@@ -61,12 +64,15 @@ fn spelling(
         ObjectKind::Sequence => {
             let mut found = catalog.sequences.iter();
             let found = found.find(|one| is(&one.name) && within(&one.schema))?;
-            Some(found.settings.clone().unwrap_or_default())
+            Some((
+                found.schema.clone(),
+                found.settings.clone().unwrap_or_default(),
+            ))
         }
         ObjectKind::Event => {
             let found = catalog.events.iter().find(|one| is(&one.name))?;
             let off = rename::switched_off(dialect, mode, &found.definition)?;
-            renamed(&without_moment(&off))
+            Some((None, renamed(&without_moment(&off))?))
         }
         kind => {
             let word = match kind {
@@ -77,7 +83,7 @@ fn spelling(
             let found = found.find(|one| {
                 is(&one.name) && one.kind.eq_ignore_ascii_case(word) && within(&one.schema)
             })?;
-            renamed(found.definition.as_deref()?)
+            Some((found.schema.clone(), renamed(found.definition.as_deref()?)?))
         }
     }
 }
