@@ -254,8 +254,9 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
         only: &[String],
         to: &std::path::Path,
     ) -> Result<dump::Dumped, DbError>;
-    /// Brings what [`Engine::dump`] wrote into this database, which must be empty.
-    async fn load(&self, from: &std::path::Path) -> Result<(), DbError>;
+    /// Brings what [`Engine::dump`] wrote into this database, which must be empty. `over`: it was this database that was
+    /// emptied, and what of it could not be dropped before (schemas, large objects, operators) is replaced.
+    async fn load(&self, from: &std::path::Path, over: bool) -> Result<(), DbError>;
     /// The path of the database file, for engines whose lock is a file beside it.
     fn file(&self) -> Option<&std::path::Path>;
     /// The secrets of this address, for the redacting filter.

@@ -104,6 +104,37 @@ fn there_and_back(
 
 for_each_engine! {
     only servers
+    /// Beside tables of the usual kind: what an emptied database keeps (schemas, large objects, operators), and what no
+    /// transaction holds.
+    async fn what_is_odd_comes_back_too(kind: TestEngine) {
+        let database = kind.database();
+        let sandbox = room(kind, &database);
+        fill(&database);
+        objects(kind, &database);
+        let odd = if kind.is_postgres() {
+            for sql in [
+                "CREATE SCHEMA \"a b\"",
+                "CREATE SCHEMA a",
+                "CREATE TABLE \"a b\".odd (n int); INSERT INTO \"a b\".odd VALUES (1), (2)",
+                "CREATE OPERATOR a.=== (leftarg = int, rightarg = int, function = int4eq)",
+                "CREATE TEXT SEARCH CONFIGURATION \"a b\".words (copy = simple)",
+            ] {
+                database.run(sql);
+            }
+            database.run("SELECT lo_from_bytea(0, '\\xff')");
+            "\"a b\".odd"
+        } else {
+            database.run("CREATE TABLE odd (n int, KEY (n)) ENGINE=MyISAM");
+            database.run("INSERT INTO odd VALUES (1), (2)");
+            database.run("CREATE TABLE z (n int PRIMARY KEY)");
+            database.run("INSERT INTO z VALUES (1)");
+            "odd"
+        };
+        let _ = there_and_back(kind, &database, &sandbox);
+        assert_eq!(database.scalar(&format!("SELECT count(*) FROM {odd}")), "2");
+        let _ = sandbox.dunlin(["up"]).success();
+    }
+
     /// The password stands in files of mode 0600 and nowhere else: not among the arguments, not in the environment, for
     /// as long as the tool runs.
     async fn no_tool_is_told_the_password_but_by_a_private_file(kind: TestEngine) {

@@ -459,7 +459,7 @@ impl Engine for MysqlEngine {
         session.close().await;
         super::dump::objects(&self.address, &caps, only, to).await
     }
-    async fn load(&self, _from: &std::path::Path) -> Result<(), DbError> {
+    async fn load(&self, _from: &std::path::Path, _over: bool) -> Result<(), DbError> {
         Err(DbError::new(ErrorClass::Other, "no tool wrote this backup"))
     }
     fn file(&self) -> Option<&std::path::Path> {

@@ -531,8 +531,8 @@ impl Engine for PostgresEngine {
         };
         super::dump::dump(&self.address, server, snapshot, to).await
     }
-    async fn load(&self, from: &std::path::Path) -> Result<(), DbError> {
-        super::dump::load(&self.address, from).await
+    async fn load(&self, from: &std::path::Path, over: bool) -> Result<(), DbError> {
+        super::dump::load(self, &self.address, from, over).await
     }
     fn file(&self) -> Option<&std::path::Path> {
         None

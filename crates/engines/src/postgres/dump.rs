@@ -1,9 +1,10 @@
 //! Backups by `pg_dump` and `pg_restore`. Passwords reach them by a file that only this user can read.
 
 use super::address::{Address, Host};
-use crate::DbError;
 use crate::dump::{Dumped, Lack, Secret, child, failed};
+use crate::{DbError, Engine, Purpose};
 use dunlin_core::failure::ErrorClass;
+use dunlin_core::value::{Row, Value};
 use std::path::Path;
 use tokio::process::Command;
 
@@ -113,14 +114,77 @@ pub(super) async fn dump(
     Ok(Dumped::Tool(format!("pg_dump {found}")))
 }
 
-/// Restores a dump into an empty database.
-pub(super) async fn load(address: &Address, from: &Path) -> Result<(), DbError> {
+/// The contents of a dump without the schemas that are there: their names, and the numbers that they have in the catalog.
+///
+/// A line is `8; 2615 18655 SCHEMA - name owner`.
+fn without_schemas(contents: &str, there: &[(String, String)]) -> String {
+    let made = |line: &&str| {
+        let Some((numbers, named)) = line.split_once(" SCHEMA - ") else {
+            return true;
+        };
+        let number = numbers.rsplit(' ').next().unwrap_or_default();
+        let is = |(name, its): &(String, String)| {
+            let owner = named.strip_prefix(name.as_str());
+            let owner = owner.and_then(|rest| rest.strip_prefix(' '));
+            // Names may hold blanks: the number is sure, and a name with one word behind it is.
+            owner.is_some_and(|owner| its == number || !owner.contains(' '))
+        };
+        numbers.contains(|c: char| !c.is_ascii_digit() && !"; ".contains(c))
+            || !there.iter().any(is)
+    };
+    let lines = contents.lines().filter(made);
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The contents of a dump without the schemas that this database has, as a file beside it.
+async fn contents(engine: &dyn Engine, address: &Address, from: &Path) -> Result<Secret, DbError> {
+    let wrong =
+        |error: std::io::Error| DbError::new(ErrorClass::Other, format!("pg_restore: {error}"));
+    let (mut command, _password) = tool("pg_restore", address, from)?;
+    let output = command.arg("--list").arg(from).output().await;
+    let output = output.map_err(wrong)?;
+    if !output.status.success() {
+        return Err(failed("pg_restore", &output));
+    }
+    let mut session = engine.open(Purpose::Read).await?;
+    let schemas = "SELECT nspname::text, oid::text FROM pg_catalog.pg_namespace";
+    let there = session.ask(schemas, &[]).await;
+    session.close().await;
+    let text = |row: &Row, at: usize| {
+        row.get(at)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let there: Vec<_> = there?
+        .iter()
+        .map(|row| (text(row, 0), text(row, 1)))
+        .collect();
+    let listed = String::from_utf8_lossy(&output.stdout);
+    Secret::write(from, "list", &without_schemas(&listed, &there))
+}
+
+/// Restores a dump into an empty database. `over`: in place of what of it is there still.
+pub(super) async fn load(
+    engine: &dyn Engine,
+    address: &Address,
+    from: &Path,
+    over: bool,
+) -> Result<(), DbError> {
     if let Err(lack) = version("pg_restore").await {
         let mut error = DbError::new(ErrorClass::Other, lack.why);
         error.hint = Some(lack.help);
         return Err(error);
     }
+    let list = match over {
+        true => Some(contents(engine, address, from).await?),
+        false => None,
+    };
     let (mut command, _password) = tool("pg_restore", address, from)?;
+    if let Some(list) = &list {
+        command.args(["--clean", "--if-exists", "--use-list"]);
+        command.arg(list.path());
+    }
     // By this name a later restore finds it, should this runner be killed: the tool's session would outlive it.
     command.env("PGAPPNAME", "dunlin restore");
     command.args([
@@ -138,5 +202,31 @@ pub(super) async fn load(address: &Address, from: &Path) -> Result<(), DbError> 
         Ok(())
     } else {
         Err(failed("pg_restore", &output))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemas_that_are_there_are_not_made_again() {
+        let contents = "; comment\n5; 2615 11 SCHEMA - s postgres\n6; 2615 12 SCHEMA - s p postgres\n\
+                        7; 2615 13 SCHEMA - a b c d\n8; 1259 14 TABLE s SCHEMA - s postgres\n9; 0 0 COMMENT - SCHEMA s postgres\n";
+        let there = |names: &[(&str, &str)]| {
+            let names = names
+                .iter()
+                .map(|(name, number)| ((*name).to_owned(), (*number).to_owned()));
+            let left = without_schemas(contents, &names.collect::<Vec<_>>());
+            left.lines()
+                .map(|line| line[..1].to_owned())
+                .collect::<String>()
+        };
+        assert_eq!(there(&[]), ";56789");
+        assert_eq!(there(&[("s", "11")]), ";6789");
+        assert_eq!(there(&[("s", "99")]), ";6789", "made anew since");
+        assert_eq!(there(&[("s p", "99")]), ";5789");
+        assert_eq!(there(&[("a b", "13")]), ";5689");
+        assert_eq!(there(&[("other", "13")]), ";56789");
     }
 }

@@ -145,8 +145,8 @@ impl Engine for SimEngine {
     ) -> Result<crate::dump::Dumped, DbError> {
         self.inner.dump(snapshot, only, to).await
     }
-    async fn load(&self, from: &std::path::Path) -> Result<(), DbError> {
-        self.inner.load(from).await
+    async fn load(&self, from: &std::path::Path, over: bool) -> Result<(), DbError> {
+        self.inner.load(from, over).await
     }
     fn file(&self) -> Option<&std::path::Path> {
         self.inner.file()

@@ -337,7 +337,7 @@ impl Engine for SqliteEngine {
         };
         Ok(crate::dump::Dumped::Copy(Box::new(copy)))
     }
-    async fn load(&self, from: &Path) -> Result<(), DbError> {
+    async fn load(&self, from: &Path, _over: bool) -> Result<(), DbError> {
         let (mut engine, from) = (self.clone(), from.to_path_buf());
         engine.settings.create = true;
         let work = move || -> Result<(), DbError> {

@@ -132,7 +132,15 @@ pub(super) async fn expected(
     let outcome = async {
         defaults(world, &*beside).await?;
         borrow(world, manifest, &*beside).await?;
-        load(world, &*beside, manifest, &world.config.backup_dir, sink).await?;
+        load(
+            world,
+            &*beside,
+            manifest,
+            &world.config.backup_dir,
+            false,
+            sink,
+        )
+        .await?;
         confined(world, &*beside, &name, manifest, run).await?;
         for ran in &run.ran {
             if let Some(script) = run.script(ran) {

@@ -22,12 +22,13 @@ use dunlin_engines::{DbError, Engine, Purpose, Session};
 use std::fs::File;
 use std::path::Path;
 
-/// Loads a backup's file into an empty database.
+/// Loads a backup's file into an empty database; `over`: into the one that was emptied for it.
 pub(super) async fn load(
     world: &World,
     engine: &dyn Engine,
     manifest: &Manifest,
     folder: &Path,
+    over: bool,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let path = manifest.path(folder);
@@ -44,7 +45,7 @@ pub(super) async fn load(
     }
     let raw = unpacked(world, manifest, folder)?;
     engine
-        .load(&raw.0)
+        .load(&raw.0, over)
         .await
         .map_err(|error| trouble::failed(&error, "the restore failed"))
 }
@@ -112,7 +113,7 @@ async fn restored(
     let folder = &world.config.backup_dir;
     let outcome = async {
         borrow(world, manifest, scratch).await?;
-        load(world, scratch, manifest, folder, sink).await?;
+        load(world, scratch, manifest, folder, false, sink).await?;
         compare(scratch, manifest, sink).await
     };
     let outcome = outcome.await;
@@ -269,7 +270,7 @@ pub(super) async fn bring_back(
         lease.release().await;
         outcome?;
     } else if there.tables.is_empty() {
-        load(world, &*world.engine, manifest, folder, sink).await?;
+        load(world, &*world.engine, manifest, folder, false, sink).await?;
     } else {
         let message = format!("the database holds {} tables already", there.tables.len());
         return Err(Failure::refused("not-empty", message)
@@ -307,7 +308,7 @@ async fn over(
     let outcome = clear(world, &mut *work, manifest, unless, sink).await;
     work.close().await;
     outcome?;
-    load(world, &*world.engine, manifest, folder, sink).await?;
+    load(world, &*world.engine, manifest, folder, true, sink).await?;
     unmark(world).await
 }
 

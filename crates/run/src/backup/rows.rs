@@ -21,9 +21,12 @@ use dunlin_core::copy::{RowHasher, Typing};
 use dunlin_core::dialect::Dialect;
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::plan::lower::Storage;
 use dunlin_core::schema::{Catalog, Fix, diff, render};
+use dunlin_core::sql::ObjectRef;
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Session};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -323,9 +326,10 @@ async fn load_rows<R: Read>(
         .map_err(|error| wrong(&error))?;
     let tables = bound_tables(catalog, &shapes);
     let dialect = session.dialect();
+    let apart = without_transactions(session, catalog).await;
+    let apart = apart.map_err(|error| wrong(&error))?;
     let mut current: Option<(Putter, String)> = None;
     let mut done = 0_u64;
-    session.begin().await.map_err(|error| wrong(&error))?;
     let mut tag = first;
     loop {
         match tag[0] {
@@ -338,10 +342,14 @@ async fn load_rows<R: Read>(
                     putter.flush(session).await.map_err(|error| wrong(&error))?;
                 }
                 if rest.before.contains(&table.table) {
-                    session.commit().await.map_err(|error| wrong(&error))?;
+                    within(session, false)
+                        .await
+                        .map_err(|error| wrong(&error))?;
                     rest.make(session).await?;
-                    session.begin().await.map_err(|error| wrong(&error))?;
                 }
+                let together = !apart.contains(&label.to_lowercase());
+                let ready = within(session, together).await;
+                ready.map_err(|error| wrong(&error))?;
                 current = Some((Putter::new(dialect, table), label));
             }
             b'R' => {
@@ -353,8 +361,12 @@ async fn load_rows<R: Read>(
                 done += 1;
                 if done.is_multiple_of(COMMIT_ROWS) {
                     putter.flush(session).await.map_err(|error| wrong(&error))?;
-                    session.commit().await.map_err(|error| wrong(&error))?;
-                    session.begin().await.map_err(|error| wrong(&error))?;
+                    let together = session.in_transaction();
+                    within(session, false)
+                        .await
+                        .map_err(|error| wrong(&error))?;
+                    let ready = within(session, together).await;
+                    ready.map_err(|error| wrong(&error))?;
                     progress(sink, label, done);
                 }
             }
@@ -366,7 +378,34 @@ async fn load_rows<R: Read>(
     if let Some((putter, _)) = &mut current {
         putter.flush(session).await.map_err(|error| wrong(&error))?;
     }
-    session.commit().await.map_err(|error| wrong(&error))
+    within(session, false).await.map_err(|error| wrong(&error))
+}
+
+/// Begins a transaction, or commits the one that is open.
+async fn within(session: &mut dyn Session, together: bool) -> Result<(), DbError> {
+    match (session.in_transaction(), together) {
+        (true, false) => session.commit().await,
+        (false, true) => session.begin().await,
+        _ => Ok(()),
+    }
+}
+
+/// The tables, in lower case, that know no transactions. Their rows go outside of one: a server that numbers its
+/// transactions for replicas (MySQL's GTIDs) refuses them beside those of others.
+async fn without_transactions(
+    session: &mut dyn Session,
+    catalog: &Catalog,
+) -> Result<BTreeSet<String>, DbError> {
+    let mut storage = Storage::default();
+    if session.caps().storage_engines {
+        let tables = catalog.tables.iter();
+        let tables = tables.map(|table| ObjectRef::table(None, &table.name));
+        crate::steps::storage::ask(session, tables.collect(), &mut storage).await?;
+    }
+    let known = storage.transactional.into_iter();
+    Ok(known
+        .filter_map(|(name, logged)| (!logged).then_some(name))
+        .collect())
 }
 
 #[cfg(test)]
