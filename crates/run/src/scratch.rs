@@ -1,10 +1,8 @@
 //! Scratch databases: their names, and the removal of those that killed runs left behind.
 
 use crate::world::World;
+use dunlin_core::dialect::SCRATCH_DATABASE as PREFIX;
 use std::path::Path;
-
-/// What their names begin with.
-const PREFIX: &str = "dunlin_scratch_";
 
 /// A name for a scratch database: whose it is can be told from it, so that nobody else's is ever touched.
 pub(crate) fn name(world: &World) -> String {

@@ -133,7 +133,6 @@ async fn fingerprint(runner: &mut Runner<'_>, objects: &[ObjectRef]) -> Result<S
     if objects.is_empty() {
         return Ok(shown);
     }
-    let mut hasher = dunlin_core::hash::Hasher::new();
     // An index shows as its table does, which is often named beside it.
     let mut asked: Vec<Query> = vec![];
     for object in objects {
@@ -158,12 +157,62 @@ async fn fingerprint(runner: &mut Runner<'_>, objects: &[ObjectRef]) -> Result<S
                 dialect.read_fingerprint(&rows)
             }
         };
-        hasher.part(text.as_deref().unwrap_or("absent").as_bytes());
         asked.push(query);
         shown.texts.push(text);
     }
-    shown.hash = Some(hasher.hex());
+    shown.hash = Some(hash_of(&shown.texts));
     Ok(shown)
+}
+
+/// Drops the index that the server made by itself for a foreign key of this statement and that stays when the key is
+/// dropped: where the catalog shows without it what it showed when the statement began, and only there.
+pub async fn drop_made_beside(
+    runner: &mut Runner<'_>,
+    class: &StatementClass,
+    began: &BlockDetail,
+) -> Result<(), DbError> {
+    let keys = class.post.iter().filter_map(|condition| match condition {
+        Condition::Exists(object) if object.kind == ObjectKind::Constraint => Some(object),
+        _ => None,
+    });
+    let keys: Vec<&ObjectRef> = keys.collect();
+    let Some(before) = began.catalog.as_ref().filter(|_| !keys.is_empty()) else {
+        return Ok(());
+    };
+    let now = fingerprint(runner, &class.touches).await?;
+    if now.hash.as_ref() == Some(before) {
+        return Ok(());
+    }
+    let (mut texts, mut drops) = (now.texts, vec![]);
+    for key in keys {
+        for (object, text) in class.touches.iter().zip(&mut texts) {
+            let of_key = object.schema == key.schema
+                && object.parent.as_ref().unwrap_or(&object.name)
+                    == key.parent.as_ref().unwrap_or(&key.name);
+            let dialect = runner.work.dialect();
+            let without = text.as_deref().filter(|_| of_key);
+            let without = without.and_then(|text| dialect.without_index_of(text, key));
+            if let Some((rest, drop)) = without {
+                *text = Some(rest);
+                drops.push(drop);
+            }
+        }
+    }
+    drops.dedup();
+    if hash_of(&texts) == *before {
+        for drop in &drops {
+            runner.work.execute(drop).await?;
+        }
+    }
+    Ok(())
+}
+
+fn hash_of(texts: &[Option<String>]) -> String {
+    let mut hasher = dunlin_core::hash::Hasher::new();
+    for text in texts {
+        hasher.part(text.as_deref().unwrap_or("absent").as_bytes());
+    }
+    hasher.hex()
 }
 
 /// Drops what an interrupted index build of this statement left behind. Gives what was dropped.

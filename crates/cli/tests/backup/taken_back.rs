@@ -206,3 +206,37 @@ fn what_has_no_inverse_goes_by_the_backup_mariadb() {
 fn what_has_no_inverse_goes_by_the_backup_mysql() {
     what_has_no_inverse_goes_by_the_backup(dunlin_testkit::servers::Kind::Mysql);
 }
+
+for_each_engine! {
+    /// Columns that got another name hold what they held, and a foreign key takes along the index that came with it:
+    /// afterwards everything is as it was, and what is listed as undone is.
+    async fn names_and_keys_are_taken_back(kind: TestEngine) {
+        let database = kind.database();
+        let sandbox = room(kind, &database);
+        database.run("CREATE TABLE bird (id int NOT NULL PRIMARY KEY, v int)");
+        database.run("INSERT INTO bird VALUES (1, 7)");
+        database.run("CREATE TABLE nest (id int NOT NULL PRIMARY KEY, bird int, host int)");
+        database.run("INSERT INTO nest VALUES (1, 1, 1)");
+        if kind.is_mysql_family() {
+            database.run("CREATE INDEX by_host ON nest (host)");
+        }
+        let schema = || sandbox.dunlin(["schema", "--as", "sql"]).success().stdout;
+        let before = schema();
+        let key = |name: &str, column: &str| match kind {
+            TestEngine::Sqlite => String::new(),
+            _ => format!("ALTER TABLE nest ADD CONSTRAINT {name} FOREIGN KEY ({column}) REFERENCES bird (id);\n"),
+        };
+        let concurrently = kind.pick("", "CONCURRENTLY ", "");
+        let script = format!(
+            "{}{}ALTER TABLE bird RENAME COLUMN v TO w;\nCREATE INDEX {concurrently}bird_w ON bird (w);\nSELECT nosuch FROM nowhere;\n",
+            key("nest_bird", "bird"),
+            key("by_host", "host"),
+        );
+        sandbox.write("migrations/002_more.sql", script);
+        let failed = sandbox.dunlin(["up", "--format", "json"]).code(1).json();
+        assert_eq!(schema(), before, "{failed}");
+        assert_eq!(database.scalar("SELECT v FROM bird"), "7");
+        let status = sandbox.dunlin(["status", "--format", "json"]).success().json();
+        assert_eq!(status["data"]["migrations"][1]["state"], "failed", "{status}");
+    }
+}

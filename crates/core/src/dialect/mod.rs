@@ -30,6 +30,9 @@ use crate::sql::{Condition, LexMode, LexRules, ObjectRef, StatementClass};
 use crate::value::{Query, Row};
 pub use journal::{JournalNames, JournalSql, LeaseSql, UndoSql};
 
+/// What the names of scratch databases begin with; what follows is another each time.
+pub const SCRATCH_DATABASE: &str = "dunlin_scratch_";
+
 /// The four engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,6 +148,15 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     }
     /// Whether changes to the table of this fingerprint are transactional. `None`: it does not tell.
     fn storage_in(&self, _fingerprint: &str) -> Option<bool> {
+        None
+    }
+    /// The mode in which what follows a statement is read, where the statement sets it. `None`: it does not.
+    fn mode_after(&self, _sql: &str, _mode: &LexMode) -> Option<LexMode> {
+        None
+    }
+    /// The fingerprint of a table without the index that the server makes by itself for a foreign key of this name, and the
+    /// statement that drops that. `None`: there is none.
+    fn without_index_of(&self, _fingerprint: &str, _key: &ObjectRef) -> Option<(String, String)> {
         None
     }
     /// A query for what an interrupted build left behind unusable: an index of this name and what its rebuild makes for

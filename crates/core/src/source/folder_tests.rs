@@ -291,6 +291,69 @@ fn the_outermost_transaction_is_taken_over_and_no_other() {
 }
 
 #[test]
+fn what_changes_the_meaning_of_quotes_behind_it_is_refused() {
+    let refused = |dialect: &dyn Dialect, text: &str| {
+        let (_, findings) = parse(dialect, &[("1_a.sql", text)]);
+        findings.iter().any(|it| it.code == "mode-changes")
+    };
+    for (text, expected) in [
+        (
+            "SET sql_mode = 'ANSI_QUOTES'; CREATE TABLE \"a\" (id int);",
+            true,
+        ),
+        (
+            "SET sql_mode='STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES'; INSERT INTO a VALUES ('\\');",
+            true,
+        ),
+        ("set @@session.sql_mode := ansi; SELECT \"a\";", true),
+        (
+            "/*!40101 SET @OLD=@@SQL_MODE, SQL_MODE='ANSI' */; SELECT \"a\";",
+            true,
+        ),
+        (
+            "SET SESSION sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES'); SELECT \"a\";",
+            true,
+        ),
+        (
+            "SET sql_mode = 'ANSI_QUOTES'; CREATE TABLE `a` (id int);",
+            false,
+        ),
+        (
+            "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'; SELECT \"a\", '\\n';",
+            false,
+        ),
+        (
+            "/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */; SELECT \"a\";",
+            false,
+        ),
+        ("SET sql_mode = @OLD_SQL_MODE; SELECT \"a\";", false),
+        ("SET GLOBAL sql_mode = 'ANSI_QUOTES'; SELECT \"a\";", false),
+        (
+            "SET @@GLOBAL.sql_mode = 'ANSI_QUOTES'; SELECT \"a\";",
+            false,
+        ),
+        ("SET @sql_mode = 'ANSI_QUOTES'; SELECT \"a\";", false),
+        ("SELECT \"a\"; SET sql_mode = 'ANSI_QUOTES';", false),
+    ] {
+        assert_eq!(refused(&Mysql, text), expected, "{text}");
+    }
+    for (text, expected) in [
+        (
+            "SET standard_conforming_strings = off; INSERT INTO a VALUES ('a\\'b');",
+            true,
+        ),
+        (
+            "SET LOCAL standard_conforming_strings TO 'off'; SELECT '\\\\';",
+            true,
+        ),
+        ("SET standard_conforming_strings = on; SELECT '\\';", false),
+        ("SET standard_conforming_strings = off; SELECT 'a';", false),
+    ] {
+        assert_eq!(refused(&Postgres, text), expected, "{text}");
+    }
+}
+
+#[test]
 fn copy_blocks_carry_their_data() {
     let text = "COPY a (id, t) FROM stdin;\n1\tx{prefix}\n2\t;\n\\.\nSELECT 1;\n";
     let migrations = clean(&Postgres, &[("1_a.sql", text)]);

@@ -85,6 +85,7 @@ impl Reader<'_> {
         };
         self.faults(part, faults, &back, findings);
         let mut statements = self.statements(part, &text, &pieces, &back, findings);
+        self.mode_changes(part, &statements, findings);
         let wrapped = self.take_transaction(part, &mut statements, findings);
         Script {
             file: part.file.to_owned(),
@@ -174,6 +175,27 @@ impl Reader<'_> {
         }
         directives.for_each(|directive| misplaced(part, directive, findings));
         statements
+    }
+
+    /// Refuses statements behind which quotes or backslashes mean something else: the whole script has been read in one way
+    /// by then, and what is sent would be cut in the wrong places.
+    fn mode_changes(&self, part: &Part<'_>, statements: &[Statement], findings: &mut Vec<Finding>) {
+        for statement in statements {
+            let Some(mode) = self.dialect.mode_after(&statement.sql, self.mode) else {
+                continue;
+            };
+            let after = self.dialect.lex_rules(&mode);
+            let rest = &part.text[statement.span.end..part.span.end];
+            let quotes = after.double_quotes_are_text != self.rules.double_quotes_are_text;
+            let backslashes = after.backslash_escapes != self.rules.backslash_escapes;
+            if (quotes && rest.contains('"')) || (backslashes && rest.contains('\\')) {
+                let message = "this changes how quotes or backslashes behind it are read, and the whole script is read in one way";
+                let place = part.place(statement.span.clone());
+                let help = "take it out and set `sql_mode` of the database, or write what follows so that it reads the \
+                            same in both modes";
+                findings.push(Finding::error("mode-changes", place, message).help(help));
+            }
+        }
     }
 
     /// Takes the outermost `BEGIN … COMMIT` off, and refuses any other control of transactions.

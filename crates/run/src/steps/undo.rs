@@ -140,6 +140,13 @@ async fn take_back(
         runner.flush().await.map_err(unwritten)?;
         let gone = under_locks(runner, unit, (inverse, renames)).await;
         gone.map_err(|error| failed(&error))?;
+        let mut began = unit.done_blocks.iter();
+        let began = began.rfind(|(index, _)| *index == inverse.block);
+        if let Some((_, began)) = began {
+            let class = &unit.lowered.classes[block.statements.start];
+            let dropped = settle::drop_made_beside(runner, class, began).await;
+            dropped.map_err(|error| failed(&error))?;
+        }
         runner.pending.push(undone);
     }
     if is_work {
@@ -473,9 +480,11 @@ fn added_here(unit: &Unit<'_>, renames: &[Renames]) -> Vec<ObjectRef> {
             for (number, condition) in unit.lowered.classes[at].post.iter().enumerate() {
                 // What was there before is not ours to drop, and is not dropped.
                 let was_there = detail.held.get(number).copied().unwrap_or(false);
+                // What only gets this name is not dropped either: it gets its old name back, with all that it holds.
+                let is_new = |object: &ObjectRef| renames[at].iter().all(|(_, to)| to != object);
                 match condition {
                     Condition::Exists(object)
-                        if object.kind == ObjectKind::Column && !was_there =>
+                        if object.kind == ObjectKind::Column && !was_there && is_new(object) =>
                     {
                         columns.push(renamed(object, &renames[at + 1..]));
                     }

@@ -1,5 +1,6 @@
 //! Native error numbers, and what kind of trouble each is. MySQL and MariaDB share most of them.
 
+use crate::dialect::SCRATCH_DATABASE;
 use crate::failure::ErrorClass;
 
 /// The class of an error number.
@@ -109,7 +110,11 @@ fn right(number: u32, message: &str) -> String {
     };
     match number {
         1044 => {
-            let database = object("to database ").unwrap_or_else(|| "your_database".into());
+            let mut database = object("to database ").unwrap_or_else(|| "your_database".into());
+            if database[1..].starts_with(SCRATCH_DATABASE) {
+                // The next one has another name.
+                database = format!("`{}%`", SCRATCH_DATABASE.replace('_', "\\_"));
+            }
             format!(
                 "every right on this database is missing: `GRANT ALL PRIVILEGES ON {database}.* TO {user}`"
             )

@@ -83,6 +83,12 @@ impl Dialect for Mysql {
     fn storage_in(&self, fingerprint: &str) -> Option<bool> {
         shown::storage_in(fingerprint)
     }
+    fn mode_after(&self, sql: &str, mode: &LexMode) -> Option<LexMode> {
+        lex::mode_after(sql, mode)
+    }
+    fn without_index_of(&self, fingerprint: &str, key: &ObjectRef) -> Option<(String, String)> {
+        shown::without_index_of(fingerprint, key)
+    }
     fn invalid_index(&self, _index: &ObjectRef) -> Option<Query> {
         None
     }

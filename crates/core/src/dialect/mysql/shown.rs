@@ -1,5 +1,6 @@
 //! What the text of a `SHOW CREATE TABLE` tells of a table, so that it need not be asked for.
 
+use super::ddl::quote;
 use crate::sql::{ObjectKind, ObjectRef};
 
 /// The lines between the brackets of `CREATE TABLE name (`, and the quote that the server puts around names.
@@ -49,9 +50,50 @@ pub fn storage_in(text: &str) -> Option<bool> {
     rest.starts_with([' ', '\u{1f}']).then_some(true)
 }
 
+/// The text without the plain index that has a foreign key's name, and the statement that drops it.
+pub fn without_index_of(text: &str, key: &ObjectRef) -> Option<(String, String)> {
+    let (mark, _) = lines(text)?;
+    let doubled = key.name.replace(mark, &format!("{mark}{mark}"));
+    let begins = format!("  KEY {mark}{doubled}{mark} (");
+    let mut all: Vec<&str> = text.split('\n').collect();
+    let at = all.iter().position(|line| line.starts_with(&begins))?;
+    let was_last = !all.remove(at).ends_with(',');
+    let before = all.get_mut(at.checked_sub(1)?)?;
+    if was_last {
+        *before = before.strip_suffix(',')?;
+    }
+    let table = ObjectRef::table(key.schema.as_deref(), key.parent.as_deref()?);
+    let schema = table.schema.as_deref();
+    let schema = schema.map_or(String::new(), |schema| format!("{}.", quote(schema)));
+    let drop = format!(
+        "ALTER TABLE {schema}{} DROP INDEX {}",
+        quote(&table.name),
+        quote(&key.name)
+    );
+    Some((all.join("\n"), drop))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_index_of_a_key_is_taken_out_wherever_it_stands() {
+        let key = part(ObjectKind::Constraint, "k");
+        let (rest, drop) = without_index_of(TEXT, &key).unwrap();
+        assert_eq!(rest, TEXT.replace("  KEY `k` (`id`),\n", ""));
+        assert_eq!(drop, "ALTER TABLE `t` DROP INDEX `k`");
+        let last = TEXT.replace(
+            ",\n  CONSTRAINT `c` FOREIGN KEY (`id`) REFERENCES `o` (`id`)",
+            "",
+        );
+        let (rest, _) = without_index_of(&last, &key).unwrap();
+        assert_eq!(rest, last.replace(",\n  KEY `k` (`id`)", ""));
+        for name in ["u", "id", "no", "c"] {
+            let key = part(ObjectKind::Constraint, name);
+            assert_eq!(without_index_of(TEXT, &key), None, "{name}");
+        }
+    }
 
     const TEXT: &str = "t\u{1f}CREATE TABLE `t` (\n  `id` int(11) NOT NULL COMMENT 'KEY `no`',\n  `Name` text,\n  PRIMARY KEY (`id`),\n  \
                         UNIQUE KEY `u` (`Name`(3)),\n  KEY `k` (`id`),\n  CONSTRAINT `c` FOREIGN KEY (`id`) REFERENCES `o` (`id`)\n) \

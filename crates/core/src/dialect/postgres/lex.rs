@@ -36,6 +36,27 @@ pub(super) fn cut(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
+/// The mode in which what follows a statement is read, where the statement sets it.
+pub fn mode_after(sql: &str, mode: &LexMode) -> Option<LexMode> {
+    let lower = sql.to_ascii_lowercase();
+    let rest = lower.strip_prefix("set")?;
+    let (before, value) = rest.split_once("standard_conforming_strings")?;
+    if !["", "session", "local"].contains(&before.trim()) {
+        return None;
+    }
+    let value = value.trim_start_matches(|c: char| c == '=' || c.is_whitespace());
+    let value = value.strip_prefix("to").unwrap_or(value);
+    let value = value.trim_matches(|c: char| c == '\'' || c.is_whitespace());
+    let off = [
+        "off", "false", "no", "0", "f", "n", "of", "fa", "fal", "fals",
+    ]
+    .contains(&value);
+    Some(LexMode {
+        plain_backslashes: off,
+        ..mode.clone()
+    })
+}
+
 /// Unquoted names are folded to lower case (ASCII letters, as servers with multi-byte encodings do).
 pub(super) fn fold(name: &str, quoted: bool) -> String {
     let name = cut(name, NAME_MAX);
