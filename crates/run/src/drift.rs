@@ -7,6 +7,7 @@
 use crate::observe;
 use crate::trouble;
 use dunlin_core::dialect::Dialect;
+use dunlin_core::dialect::catalog::Part;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::schema::diff::mentions;
 use dunlin_core::schema::render::{self, Dump};
@@ -91,7 +92,12 @@ where
     let rebuilt = rebuild(&whole, &alike, scope, base, scratch, migrate).await;
     let dropped = scratch.drop_database().await;
     let expected = rebuilt?;
-    let mut drift = Drift::of(&expected, &whole.owned(scope), scope, session.dialect());
+    let mut actual = whole.owned(scope);
+    let notes = base.map_or(vec![], |base| {
+        leave_out(&mut actual, base, session.dialect())
+    });
+    let mut drift = Drift::of(&expected, &actual, scope, session.dialect());
+    drift.notes.extend(notes);
     if let Err(error) = dropped {
         let name = scratch.database();
         drift.notes.push(format!(
@@ -99,6 +105,39 @@ where
         ));
     }
     Ok(drift)
+}
+
+/// Takes out of a catalog what was there before the first migration and of which no catalog says how it is made: it is not
+/// in the scratch database, and that says nothing about it. Gives a sentence for each.
+fn leave_out(actual: &mut Catalog, base: &Catalog, dialect: &dyn Dialect) -> Vec<String> {
+    let parts = dialect.catalog();
+    let mut notes = vec![];
+    let mut unmade = |part: Part<'_>| match parts.create(part) {
+        Ok(_) => false,
+        Err(why) => {
+            notes.push(format!("not compared: {why}"));
+            true
+        }
+    };
+    let mut tables = vec![];
+    for table in &base.tables {
+        if unmade(Part::Table(table)) {
+            tables.push((&table.schema, &table.name));
+        }
+    }
+    let mut routines = vec![];
+    for routine in &base.routines {
+        if unmade(Part::Routine(routine)) {
+            routines.push((&routine.schema, &routine.name, &routine.arguments));
+        }
+    }
+    actual
+        .tables
+        .retain(|it| !tables.contains(&(&it.schema, &it.name)));
+    actual
+        .routines
+        .retain(|it| !routines.contains(&(&it.schema, &it.name, &it.arguments)));
+    notes
 }
 
 /// Statements that give a scratch database the defaults of this one, which its tables took when they were made.

@@ -12,8 +12,9 @@ use dunlin_core::facts::TableSize;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::{self, UnitState, Writing};
 use dunlin_core::plan::select::UpGoal;
-use dunlin_core::schema::{Catalog, Scope};
+use dunlin_core::schema::{Catalog, Scope, render};
 use dunlin_core::source::{Migration, OutOfOrder};
+use dunlin_core::sql::LexMode;
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Engine, Purpose, Session};
 use std::sync::Arc;
@@ -146,6 +147,14 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
     crate::scratch::sweep(world).await;
     let name = crate::scratch::name(world);
     let scratch = world.scratch(&name)?;
+    confined(
+        world,
+        &mut *session,
+        (&name, &*scratch),
+        &ran,
+        base.as_ref(),
+    )
+    .await?;
     let migrate = async |_: &dyn Engine| -> Result<(), Failure> {
         let there = world.scratch_world(&name)?;
         let goal = Goal::Up(UpGoal {
@@ -173,6 +182,53 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
     .await;
     session.close().await;
     found.map_err(|failure| world.redact(failure))
+}
+
+/// Refuses where running the scripts again could do anything outside of the scratch database: a drift is looked for by
+/// who only reads.
+async fn confined(
+    world: &World,
+    session: &mut dyn Session,
+    (name, scratch): (&str, &dyn Engine),
+    ran: &[Arc<Migration>],
+    base: Option<&Catalog>,
+) -> Result<(), Failure> {
+    let dialect = world.dialect();
+    let mode = LexMode {
+        sql_mode: world.config.sql_mode.to_uppercase(),
+        ..LexMode::default()
+    };
+    let whole = observe::whole(session)
+        .await
+        .map_err(|error| world.redact(trouble::refused(&error, "cannot read the catalog")))?;
+    let here = world.engine.database();
+    let mut others = scratch.siblings().await.unwrap_or_default();
+    // `users.id` is a column where a table of ours has that name; the statements themselves are looked at below.
+    let is_ours = |other: &str| {
+        let tables = whole.tables.iter().map(|table| &table.name);
+        let mut named = tables.chain(whole.views.iter().map(|view| &view.name));
+        named.any(|name| name.eq_ignore_ascii_case(other))
+    };
+    others.retain(|other| other != "information_schema" && !is_ours(other));
+    let statements = ran.iter().flat_map(|migration| &migration.up.statements);
+    let statements: Vec<&str> = statements.map(|statement| &*statement.sql).collect();
+    for sql in &statements {
+        let touched = dialect.classify(sql, &mode).touches;
+        others.extend(touched.into_iter().filter_map(|object| object.schema));
+    }
+    others.push(here);
+    others.retain(|other| !other.eq_ignore_ascii_case(name));
+    let made = base.map_or(vec![], |base| render::dump(base, dialect).statements);
+    let texts = statements
+        .into_iter()
+        .chain(made.iter().map(String::as_str));
+    let texts: Vec<&str> = texts.collect();
+    let Some(why) = dialect.reaches_out(&texts, &mode, &others) else {
+        return Ok(());
+    };
+    let message = format!("the scripts cannot be run again on a scratch database: {why}");
+    Err(Failure::refused("rebuild-unsafe", message)
+        .hint("`dunlin drift` compares with what the last run recorded"))
 }
 
 /// What a baseline took as applied is in the base, and is not run again: nothing may require it here.

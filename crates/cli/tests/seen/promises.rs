@@ -2,7 +2,7 @@
 
 use crate::{dunlin, room_for};
 use dunlin_testkit::sandbox::Sandbox;
-use dunlin_testkit::{TestDatabase, for_each_engine};
+use dunlin_testkit::{TestDatabase, TestEngine, for_each_engine};
 use serde_json::Value;
 
 /// A room with scripts 001 to 003, each making a table of its number and dropping it.
@@ -102,9 +102,60 @@ for_each_engine! {
         let warn = dunlin(&sandbox, "up --format json").success().json();
         assert_eq!(warn["findings"][0]["code"], "out-of-order", "{warn}");
         assert_eq!(applied(&sandbox), ["001", "003", "004"]);
+        for line in ["up", "up --to 003"] {
+            let again = dunlin(&sandbox, line).success().stdout;
+            assert!(again.contains("is up to date, but for 1 migration out of order"), "{line}: {again}");
+        }
         set(&sandbox, &database, "out_of_order = \"apply\"");
         let _ = dunlin(&sandbox, "up").success();
         assert_eq!(applied(&sandbox), ["001", "002", "003", "004"]);
+    }
+
+    async fn a_rebuild_is_quiet_about_what_was_there_and_cannot_be_made(kind: TestEngine) {
+        let database = kind.database();
+        database.run(kind.pick(
+            "CREATE TABLE old (a int)",
+            "CREATE AGGREGATE adds(int) (sfunc = int4pl, stype = int)",
+            "CREATE TABLE old (a int, k int) PARTITION BY HASH (k) PARTITIONS 2",
+        ));
+        let sandbox = three(&database, "");
+        let _ = dunlin(&sandbox, "up").success();
+        let quiet = dunlin(&sandbox, "drift --rebuild --format json").success().json();
+        assert_eq!(quiet["data"]["differences"], serde_json::json!([]), "{quiet}");
+        let notes = quiet["data"]["notes"].to_string();
+        assert_eq!(notes.contains("not compared"), database.file().is_none(), "{notes}");
+    }
+
+    async fn a_rebuild_does_nothing_outside_of_its_scratch_database(kind: TestEngine) {
+        let database = kind.database();
+        let sandbox = three(&database, "");
+        let name = database.name();
+        let script = match kind {
+            TestEngine::Sqlite => {
+                "ATTACH 'beside.db' AS beside;\nCREATE TABLE IF NOT EXISTS beside.log (t int);\nINSERT INTO beside.log VALUES (1);\n".into()
+            }
+            _ if kind.is_postgres() => format!("CREATE TABLE log (t int);\nALTER DATABASE {name} SET lock_timeout = '7s';\n"),
+            _ => format!("CREATE TABLE log (t int);\nINSERT INTO {name}.log VALUES (1);\n"),
+        };
+        sandbox.write("migrations/004_out.sql", script);
+        let _ = dunlin(&sandbox, "up --create").success();
+        if kind.is_postgres() {
+            database.run(&format!("ALTER DATABASE {name} RESET lock_timeout"));
+        }
+        let beside = || std::fs::read(sandbox.path("beside.db")).ok();
+        let before = beside();
+        let refused = dunlin(&sandbox, "drift --rebuild --format json").code(4).json();
+        assert_eq!(refused["failure"]["code"], "rebuild-unsafe", "{refused}");
+        assert_eq!(beside(), before);
+        match kind {
+            TestEngine::Sqlite => assert!(before.is_some()),
+            _ if kind.is_postgres() => {
+                let set = format!("SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = '{name}')");
+                assert_eq!(database.scalar(&set), "0");
+            }
+            _ => assert_eq!(database.scalar("SELECT count(*) FROM log"), "1"),
+        }
+        let _ = dunlin(&sandbox, "drift").success();
     }
 
     async fn what_is_required_is_asked_for_before_anything_is_touched(kind: TestEngine) {
