@@ -320,14 +320,13 @@ async fn load_rows<R: Read>(
 ) -> Result<(), Failure> {
     let io = |error: std::io::Error| damaged(path, &error);
     let strange = |what: String| damaged(path, &std::io::Error::other(what));
-    let wrong = |error: &DbError| trouble::failed(error, "the restore stopped at a row");
-    let shapes = digest::shapes(session)
-        .await
-        .map_err(|error| wrong(&error))?;
+    let wrong = |error: DbError| trouble::failed(&error, "the restore stopped at a row");
+    let shapes = digest::shapes(session).await.map_err(wrong)?;
     let tables = bound_tables(catalog, &shapes);
     let dialect = session.dialect();
-    let apart = without_transactions(session, catalog).await;
-    let apart = apart.map_err(|error| wrong(&error))?;
+    let apart = without_transactions(session, catalog)
+        .await
+        .map_err(wrong)?;
     let mut current: Option<(Putter, String)> = None;
     let mut done = 0_u64;
     let mut tag = first;
@@ -339,17 +338,15 @@ async fn load_rows<R: Read>(
                     return Err(strange(format!("rows of an unknown table {label}")));
                 };
                 if let Some((putter, _)) = &mut current {
-                    putter.flush(session).await.map_err(|error| wrong(&error))?;
+                    putter.flush(session).await.map_err(wrong)?;
                 }
                 if rest.before.contains(&table.table) {
-                    within(session, false)
-                        .await
-                        .map_err(|error| wrong(&error))?;
+                    within(session, false).await.map_err(wrong)?;
                     rest.make(session).await?;
                 }
                 let together = !apart.contains(&label.to_lowercase());
                 let ready = within(session, together).await;
-                ready.map_err(|error| wrong(&error))?;
+                ready.map_err(wrong)?;
                 current = Some((Putter::new(dialect, table), label));
             }
             b'R' => {
@@ -357,16 +354,14 @@ async fn load_rows<R: Read>(
                     return Err(strange("a row before its table".into()));
                 };
                 putter.take(reader).map_err(io)?;
-                putter.send(session).await.map_err(|error| wrong(&error))?;
+                putter.send(session).await.map_err(wrong)?;
                 done += 1;
                 if done.is_multiple_of(COMMIT_ROWS) {
-                    putter.flush(session).await.map_err(|error| wrong(&error))?;
+                    putter.flush(session).await.map_err(wrong)?;
                     let together = session.in_transaction();
-                    within(session, false)
-                        .await
-                        .map_err(|error| wrong(&error))?;
+                    within(session, false).await.map_err(wrong)?;
                     let ready = within(session, together).await;
-                    ready.map_err(|error| wrong(&error))?;
+                    ready.map_err(wrong)?;
                     progress(sink, label, done);
                 }
             }
@@ -376,9 +371,9 @@ async fn load_rows<R: Read>(
         tag = reader.array::<1>().map_err(io)?;
     }
     if let Some((putter, _)) = &mut current {
-        putter.flush(session).await.map_err(|error| wrong(&error))?;
+        putter.flush(session).await.map_err(wrong)?;
     }
-    within(session, false).await.map_err(|error| wrong(&error))
+    within(session, false).await.map_err(wrong)
 }
 
 /// Begins a transaction, or commits the one that is open.
