@@ -393,11 +393,26 @@ fn lower_name(object: &ObjectRef) -> String {
     object.name.to_lowercase()
 }
 
-/// The first words of a statement, for messages: one line, at most 60 characters.
+/// The first words of a statement, for messages and the journal: one line, at most 60 characters, and nothing of a password
+/// that the statement gives somebody.
 pub fn head_of(sql: &str) -> String {
     let mut head = String::with_capacity(64);
     let mut length = 0;
+    let mut before = "";
+    let mut identified = false;
     for word in sql.split_whitespace() {
+        identified |= word.eq_ignore_ascii_case("IDENTIFIED");
+        let is = |word: &str, wanted: &str| word.eq_ignore_ascii_case(wanted);
+        let begins = word.get(..8).is_some_and(|word| is(word, "PASSWORD"));
+        let names_one = is(before, "PASSWORD")
+            || begins
+            || (identified && (is(before, "BY") || is(before, "AS")))
+            || (before == "=" && head.get(..12).is_some_and(|head| is(head, "SET PASSWORD")));
+        if names_one && word.contains(['\'', '"']) {
+            head.push_str(" …");
+            return head;
+        }
+        before = word;
         let more = word.chars().count();
         if length + more > 58 {
             head.push_str(" …");
@@ -415,4 +430,46 @@ pub fn head_of(sql: &str) -> String {
         head = head.chars().take(59).collect::<String>() + "…";
     }
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::head_of;
+
+    #[test]
+    fn the_head_of_a_statement_holds_no_password() {
+        for (sql, expected) in [
+            (
+                "CREATE USER bob\n IDENTIFIED BY 's3cret word'",
+                "CREATE USER bob IDENTIFIED BY …",
+            ),
+            (
+                "ALTER USER bob IDENTIFIED WITH x AS \"s3cret\"",
+                "ALTER USER bob IDENTIFIED WITH x AS …",
+            ),
+            (
+                "CREATE ROLE bob LOGIN PASSWORD 's3cret'",
+                "CREATE ROLE bob LOGIN PASSWORD …",
+            ),
+            (
+                "SET PASSWORD FOR bob = 's3cret'",
+                "SET PASSWORD FOR bob = …",
+            ),
+            ("SET PASSWORD = PASSWORD('s3cret')", "SET PASSWORD = …"),
+            (
+                "CREATE USER MAPPING FOR a SERVER b OPTIONS (user 'c', password 's3cret')",
+                "CREATE USER MAPPING FOR a SERVER b OPTIONS (user 'c', …",
+            ),
+            (
+                "ALTER TABLE users ADD password varchar(9) DEFAULT 'x'",
+                "ALTER TABLE users ADD password varchar(9) DEFAULT 'x'",
+            ),
+            (
+                "INSERT INTO password AS p VALUES ('x')",
+                "INSERT INTO password AS p VALUES ('x')",
+            ),
+        ] {
+            assert_eq!(head_of(sql), expected);
+        }
+    }
 }
