@@ -77,6 +77,9 @@ impl Dialect for Postgres {
     fn read_fingerprint(&self, rows: &[Row]) -> Option<String> {
         probe::read_fingerprint(rows)
     }
+    fn mode_after(&self, sql: &str, mode: &LexMode) -> Option<LexMode> {
+        lex::mode_after(sql, mode)
+    }
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query> {
         probe::invalid_index(index)
     }
