@@ -166,13 +166,10 @@ pub async fn verify(
             equal(manifest, &differ)?;
             let message = "no scratch database may be made here, so the backup was read again and compared, and not restored";
             let finding = Finding::warning("scratch-refused", Place::default(), message);
-            findings.push(
-                finding.help(
-                    error
-                        .hint
-                        .unwrap_or_else(|| "grant the right to make databases".into()),
-                ),
-            );
+            let refused = world.redact(trouble::refused(&error, message));
+            let grant = refused.hints.into_iter().next();
+            let grant = grant.unwrap_or_else(|| "grant the right to make databases".into());
+            findings.push(finding.help(grant));
         }
         Err(error) => {
             return Err(world.redact(trouble::refused(
