@@ -1,6 +1,6 @@
 //! The gate before a phase, and the review after it: who must approve, which points must be confirmed, what is missing.
 
-use crate::journal::plan::Said;
+use crate::journal::plan::{Approval, Said};
 use crate::source::grammar::plan::Gate;
 use crate::source::plan::{PhaseDoc, UndoSpec};
 use serde::Serialize;
@@ -72,11 +72,30 @@ fn state(missing: Vec<String>, said: &[&Said]) -> GateState {
 /// The newest word of each person counts: who refused may approve later, and the other way round.
 fn newest<'s>(said: &'s [&'s Said]) -> impl Iterator<Item = &'s Said> {
     said.iter().enumerate().filter_map(|(at, one)| {
-        let later = said[at + 1..].iter().any(|later| {
-            same_person(&later.approval.by, &one.approval.by)
-                && later.approval.role == one.approval.role
-        });
+        let mut later = said[at + 1..].iter();
+        let later = later.any(|later| takes_the_place_of(&later.approval, &one.approval));
         (!later).then_some(*one)
+    })
+}
+
+/// Whether a later word stands for an earlier one: the same person's, in the same role. A refusal needs no role, so that a
+/// word without one is of the person in all of theirs.
+fn takes_the_place_of(later: &Approval, earlier: &Approval) -> bool {
+    let either = later.role.is_none() || earlier.role.is_none();
+    same_person(&later.by, &earlier.by) && (either || later.role == earlier.role)
+}
+
+/// Whether somebody says what their newest word has said already.
+pub fn said_already(said: &[&Said], approval: &Approval) -> bool {
+    let mut own = newest(said).filter(|one| takes_the_place_of(approval, &one.approval));
+    own.any(|one| {
+        let as_if = Approval {
+            by: one.approval.by.clone(),
+            user: one.approval.user.clone(),
+            os: one.approval.os.clone(),
+            ..approval.clone()
+        };
+        one.approval == as_if
     })
 }
 
@@ -92,7 +111,7 @@ fn rejection(said: &[&Said]) -> Option<String> {
 }
 
 fn same_person(a: &str, b: &str) -> bool {
-    a.trim().eq_ignore_ascii_case(b.trim())
+    a.trim().to_lowercase() == b.trim().to_lowercase()
 }
 
 /// The roles that lack an approval. One person counts for one role: the roles are matched to different people.
@@ -176,7 +195,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::finding::Place;
-    use crate::journal::plan::Approval;
     use crate::source::grammar::plan::PhaseBackup;
 
     fn phase(approvers: &[&str], go: &[&str]) -> PhaseDoc {
@@ -249,5 +267,26 @@ mod tests {
         // The newest word of a person counts.
         let again = said(3, "Bob", None);
         assert!(before(&phase, &[&yes, &no, &again]).open);
+    }
+
+    #[test]
+    fn who_refused_without_a_role_approves_in_one_later() {
+        let phase = phase(&["dba", "lead"], &[]);
+        let (ann, bob) = (said(1, "Ann", Some("dba")), said(3, "ŞULE", Some("lead")));
+        let mut no = said(2, "Şule", None);
+        no.approval.reject = true;
+        assert!(!before(&phase, &[&ann, &no]).open);
+        assert!(before(&phase, &[&ann, &no, &bob]).open);
+        // The other way round: she approved, refused, and approves again.
+        let mut later = said(4, "Şule", None);
+        later.approval.reject = true;
+        let again = said(5, "Şule", Some("lead"));
+        assert!(!before(&phase, &[&ann, &bob, &later]).open);
+        assert!(!said_already(&[&ann, &bob, &later], &again.approval));
+        assert!(before(&phase, &[&ann, &bob, &later, &again]).open);
+        assert!(said_already(&[&ann, &bob, &later, &again], &again.approval));
+        // Another role is another word.
+        let as_dba = said(6, "Şule", Some("dba"));
+        assert!(!said_already(&[&ann, &again], &as_dba.approval));
     }
 }
