@@ -182,7 +182,7 @@ impl RowExpect {
         if null(&self.left) {
             return is(&right, self.op, "null");
         }
-        compare(&left, &right).is_some_and(|order| self.op.holds(order))
+        relates(&left, self.op, &right)
     }
 
     /// The left side, where it reads like a column's name and the query returns none of this name: a slip of the pen
@@ -256,25 +256,38 @@ fn is(value: &Value, op: Op, literal: &str) -> bool {
         (Value::Null, Op::Equal) => null,
         (Value::Null, _) => false,
         (_, Op::NotEqual) if null => true,
-        _ => compare(value, &Value::Text(literal.to_owned())).is_some_and(|order| op.holds(order)),
+        _ => relates(value, op, &Value::Text(literal.to_owned())),
     }
 }
 
-/// How two values are ordered; `None` where one of them is NULL.
-pub fn compare(left: &Value, right: &Value) -> Option<Ordering> {
+/// Whether two values stand in a relation. Larger or smaller than a number is only a number: as a text `n/a` would come
+/// behind every digit, and so would `NaN`.
+fn relates(left: &Value, op: Op, right: &Value) -> bool {
+    let Some((a, b)) = sides(left, right) else {
+        return false;
+    };
+    let is_number = |text: &str| decimal::parse(text.as_bytes()).is_some();
+    if !matches!(op, Op::Equal | Op::NotEqual) && is_number(&a) != is_number(&b) {
+        return false;
+    }
+    op.holds(compare_texts(&a, &b))
+}
+
+/// Both as texts; `None` where one is NULL.
+fn sides<'v>(left: &'v Value, right: &'v Value) -> Option<(Cow<'v, str>, Cow<'v, str>)> {
     let (a, b) = (spelled(left)?, spelled(right)?);
     // Engines without booleans count; so `true` is 1 beside a number, and 1 is `true` beside a boolean.
     let counts = |value: &Value| matches!(value, Value::Bool(_) | Value::Int(_) | Value::UInt(_));
-    if counts(left) || counts(right) {
-        return Some(compare_texts(counted(&a), counted(&b)));
-    }
-    Some(compare_texts(&a, &b))
+    Some(match counts(left) || counts(right) {
+        true => (counted(a), counted(b)),
+        false => (a, b),
+    })
 }
 
-fn counted(text: &str) -> &str {
-    match text {
-        _ if text.eq_ignore_ascii_case("true") => "1",
-        _ if text.eq_ignore_ascii_case("false") => "0",
+fn counted(text: Cow<'_, str>) -> Cow<'_, str> {
+    match &text {
+        _ if text.eq_ignore_ascii_case("true") => "1".into(),
+        _ if text.eq_ignore_ascii_case("false") => "0".into(),
         _ => text,
     }
 }
@@ -395,6 +408,21 @@ mod tests {
         assert!(!holds("between a and c", "d"));
         assert!(holds("betweens", "betweens"));
         assert!(holds("= ff00", Value::Bytes(vec![255, 0])));
+    }
+
+    #[test]
+    fn larger_or_smaller_than_a_number_is_only_a_number() {
+        for value in ["n/a", "NaN", "inf", "", "-", "2026-01-06"] {
+            for expect in [">= 0", "> 0", "<= 0", "< 0", "between 0 and 9"] {
+                assert!(!holds(expect, value), "{value} {expect}");
+            }
+            assert!(holds("<> 0", value) && !holds("= 0", value), "{value}");
+        }
+        assert!(!holds(">= 0", Value::Float(f64::NAN)));
+        assert!(!holds(">= 0", Value::Bytes(vec![255])));
+        assert!(holds(">= 1", Value::Bool(true)) && !holds("< n/a", 1));
+        let row = RowExpect::parse("total >= 0").unwrap();
+        assert!(!row.holds(&["total".into()], &[Value::Text("n/a".into())]));
     }
 
     #[test]
