@@ -72,6 +72,12 @@ for_each_engine! {
         let user = format!("u{}", fresh_name().replace('_', ""));
         let account = stranger(&desk, &user);
         desk.sandbox.write("rights.plan.toml", PLAN);
+        desk.plan("emptied", "", "sql = \"TRUNCATE TABLE settings\"\nundo = { none = \"a test\" }\n");
+        let (_, answer) = desk.json("plan check emptied");
+        let message = text(check(&answer, "rights"), "message");
+        for wanted in ["TRUNCATE on settings (step `emptied`)", "CREATE (the journal's tables)"] {
+            assert!(message.contains(wanted), "no `{wanted}` in {message}");
+        }
         let (code, answer) = desk.json("plan check rights");
         let rights = check(&answer, "rights").clone();
         assert_eq!((code, text(&rights, "outcome")), (4, "failed"), "{answer:#}");
@@ -92,6 +98,21 @@ for_each_engine! {
             false => format!("DROP USER {account}"),
         };
         let _ = desk.database.run(&leave);
+    }
+
+    /// A table that is written anew stands twice on the disk for a while: so much room is asked for.
+    async fn room_is_asked_for_what_is_written_anew(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let sql = engine.pick(
+            "",
+            "ALTER TABLE contacts ALTER COLUMN id TYPE numeric(30)",
+            "ALTER TABLE contacts MODIFY id varchar(40) NOT NULL",
+        );
+        desk.plan("anew", "", &format!("sql = \"{sql}\"\nundo = {{ none = \"a test\" }}\n"));
+        let (_, answer) = desk.json("plan check anew");
+        let disk = check(&answer, "disk");
+        let message = text(disk, "message");
+        assert!(message.contains("`contacts` is written anew) needs "), "{disk:#}");
     }
 
     /// Who, since when and what; and nobody when it has ended.

@@ -45,8 +45,10 @@ pub fn check(room: &Room) -> Checked {
     let there = format!("{} free in `{}`", size(free), room.folder);
     if free < needed {
         let message = format!("only {there}, and {} needs {}", room.what, size(needed));
-        return Checked::failed(&room.id, CODE, message)
-            .help("make room there, or name another folder (`backup_dir`)");
+        return Checked::failed(&room.id, CODE, message).help(match room.id.as_str() {
+            "disk" => "make room where the server keeps its data",
+            _ => "make room there, or name another folder (`backup_dir`)",
+        });
     }
     let message = match room.needed {
         Some(_) => format!("{there}; {} needs {}", room.what, size(needed)),

@@ -20,6 +20,8 @@ pub enum Right {
     Update,
     /// To delete rows.
     Delete,
+    /// To empty a table.
+    Truncate,
     /// To make triggers.
     Trigger,
     /// To refer to a table.
@@ -46,6 +48,7 @@ impl Right {
             Right::Insert => "INSERT",
             Right::Update => "UPDATE",
             Right::Delete => "DELETE",
+            Right::Truncate => "TRUNCATE",
             Right::Trigger => "TRIGGER",
             Right::References => "REFERENCES",
             Right::Alter => "ALTER",
@@ -75,7 +78,7 @@ pub struct Wanted {
     pub table: Option<String>,
     /// The plan makes the table: it may not be there yet.
     pub is_made: bool,
-    /// The step that needs it first.
+    /// The step that needs it first; empty: the journal.
     pub step: String,
 }
 
@@ -103,6 +106,11 @@ impl Wants {
                 step: step.to_owned(),
             });
         }
+    }
+
+    /// What the journal needs, where its tables are not there yet.
+    pub fn journal(&mut self, schema: Option<&str>) {
+        self.add("", Right::CreateTable, schema, None);
     }
 
     /// What a step needs by its kind; statements that it is lowered to are told by [`Wants::statement`].
@@ -177,11 +185,12 @@ impl Wants {
     }
 
     fn rows(&mut self, step: &str, class: &StatementClass) {
-        let right = match class.verb.split(' ').next().unwrap_or_default() {
-            "INSERT" | "COPY" | "LOAD" => Right::Insert,
-            "UPDATE" => Right::Update,
-            "DELETE" => Right::Delete,
-            // REPLACE, MERGE, TRUNCATE: more than one, and not the same everywhere.
+        let rights: &[Right] = match class.verb.split(' ').next().unwrap_or_default() {
+            "INSERT" | "COPY" | "LOAD" => &[Right::Insert],
+            "REPLACE" => &[Right::Insert, Right::Delete],
+            "UPDATE" => &[Right::Update],
+            "DELETE" => &[Right::Delete],
+            // MERGE: more than one, by what its branches do.
             _ => return,
         };
         for table in class
@@ -189,7 +198,9 @@ impl Wants {
             .iter()
             .filter(|object| object.kind == ObjectKind::Table)
         {
-            self.add(step, right, table.schema.as_deref(), Some(&table.name));
+            for right in rights {
+                self.add(step, *right, table.schema.as_deref(), Some(&table.name));
+            }
         }
         self.reads(step, class);
     }
@@ -221,6 +232,7 @@ impl Wants {
                     Right::Alter
                 }
                 (_, "DROP", ObjectKind::Table | ObjectKind::View) => Right::Drop,
+                (_, "TRUNCATE", ObjectKind::Table) => Right::Truncate,
                 _ => continue,
             };
             if right.makes() || table.is_some() {
@@ -278,7 +290,10 @@ pub fn check(wanted: &[Wanted], rights: &Rights) -> Checked {
             Some(table) => format!("{} on {table}", privilege(wanted.right)),
             None => privilege(wanted.right).to_owned(),
         };
-        missing.push(format!("{on} (step `{}`)", wanted.step));
+        missing.push(match wanted.step.as_str() {
+            "" => format!("{on} (the journal's tables)"),
+            step => format!("{on} (step `{step}`)"),
+        });
         if !grants.contains(&lack.grant.as_str()) {
             grants.push(&lack.grant);
         }
@@ -332,6 +347,7 @@ mod tests {
                 ("CREATE INDEX i ON t (a)", vec!["INDEX t"]),
                 ("ALTER TABLE t ADD COLUMN a int", vec!["ALTER t"]),
                 ("DROP TABLE t", vec!["DROP t"]),
+                ("TRUNCATE TABLE t", vec!["TRUNCATE t"]),
                 ("CREATE VIEW v AS SELECT 1", vec!["CREATE VIEW -"]),
                 ("SET @x = 1", vec![]),
             ] {
@@ -339,6 +355,8 @@ mod tests {
                 assert_eq!(wanted(dialect, &[sql]), expected, "{dialect:?}: {sql}");
             }
         }
+        let both = ["INSERT t", "DELETE t"];
+        assert_eq!(wanted(&Mysql, &["REPLACE INTO t VALUES (1)"]), both);
         let twice = ["CREATE TABLE a (id int)", "CREATE TABLE b (id int)"];
         assert_eq!(wanted(&Postgres, &twice), ["CREATE -"], "each once");
     }
@@ -363,6 +381,10 @@ mod tests {
             "rights are missing: UPDATE on t (step `fill`)"
         );
         assert!(failed.help.unwrap().contains("GRANT UPDATE ON t"));
+        let mut journal = Wants::default();
+        journal.journal(None);
+        let failed = check(&journal.0, &rights).message;
+        assert_eq!(failed, "rights are missing: CREATE (the journal's tables)");
         rights.unknown = Some("roles".into());
         assert_eq!(check(&wants.0, &rights).outcome, CheckOutcome::NotRun);
     }

@@ -2,7 +2,7 @@
 
 use crate::dialect::preflight::{Lacking, PreflightDialect, Rights, privilege};
 use crate::dialect::{Caps, Dialect, EngineKind};
-use crate::preflight::rights::Wanted;
+use crate::preflight::rights::{Right, Wanted};
 use crate::value::{Query, Row, Value};
 
 /// The answers of MySQL and MariaDB.
@@ -243,7 +243,11 @@ impl PreflightDialect for Preflight {
         for (at, wanted) in wanted.iter().enumerate() {
             let database = wanted.schema.as_deref().unwrap_or(database);
             let table = wanted.table.as_deref();
-            let named = privilege(wanted.right);
+            let named = match wanted.right {
+                // Here a table is emptied by making it anew.
+                Right::Truncate => privilege(Right::Drop),
+                right => privilege(right),
+            };
             let has = |revoked: bool| {
                 grants.iter().any(|grant| {
                     let partial = !revoked || grant.database.is_some();
@@ -296,7 +300,6 @@ impl PreflightDialect for Preflight {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::preflight::rights::Right;
 
     fn lacking(grants: &[&str], right: Right, table: Option<&str>) -> bool {
         let wanted = Wanted {

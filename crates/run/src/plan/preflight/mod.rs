@@ -131,7 +131,9 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
             .help(failure.hints.first().cloned().unwrap_or_default()),
     });
     found.extend(kinds(&scene.ahead));
-    found.push(of_rights(scene, session).await);
+    let journal = journal_store::read(scene.world, session).await;
+    let makes_journal = journal.is_ok_and(|journal| !journal.exists);
+    found.push(of_rights(scene, session, makes_journal).await);
     found.extend(of_backup_disk(scene, session).await);
     found.push(of_data_disk(scene, session).await);
     found.push(of_transactions(session).await);
@@ -195,7 +197,8 @@ fn checks_of(phase: &PhaseDoc) -> impl Iterator<Item = &CheckDoc> {
     phase.checks.iter().chain(own)
 }
 
-async fn of_rights(scene: &Scene<'_>, session: &mut dyn Session) -> Checked {
+/// `makes_journal`: its tables are not there yet.
+async fn of_rights(scene: &Scene<'_>, session: &mut dyn Session, makes_journal: bool) -> Checked {
     let mut wants = Wants::default();
     for step in scene.ahead.iter().flat_map(|phase| &phase.steps) {
         let Some(look) = scene.looks.get(&step.id).filter(|look| !look.is_done) else {
@@ -208,6 +211,9 @@ async fn of_rights(scene: &Scene<'_>, session: &mut dyn Session) -> Checked {
     }
     if let Some(file) = scene.world.engine.file() {
         return of_file(file);
+    }
+    if makes_journal {
+        wants.journal(scene.world.config.journal_schema.as_deref());
     }
     let asked = session.dialect().preflight();
     let Some(query) = asked.rights(&wants.0, session.caps()) else {
@@ -279,17 +285,31 @@ fn least_room(doc: &PlanDoc) -> u64 {
     least.and_then(|text| parse_bytes(text).ok()).unwrap_or(0)
 }
 
+/// The largest table that a step writes anew beside itself, with its size: so much room that takes.
+fn rewritten(scene: &Scene<'_>) -> Option<(u64, String)> {
+    let steps = scene.ahead.iter().flat_map(|phase| &phase.steps);
+    let looks = steps.filter_map(|step| scene.looks.get(&step.id));
+    let heavy = looks.flat_map(|look| look.seen(scene.ground).heavy);
+    let anew = heavy.filter(|one| ["table-rewrite", "rebuild-loses-rows"].contains(&one.code));
+    anew.filter_map(|one| Some((one.bytes?, one.table))).max()
+}
+
 async fn of_data_disk(scene: &Scene<'_>, session: &mut dyn Session) -> Checked {
     let least = least_room(scene.doc);
     let data = disks::of_data(scene.world, session).await;
+    let (anew, what) = match rewritten(scene) {
+        Some((bytes, table)) => (bytes, format!("the database (`{table}` is written anew)")),
+        None => (0, "the database".to_owned()),
+    };
+    let needed = least.saturating_add(anew);
     room::check(&Room {
         id: "disk".into(),
         folder: data
             .as_ref()
             .map(|path| path.display().to_string())
             .unwrap_or_default(),
-        what: "the database".into(),
-        needed: Some(least).filter(|least| *least > 0),
+        what,
+        needed: Some(needed).filter(|needed| *needed > 0),
         at_least: least,
         free: data.and_then(|path| disks::free(&path)),
     })

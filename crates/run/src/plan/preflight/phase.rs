@@ -2,7 +2,7 @@
 
 use super::{
     Scene, least_room, of_backup_disk, of_backups, of_data_disk, of_plugins, of_requirements,
-    of_rights, of_steps, redacted,
+    of_rights, of_steps, redacted, rewritten,
 };
 use crate::executor::Runner;
 use crate::plan::look::{self, Ground};
@@ -73,9 +73,9 @@ async fn ready(
         looks: look::steps(ground, doc, Some(&phase.id), Some(session)).await,
         ground,
     };
-    let mut found = vec![of_rights(&scene, session).await];
+    let mut found = vec![of_rights(&scene, session, false).await];
     found.extend(of_backup_disk(&scene, session).await);
-    if least_room(scene.doc) > 0 {
+    if least_room(scene.doc) > 0 || rewritten(&scene).is_some() {
         found.push(of_data_disk(&scene, session).await);
     }
     found.extend(of_requirements(&scene, session).await);
