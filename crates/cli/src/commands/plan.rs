@@ -8,6 +8,7 @@ use crate::render::events::Screen;
 use crate::render::plan as render;
 use dunlin::plan::{self as plans, Ask, Report};
 use dunlin::world::{Opening, World};
+use dunlin_core::exit::Outcome;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::any_error;
 use dunlin_core::journal::Event;
@@ -188,7 +189,17 @@ async fn tell(opened: &Opened, report: &Report, verb: &str, screen: &mut Screen)
 /// `rollback --emergency`.
 async fn emergency(opened: &Opened, screen: &mut Screen) -> Answer {
     let world = &opened.context.world;
-    let done = plans::emergency::run(world, &opened.context.project, &opened.doc, screen).await;
+    let (project, doc) = (&opened.context.project, &opened.doc);
+    let done = plans::emergency::run(world, project, doc, screen, listen()).await;
+    let verb = "emergency rollback of";
+    let (outcome, summary) = match &done.failure {
+        Some(failure) => {
+            let summary = format!("{verb} \"{}\": {}", doc.name, failure.message);
+            (failure.class.outcome(), summary)
+        }
+        None => (Outcome::Done, format!("{verb} \"{}\" is done", doc.name)),
+    };
+    dunlin::notify::after(world, project, outcome, &summary, screen).await;
     screen.finish();
     let mut text = String::new();
     for stage in &done.stages {

@@ -155,3 +155,33 @@ for_each_engine! {
         assert_eq!(stages(&done).len(), 3);
     }
 }
+
+for_each_engine! {
+    /// Ctrl-C, or a SIGTERM, while the application is being stopped: that ends, and nothing is restored. Whoever is to be told
+    /// of failures is told.
+    async fn who_changes_their_mind_keeps_what_is_there(engine: TestEngine) {
+        for signal in ["INT", "TERM"] {
+            let mut desk = desk(engine);
+            let project = desk.sandbox.read("dunlin.toml");
+            let told = "[notify]\non = [\"failed\"]\nexec = \"echo {event} {summary} >> told\"\n";
+            let _ = desk.sandbox.write("dunlin.toml", format!("{project}{told}"));
+            let (code, ran) = desk.json("run owners");
+            assert_eq!(code, 0, "{ran:#}");
+            let before = desk.picture();
+            desk.sandbox.set("APP_STOP", "echo stop >> order; while ! test -e go; do sleep 0.05; done");
+            let running = desk.sandbox.spawn(["rollback", "owners", "--emergency", "--format", "json"]);
+            let _ = desk.sandbox.await_text("order", "stop");
+            running.signal(signal);
+            let _ = running.await_said("stopping after this statement");
+            let _ = desk.sandbox.write("go", "");
+            let ended = running.wait();
+            let answer = ended.json();
+            assert_eq!(answer["exit_code"], 130, "{answer:#}");
+            assert_eq!(stages(&answer), pairs(&[("stop", "done")]));
+            assert!(answer["failure"]["message"].to_string().contains("the application is stopped"), "{answer:#}");
+            assert_eq!(desk.picture(), before);
+            assert_eq!(desk.sandbox.read("order"), "stop\n");
+            assert!(desk.sandbox.read("told").contains("failed emergency rollback of"));
+        }
+    }
+}

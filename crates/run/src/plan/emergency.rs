@@ -3,6 +3,7 @@
 //! stage that fails keeps the next from happening.
 
 use crate::backup::{self, manifest::Manifest};
+use crate::control::{Control, Stop};
 use crate::lease;
 use crate::outside;
 use crate::steps::migrate::json;
@@ -54,9 +55,10 @@ pub async fn run(
     project: &Project,
     doc: &PlanDoc,
     sink: &mut dyn Sink,
+    control: Control,
 ) -> Emergency {
     let mut emergency = Emergency::default();
-    if let Err(failure) = stages(world, project, doc, sink, &mut emergency).await {
+    if let Err(failure) = stages(world, project, doc, sink, (&mut emergency, control)).await {
         emergency.failure = Some(world.redact(failure));
     }
     emergency
@@ -106,7 +108,7 @@ async fn stages(
     project: &Project,
     doc: &PlanDoc,
     sink: &mut dyn Sink,
-    emergency: &mut Emergency,
+    (emergency, control): (&mut Emergency, Control),
 ) -> Result<(), Failure> {
     let folder = world.config.backup_dir.clone();
     let manifest = newest_verified(world, &folder)?;
@@ -119,6 +121,7 @@ async fn stages(
         world,
         root: &project.root,
         emergency,
+        control,
     };
     desk.command(
         "stop",
@@ -126,6 +129,7 @@ async fn stages(
         sink,
     )
     .await?;
+    desk.may_go_on("nothing was restored, and the application is stopped")?;
     let started = Instant::now();
     sink.event(&Event::Undoing {
         what: format!(
@@ -141,6 +145,7 @@ async fn stages(
             );
             desk.keep("restore", "done", said, started)?;
             void_approvals(world, doc).await?;
+            desk.may_go_on("the database is restored, and the application is stopped")?;
         }
         Err(failure) => {
             let failure = world.redact(failure);
@@ -190,9 +195,20 @@ struct Desk<'a> {
     world: &'a World,
     root: &'a Path,
     emergency: &'a mut Emergency,
+    control: Control,
 }
 
 impl Desk<'_> {
+    /// A person's Ctrl-C, or a SIGTERM, lets the stage under way end, and no other begin: half a restore helps nobody.
+    fn may_go_on(&self, stands: &str) -> Result<(), Failure> {
+        if self.control.asked() < Stop::Soon {
+            return Ok(());
+        }
+        let message = format!("ended by a person: {stands}");
+        let failure = Failure::new(FailureClass::Interrupted, "interrupted", message);
+        Err(failure.hint("start the application by hand, or run the same command again: it does every stage anew"))
+    }
+
     /// Runs a command of `[emergency]`; one that is not there is passed over, and said.
     async fn command(
         &mut self,
@@ -208,7 +224,9 @@ impl Desk<'_> {
         sink.event(&Event::Note {
             message: format!("emergency: {stage}"),
         });
-        let ended = outside::run(command, self.root, outside::TIMEOUT, &self.world.redactor).await;
+        let (mut control, redactor) = (self.control.clone(), &self.world.redactor);
+        let stop = control.until(Stop::Now);
+        let ended = outside::run_until(command, self.root, outside::TIMEOUT, redactor, stop).await;
         let said = match ended {
             Ok(ended) if ended.is_ok() => return self.keep(stage, "done", ended.tail, started),
             Ok(ended) => ended.said(),
