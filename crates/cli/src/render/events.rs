@@ -1,5 +1,6 @@
 //! Events for people (standard error), as lines of JSON (`--events`), and as the project's log.
 
+use super::pace::Pace;
 use super::table::{bytes, count, duration};
 use dunlin_core::event::{Event, Sink};
 use dunlin_core::finding::Finding;
@@ -15,6 +16,8 @@ pub struct Screen {
     verbose: bool,
     bar: Option<ProgressBar>,
     last_line: Instant,
+    began: Instant,
+    pace: Pace,
     lines: Option<Box<dyn Write + Send>>,
     log: Option<(File, String)>,
     redactor: Redactor,
@@ -50,6 +53,8 @@ impl Screen {
             verbose,
             bar,
             last_line: Instant::now(),
+            began: Instant::now(),
+            pace: Pace::default(),
             lines,
             log,
             redactor,
@@ -242,10 +247,9 @@ impl Screen {
                 total,
                 unit,
             } => {
-                let of = total
-                    .map(|total| format!(" of {total}"))
-                    .unwrap_or_default();
-                self.tick(&format!("{what}: {done}{of} {unit}"));
+                let now = self.began.elapsed();
+                let line = self.pace.line(what, (*done, *total), unit, now);
+                self.tick(&line);
             }
             _ => {}
         }

@@ -5,6 +5,7 @@ pub mod events;
 pub mod failure;
 pub mod findings;
 pub mod json;
+mod pace;
 pub mod plan;
 pub mod plan_show;
 pub mod table;
