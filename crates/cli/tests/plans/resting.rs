@@ -87,7 +87,7 @@ for_each_engine! {
             std::thread::sleep(Duration::from_millis(50));
         }
         let _ = desk.dunlin("pause filling").success();
-        let _ = running.await_said("paused by a person; `dunlin abort filling` ends it");
+        let _ = running.await_said("paused by a person; `dunlin resume filling` lets it go on; `dunlin abort filling` ends it");
         let paused = stands_still(&desk);
         let _ = desk.dunlin("resume filling").success();
         let _ = running.await_said("goes on, after it was paused by a person");

@@ -29,6 +29,8 @@ pub struct Rest {
     folder: Option<Option<PathBuf>>,
     /// When it was last looked.
     looked_at: Instant,
+    /// Somebody had said that it pauses before the run began: asked before anything else is done.
+    is_paused: bool,
     /// The number of the newest record when the run began: an order to stop that is older is of an earlier run.
     began_after: i64,
 }
@@ -44,6 +46,7 @@ impl Rest {
             least: least.and_then(|text| parse_bytes(text).ok()),
             folder: None,
             looked_at: Instant::now(),
+            is_paused: history.order.1 == Order::Pause,
             began_after: history.last_id,
         }
     }
@@ -58,10 +61,13 @@ impl Rest {
         loop {
             runner.may_go_on()?;
             let mut why = closed(runner, windows);
-            if said.is_some() || self.looked_at.elapsed() >= LOOK_EVERY {
+            let is_due = self.is_paused || self.looked_at.elapsed() >= LOOK_EVERY;
+            if said.is_some() || is_due {
+                self.is_paused = false;
                 self.looked_at = Instant::now();
                 if self.ordered(runner).await? {
-                    why = Some(Why::new("by a person", None));
+                    let goes_on = format!("; `dunlin resume {}` lets it go on", self.shown);
+                    why = Some(Why::new("by a person", Some(goes_on)));
                 }
                 if why.is_none() {
                     why = self.full(runner).await;
