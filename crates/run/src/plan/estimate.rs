@@ -5,6 +5,8 @@ use crate::observe;
 use dunlin_core::facts::TableSize;
 use dunlin_core::plan::estimate::{self, Estimate, Rates, Work};
 use dunlin_core::plan::steps::Inverse;
+use dunlin_core::source::duration::parse_duration;
+use dunlin_core::source::grammar::steps::{Backfill, NumberOrAuto};
 use dunlin_core::source::plan::{PhaseDoc, PlanDoc, StepDoc, StepSpec, UndoSpec};
 use dunlin_core::value::Query;
 use dunlin_engines::Session;
@@ -215,7 +217,7 @@ fn measured(
     match &step.kind {
         StepSpec::Backfill(backfill) => match rows(&backfill.table) {
             // Each batch writes the rows and, in the same transaction, what they were.
-            Some(rows) => rates.rewrite_of(rows.saturating_mul(2)),
+            Some(rows) => paused(backfill, rows, rates.rewrite_of(rows.saturating_mul(2))),
             None => not_counted(&backfill.table),
         },
         StepSpec::Checkpoint(checkpoint) => {
@@ -256,6 +258,27 @@ fn measured(
             Some(look) => statements(&look.up, &look.makes(), ground, rates),
             None => Estimate::unknown("its statements are not known"),
         },
+    }
+}
+
+/// The same with the pauses between batches, where the step says how long they are and how many.
+fn paused(backfill: &Backfill, rows: u64, work: Estimate) -> Estimate {
+    let pause = backfill.pause.as_deref().map(parse_duration);
+    let (Some(Ok(pause)), Some(NumberOrAuto::Number(batch))) = (pause, &backfill.batch) else {
+        return work;
+    };
+    let batches = rows.div_ceil((*batch).max(1));
+    let pauses = u64::try_from(pause.as_millis().saturating_mul(batches.into()));
+    Estimate {
+        ms: work
+            .ms
+            .map(|ms| ms.saturating_add(pauses.unwrap_or(u64::MAX))),
+        source: format!(
+            "{batches} pauses of {} ms; {}",
+            pause.as_millis(),
+            work.source
+        ),
+        ..work
     }
 }
 
