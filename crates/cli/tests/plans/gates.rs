@@ -123,3 +123,37 @@ for_each_engine! {
         assert_eq!(code, 3, "{ran:#}");
     }
 }
+
+for_each_engine! {
+    /// A refusal needs no role; who has refused approves in theirs later, and the other way round, as often as they like.
+    async fn who_refused_may_approve_later(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write("people.plan.toml", PLAN);
+        let said = |line: &str| {
+            let (code, said) = desk.json(&format!("approve people one --by Bob {line}"));
+            assert_eq!(code, 0, "{line}: {said:#}");
+            said["data"]["rejected"].is_string()
+        };
+        for _ in 0..2 {
+            assert!(said("--reject"));
+            assert!(!said("--as lead"));
+            let (code, twice) = desk.json("approve people one --by bob --as lead");
+            assert_eq!((code, twice["failure"]["code"].as_str()), (4, Some("approved-twice")), "{twice:#}");
+        }
+    }
+}
+
+for_each_engine! {
+    /// A command that is not in doubt has nothing to settle: what would be recorded would count for nothing.
+    async fn a_command_that_is_not_in_doubt_is_not_confirmed(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.plan("calm", "", "exec = { run = \"true\" }\nundo = { none = \"nothing\" }\n");
+        for run in [false, true] {
+            if run {
+                assert_eq!(desk.json("run calm").0, 0);
+            }
+            let (code, said) = desk.json("confirm calm calm --by Dee");
+            assert_eq!((code, said["failure"]["code"].as_str()), (4, Some("nothing-to-settle")), "{said:#}");
+        }
+    }
+}

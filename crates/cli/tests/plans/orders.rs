@@ -183,3 +183,53 @@ for_each_engine! {
         assert_eq!(desk.sandbox.read("begun").len(), 1, "the command ran once");
     }
 }
+
+for_each_engine! {
+    /// Ctrl-C twice ends a check under way, of the phase or of a step; the next run asks it again.
+    async fn twice_ends_a_check(engine: TestEngine) {
+        let waits = "exec = { run = \"echo >> begun; while ! test -e go; do sleep 0.05; done\" }";
+        let of_phase = format!("\n  [[phase.check]]\n  id = \"held-up\"\n  {waits}\n\n[[phase]]\nid = \"two\"");
+        let of_step = format!("id = \"row\"\n\n    [[phase.step.check]]\n    id = \"held-up\"\n    {waits}\n  [[phase.step]]\n  id = \"more\"");
+        let calm = PLAN.replace("run = \"echo >> begun; while ! test -e go; do sleep 0.05; done\"", "run = \"true\"");
+        let row = "id = \"row\"\n  sql = \"INSERT INTO made (id) VALUES (1)\"";
+        assert!(calm.contains(row) && calm.contains("[[phase]]\nid = \"two\""));
+        let of_step = of_step.replacen("id = \"row\"", row, 1);
+        for plan in [
+            calm.replace("[[phase]]\nid = \"two\"", of_phase.trim_start()),
+            calm.replace(row, &format!("{of_step}\n  sql = \"INSERT INTO made (id) VALUES (3)\"")),
+        ] {
+            let desk = Desk::new(engine);
+            let running = held_in(&desk, &plan);
+            for said in ["stopping after", "cancelling"] {
+                running.signal("INT");
+                let _ = running.await_said(said);
+            }
+            let stopped = running.wait().json();
+            assert_eq!(stopped["exit_code"], 130, "{stopped:#}");
+            assert!(stopped["failure"]["message"].to_string().contains("check `held-up` was ended"), "{stopped:#}");
+            let _ = desk.sandbox.write("go", "");
+            let (code, ran) = desk.json("run orders");
+            assert_eq!(code, 0, "{ran:#}");
+            assert!(desk.sandbox.read("begun").len() >= 2);
+        }
+    }
+}
+
+for_each_engine! {
+    /// Said before a run begins, or of one that has died since, a pause holds before its first step, however short it is.
+    async fn a_pause_that_was_said_before_holds(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.plan("short", "", "sql = \"CREATE TABLE short (id int NOT NULL PRIMARY KEY)\"\n");
+        desk.plan("other", "", "sql = \"CREATE TABLE other (id int NOT NULL PRIMARY KEY)\"\n");
+        assert_eq!(desk.json("run other").0, 0);
+        let (code, said) = desk.json("pause short");
+        assert_eq!(code, 0, "{said:#}");
+        let running = desk.sandbox.spawn(["run", "short"]);
+        let _ = running.await_said("paused by a person; `dunlin resume short` lets it go on");
+        assert!(!desk.picture().contains(&"table short".to_owned()));
+        let (code, said) = desk.json("resume short");
+        assert_eq!(code, 0, "{said:#}");
+        let _ = running.wait().code(0);
+        assert!(desk.picture().contains(&"table short".to_owned()));
+    }
+}

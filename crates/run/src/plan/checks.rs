@@ -1,6 +1,7 @@
 //! The checks of phases and steps: when they are evaluated, and where what they found is kept.
 
 use super::Walk;
+use crate::control::{Control, Stop};
 use crate::steps::migrate::json;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -30,7 +31,9 @@ pub async fn evaluate(
                 .map(|answer| !answer.no),
             _ => None,
         };
-        let evidence = super::observe::evaluate(walk, phase, check, when, answer).await?;
+        let control = walk.runner.control.clone();
+        let asked = super::observe::evaluate(walk, phase, check, when, answer);
+        let evidence = unless_ended(control, &check.id, asked).await?;
         walk.runner.sink.event(&Event::CheckDone {
             phase: phase.id.clone(),
             evidence: evidence.clone(),
@@ -38,6 +41,22 @@ pub async fn evaluate(
         found.push(evidence);
     }
     Ok(found)
+}
+
+/// Waits for what a check asks, or until a person cancels it: what is asked reads, and what is tried out is not committed.
+pub(super) async fn unless_ended<T>(
+    mut control: Control,
+    check: &str,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        answer = asked => answer,
+        () = control.until(Stop::Now) => {
+            let message = format!("check `{check}` was ended by a person; the next run asks it again");
+            Err(Failure::new(FailureClass::Interrupted, "interrupted", message))
+        }
+    }
 }
 
 /// The record of what checks found.
@@ -91,39 +110,79 @@ pub fn failure(evidence: &[Evidence], what: &str, class: FailureClass) -> Option
     Some(failure)
 }
 
-/// Whether the step's checks before it hold.
-pub async fn before_step(
+/// Whether the step's checks before it hold. Gives the questions among them that nobody has answered.
+pub async fn before_step<'s>(
     walk: &mut Walk<'_, '_>,
     phase: &PhaseDoc,
-    step: &StepDoc,
-) -> Result<(), Failure> {
-    if step.checks.is_empty() {
-        return Ok(());
-    }
-    let checks: Vec<_> = step.checks.iter().collect();
-    let found = evaluate(walk, phase, &checks, When::Before).await?;
-    settle_step(walk, phase, found, &format!("before step `{}`", step.id))?;
-    // A step that an interrupted run began has noted it already.
+    step: &'s StepDoc,
+) -> Result<Vec<&'s CheckDoc>, Failure> {
     let key = dunlin_core::journal::plan::step_key(&walk.ask.doc.name, &phase.id, &step.id);
-    match walk.history.flight(&key) {
-        Some(_) => Ok(()),
-        None => super::observe::note_step(walk, phase, step).await,
+    // A step that an interrupted run began: they held then, and what they compare with is noted. Now they would see what a
+    // part of the step has done.
+    if step.checks.is_empty() || walk.history.flight(&key).is_some() {
+        return Ok(vec![]);
     }
+    let open = at_step(walk, phase, step, When::Before).await?;
+    if open.is_empty() {
+        super::observe::note_step(walk, phase, step).await?;
+    }
+    Ok(open)
 }
 
-/// Whether the step's checks after it hold.
-pub async fn after_step(
+/// Whether the step's checks after it hold. Gives the questions among them that nobody has answered.
+pub async fn after_step<'s>(
     walk: &mut Walk<'_, '_>,
     phase: &PhaseDoc,
-    step: &StepDoc,
-) -> Result<(), Failure> {
+    step: &'s StepDoc,
+) -> Result<Vec<&'s CheckDoc>, Failure> {
     if step.checks.is_empty() {
-        return Ok(());
+        return Ok(vec![]);
     }
     walk.flush().await?;
+    at_step(walk, phase, step, When::After).await
+}
+
+/// Whether the checks after a step were answered in this attempt, so that nothing more is to be asked of it. Its runner may
+/// have died before they were, or they may not have held where `on_failure` lets the step stand.
+pub fn are_settled(walk: &Walk<'_, '_>, phase: &PhaseDoc, step: &StepDoc) -> bool {
+    let found = walk.history.phases.get(&phase.id);
+    let evidence = found.map_or(&[][..], |phase| &phase.evidence);
+    let mut after = step.checks.iter().filter(|own| own.when != When::Before);
+    after.all(|check| {
+        let mut newest_first = evidence.iter().rev();
+        let newest = newest_first.find(|one| one.id == check.id && one.when == "after");
+        newest.is_some_and(|one| match one.outcome {
+            CheckOutcome::Passed | CheckOutcome::Warned => true,
+            CheckOutcome::Failed => !step.critical,
+            CheckOutcome::NotRun => false,
+        })
+    })
+}
+
+/// Evaluates a step's checks at one moment, and records what they found.
+async fn at_step<'s>(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: &'s StepDoc,
+    when: When,
+) -> Result<Vec<&'s CheckDoc>, Failure> {
     let checks: Vec<_> = step.checks.iter().collect();
-    let found = evaluate(walk, phase, &checks, When::After).await?;
-    settle_step(walk, phase, found, &format!("after step `{}`", step.id))
+    if checks
+        .iter()
+        .any(|check| matches!(check.kind, CheckSpec::Ask(_)))
+    {
+        // Answered while other steps ran, perhaps.
+        walk.reload().await?;
+    }
+    let found = evaluate(walk, phase, &checks, when).await?;
+    let open = unanswered(&found, &checks);
+    let moment = if when == When::Before {
+        "before"
+    } else {
+        "after"
+    };
+    settle_step(walk, phase, found, &format!("{moment} step `{}`", step.id))?;
+    Ok(open)
 }
 
 fn settle_step(

@@ -1,6 +1,7 @@
 //! Evaluating checks for the runner: with what was noted when their phase or step began.
 
 use super::Walk;
+use super::checks::unless_ended;
 use crate::checks::{self, Baselines, Marks};
 use crate::steps::migrate::json;
 use dunlin_core::failure::Failure;
@@ -34,7 +35,9 @@ pub async fn note(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<(Value, V
     let mut baselines = Baselines::default();
     for check in &phase.checks {
         walk.runner.may_go_on()?;
-        let baseline = checks::baseline(&mut walk.checks, check, &marks).await?;
+        let control = walk.runner.control.clone();
+        let asked = checks::baseline(&mut walk.checks, check, &marks);
+        let baseline = unless_ended(control, &check.id, asked).await?;
         if let Some(baseline) = baseline {
             baselines.0.insert(check.id.clone(), baseline);
         }
@@ -51,7 +54,9 @@ pub async fn note_step(
     let marks: Marks = read(&walk.history.phase(&phase.id).began.marks);
     let mut baselines = Baselines::default();
     for check in &step.checks {
-        let baseline = checks::baseline(&mut walk.checks, check, &marks).await?;
+        let control = walk.runner.control.clone();
+        let asked = checks::baseline(&mut walk.checks, check, &marks);
+        let baseline = unless_ended(control, &check.id, asked).await?;
         if let Some(baseline) = baseline {
             baselines.0.insert(check.id.clone(), baseline);
         }

@@ -258,35 +258,28 @@ async fn through(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Wai
     let of = phase.steps.len();
     for (index, step) in phase.steps.iter().enumerate() {
         let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
-        if step::is_passed(walk, step, &key) {
-            // Its runner may have died before what was archived came home.
+        let is_passed = step::is_passed(walk, step, &key);
+        if is_passed {
+            // Its runner may have died before what was archived came home, or before its checks were through.
             home_after(walk, step, &key).await?;
-            continue;
-        }
-        walk.rest.here(walk.runner, &[]).await?;
-        if let Some(waiting) = outside_of_window(walk, phase, Some(step)) {
-            return Ok(Some(waiting));
-        }
-        match one(walk, phase, step, (index + 1, of)).await {
-            Ok(Came::Done) => {}
-            Ok(Came::Waiting(missing)) => {
-                return Ok(Some(Waiting {
-                    phase: phase.id.clone(),
-                    missing: vec![missing],
-                    confirm: vec![step.id.clone()],
-                    gate: false,
-                }));
+            if checks::are_settled(walk, phase, step) || !is_applied(walk, &key) {
+                continue;
             }
+        } else {
+            walk.rest.here(walk.runner, &[]).await?;
+            if let Some(waiting) = outside_of_window(walk, phase, Some(step)) {
+                return Ok(Some(waiting));
+            }
+        }
+        let came = match is_passed {
+            true => looked_at(walk, phase, step).await,
+            false => one(walk, phase, step, (index + 1, of)).await,
+        };
+        match came {
+            Ok(Came::Done) => {}
+            Ok(Came::Waiting(waiting)) => return Ok(Some(waiting)),
             Err(failure) if !step.critical && may_be_passed_over(walk, &key, &failure).await? => {
-                if !walk.history.steps.contains_key(&key) {
-                    notes::failed(walk, step, &key, Direction::Up, &failure, true).await;
-                }
-                walk.runner.sink.event(&Event::Note {
-                    message: format!(
-                        "warning: step `{}` failed and is not critical: {}",
-                        step.id, failure.message
-                    ),
-                });
+                pass_over(walk, step, &key, &failure).await;
             }
             Err(failure) => return Err(failure),
         }
@@ -321,7 +314,10 @@ async fn one(
 ) -> Result<Came, Failure> {
     // What is not a statement may do anything, and so may somebody outside.
     walk.runner.altered |= !matches!(step.kind, StepSpec::Sql(_));
-    checks::before_step(walk, phase, step).await?;
+    let open = checks::before_step(walk, phase, step).await?;
+    if !open.is_empty() {
+        return Ok(Came::Waiting(questions(walk.ask, phase, &open)));
+    }
     let key = step_key(&walk.ask.doc.name, &phase.id, &step.id);
     home::ready(walk, &key).await?;
     if let Some(after) = step.kill_blockers {
@@ -336,18 +332,50 @@ async fn one(
     if let Some(beside) = walk.runner.blockers.take() {
         beside.close().await;
     }
-    let came = came?;
-    if matches!(came, Came::Done) {
-        home::bring(walk, step, &key).await?;
-        checks::after_step(walk, phase, step).await?;
+    match came? {
+        Came::Done => {
+            home::bring(walk, step, &key).await?;
+            looked_at(walk, phase, step).await
+        }
+        waiting => Ok(waiting),
     }
-    Ok(came)
+}
+
+/// A step that stands, once its checks after it have been answered.
+async fn looked_at(
+    walk: &mut Walk<'_, '_>,
+    phase: &PhaseDoc,
+    step: &StepDoc,
+) -> Result<Came, Failure> {
+    let open = checks::after_step(walk, phase, step).await?;
+    Ok(match open.is_empty() {
+        true => Came::Done,
+        false => Came::Waiting(questions(walk.ask, phase, &open)),
+    })
+}
+
+/// Notes and says that a step which is not critical has failed.
+async fn pass_over(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str, failure: &Failure) {
+    if !walk.history.steps.contains_key(key) {
+        notes::failed(walk, step, key, Direction::Up, failure, true).await;
+    }
+    walk.runner.sink.event(&Event::Note {
+        message: format!(
+            "warning: step `{}` failed and is not critical: {}",
+            step.id, failure.message
+        ),
+    });
+}
+
+fn is_applied(walk: &Walk<'_, '_>, key: &str) -> bool {
+    let state = walk.history.steps.get(key);
+    matches!(state, Some(journal::UnitState::Applied(_)))
 }
 
 async fn home_after(walk: &mut Walk<'_, '_>, step: &StepDoc, key: &str) -> Result<(), Failure> {
-    match walk.history.steps.get(key) {
-        Some(journal::UnitState::Applied(_)) => home::bring(walk, step, key).await,
-        _ => Ok(()),
+    match is_applied(walk, key) {
+        true => home::bring(walk, step, key).await,
+        false => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One step of a plan, forward: lowered from the facts of the moment, run, recorded; resumed where it stands half way.
 
-use super::{Walk, kept, notes};
+use super::{Waiting, Walk, kept, notes};
 use crate::control::Stop;
 use crate::executor::Runner;
 use crate::observe;
@@ -27,7 +27,7 @@ pub enum Came {
     /// It is done.
     Done,
     /// It waits for a person.
-    Waiting(String),
+    Waiting(Waiting),
 }
 
 /// Runs a step, or goes on with it.
@@ -324,10 +324,11 @@ async fn by_hand(
         walk.reload().await?;
     }
     let Some(answer) = walk.history.answer(&phase.id, &step.id).cloned() else {
-        return Ok(Came::Waiting(format!(
+        let missing = format!(
             "step `{}`: {what}; then `dunlin confirm {} {} --by NAME`",
             step.id, walk.ask.shown, step.id
-        )));
+        );
+        return Ok(Came::Waiting(Waiting::word(&phase.id, &step.id, missing)));
     };
     if answer.no {
         let message = format!("step `{}` was not done, says {}", step.id, answer.by);

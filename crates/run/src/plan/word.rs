@@ -1,6 +1,6 @@
 //! What people say beside a run: approvals, confirmations, pause, resume, abort. None of it needs the lease.
 
-use super::store;
+use super::{Waiting, store};
 use crate::journal_store;
 use crate::world::World;
 use dunlin_core::failure::Failure;
@@ -9,8 +9,20 @@ use dunlin_core::journal::plan::{
 };
 use dunlin_core::journal::{BlockDetail, Event, Writing};
 use dunlin_core::plan::gate::{self, GateState};
-use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepDoc, StepSpec, UndoSpec};
 use dunlin_engines::Purpose;
+
+impl Waiting {
+    /// For one word of a person.
+    pub(super) fn word(phase: &str, id: &str, missing: String) -> Waiting {
+        Waiting {
+            phase: phase.into(),
+            missing: vec![missing],
+            confirm: vec![id.into()],
+            gate: false,
+        }
+    }
+}
 
 /// The plan's history, by a session that only reads.
 pub async fn history(world: &World, doc: &PlanDoc) -> Result<PlanHistory, Failure> {
@@ -48,7 +60,8 @@ pub async fn approve(
         return Err(Failure::refused("gate-passed", message));
     }
     understood(found, &approval)?;
-    if said_already(found, &before, &approval) {
+    let said = before.approvals(&found.id, &found.hash, approval.review);
+    if gate::said_already(&said, &approval) {
         let message = format!("{} has said so already", approval.by);
         return Err(Failure::refused("approved-twice", message));
     }
@@ -107,21 +120,6 @@ fn understood(found: &PhaseDoc, approval: &Approval) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the same person has said the same thing before.
-fn said_already(found: &PhaseDoc, before: &PlanHistory, approval: &Approval) -> bool {
-    let said = before.approvals(&found.id, &found.hash, approval.review);
-    said.iter().any(|said| {
-        let own = &said.approval;
-        let as_if = Approval {
-            user: own.user.clone(),
-            os: own.os.clone(),
-            by: own.by.clone(),
-            ..approval.clone()
-        };
-        own.by.trim().eq_ignore_ascii_case(approval.by.trim()) && *own == as_if
-    })
-}
-
 /// Records that a manual step was done, that a check was answered, or how a step in doubt (or the statement of one) came
 /// out. Gives the phase.
 pub async fn confirm(
@@ -135,20 +133,24 @@ pub async fn confirm(
     let asks = |check: &&dunlin_core::source::plan::CheckDoc| {
         check.id == word.id && matches!(check.kind, CheckSpec::Ask(_))
     };
+    let outside = |step: &StepDoc| matches!(step.kind, StepSpec::Exec(_) | StepSpec::Http(_));
     let phase = doc.phases.iter().find(|phase| {
         let own = phase.steps.iter().flat_map(|step| &step.checks);
+        let manual = |step: &StepDoc| matches!(step.kind, StepSpec::Manual(_));
+        let mut steps = phase.steps.iter();
         phase.checks.iter().chain(own).any(|check| asks(&check))
-            || phase.steps.iter().any(|step| {
-                step.id == word.id
-                    && matches!(
-                        step.kind,
-                        StepSpec::Manual(_) | StepSpec::Exec(_) | StepSpec::Http(_)
-                    )
-            })
+            || steps.any(|step| step.id == word.id && (manual(step) || outside(step)))
     });
     let Some(phase) = phase else {
         return settle(world, doc, &word).await;
     };
+    let mut steps = phase.steps.iter();
+    if let Some(step) = steps.find(|step| step.id == word.id && outside(step)) {
+        let key = step_key(&doc.name, &phase.id, &step.id);
+        if history(world, doc).await?.flight(&key).is_none() {
+            return Err(nothing_to_settle(step));
+        }
+    }
     word.os = world.who.clone();
     let detail = crate::steps::migrate::json(&word);
     let record = Writing::unit(Event::Confirmed, &plan_key(&doc.name), &phase.hash, detail);
@@ -182,11 +184,7 @@ async fn settle(world: &World, doc: &PlanDoc, word: &Confirmation) -> Result<Str
     let open: Result<_, Failure> = open.await;
     reader.close().await;
     let Some(block) = open? else {
-        let message = format!(
-            "step `{}` is not in doubt: there is nothing to settle",
-            step.id
-        );
-        return Err(Failure::refused("nothing-to-settle", message));
+        return Err(nothing_to_settle(step));
     };
     let why = match &word.note {
         Some(note) => format!("{} said so: {note}", word.by),
@@ -201,6 +199,14 @@ async fn settle(world: &World, doc: &PlanDoc, word: &Confirmation) -> Result<Str
     let record = Writing::block(Event::Settled, &key, block.index, &block.hash, detail);
     store::say(world, &[record]).await?;
     Ok(phase.id.clone())
+}
+
+fn nothing_to_settle(step: &StepDoc) -> Failure {
+    let message = format!(
+        "step `{}` is not in doubt: there is nothing to settle",
+        step.id
+    );
+    Failure::refused("nothing-to-settle", message)
 }
 
 /// Asks the plan's runner to pause, to go on, or to stop.
