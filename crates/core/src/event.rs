@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// The JSON Schema of a line of `--events`.
 pub fn events_schema() -> serde_json::Value {
-    crate::source::grammar::document_schema::<Line>()
+    crate::source::grammar::output_schema::<Line>()
 }
 
 /// A line of `--events`.

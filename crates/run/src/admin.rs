@@ -7,6 +7,7 @@ use crate::lease::{self, Lease};
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::Sink;
+use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, BlockDetail, History, UnitDetail, UnitState, Writing};
 use dunlin_core::source::{Migration, Version};
@@ -62,6 +63,8 @@ impl<'w> Amend<'w> {
         if !records.is_empty() {
             let detail = serde_json::json!({ "what": what, "by": self.world.who });
             records.insert(0, Writing::run(journal::Event::Began, detail));
+            let ended = serde_json::json!({ "what": what, "outcome": Outcome::Done });
+            records.push(Writing::run(journal::Event::Ended, ended));
             outcome = self.pen.append(self.world, &mut *self.work, &records).await;
         }
         self.lease.release().await;

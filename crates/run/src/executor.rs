@@ -10,6 +10,7 @@ use crate::steps;
 use crate::steps::blockers::Blockers;
 use crate::steps::group::Went;
 use crate::steps::last::Last;
+use crate::steps::migrate::millis;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::{Event, Sink};
@@ -51,6 +52,15 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// How it ended.
+    fn outcome(&self) -> Outcome {
+        match (&self.failure, self.waiting) {
+            (Some(failure), _) => failure.class.outcome(),
+            (None, true) => Outcome::Waiting,
+            (None, false) => Outcome::Done,
+        }
+    }
+
     /// Of a run that had nothing to do.
     pub fn nothing(run: String) -> Self {
         RunReport {
@@ -363,12 +373,7 @@ impl Runner<'_> {
         if let Some(failure) = &mut report.failure {
             self.say_how_the_lease_was_lost(failure).await;
         }
-        let outcome = match (&report.failure, report.waiting) {
-            (Some(failure), _) => failure.class.outcome(),
-            (None, true) => Outcome::Waiting,
-            (None, false) => Outcome::Done,
-        };
-        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (outcome, duration_ms) = (report.outcome(), millis(started));
         let fenced = report
             .failure
             .as_ref()
@@ -407,6 +412,23 @@ impl Runner<'_> {
             run: report.run.clone(),
             outcome,
             duration_ms,
+        });
+    }
+
+    /// Whether the run's beginning is in the journal.
+    pub fn is_on_record(&self) -> bool {
+        let waits = |record: &Writing| {
+            record.scope == journal::Scope::Run && record.event == journal::Event::Began
+        };
+        !self.pending.iter().any(waits)
+    }
+
+    /// Says that a run of which nothing is in the journal has ended.
+    pub fn say_ended(&mut self, report: &RunReport, started: Instant) {
+        self.sink.event(&Event::RunEnded {
+            run: report.run.clone(),
+            outcome: report.outcome(),
+            duration_ms: millis(started),
         });
     }
 

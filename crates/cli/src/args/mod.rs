@@ -254,7 +254,7 @@ pub enum Verb {
     /// Writes a report of a plan: HTML, Markdown, JSON or JUnit XML, as the file's name says
     #[command(after_help = help::REPORT)]
     Report {
-        /// The plan's file or name
+        /// The plan's file or name, or a run's id
         plan: PathBuf,
         /// The file to write
         #[arg(short, value_name = "FILE")]

@@ -119,7 +119,9 @@ pub fn runs(records: &[Record]) -> Vec<RunReport> {
             }),
             Event::Ended => {
                 if let Some(run) = runs.iter_mut().rev().find(|run| run.run == record.run) {
-                    run.outcome = Some(text("outcome"));
+                    // What goes in one commit with its end has come to it.
+                    let outcome = Some(text("outcome")).filter(|text| !text.is_empty());
+                    run.outcome = Some(outcome.unwrap_or_else(|| "done".into()));
                     run.ended_at = Some(record.at.clone());
                     run.duration_ms = detail["duration_ms"].as_u64();
                 }

@@ -245,7 +245,7 @@ async fn tell(world: &World, ask: &Ask<'_>, report: &mut Report) {
                 .phases
                 .iter_mut()
                 .find(|phase| phase.id == waiting.phase)
-            && phase.state == PhaseState::Pending
+            && matches!(phase.state, PhaseState::Pending | PhaseState::Undone)
         {
             phase.state = PhaseState::Waiting;
         }
@@ -431,12 +431,15 @@ async fn under_lease(
     }
     report.history = run.failure.is_none().then(|| walk.history.clone());
     let wrote = walk.wrote;
-    if wrote {
+    if wrote && may_have_altered(runner).await {
+        note_catalog(runner).await;
+    }
+    // Refused before its first write it leaves no record, unless what was saved before it has.
+    if wrote || runner.is_on_record() {
         report.run = Some(run.run.clone());
-        if may_have_altered(runner).await {
-            note_catalog(runner).await;
-        }
         runner.finish(&mut run, what, started).await;
+    } else {
+        runner.say_ended(&run, started);
     }
     run.failure
 }

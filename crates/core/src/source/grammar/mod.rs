@@ -198,6 +198,15 @@ pub fn document_schema<T: JsonSchema>() -> Value {
     schema
 }
 
+/// The JSON Schema of JSON that Dunlin writes, where what is not known may be null.
+pub fn output_schema<T: JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
+
 fn without_null(schema: &mut Value) {
     match schema {
         Value::Array(list) => list.iter_mut().for_each(without_null),
