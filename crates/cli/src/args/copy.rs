@@ -73,6 +73,9 @@ pub struct Verify {
     /// Only these tables (`*` and `?` stand for anything)
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub tables: Vec<String>,
+    /// The TOML file of renames, types and policies that the copy had
+    #[arg(long, value_name = "FILE")]
+    pub cast: Option<PathBuf>,
     /// Make the rows of the second those of the first, by their keys; what was there is kept in a file
     #[arg(long)]
     pub repair: bool,

@@ -14,6 +14,7 @@ use dunlin_core::copy::policy::{Policies, Policy};
 use dunlin_core::exit::Outcome;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_engines::Purpose;
+use std::path::Path;
 
 /// `copy`.
 pub async fn copy(global: &Global, asked: &Copy) -> Result<Answer, Answer> {
@@ -95,6 +96,18 @@ async fn before_creation(to: &World) -> Result<Option<World>, Answer> {
     }
 }
 
+/// What a person decides of tables and columns, where a file says it.
+pub fn casts(file: Option<&Path>) -> Result<Casts, Answer> {
+    let Some(path) = file else {
+        return Ok(Casts::default());
+    };
+    let shown = context::shown(path);
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Answer::from(Failure::usage("cast-file", format!("`{shown}`: {error}")))
+    })?;
+    Casts::parse(&text, &shown).map_err(Answer::unreadable)
+}
+
 fn job(global: &Global, asked: &Copy) -> Result<Job, Answer> {
     let usage = |message: String| Answer::from(Failure::usage("usage", message));
     let mut policies = Policies {
@@ -111,16 +124,7 @@ fn job(global: &Global, asked: &Copy) -> Result<Job, Answer> {
             .take(text)
             .map_err(|sentence| usage(format!("--policy {sentence}")))?;
     }
-    let casts = match &asked.cast {
-        None => Casts::default(),
-        Some(path) => {
-            let shown = context::shown(path);
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Answer::from(Failure::usage("cast-file", format!("`{shown}`: {error}")))
-            })?;
-            Casts::parse(&text, &shown).map_err(Answer::unreadable)?
-        }
-    };
+    let casts = casts(asked.cast.as_deref())?;
     casts.decide(&mut policies);
     Ok(Job {
         tables: asked.tables.clone(),
@@ -142,6 +146,7 @@ fn job(global: &Global, asked: &Copy) -> Result<Job, Answer> {
             (None, true) => Some(Existing::Append),
             (None, false) => None,
         },
+        compares: false,
         wait: !global.no_wait,
         step: None,
         large: large(),

@@ -1,7 +1,7 @@
 //! `verify`: whether two databases hold the same rows; with `--repair`, that they do.
 
 use super::Answer;
-use super::copy::end;
+use super::copy::{casts, end};
 use super::run::{listen, plain_screen};
 use crate::args::{Global, Verify};
 use crate::context;
@@ -11,6 +11,7 @@ use dunlin_core::exit::Outcome;
 
 /// `verify`.
 pub async fn verify(global: &Global, asked: &Verify) -> Result<Answer, Answer> {
+    let casts = casts(asked.cast.as_deref())?;
     let opened = context::open(global)?;
     let from = end(&opened, global, &asked.from)?;
     let to = end(&opened, global, &asked.to)?;
@@ -18,12 +19,13 @@ pub async fn verify(global: &Global, asked: &Verify) -> Result<Answer, Answer> {
     let verified = if asked.repair {
         let wanted = Asked {
             tables: asked.tables.clone(),
+            casts,
             folder: std::path::PathBuf::new(),
             wait: !global.no_wait,
         };
         repair(&from, &to, &wanted, &mut screen, listen()).await
     } else {
-        dunlin::copy::verify::verify(&from, &to, &asked.tables, &mut screen).await
+        dunlin::copy::verify::verify(&from, &to, &asked.tables, &casts, &mut screen).await
     };
     screen.finish();
     let verified = verified.map_err(|failure| from.redact(to.redact(failure)))?;

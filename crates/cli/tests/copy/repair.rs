@@ -282,3 +282,68 @@ fn mysql_repairs_postgres() {
 fn postgres_repairs_mariadb() {
     between_servers(Kind::Postgres, Kind::Mariadb);
 }
+
+/// Where no key is primary, a unique one tells rows apart, even if it may be NULL.
+#[test]
+fn a_key_that_may_be_null_tells_rows_apart() {
+    for (from, to) in [
+        (Kind::Mysql, Kind::Mariadb),
+        (Kind::Mariadb, Kind::Postgres),
+        (Kind::Postgres, Kind::Mysql),
+    ] {
+        let sandbox = Sandbox::new();
+        let source = TestEngine::Server(from).database();
+        let target = TestEngine::Server(to).database();
+        let _ = source.run("CREATE TABLE t (k int, v varchar(20))");
+        let _ = source.run("CREATE UNIQUE INDEX t_k ON t (k)");
+        let _ = source.run("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (NULL, 'n'), (NULL, 'n'), (NULL, 'm')");
+        let ends = [source.url(), target.url(), "--format", "json"];
+        let dunlin = |verb: &'static str, more: &[&'static str]| {
+            let args = [verb].into_iter().chain(ends).chain(more.iter().copied());
+            sandbox.dunlin(args)
+        };
+        let _ = dunlin("copy", &[]).code(0);
+        let _ = target.run("UPDATE t SET v = 'x' WHERE k = 2");
+        let _ = target.run("DELETE FROM t WHERE k = 3");
+        let _ = target.run("INSERT INTO t VALUES (9, 'z')");
+        let json = dunlin("verify", &["--repair"]).json();
+        let done = json!({ "inserted": 1, "updated": 1, "deleted": 1 });
+        assert_eq!(repaired(&json, "t"), &done, "{from} {to} {json:#}");
+        assert!(all_equal(&dunlin("verify", &[]).code(0).json()));
+        // Which of two rows without a key is another one nobody knows: said, and left.
+        let _ = target.run("UPDATE t SET v = 'o' WHERE v = 'm'");
+        let json = dunlin("verify", &["--repair"]).code(5).json();
+        let findings = json["findings"].as_array().unwrap();
+        assert!(
+            findings.iter().any(|one| one["code"] == "repair-no-key"),
+            "{json:#}"
+        );
+    }
+}
+
+/// What a batch has written would stay where a transaction comes to nothing.
+#[test]
+fn tables_that_know_no_transactions_are_not_repaired() {
+    for (kind, storage) in [
+        (Kind::Mysql, "MyISAM"),
+        (Kind::Mariadb, "MyISAM"),
+        (Kind::Mariadb, "Aria"),
+    ] {
+        let ends = Ends::new(
+            TestEngine::Server(kind),
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');",
+        );
+        let _ = ends.copy(&[]).code(0);
+        let _ = ends.target.run("DELETE FROM t WHERE id = 2");
+        let _ = ends
+            .target
+            .run(&format!("ALTER TABLE t ENGINE = {storage}"));
+        let (code, json) = ends.repair();
+        assert_eq!(
+            (code, &json["failure"]["code"]),
+            (4, &json!("copy-not-transactional")),
+            "{json:#}"
+        );
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM t"), "1");
+    }
+}

@@ -2,8 +2,9 @@
 //! word for word, of every hazard of the corpus. And what differs is named, however rows are parted by their keys.
 
 use super::Ends;
-use dunlin::copy::verify::{Verified, Way, of};
+use dunlin::copy::verify::{Verified, Way, job, of};
 use dunlin::world::World;
+use dunlin_core::copy::cast::Casts;
 use dunlin_core::event::Silent;
 use dunlin_core::failure::Failure;
 use dunlin_core::redact::SecretUrl;
@@ -21,7 +22,15 @@ pub fn verified(from: &str, to: &str, way: Way) -> Result<Verified, Failure> {
     std::thread::scope(|scope| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let ends = (world(from), world(to));
-        let verify = move || runtime.block_on(of(&ends.0, &ends.1, &[], way, &mut Silent));
+        let verify = move || {
+            runtime.block_on(of(
+                &ends.0,
+                &ends.1,
+                &job(&[], &Casts::default()),
+                way,
+                &mut Silent,
+            ))
+        };
         scope.spawn(verify).join().unwrap()
     })
 }

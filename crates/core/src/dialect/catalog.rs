@@ -84,6 +84,10 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     fn show(&self, part: Part<'_>) -> Option<Query>;
     /// The statement, out of the rows of [`CatalogDialect::show`].
     fn read_show(&self, part: Part<'_>, rows: &[Row]) -> Option<String>;
+    /// How a table is cut into partitions, out of the statement that makes it, where the catalog does not say it.
+    fn partitions(&self, _table: &Table, _statement: &str) -> Option<String> {
+        None
+    }
     /// A text that the server tells, in a form that stays the same when it is dumped, loaded and told again.
     fn reloaded(&self, text: &str) -> String;
     /// Whether an index is what an interrupted build has left.

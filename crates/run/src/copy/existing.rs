@@ -2,8 +2,9 @@
 
 use super::Existing;
 use dunlin_core::copy::plan::{CopyPlan, TablePlan};
+use dunlin_core::copy::translate::Evidence;
 use dunlin_core::finding::{Finding, Place};
-use dunlin_core::schema::{Catalog, Table, label};
+use dunlin_core::schema::{Catalog, NeutralType, Table, label};
 
 /// Fits a plan to the tables that are there: those are not made, and their types count.
 pub fn fit(plan: &mut CopyPlan, there: &Catalog, existing: Existing, findings: &mut Vec<Finding>) {
@@ -40,6 +41,31 @@ pub fn fit(plan: &mut CopyPlan, there: &Catalog, existing: Existing, findings: &
     plan.catalog.views.retain(|view| !seen(&view.name));
     let typed = |name: &str| there.types.iter().any(|ty| ty.name == name);
     plan.catalog.types.retain(|ty| !typed(&ty.name));
+}
+
+/// What numbers count in columns that are times in the target: what most of them do. A few of another unit are rows that
+/// differ, and do not make all others differ. For a comparison alone: nothing is written under what most of them say.
+pub fn units(plan: &mut CopyPlan, source: &Catalog, evidence: &Evidence) {
+    use NeutralType::{Date, Timestamp, TimestampTz};
+    for table in &mut plan.tables {
+        let Some(read) = source.table(table.source.0.as_deref(), &table.source.1) else {
+            continue;
+        };
+        for column in &mut table.columns {
+            let times = matches!(column.ty, Date | Timestamp | TimestampTz);
+            if !times || column.as_is || column.epoch.is_some() {
+                continue;
+            }
+            let place = read
+                .columns
+                .iter()
+                .position(|own| own.name == column.source);
+            let profile = place.and_then(|at| evidence.of(read, at));
+            let counted = profile.into_iter().flat_map(|profile| &profile.counted);
+            let most = counted.max_by_key(|(_, count)| **count);
+            column.epoch = most.map(|(epoch, _)| *epoch);
+        }
+    }
 }
 
 /// Rows that are replaced must not be referred to by tables that stay: those rows would go with them, or be in the way.
@@ -80,7 +106,11 @@ fn columns(table: &mut TablePlan, found: &Table, findings: &mut Vec<Finding>) {
             ));
             continue;
         };
+        // Of the very type that a copy would make, values are what that copy makes of them.
         if own.native != column.target_native {
+            if !column.as_is {
+                column.ty = own.neutral.clone();
+            }
             column.why = format!("the table is there with {}", own.native);
             column.bounds = dunlin_core::copy::plan::Bounds {
                 nul: column.bounds.nul,
@@ -88,9 +118,6 @@ fn columns(table: &mut TablePlan, found: &Table, findings: &mut Vec<Finding>) {
             };
         }
         column.target_native.clone_from(&own.native);
-        if !column.as_is {
-            column.ty = own.neutral.clone();
-        }
         column.nullable = own.nullable;
     }
 }

@@ -11,6 +11,7 @@ use crate::observe;
 use crate::world::World;
 use dunlin_core::copy::Cell;
 use dunlin_core::copy::plan::{CopyPlan, NotCarried};
+use dunlin_core::copy::policy::Policies;
 use dunlin_core::copy::profile::{ColumnProfile, Profiler};
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::translate::Evidence;
@@ -42,6 +43,8 @@ pub struct Looked {
     pub own_rows: Vec<bool>,
     /// Tables whose types were taken for granted, as in the plan.
     pub granted: Vec<Option<Granted>>,
+    /// What is done about values that do not fit.
+    pub policies: Policies,
     /// The target's capabilities.
     pub to: Caps,
     /// The target's catalog as it was before.

@@ -114,6 +114,8 @@ pub struct Job {
     pub verify: bool,
     /// What happens to tables that are there; `None`: the target must be empty.
     pub existing: Option<Existing>,
+    /// Nothing is written: what is there is compared.
+    pub compares: bool,
     /// Waits for another runner.
     pub wait: bool,
     /// The step of a plan that asks for it, where one does.

@@ -5,12 +5,14 @@ use super::rejects::json;
 use super::rows;
 use crate::backup::archive::cell_of;
 use crate::checks::value_of;
-use dunlin_core::copy::convert::Converter;
+use dunlin_core::copy::convert::{Converter, Slot};
 use dunlin_core::copy::digest::row_hash;
 use dunlin_core::copy::encode::{encode, encode_datum_as, is_null};
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
+use dunlin_core::copy::policy::{Hazard, Policies, Policy};
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::{Cell, Typing};
+use dunlin_core::schema::label;
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Session};
 use std::sync::Arc;
@@ -39,6 +41,10 @@ pub(super) struct Pair<'l> {
 pub(super) struct Form {
     pub(super) converters: Vec<Converter>,
     typing: Typing,
+    /// What a person decided about values that do not fit, and where they stand.
+    policies: Policies,
+    table: String,
+    columns: Vec<String>,
 }
 
 impl Form {
@@ -51,11 +57,12 @@ impl Form {
     ) {
         out.clear();
         scratch.clear();
-        for (converter, cell) in self.converters.iter().zip(cells) {
+        for (at, (converter, cell)) in self.converters.iter().zip(cells).enumerate() {
             if converter.as_is() {
                 encode(cell, converter.ty(), self.typing, &mut out.bytes);
             } else {
-                match converter.convert(cell, scratch) {
+                let converted = converter.convert(cell, scratch);
+                match converted.or_else(|hazard| self.bent(at, cell, hazard, scratch)) {
                     Ok(slot) => {
                         let datum = slot.datum(scratch);
                         encode_datum_as(&datum, converter.ty(), self.typing, &mut out.bytes);
@@ -69,6 +76,21 @@ impl Form {
             }
             out.ends.push(out.bytes.len());
         }
+    }
+
+    /// What a copy under the same decisions makes of a value that does not fit.
+    fn bent<'c>(
+        &self,
+        at: usize,
+        cell: Cell<'c>,
+        hazard: Hazard,
+        scratch: &mut String,
+    ) -> Result<Slot<'c>, Hazard> {
+        let policy = self.policies.of(&self.table, &self.columns[at], hazard);
+        let bent = (policy == Policy::Coerce)
+            .then(|| self.converters[at].coerce(cell, hazard, scratch))
+            .flatten();
+        bent.ok_or(hazard)
     }
 
     /// The form of one row of the target.
@@ -167,6 +189,13 @@ impl<'l> Pair<'l> {
             form: Arc::new(Form {
                 converters: plan.columns.iter().map(Converter::new).collect(),
                 typing,
+                policies: looked.policies.clone(),
+                table: label(plan.source.0.as_deref(), &plan.source.1),
+                columns: plan
+                    .columns
+                    .iter()
+                    .map(|column| column.source.clone())
+                    .collect(),
             }),
             key: key.unwrap_or_default(),
             named,

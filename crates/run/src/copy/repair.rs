@@ -11,14 +11,15 @@ use super::look::Looked;
 use super::mend::{Image, Mending};
 use super::pair::{Canonical, Pair};
 use super::ready::all_or_nothing;
-use super::verify::{Verified, beyond, compare, comparing, open};
-use super::{Existing, Job, ledger, same_database};
+use super::verify::{Verified, beyond, compare, comparing, job, open};
+use super::{Job, ledger, same_database};
 use crate::control::Control;
 use crate::digest::{begin_snapshot, end_snapshot};
 use crate::journal_store::Pen;
 use crate::world::World;
 use crate::{admin, digest, lease, trouble};
 use dunlin_core::copy::Digest;
+use dunlin_core::copy::cast::Casts;
 use dunlin_core::copy::digest::{bucket, row_hash};
 use dunlin_core::copy::reading::{Bound, Reading};
 use dunlin_core::event::{Event, Sink};
@@ -71,6 +72,8 @@ impl Repaired {
 pub struct Asked {
     /// Patterns of tables; empty: all.
     pub tables: Vec<String>,
+    /// Renames, types and policies under which the rows were copied.
+    pub casts: Casts,
     /// The folder for the file of what was there.
     pub folder: PathBuf,
     /// Waits for another runner.
@@ -113,11 +116,7 @@ pub async fn repair(
     if to.config.protected {
         return Err(admin::protected("verify --repair"));
     }
-    let job = Job {
-        tables: asked.tables.clone(),
-        existing: Some(Existing::Append),
-        ..Job::default()
-    };
+    let job = job(&asked.tables, &asked.casts);
     let (mut readers, target) = open(from, to).await?;
     let ends = (&mut readers, target);
     let outcome = with_readers(from, to, asked, &job, ends, sink, &mut control).await;

@@ -14,7 +14,7 @@ use dunlin_core::dialect::Caps;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, Place};
 use dunlin_core::schema::render::heirs_of;
-use dunlin_core::schema::{Catalog, NeutralType, Scope, Table};
+use dunlin_core::schema::{Catalog, Index, IndexPart, NeutralType, Scope, Table};
 use dunlin_core::source::pattern;
 use dunlin_engines::{DbError, Session};
 use std::collections::BTreeMap;
@@ -114,6 +114,12 @@ impl Sight {
         if let Some(existing) = job.existing {
             existing::fit(&mut plan, &self.there, existing, &mut findings);
         }
+        if job.compares {
+            existing::units(&mut plan, source, evidence);
+        }
+        if !job.compares {
+            labelled(&mut plan);
+        }
         compared_as_is(&mut plan);
         let values = longest::Values::new(source, evidence, job);
         findings.extend(values.check(&mut plan, &self.longest));
@@ -133,6 +139,7 @@ impl Sight {
             own_rows,
             granted,
             to: self.to.clone(),
+            policies: job.policies.clone(),
             there: self.there.clone(),
             rows_per_second: seen.rows_per_second,
             estimate: None,
@@ -168,6 +175,14 @@ fn looked_at(plan: &mut CopyPlan, to: &World) {
     columns.for_each(|column| column.as_is = false);
 }
 
+/// A label that is none, as some let through, is taken by nobody: it is looked for, and named.
+fn labelled(plan: &mut CopyPlan) {
+    let columns = plan.tables.iter_mut().flat_map(|table| &mut table.columns);
+    for column in columns.filter(|column| column.bounds.labels.is_some()) {
+        column.as_is = false;
+    }
+}
+
 /// Of columns declared alike whose values go over as they are, nothing else is the same: 1 is not `true`, and one day in two
 /// spellings is two texts.
 fn compared_as_is(plan: &mut CopyPlan) {
@@ -195,12 +210,20 @@ fn only_read(plan: &mut CopyPlan, shapes: &[TableShape]) -> Vec<bool> {
 
 /// Like to like, the server's own statements say it best.
 async fn exactly(session: &mut dyn Session, source: &mut Catalog) {
+    let dialect = session.dialect().catalog();
     let mut exact = source.clone();
     if observe::exact(session, &mut exact).await.is_err() {
         return;
     }
     for (table, exact) in source.tables.iter_mut().zip(exact.tables) {
         table.triggers = exact.triggers;
+        let partitions = exact
+            .definition
+            .as_deref()
+            .and_then(|text| dialect.partitions(table, text));
+        if let Some(partitions) = partitions {
+            table.options.insert("partitions".into(), partitions);
+        }
     }
     source.routines = exact.routines;
     source.sequences = exact.sequences;
@@ -305,14 +328,26 @@ fn only_tables(source: &mut Catalog, left: &mut Vec<NotCarried>) {
     }
 }
 
-/// The columns of a table's primary key, else of a unique key: what names a row.
+/// The columns of a table's primary key, else of a unique key or index: what names a row. Of rows whose key holds NULL all
+/// that they hold does.
 fn key(source: &Catalog, plan: &TablePlan) -> Vec<String> {
     let Some(table) = source.table(plan.source.0.as_deref(), &plan.source.1) else {
         return vec![];
     };
     let primary = table.keys.iter().find(|key| key.primary);
-    primary
-        .or_else(|| table.keys.first())
-        .map(|key| key.columns.clone())
-        .unwrap_or_default()
+    if let Some(key) = primary.or_else(|| table.keys.first()) {
+        return key.columns.clone();
+    }
+    let plain = |part: &IndexPart| !part.expression && part.length.is_none();
+    let mut indexes: Vec<&Index> = table.indexes.iter().collect();
+    indexes
+        .retain(|index| index.unique && index.predicate.is_none() && index.parts.iter().all(plain));
+    let may_be_null = |part: &IndexPart| table.column(&part.what).is_none_or(|own| own.nullable);
+    indexes.sort_by_key(|index| index.parts.iter().any(may_be_null));
+    let parts = indexes.first().map(|index| &index.parts);
+    parts
+        .into_iter()
+        .flatten()
+        .map(|part| part.what.clone())
+        .collect()
 }

@@ -15,7 +15,9 @@ use super::sums::{By, Sums, Wanted};
 use super::two::{Side, Two};
 use super::{CopiedTable, Existing, Job};
 use crate::world::World;
+use dunlin_core::copy::cast::Casts;
 use dunlin_core::copy::plan::{ColumnPlan, TablePlan};
+use dunlin_core::copy::policy::Policies;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::translate::Evidence;
 use dunlin_core::event::{Event, Sink};
@@ -66,9 +68,25 @@ pub async fn verify(
     from: &World,
     to: &World,
     tables: &[String],
+    casts: &Casts,
     sink: &mut dyn Sink,
 ) -> Result<Verified, Failure> {
-    of(from, to, tables, Way::Once, sink).await
+    let job = job(tables, casts);
+    of(from, to, &job, Way::Once, sink).await
+}
+
+/// A comparison of these tables, as a copy under these casts would read them.
+pub fn job(tables: &[String], casts: &Casts) -> Job {
+    let mut policies = Policies::default();
+    casts.decide(&mut policies);
+    Job {
+        tables: tables.to_vec(),
+        existing: Some(Existing::Append),
+        compares: true,
+        casts: casts.clone(),
+        policies,
+        ..Job::default()
+    }
 }
 
 /// How a comparison between engines comes to know of what types values are.
@@ -85,26 +103,21 @@ pub enum Way {
 pub async fn of(
     from: &World,
     to: &World,
-    tables: &[String],
+    job: &Job,
     way: Way,
     sink: &mut dyn Sink,
 ) -> Result<Verified, Failure> {
-    let job = Job {
-        tables: tables.to_vec(),
-        existing: Some(Existing::Append),
-        ..Job::default()
-    };
     let (mut readers, target) = open(from, to).await?;
     let compared = match way {
-        Way::Once => compare(from, to, &job, (&mut readers, target), sink).await,
-        Way::Beforehand => beforehand(from, to, &job, (&mut readers, target), sink).await,
+        Way::Once => compare(from, to, job, (&mut readers, target), sink).await,
+        Way::Beforehand => beforehand(from, to, job, (&mut readers, target), sink).await,
     };
     readers.close().await;
     let (looked, mut verified) = compared?;
     if verified.tables.is_empty() && !looked.there.tables.is_empty() {
         return Err(nothing_compared(looked.there.tables.len()));
     }
-    verified.findings.extend(beyond(&looked, tables));
+    verified.findings.extend(beyond(&looked, &job.tables));
     // What a copy would do about them is no matter here.
     verified
         .findings

@@ -7,6 +7,7 @@
 
 mod from_mysql;
 mod keys;
+mod kin;
 mod names;
 mod same;
 
@@ -194,7 +195,16 @@ fn run(case: &Case, pair: Pair) -> Result<(), String> {
         Ends::Arrives if ran.code != Some(0) => {
             return Err(format!("exit {:?}: {}", ran.code, said()));
         }
-        Ends::Arrives => target(case, &to, &json, &ran)?,
+        Ends::Arrives => {
+            // What was proven a moment ago is so still.
+            let args = ["verify", from.url(), to.url(), "--format", "json"];
+            let verified = sandbox.dunlin(args);
+            if verified.code != Some(0) {
+                let found = &verified.json()["data"]["differences"];
+                return Err(format!("verify ends with {:?}: {found}", verified.code));
+            }
+            target(case, &to, &json, &ran)?;
+        }
         Ends::Stops(exit, code) => {
             if ran.code != Some(exit) || json["failure"]["code"] != code {
                 return Err(format!(

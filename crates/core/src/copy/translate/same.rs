@@ -1,10 +1,11 @@
 //! The same engine, or a close relative: the catalog goes over as it is, and so does every cell.
 
 use super::Work;
+use super::kind::Kind;
 use crate::copy::plan::{Bounds, ColumnPlan, CopyPlan, CounterPlan, TablePlan};
 use crate::finding::Finding;
 use crate::schema::render::heirs_of;
-use crate::schema::{Catalog, Table};
+use crate::schema::{Catalog, NeutralType, Table};
 
 impl Work<'_> {
     pub(super) fn same(mut self) -> (CopyPlan, Vec<Finding>) {
@@ -74,6 +75,10 @@ impl Work<'_> {
                     ty: to.neutral.clone(),
                     bounds: Bounds {
                         nul: true,
+                        labels: match self.write.forced(&to.native).0 {
+                            Kind::Enum { labels, .. } => Some(labels),
+                            _ => None,
+                        },
                         ..Bounds::default()
                     },
                     nullable: to.nullable,
@@ -84,7 +89,10 @@ impl Work<'_> {
                     } else {
                         format!("declared {}, which the target has not", from.native)
                     },
-                    kind: (!alike).then_some("other-as-text"),
+                    kind: (!alike).then_some(match to.neutral {
+                        NeutralType::Json => "json-as-text",
+                        _ => "other-as-text",
+                    }),
                     misfits: 0,
                 }
             })

@@ -55,6 +55,8 @@ struct Shape {
     way: Way,
     /// It holds numbers, not letters.
     single: bool,
+    /// Years are texts of four digits: `0` is another one than `0000`.
+    year: bool,
 }
 
 /// The name of a type without arguments and attributes.
@@ -75,7 +77,8 @@ fn shape(column: &TargetColumn) -> Shape {
         _ => Way::Plain,
     };
     let single = base == "float";
-    Shape { way, single }
+    let year = base == "year";
+    Shape { way, single, year }
 }
 
 impl BulkDialect for Bulk {
@@ -343,7 +346,13 @@ fn value(shape: Shape, datum: &Datum<'_>, out: &mut Vec<u8>) -> Result<(), Why> 
     match shape.way {
         Way::Hex => bytes(datum, out),
         Way::Number => number(datum, out),
-        Way::Plain => plain(shape.single, datum, out),
+        Way::Plain => match *datum {
+            Datum::Int(year @ 0..=9_999) if shape.year => {
+                out.extend_from_slice(format!("{year:04}").as_bytes());
+                Ok(())
+            }
+            _ => plain(shape.single, datum, out),
+        },
     }
 }
 

@@ -101,6 +101,29 @@ fn views(caps: &Caps) -> String {
 }
 
 impl CatalogDialect for Catalogs {
+    fn partitions(&self, table: &Table, statement: &str) -> Option<String> {
+        let options = table.options.get("options");
+        if !options.is_some_and(|words| words.contains("partitioned")) {
+            return None;
+        }
+        // At the beginning of a line: subpartitions, and words of a comment, are not there.
+        let begins = |at: &usize| {
+            let line = statement[..*at].rsplit('\n').next().unwrap_or_default();
+            line.trim().is_empty() || (line.starts_with("/*!") && !line.contains('('))
+        };
+        let mut found = statement.match_indices("PARTITION BY ").map(|(at, _)| at);
+        let at = found.find(|at| begins(at) && !statement[..*at].ends_with("SUB"))?;
+        let clause = statement[at..].trim_end();
+        // One of the two servers has it in a comment that it reads.
+        Some(
+            clause
+                .strip_suffix("*/")
+                .unwrap_or(clause)
+                .trim_end()
+                .to_owned(),
+        )
+    }
+
     fn queries(&self, caps: &Caps) -> Vec<Query> {
         [
             TABLES.into(),

@@ -169,6 +169,8 @@ fn options(table: &Table) -> Vec<String> {
     if let Some(comment) = &table.comment {
         options.push(format!("COMMENT={}", escaped(comment)));
     }
+    // They stand last.
+    options.extend(table.options.get("partitions").cloned());
     options
 }
 
@@ -231,7 +233,8 @@ pub fn create(part: Part<'_>) -> Rendered {
             None if table
                 .options
                 .get("options")
-                .is_some_and(|options| options.contains("partitioned")) =>
+                .is_some_and(|options| options.contains("partitioned"))
+                && !table.options.contains_key("partitions") =>
             {
                 Err(format!(
                     "the partitions of {} are not in the catalog: take its statement from a migration",

@@ -4,7 +4,7 @@ use crate::dialect::copy::CopyDialect;
 use crate::dialect::copy::Notes;
 use crate::dialect::{Caps, EngineKind};
 use crate::finding::{Finding, Place};
-use crate::schema::{Catalog, NeutralType};
+use crate::schema::{Catalog, Check, NeutralType};
 
 pub(super) fn adapt(catalog: &mut Catalog, to: &Caps, notes: &mut Notes) {
     let mariadb = to.engine == EngineKind::Mariadb;
@@ -36,6 +36,7 @@ pub(super) fn adapt(catalog: &mut Catalog, to: &Caps, notes: &mut Notes) {
             }
             if !mariadb {
                 native(column);
+                table.checks.extend(json_as_text(column));
             }
             if let Some(default) = column.default.take() {
                 column.default = Some(super::Copies.wrap_default(default, &column.native));
@@ -105,6 +106,20 @@ fn native(column: &mut crate::schema::Column) {
         column.neutral = NeutralType::Text;
     }
     column.collation = Some("ascii_bin".into());
+}
+
+/// MariaDB keeps JSON as the text that it is. MySQL's type keeps one value of each key and writes numbers as doubles.
+fn json_as_text(column: &mut crate::schema::Column) -> Option<Check> {
+    if column.native != "json" {
+        return None;
+    }
+    column.native = "longtext".into();
+    column.collation = Some("utf8mb4_bin".into());
+    let name = crate::dialect::mysql::ddl::quote(&column.name);
+    Some(Check {
+        name: None,
+        clause: format!("CHECK (json_valid({name}))"),
+    })
 }
 
 /// A collation that only one of the two has becomes the nearest of the other.
