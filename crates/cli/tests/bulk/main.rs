@@ -2,6 +2,8 @@
 //! by name.
 #![allow(clippy::unwrap_used)]
 
+mod odd;
+
 use dunlin_testkit::sandbox::Sandbox;
 use dunlin_testkit::{TestDatabase, TestEngine, for_each_engine};
 use serde_json::Value;

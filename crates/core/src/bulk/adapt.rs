@@ -1,8 +1,10 @@
 //! Values for a column of another engine: the same value in the class that the column has.
 
 use super::datum::{Datum, float, unhex};
-use crate::copy::Typing;
 use crate::copy::encode::{Fit, encode};
+use crate::copy::reading::Bound;
+use crate::copy::{Typing, decimal, json};
+use crate::dialect::{Leaning, RowsDialect};
 use crate::schema::NeutralType;
 
 /// A value as a column of this type takes it. Where values have classes of their own it stays what it is. What has no
@@ -17,9 +19,12 @@ pub fn adapt(datum: Datum, ty: &NeutralType, typing: Typing) -> Datum {
             Datum::Int(value as i64)
         }
         (NeutralType::Int, Datum::Text(text)) => integer(text),
-        (NeutralType::Float, Datum::Text(text)) => match text.trim().parse() {
-            Ok(value) => Datum::Float(value),
-            Err(_) => Datum::Text(text),
+        (NeutralType::Float, Datum::Text(text)) => match text.trim().parse::<f64>() {
+            // Digits beyond what a double holds spell no infinity.
+            Ok(value) if value.is_finite() || !text.contains(|c: char| c.is_ascii_digit()) => {
+                Datum::Float(value)
+            }
+            _ => Datum::Text(text),
         },
         (NeutralType::Decimal, Datum::Float(value)) if value.is_nan() => Datum::Text("NaN".into()),
         (NeutralType::Decimal, Datum::Float(value)) if value.is_finite() => {
@@ -74,6 +79,106 @@ fn as_its_affinity_does(datum: Datum, ty: &NeutralType) -> Datum {
     }
 }
 
+/// As a column keeps it where values have classes of their own: what looks like a number becomes one there, and must
+/// come back with all its digits. The error is a sentence.
+fn settle(datum: Datum, leaning: Leaning) -> Result<Datum, String> {
+    let datum = match datum {
+        Datum::Bool(b) => Datum::Int(i64::from(b)),
+        datum => datum,
+    };
+    match (leaning, datum) {
+        (Leaning::Number, Datum::Float(value)) => Ok(whole(value)),
+        (Leaning::Number | Leaning::Double, Datum::Text(text)) => {
+            let spelled = text.trim();
+            if decimal::parse(spelled.as_bytes()).is_none() {
+                return Ok(Datum::Text(text));
+            }
+            let value: f64 = spelled.parse().unwrap_or(f64::NAN);
+            if leaning == Leaning::Double {
+                let kept = value.is_finite().then_some(Datum::Float(value));
+                return kept.ok_or_else(|| beyond(&text));
+            }
+            let n = decimal::to_integer(spelled.as_bytes()).and_then(|n| i64::try_from(n).ok());
+            let (mut digits, mut back) = (vec![], vec![]);
+            match n {
+                Some(n) => Ok(Datum::Int(n)),
+                None if decimal::normalise(spelled.as_bytes(), &mut digits)
+                    && decimal::normalise(float(value).as_bytes(), &mut back)
+                    && digits == back =>
+                {
+                    Ok(whole(value))
+                }
+                None => Err(beyond(&text)),
+            }
+        }
+        (_, datum) => Ok(datum),
+    }
+}
+
+/// A double that is a whole number of 64 bits.
+fn whole(value: f64) -> Datum {
+    if value.fract() == 0.0 && value.abs() < 9.0e18 {
+        Datum::Int(value as i64)
+    } else {
+        Datum::Float(value)
+    }
+}
+
+fn beyond(text: &str) -> String {
+    let shown = Datum::Text(text.to_owned()).shown();
+    format!("the column makes a number of {shown}, which would lose digits")
+}
+
+/// What a column does with values beyond its type.
+#[derive(Debug, Clone, Copy)]
+pub struct Habit {
+    /// What it makes of numbers.
+    pub leaning: Leaning,
+    /// It keeps one value of each key of a JSON object.
+    pub one_of_each_key: bool,
+}
+
+/// What the columns of a table do.
+pub fn habits(table: &Bound, rows: &dyn RowsDialect) -> Vec<Habit> {
+    let natives = table.columns.iter().map(|column| &column.shape.native);
+    let habit = |native: &String| Habit {
+        leaning: rows.leaning(native),
+        one_of_each_key: rows.one_of_each_key(native),
+    };
+    natives.map(habit).collect()
+}
+
+/// Sees to it that a column keeps a value as it is, in the class that it has there. The error is a sentence.
+pub fn keep(
+    datum: &mut Datum,
+    ty: &NeutralType,
+    typing: Typing,
+    habit: Habit,
+    scratch: &mut Vec<u8>,
+) -> Result<(), String> {
+    if typing == Typing::Dynamic {
+        *datum = settle(datum.clone(), habit.leaning)?;
+        return Ok(());
+    }
+    fits(datum, ty, scratch)?;
+    if habit.one_of_each_key {
+        keeps_all_keys(datum, scratch)?;
+    }
+    Ok(())
+}
+
+/// Why a JSON text would not be kept whole by a column that keeps one value of each key. The error is a sentence.
+fn keeps_all_keys(datum: &Datum, scratch: &mut Vec<u8>) -> Result<(), String> {
+    let Datum::Text(text) = datum else {
+        return Ok(());
+    };
+    scratch.clear();
+    match json::canonical(text.as_bytes(), scratch) {
+        Some(true) => Err("a key stands in it twice, and the column keeps one of them".into()),
+        _ => Ok(()),
+    }
+}
+
 fn integer(text: String) -> Datum {
     let spelled = text.trim();
     let signed = spelled.parse().map(Datum::Int).ok();
@@ -82,7 +187,7 @@ fn integer(text: String) -> Datum {
 }
 
 /// Why a value is none of a type that binds its values. The error is a sentence.
-pub fn fits(datum: &Datum, ty: &NeutralType, scratch: &mut Vec<u8>) -> Result<(), String> {
+fn fits(datum: &Datum, ty: &NeutralType, scratch: &mut Vec<u8>) -> Result<(), String> {
     if matches!(datum, Datum::BadText(_)) {
         return Err("text that is no UTF-8".into());
     }
@@ -119,6 +224,7 @@ mod tests {
             (Datum::Int(2), NeutralType::Bool, Datum::Int(2)),
             (text("yes"), NeutralType::Bool, Datum::Bool(true)),
             (text("1.5e3"), NeutralType::Float, Datum::Float(1500.0)),
+            (text("1e400"), NeutralType::Float, text("1e400")),
             (
                 text("\\x00ff"),
                 NeutralType::Bytes,
@@ -145,6 +251,27 @@ mod tests {
             Datum::Int(5),
             "as a column declared INTEGER keeps it"
         );
+    }
+
+    #[test]
+    fn what_looks_like_a_number_is_kept_as_one_or_refused() {
+        use Leaning::{Double, None, Number};
+        let text = |text: &str| Datum::Text(text.into());
+        for (from, leaning, to) in [
+            (text("1700000000"), Number, Some(Datum::Int(1_700_000_000))),
+            (text(" 3.25"), Number, Some(Datum::Float(3.25))),
+            (text("1e3"), Number, Some(Datum::Int(1000))),
+            (text("now"), Number, Some(text("now"))),
+            (text("12345678901234567890.5"), Number, Option::None),
+            (text("1e400"), Number, Option::None),
+            (text("1e400"), Double, Option::None),
+            (text("5"), Double, Some(Datum::Float(5.0))),
+            (text("007"), None, Some(text("007"))),
+            (Datum::Bool(true), None, Some(Datum::Int(1))),
+            (Datum::Float(3.0), Number, Some(Datum::Int(3))),
+        ] {
+            assert_eq!(settle(from.clone(), leaning).ok(), to, "{from:?}");
+        }
     }
 
     #[test]

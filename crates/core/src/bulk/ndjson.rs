@@ -11,7 +11,7 @@
 
 use super::datum::{Datum, float, hex_out, unhex};
 use super::manifest::{Manifest, Trailer};
-use crate::copy::Cell;
+use crate::copy::{Cell, decimal};
 use crate::limits::JSON_DEPTH_MAX;
 
 /// Appends a text as a JSON string.
@@ -131,7 +131,8 @@ pub enum Line {
 /// Reads a line. The error is a sentence.
 pub fn line(bytes: &[u8]) -> Result<Line, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the line is no UTF-8".to_owned())?;
-    let text = text.trim();
+    // Some write a mark of the byte order before the first line.
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Ok(Line::Blank);
     }
@@ -273,8 +274,7 @@ impl<'a> Reader<'a> {
         }
         let value: f64 = spelled.parse().ok()?;
         // More than a double holds is a decimal.
-        let exact = value.is_finite();
-        Some(if exact {
+        Some(if value.is_finite() && is_exact(spelled, value) {
             Datum::Float(value)
         } else {
             Datum::Text(spelled.to_owned())
@@ -365,6 +365,14 @@ impl<'a> Reader<'a> {
         let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
         hex.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
     }
+}
+
+/// Whether a double gives a decimal back: all its digits, however it is spelled.
+fn is_exact(spelled: &str, value: f64) -> bool {
+    let (mut digits, mut back) = (vec![], vec![]);
+    decimal::normalise(spelled.as_bytes(), &mut digits)
+        && decimal::normalise(float(value).as_bytes(), &mut back)
+        && digits == back
 }
 
 /// `{"$bytes": …}` and its like.

@@ -8,7 +8,7 @@ pub(crate) mod decimal;
 pub mod digest;
 pub mod encode;
 pub mod guess;
-mod json;
+pub(crate) mod json;
 pub mod parts;
 pub mod plan;
 pub mod policy;

@@ -105,7 +105,8 @@ impl Reader<'_> {
             }
             self.rest = &self.rest[len..];
         }
-        (minute < 60 && second <= 60)
+        // A second that was put in between (`:60`) is none that a column of times could give back.
+        (minute < 60 && second < 60)
             .then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
     }
 
@@ -171,7 +172,7 @@ fn plain(text: &[u8]) -> Option<(i64, i64)> {
     };
     let (century, year, month, day) = (two(0), two(2), two(5), two(8));
     let (hour, minute, second) = (two(11), two(14), two(17));
-    if !digits || minute >= 60 || second > 60 {
+    if !digits || minute >= 60 || second >= 60 {
         return None;
     }
     let day = day_number((i64::from(century * 100 + year), month, day), false)?;

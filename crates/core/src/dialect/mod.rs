@@ -271,6 +271,14 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     fn ending(&self, _column: &ColumnShape, _chars: usize) -> Option<String> {
         None
     }
+    /// What a column so declared makes of numbers and of texts that spell them.
+    fn leaning(&self, _native: &str) -> Leaning {
+        Leaning::None
+    }
+    /// Whether a column so declared keeps one value of each key of a JSON object.
+    fn one_of_each_key(&self, _native: &str) -> bool {
+        false
+    }
     /// A query by a key (quoted), where rows lie in another order and the engine comes to them by the key without sorting.
     fn ordered(&self, _select: &str, _key: &[String]) -> Option<String> {
         None
@@ -299,6 +307,17 @@ pub trait RowsDialect: Send + Sync + std::fmt::Debug {
     /// A query for the names of the databases of this server, for the scratch ones that a killed run left; `None` where
     /// databases are files.
     fn databases(&self) -> Option<&'static str>;
+}
+
+/// What a column whose values have classes of their own makes of numbers and of texts that spell them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaning {
+    /// It takes them as they are.
+    None,
+    /// They become numbers, whole ones where they are whole.
+    Number,
+    /// They become doubles.
+    Double,
 }
 
 /// Groups the rows of [`RowsDialect::shapes`] into tables.

@@ -167,3 +167,41 @@ impl RowSource for Stream {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Some rows that came, and then nothing more: with the word that this was all, or without it.
+    async fn came(end: Option<Result<Option<Batch>, DbError>>) -> Vec<Result<bool, String>> {
+        let (sender, batches) = mpsc::channel(3);
+        sender.send(Ok(Some(Batch::new(1)))).await.unwrap();
+        if let Some(end) = end {
+            sender.send(end).await.unwrap();
+        }
+        drop(sender);
+        let mut stream = Stream {
+            columns: vec!["v".into()],
+            batches,
+            ended: false,
+        };
+        let mut found = vec![];
+        for _ in 0..3 {
+            let next = stream.next().await;
+            found.push(
+                next.map(|batch| batch.is_some())
+                    .map_err(|error| error.message),
+            );
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_thread_that_is_gone_are_not_all_rows() {
+        let whole = came(Some(Ok(None))).await;
+        assert_eq!(whole, [Ok(true), Ok(false), Ok(false)]);
+        let cut = came(None).await;
+        assert!(cut[0] == Ok(true) && cut[1].is_err(), "{cut:?}");
+    }
+}

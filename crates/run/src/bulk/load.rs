@@ -5,6 +5,7 @@ use super::remember::{Remembered, key_hash};
 use super::{Counts, place};
 use crate::backup::archive::Putter;
 use crate::trouble;
+use dunlin_core::bulk::adapt::Habit;
 use dunlin_core::bulk::choose::references;
 use dunlin_core::bulk::{Datum, ManifestTable, adapt};
 use dunlin_core::copy::reading::Bound;
@@ -62,6 +63,7 @@ pub(super) struct Load {
     typing: Typing,
     /// Columns of the very type that the file's had: nothing is looked at.
     same: Vec<bool>,
+    habits: Vec<Habit>,
     keys: Vec<Vec<usize>>,
     known_by: Vec<String>,
     ties: Vec<Tie>,
@@ -131,6 +133,7 @@ impl Load {
             about.is_some_and(|about| about.native == column.shape.native)
         });
         let mut load = Load {
+            habits: adapt::habits(&bound, dialect.rows()),
             hasher: RowHasher::new(bound.types(), typing),
             before: None,
             counts: Counts {
@@ -245,18 +248,24 @@ impl Load {
             };
             values.push(datum);
         }
-        if self.typing == Typing::Static {
-            for (at, datum) in values.iter().enumerate().filter(|(at, _)| !self.same[*at]) {
-                let ty = &self.bound.columns[at].ty;
-                if let Err(message) = adapt::fits(datum, ty, &mut self.scratch) {
-                    let reason = Reason {
-                        code: "value-refused",
-                        message,
-                        column: Some(at),
-                    };
-                    return self.refuse(shared, line, &values, &reason);
-                }
+        let mut refused = None;
+        let looked_at = values.iter_mut().enumerate();
+        for (at, datum) in looked_at.filter(|(at, _)| !self.same[*at]) {
+            let (ty, habit) = (&self.bound.columns[at].ty, self.habits[at]);
+            let kept = adapt::keep(datum, ty, self.typing, habit, &mut self.scratch);
+            if let Err(message) = kept {
+                refused = Some((at, message));
+                break;
             }
+        }
+        if let Some((column, message)) = refused {
+            let (code, column) = ("value-refused", Some(column));
+            let reason = Reason {
+                code,
+                message,
+                column,
+            };
+            return self.refuse(shared, line, &values, &reason);
         }
         self.bytes += values.iter().map(size).sum::<usize>();
         self.batch.push(Held { line, values });

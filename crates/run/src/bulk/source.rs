@@ -507,7 +507,7 @@ async fn database_rows(
 /// What a database file could not hold as it was.
 fn unpacked(datum: Datum, ty: &NeutralType) -> Datum {
     match (ty, datum) {
-        (NeutralType::Int, Datum::Bytes(digits)) => {
+        (NeutralType::Int | NeutralType::Bits, Datum::Bytes(digits)) => {
             let text = std::str::from_utf8(&digits).ok();
             let number = text.and_then(|text| text.parse().ok());
             number.map_or(Datum::Bytes(digits), Datum::UInt)

@@ -12,6 +12,10 @@ use crate::value::Query;
 pub struct Rows;
 
 impl RowsDialect for Rows {
+    fn one_of_each_key(&self, native: &str) -> bool {
+        native.eq_ignore_ascii_case("json")
+    }
+
     fn typing(&self) -> Typing {
         Typing::Static
     }

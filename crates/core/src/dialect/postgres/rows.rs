@@ -40,6 +40,10 @@ pub(super) const fn exactly_after(first: &'static str) -> [&'static str; EXACT.l
 }
 
 impl RowsDialect for Rows {
+    fn one_of_each_key(&self, native: &str) -> bool {
+        native == "jsonb"
+    }
+
     fn typing(&self) -> Typing {
         Typing::Static
     }

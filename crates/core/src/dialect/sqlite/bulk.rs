@@ -7,6 +7,7 @@
 use super::ddl::quote;
 use super::landing::TEMPORARY;
 use crate::copy::{Datum, decimal, spell};
+use crate::dialect::Leaning;
 use crate::dialect::bulk::{BulkDialect, Encoder, Longest, TargetTable, Unfit};
 use crate::schema::NeutralType;
 use std::io::Write as _;
@@ -107,6 +108,15 @@ fn affinity(declared: &str) -> Affinity {
         Affinity::Real
     } else {
         Affinity::Numeric
+    }
+}
+
+/// What a column so declared makes of numbers.
+pub(super) fn leaning(declared: &str) -> Leaning {
+    match affinity(declared) {
+        Affinity::Text | Affinity::Blob => Leaning::None,
+        Affinity::Real => Leaning::Double,
+        Affinity::Integer | Affinity::Numeric => Leaning::Number,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ddl::quote;
 use crate::copy::Typing;
 use crate::copy::reading::Bound;
-use crate::dialect::{Caps, RowsDialect};
+use crate::dialect::{Caps, Leaning, RowsDialect};
 use crate::schema::NeutralType;
 use crate::value::Query;
 
@@ -12,6 +12,10 @@ use crate::value::Query;
 pub struct Rows;
 
 impl RowsDialect for Rows {
+    fn leaning(&self, native: &str) -> Leaning {
+        super::bulk::leaning(native)
+    }
+
     fn typing(&self) -> Typing {
         Typing::Dynamic
     }
@@ -154,6 +158,8 @@ fn unbent(ty: &NeutralType) -> &'static str {
         NeutralType::Int => "INTEGER",
         NeutralType::Float => "REAL",
         NeutralType::Bytes => "BLOB",
+        // Numbers here, digits there.
+        NeutralType::Bits => "",
         _ => "TEXT",
     }
 }
