@@ -51,6 +51,22 @@ for_each_engine! {
     }
 }
 
+for_each_engine! {
+    /// A row that is tried for such a key must not get another value of it by the way.
+    async fn a_key_of_what_is_computed_bites_and_is_not_called_toothless(engine: TestEngine) {
+        let ends = Ends::new(engine, "
+            CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (id * 2) STORED, c INTEGER AS (b + 1) STORED);
+            CREATE UNIQUE INDEX first ON t (b);
+            CREATE UNIQUE INDEX second ON t (c, a);
+            INSERT INTO t (id, a) VALUES (1, 5), (2, 6);");
+        let ran = ends.copy(&[]);
+        let json = ran.json();
+        assert_eq!(ran.code, Some(0), "{json:#}");
+        let failed = of(&json, "unique").into_iter().filter(|one| one["outcome"] == "failed").count();
+        assert_eq!(failed, 0, "{json:#}");
+    }
+}
+
 /// In sessions of a replica no foreign key bites, and the server lets a whole database be one.
 #[test]
 fn a_foreign_key_that_does_not_bite_ends_the_copy_with_five() {

@@ -136,6 +136,10 @@ pub struct Limits {
     pub schemas: bool,
     /// Columns may be computed when they are read.
     pub virtual_columns: bool,
+    /// Columns may be computed of such as are computed themselves.
+    pub computed_of_computed: bool,
+    /// Columns may be computed of one that numbers its rows.
+    pub computed_of_counters: bool,
 }
 
 /// What the hooks of a room have to say beside what they make.
@@ -257,6 +261,10 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     /// As a target: what a unique index is over, so that a column bites as its source folds; with a collation that must be
     /// there first. `None`: the column's own collation does it.
     fn fold_part(&self, column: &str, fold: &Fold) -> Option<(IndexPart, Option<NamedType>)>;
+    /// As a target: whether its nearest collation folds the letters A to Z alone, where this one folds others too.
+    fn folds_less(&self, _fold: &Fold) -> bool {
+        false
+    }
     /// As a target: a column in an index that folds otherwise than the column does. `None`: an index has no say in that.
     fn own_part(&self, column: &str, fold: &Fold) -> Option<IndexPart> {
         let _ = fold;

@@ -104,10 +104,10 @@ impl Trials<'_> {
             .map(|at| format!("{} IS NOT NULL", part(at)))
             .collect();
         only.extend(key.only.as_ref().map(|only| format!("({only})")));
+        let under = self.under(key);
         let own = |name: &str| {
-            key.parts
-                .iter()
-                .any(|(part, expression)| *expression || part == name)
+            let part = |(part, expression): &(String, bool)| *expression || part == name;
+            key.parts.iter().any(part) || under.contains(&name)
         };
         let freed = others
             .iter()
@@ -143,6 +143,27 @@ impl Trials<'_> {
         }
         tries.dedup();
         tries
+    }
+
+    /// The columns from which those of a key are computed: another value of one is another value of the key.
+    fn under(&self, key: &Unique) -> Vec<&str> {
+        let mut found: Vec<&str> = vec![];
+        let mut open: Vec<&str> = key.parts.iter().map(|(part, _)| part.as_str()).collect();
+        while let Some(name) = open.pop() {
+            let column = self.table.column(name);
+            let Some(computed) = column.and_then(|column| column.generated.as_ref()) else {
+                continue;
+            };
+            let words = computed.expression.to_lowercase();
+            for other in &self.table.columns {
+                let name = other.name.as_str();
+                if !found.contains(&name) && mentions(&words, &name.to_lowercase()) {
+                    found.push(name);
+                    open.push(name);
+                }
+            }
+        }
+        found
     }
 
     /// Another value of a column, that no row has.
@@ -238,7 +259,8 @@ impl Trials<'_> {
     }
 }
 
-fn mentions(words: &str, name: &str) -> bool {
+/// Whether a name stands among these words, both in lower case.
+pub(crate) fn mentions(words: &str, name: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     words.match_indices(name).any(|(at, _)| {
         let before = words[..at].chars().next_back().is_none_or(|c| !part(c));

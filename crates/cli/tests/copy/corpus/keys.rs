@@ -63,6 +63,8 @@ fn constraints() -> Vec<Case> {
         case("S57-listed", "CREATE TABLE t (a TEXT CHECK (a GLOB 'x*'), b CHECK (typeof(b) = 'integer'), c TEXT CHECK (json_valid(c))); INSERT INTO t VALUES ('xy', 1, '{}');").listed("json_valid"),
         case("S58", "CREATE TABLE t (a INT, b INT GENERATED ALWAYS AS (a * 2) STORED, \"c d\" TEXT AS (a || 'x') VIRTUAL); INSERT INTO t (a) VALUES (1), (2);")
             .ask("SELECT b, \"c d\" FROM t ORDER BY a", "2|1x|4|2x").take("INSERT INTO t (a) VALUES (9)"),
+        case("S58-chain", "CREATE TABLE t (id INTEGER PRIMARY KEY, b INT AS (id * 2) STORED, c INT AS (b + 1) STORED); INSERT INTO t (id) VALUES (1), (2);")
+            .ask("SELECT b, c FROM t ORDER BY id", "2|3|4|5").listed("how t.c is computed"),
         case("S59", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT DEFAULT 'it''s', b INT DEFAULT -1, c DATETIME DEFAULT CURRENT_TIMESTAMP, d BLOB DEFAULT x'00ff', e TEXT DEFAULT 'null', f BOOLEAN DEFAULT 1, g TEXT DEFAULT NULL);
             INSERT INTO t (id, c) VALUES (1, '2024-01-01 00:00:00');")
             .ask("INSERT INTO t (id) VALUES (2) RETURNING a, b, encode(d, 'hex'), e, f, g", "it's|-1|00ff|null|t|NULL"),

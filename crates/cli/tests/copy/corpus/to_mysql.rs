@@ -67,6 +67,11 @@ fn of_sqlite() -> Vec<Case> {
         case("Q-ms", "CREATE TABLE t (v DATETIME); INSERT INTO t VALUES (1700000000123);").ask("SELECT CAST(v AS CHAR) FROM t", "2023-11-14 22:13:20.123000"),
         case("Q-long", "CREATE TABLE t (v VARCHAR(5)); INSERT INTO t VALUES ('toolongvalue');").ask("SELECT v FROM t", "toolongvalue"),
         case("Q-generated", "CREATE TABLE t (a INT, b INT AS (a * 2) STORED); INSERT INTO t (a) VALUES (2);").ask("SELECT b FROM t", "4"),
+        case("Q-check", "CREATE TABLE t (id INTEGER PRIMARY KEY CHECK (id > 0), v INT); INSERT INTO t VALUES (1, 1);").ask("SELECT v FROM t", "1").listed("check of t"),
+        case("Q-truth", "CREATE TABLE t (v BOOLEAN); INSERT INTO t VALUES (0), (1), ('true'), ('t'), ('False'), ('yes'), (NULL);").ask("SELECT sum(v) FROM t", "4"),
+        case("Q-uuid", "CREATE TABLE t (v UUID); INSERT INTO t VALUES (x'550e8400e29b41d4a716446655440000');").ask("SELECT v FROM t", "550e8400-e29b-41d4-a716-446655440000"),
+        case("Q-expression", "CREATE TABLE t (email TEXT, d INT); CREATE UNIQUE INDEX u ON t (lower(email)); CREATE UNIQUE INDEX w ON t (email) WHERE d > 0; INSERT INTO t VALUES ('A@x', 1);").refuse("INSERT INTO t VALUES ('a@X', 0)"),
+        case("Q-long-expression", "CREATE TABLE t (v TEXT); CREATE UNIQUE INDEX u ON t (lower(v)); INSERT INTO t VALUES (hex(zeroblob(1000)));").listed("index u of t"),
         case("Q-nocase", "CREATE TABLE t (v VARCHAR(20) COLLATE NOCASE UNIQUE); INSERT INTO t VALUES ('Abc');").refuse("INSERT INTO t VALUES ('aBC')"),
         case("Q-own-collation", "CREATE TABLE t (v TEXT, w TEXT COLLATE NOCASE); CREATE UNIQUE INDEX i ON t (v COLLATE NOCASE); CREATE UNIQUE INDEX j ON t (w COLLATE BINARY); INSERT INTO t VALUES ('Abc', 'x');")
             .listed("it accepts values there that it refuses here").listed("it refuses values there that it accepts here"),

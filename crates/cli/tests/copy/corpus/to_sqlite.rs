@@ -70,6 +70,7 @@ fn of_mysql() -> Vec<Case> {
             .take("INSERT INTO t (id) VALUES (2)").ask("SELECT count(*) FROM t WHERE a = 'uuid()' OR b LIKE 'current%' OR c LIKE 'b%'", "0"),
         case("L-zero", "CREATE TABLE t (id INT PRIMARY KEY, v DATE); INSERT INTO t VALUES (1, '0000-00-00'), (2, '2024-01-01');").stops(1, "zero-date").ask("SELECT v FROM t", "2024-01-01"),
         case("L-ci", "CREATE TABLE t (v VARCHAR(20) COLLATE utf8mb4_0900_ai_ci UNIQUE); INSERT INTO t VALUES ('ABC');").refuse("INSERT INTO t VALUES ('abc')"),
+        case("L-accents", "CREATE TABLE t (v VARCHAR(20) COLLATE utf8mb4_general_ci, w VARCHAR(20) COLLATE utf8mb4_general_ci UNIQUE, UNIQUE KEY u (v)); INSERT INTO t VALUES ('ABC', 'e');").refuse("INSERT INTO t VALUES ('abc', 'x')").listed("index-collation"),
         case("L-time", "CREATE TABLE t (v TIME(3)); INSERT INTO t VALUES ('838:59:59'), ('-12:30:00.5');").ask("SELECT v FROM t ORDER BY v", "-12:30:00.500000|838:59:59"),
         case("L-set", "CREATE TABLE t (v SET('p','q','r s')); INSERT INTO t VALUES (''), ('p,r s');").refuse("INSERT INTO t VALUES ('p,x')").take("INSERT INTO t VALUES ('q,r s')").take("INSERT INTO t VALUES ('')"),
         case("L-bit", "CREATE TABLE t (id INT PRIMARY KEY, v BIT(4) DEFAULT b'101'); INSERT INTO t (id) VALUES (1);").take("INSERT INTO t (id) VALUES (2)").ask("SELECT v FROM t WHERE id = 2", "0101"),

@@ -3,6 +3,7 @@
 use super::names::Names;
 use super::{Column2, Work};
 use crate::dialect::copy::{Chosen, Source, Spelled, Wants};
+use crate::dialect::tried::mentions;
 use crate::finding::{Finding, Place};
 use crate::schema::{Check, Column, Generated, Table};
 use std::collections::BTreeSet;
@@ -65,13 +66,15 @@ impl Work<'_> {
             keyed.extend(super::set(&key.columns));
         }
         for index in &table.indexes {
-            keyed.extend(
-                index
-                    .parts
-                    .iter()
-                    .filter(|part| !part.expression)
-                    .map(|part| part.what.as_str()),
-            );
+            for part in &index.parts {
+                match part.expression {
+                    false => {
+                        keyed.insert(&part.what);
+                    }
+                    // What is computed of a text is as long as that may be.
+                    true => keyed.extend(spoken_of(table, &part.what)),
+                }
+            }
         }
         for key in &table.foreign_keys {
             keyed.extend(super::set(&key.columns));
@@ -214,6 +217,25 @@ impl Work<'_> {
         table
     }
 
+    /// Whether the target computes anything of what a computed column speaks of.
+    fn computable(&self, at: usize, place: usize, generated: &Generated) -> Result<(), String> {
+        let table = self.source_table(at);
+        for name in spoken_of(table, &generated.expression) {
+            let own = table.columns.iter().position(|column| column.name == name);
+            let Some(other) = own.filter(|other| *other != place) else {
+                continue;
+            };
+            if !self.limits.computed_of_computed && table.columns[other].generated.is_some() {
+                return Err("the target computes nothing of what is computed itself".into());
+            }
+            if !self.limits.computed_of_counters && self.tables[at].columns[other].counter.is_some()
+            {
+                return Err("the target computes nothing of a column that numbers its rows".into());
+            }
+        }
+        Ok(())
+    }
+
     /// A computed column; where it cannot be, its values go over as those of any other.
     fn generated(
         &mut self,
@@ -223,7 +245,8 @@ impl Work<'_> {
         object: &str,
     ) -> Option<Generated> {
         let kind = self.tables[at].columns[place].chosen.kind.clone();
-        match self.value_in(at, &generated.expression, &kind) {
+        let may = self.computable(at, place, generated);
+        match may.and_then(|()| self.value_in(at, &generated.expression, &kind)) {
             Ok(expression) => {
                 let stored = generated.stored || !self.limits.virtual_columns;
                 if stored && !generated.stored {
@@ -296,4 +319,11 @@ impl Work<'_> {
             );
         }
     }
+}
+
+/// The columns that an expression speaks of: their names stand in it as words.
+fn spoken_of<'t>(table: &'t Table, expression: &str) -> impl Iterator<Item = &'t str> {
+    let words = expression.to_lowercase();
+    let names = table.columns.iter().map(|column| column.name.as_str());
+    names.filter(move |name| mentions(&words, &name.to_lowercase()))
 }

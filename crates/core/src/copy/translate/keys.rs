@@ -213,13 +213,14 @@ impl Work<'_> {
     fn folded_index(&mut self, at: usize, key: &Key, object: &str) -> bool {
         let mut parts = vec![];
         let mut own = true;
-        let mut unknown = false;
+        let (mut unknown, mut less) = (false, false);
         for name in &key.columns {
             let Some(place) = self.column_place(at, name) else {
                 return false;
             };
             let column = &self.tables[at].columns[place];
             unknown |= column.fold == Fold::Unknown;
+            less |= self.write.folds_less(&column.fold);
             match self.write.fold_part(&column.name, &column.fold) {
                 Some((part, named)) => {
                     own = false;
@@ -231,6 +232,9 @@ impl Work<'_> {
         }
         if unknown {
             self.unknown_fold(object);
+        }
+        if less {
+            self.folds_less(object);
         }
         if own {
             return false;
@@ -262,6 +266,16 @@ impl Work<'_> {
             "unknown-collation",
             Place::object(object),
             format!("the {object} is under a collation that only its application knows; there it tells every two texts apart"),
+        ));
+    }
+
+    fn folds_less(&mut self, object: &str) {
+        self.notes.findings.push(Finding::warning(
+            "index-collation",
+            Place::object(object),
+            format!(
+                "the {object} takes letters with and without accents, or of either case, for the same; there A to Z alone are: it accepts values there that it refuses here"
+            ),
         ));
     }
 
@@ -411,6 +425,10 @@ impl Work<'_> {
             None => column.fold.clone(),
         };
         let unknown = fold == Fold::Unknown;
+        if unique && self.write.folds_less(&fold) {
+            self.folds_less(object);
+        }
+        let column = &self.tables[at].columns[place];
         if unique
             && part.length.is_none()
             && let Some((made, named)) = self.write.fold_part(&column.name, &fold)

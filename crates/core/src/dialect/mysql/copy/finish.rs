@@ -19,6 +19,7 @@ pub(super) fn finish(catalog: &mut Catalog, caps: &Caps, notes: &mut Notes) {
         indexes(table, caps, notes);
         foreign_keys(table, notes);
         cascades(table, caps, notes);
+        numbering(table, notes);
         counters(table, notes);
     }
 }
@@ -95,13 +96,14 @@ fn indexes(table: &mut Table, caps: &Caps, notes: &mut Notes) {
         }
         let object = format!("index {} of {label}", index.name);
         let expression = index.parts.iter().any(|part| part.expression);
-        if expression && !functional(caps) {
-            let text: Vec<String> = index.parts.iter().map(|part| part.what.clone()).collect();
-            notes.lack(
-                object,
-                "the target has no indexes over expressions",
-                Some(text.join(", ")),
-            );
+        let none = if expression && !functional(caps) {
+            Some("the target has no indexes over expressions")
+        } else {
+            over_long(&index, table)
+        };
+        if let Some(why) = none {
+            let text: Vec<&str> = index.parts.iter().map(|part| part.what.as_str()).collect();
+            notes.lack(object, why, Some(text.join(", ")));
             continue;
         }
         let mut cut = false;
@@ -127,6 +129,16 @@ fn indexes(table: &mut Table, caps: &Caps, notes: &mut Notes) {
         kept.push(index);
     }
     table.indexes = kept;
+}
+
+/// Why there is no index over an expression that may yield a text of any length.
+fn over_long(index: &Index, table: &Table) -> Option<&'static str> {
+    let long = table.columns.iter().filter(|column| long(&column.native));
+    let names: Vec<String> = long.map(|column| quote(&column.name)).collect();
+    let speaks = |part: &IndexPart| names.iter().any(|name| part.what.contains(name));
+    let mut parts = index.parts.iter();
+    let over = parts.any(|part| part.expression && speaks(part));
+    over.then_some("the target has no index over what is computed of a text of any length")
 }
 
 fn foreign_keys(table: &mut Table, notes: &mut Notes) {
@@ -164,6 +176,28 @@ fn foreign_keys(table: &mut Table, notes: &mut Notes) {
                 *action = None;
             }
         }
+    }
+}
+
+/// A column that numbers its rows is kept out of checks.
+fn numbering(table: &mut Table, notes: &mut Notes) {
+    let label = table.label();
+    let numbering = table
+        .columns
+        .iter()
+        .filter(|column| column.identity.is_some());
+    let names: Vec<String> = numbering.map(|column| quote(&column.name)).collect();
+    let over = |text: &str| names.iter().any(|name| text.contains(name));
+    let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut table.checks)
+        .into_iter()
+        .partition(|check| over(&check.clause));
+    table.checks = kept;
+    for check in lost {
+        notes.lack(
+            format!("check of {label}"),
+            "the target takes no check over a column that numbers its rows",
+            Some(check.clause),
+        );
     }
 }
 

@@ -253,6 +253,8 @@ impl CopyDialect for Copies {
             columns: 1_017,
             schemas: false,
             virtual_columns: true,
+            computed_of_computed: true,
+            computed_of_counters: false,
         }
     }
 

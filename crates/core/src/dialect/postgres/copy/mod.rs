@@ -245,6 +245,8 @@ impl CopyDialect for Copies {
             columns: 1_600,
             schemas: true,
             virtual_columns: false,
+            computed_of_computed: false,
+            computed_of_counters: true,
         }
     }
 

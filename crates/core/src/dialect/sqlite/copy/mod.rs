@@ -222,6 +222,10 @@ impl CopyDialect for Copies {
         spelled
     }
 
+    fn folds_less(&self, fold: &Fold) -> bool {
+        matches!(fold, Fold::Case(_) | Fold::Accents(_))
+    }
+
     fn fold_part(&self, _column: &str, _fold: &Fold) -> Option<(IndexPart, Option<NamedType>)> {
         None
     }
@@ -286,6 +290,8 @@ impl CopyDialect for Copies {
             columns: 2_000,
             schemas: false,
             virtual_columns: true,
+            computed_of_computed: true,
+            computed_of_counters: true,
         }
     }
 
