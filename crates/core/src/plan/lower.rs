@@ -398,21 +398,15 @@ fn lower_name(object: &ObjectRef) -> String {
 pub fn head_of(sql: &str) -> String {
     let mut head = String::with_capacity(64);
     let mut length = 0;
-    let mut before = "";
-    let mut identified = false;
+    let mut gives = false;
     for word in sql.split_whitespace() {
-        identified |= word.eq_ignore_ascii_case("IDENTIFIED");
-        let is = |word: &str, wanted: &str| word.eq_ignore_ascii_case(wanted);
-        let begins = word.get(..8).is_some_and(|word| is(word, "PASSWORD"));
-        let names_one = is(before, "PASSWORD")
-            || begins
-            || (identified && (is(before, "BY") || is(before, "AS")))
-            || (before == "=" && head.get(..12).is_some_and(|head| is(head, "SET PASSWORD")));
-        if names_one && word.contains(['\'', '"']) {
+        let mut parts = word.as_bytes().windows(8);
+        gives |= word.eq_ignore_ascii_case("IDENTIFIED")
+            || parts.any(|part| part.eq_ignore_ascii_case(b"password"));
+        if gives && word.contains(['\'', '"']) {
             head.push_str(" …");
             return head;
         }
-        before = word;
         let more = word.chars().count();
         if length + more > 58 {
             head.push_str(" …");
@@ -454,6 +448,10 @@ mod tests {
             (
                 "SET PASSWORD FOR bob = 's3cret'",
                 "SET PASSWORD FOR bob = …",
+            ),
+            (
+                "CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret'",
+                "CREATE SUBSCRIPTION s CONNECTION 'host=h …",
             ),
             ("SET PASSWORD = PASSWORD('s3cret')", "SET PASSWORD = …"),
             (

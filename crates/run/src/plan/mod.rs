@@ -411,8 +411,7 @@ async fn under_lease(
         Ok(walk) => walk,
         Err(failure) => return Some(failure),
     };
-    let homeless = home::homeless(ask.doc, &walk.history.archives);
-    walk.note_findings(&homeless);
+    walk.note_findings(&home::homeless(ask.doc, &walk.history.archives));
     match phase::all(&mut walk, phases).await {
         Ok(waiting) => {
             run.waiting = waiting.is_some();
