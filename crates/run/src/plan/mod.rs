@@ -46,7 +46,6 @@ use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::finding::{Finding, Severity};
 use dunlin_core::journal::archive::{Archived, Home};
 use dunlin_core::journal::plan::{PhaseState, PlanHistory};
-use dunlin_core::plan::gate;
 use dunlin_core::report;
 use dunlin_core::source::grammar::plan::PlanOnFailure;
 use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepSpec};
@@ -433,7 +432,7 @@ async fn under_lease(
     if wrote && may_have_altered(runner).await {
         note_catalog(runner).await;
     }
-    // Refused before its first write it leaves no record, unless what was saved before it has.
+    // Refused before its first write, a run may have saved something.
     if wrote || runner.is_on_record() {
         report.run = Some(run.run.clone());
         runner.finish(&mut run, what, started).await;
@@ -592,9 +591,4 @@ pub(crate) fn count(n: usize, noun: &str) -> String {
         1 => format!("1 {noun}"),
         n => format!("{n} {noun}s"),
     }
-}
-
-/// How a phase's gate stands; for `approve` and `plan show`.
-pub fn gate_of(phase: &PhaseDoc, history: &PlanHistory) -> gate::GateState {
-    gate::before(phase, &history.approvals(&phase.id, &phase.hash, false))
 }
