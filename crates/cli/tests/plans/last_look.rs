@@ -189,6 +189,45 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    only servers
+    /// The transactions of the database see for good what they have seen first: others' write is seen all the same.
+    async fn a_late_write_is_seen_in_whatever_isolation(engine: TestEngine) {
+        let (levels, make, drop) = match engine.is_postgres() {
+            true => (&["read committed", "repeatable read", "serializable"][..], "INDEX one ON settings (svalue)", "DROP INDEX CONCURRENTLY one"),
+            false => (&["default"][..], "INDEX one ON settings (svalue)", "DROP INDEX one ON settings"),
+        };
+        for level in levels {
+            for (up, undo, write, found) in [
+                ("CREATE TABLE notes (id int PRIMARY KEY)", "DROP TABLE notes", "INSERT INTO notes VALUES (70)", "SELECT id FROM notes"),
+                (
+                    "ALTER TABLE contacts ADD COLUMN stars int", "ALTER TABLE contacts DROP COLUMN stars",
+                    "UPDATE contacts SET stars = 70 WHERE id = 1", "SELECT stars FROM contacts WHERE id = 1",
+                ),
+                (
+                    "INSERT INTO settings VALUES ('new', 'x')", "DELETE FROM settings WHERE skey LIKE 'new%'",
+                    "INSERT INTO settings VALUES ('new.1', '70')", "SELECT svalue FROM settings WHERE skey = 'new.1'",
+                ),
+            ] {
+                let desk = Desk::new(engine);
+                if engine.is_postgres() {
+                    let name = desk.database.name();
+                    let _ = desk.database.run(&format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
+                }
+                let table = if undo.contains("settings") { make.replace("settings (svalue)", "contacts (phone)") } else { make.into() };
+                let drop = drop.replace("ON settings", if undo.contains("settings") { "ON contacts" } else { "ON settings" });
+                desk.plan("late", "", &format!("sql = \"{up}; CREATE {table}\"\nundo = \"{drop}; {undo}\"\n"));
+                let _ = desk.dunlin("run late").success();
+                let writer = late(engine, &desk.database, write);
+                let (code, refused) = desk.json("rollback late");
+                writer.join().unwrap();
+                assert_eq!(code, 1, "{level}: {undo}: {refused:#}");
+                assert_eq!(desk.database.scalar(found), "70", "{level}: {undo}: {refused:#}");
+            }
+        }
+    }
+}
+
+for_each_engine! {
     /// What only gets another name is not taken away; what gets another name and is dropped then, is.
     async fn a_table_goes_under_whatever_name(engine: TestEngine) {
         let desk = Desk::new(engine);

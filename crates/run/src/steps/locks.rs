@@ -1,13 +1,11 @@
 //! Who waits while a last look is taken, up to the end of what comes after it.
 
 use super::last::Concern;
-use crate::digest;
 use crate::executor::Runner;
-use dunlin_core::copy::reading::{Bound, Reading};
+use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::catalog::Hold;
 use dunlin_core::event::Event;
 use dunlin_core::failure::ErrorClass;
-use dunlin_core::schema::label;
 use dunlin_core::sql::ObjectRef;
 use dunlin_engines::{DbError, Session};
 
@@ -37,18 +35,24 @@ pub(super) async fn tables_within(
     work: &mut dyn Session,
     tables: &[ObjectRef],
 ) -> Result<(), DbError> {
-    let bound = tables.iter().map(|table| Bound {
-        name: table.name.clone(),
-        schema: table.schema.clone(),
-        table: table.name.clone(),
-        own_rows: false,
-        columns: vec![],
-    });
+    let bound = tables.iter();
+    let bound = bound.map(|table| named(table.schema.as_deref(), &table.name));
     let bound: Vec<Bound> = bound.collect();
     let lock = work.dialect().change().lock(&bound);
     match lock.filter(|_| !bound.is_empty()) {
         Some(lock) => work.execute(&lock).await.map(drop),
         None => Ok(()),
+    }
+}
+
+/// A table to be locked.
+fn named(schema: Option<&str>, name: &str) -> Bound {
+    Bound {
+        name: name.to_owned(),
+        schema: schema.map(str::to_owned),
+        table: name.to_owned(),
+        own_rows: false,
+        columns: vec![],
     }
 }
 
@@ -83,16 +87,14 @@ pub(super) async fn within(work: &mut dyn Session, concerned: &[Concern]) -> Res
     if change.lock(&[]).is_none() {
         return Ok(());
     }
-    let shapes = digest::shapes(work).await?;
-    let (_, bound) = Reading::derive(&shapes);
-    let is = |one: &&Concern, table: &Bound| {
-        label(one.schema.as_deref(), &one.is).eq_ignore_ascii_case(&table.label())
+    let bound = |of_rows: bool| {
+        let known = concerned.iter().filter(|one| one.is_of_rows() == of_rows);
+        let known = known.map(|one| named(one.schema.as_deref(), &one.is));
+        known.collect::<Vec<Bound>>()
     };
-    let about = |table: &Bound| concerned.iter().find(|one| is(one, table));
-    let known = bound.into_iter().filter(|table| about(table).is_some());
-    // Whoever only reads has nothing to wait for where nothing but rows changes.
-    let (rows, whole): (Vec<_>, Vec<_>) =
-        known.partition(|table| about(table).is_some_and(Concern::is_of_rows));
+    // Whoever only reads has nothing to wait for where nothing but rows changes. Nothing is read before the locks: in a
+    // transaction of REPEATABLE READ all that is read later would be seen as it was then.
+    let (rows, whole) = (bound(true), bound(false));
     let whole = change.lock(&whole).filter(|_| !whole.is_empty());
     let rows = change.hold(&rows).filter(|_| !rows.is_empty());
     for lock in whole.into_iter().chain(rows) {
