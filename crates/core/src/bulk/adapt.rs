@@ -75,6 +75,7 @@ fn as_its_affinity_does(datum: Datum, ty: &NeutralType) -> Datum {
         (NeutralType::Text, Datum::Int(n)) => Datum::Text(n.to_string()),
         (NeutralType::Text, Datum::UInt(n)) => Datum::Text(n.to_string()),
         (NeutralType::Text, Datum::Float(value)) if value.is_finite() => Datum::Text(float(value)),
+        (NeutralType::Text, Datum::Bool(b)) => Datum::Text(b.to_string()),
         (_, datum) => datum,
     }
 }

@@ -507,7 +507,8 @@ async fn database_rows(
 /// What a database file could not hold as it was.
 fn unpacked(datum: Datum, ty: &NeutralType) -> Datum {
     match (ty, datum) {
-        (NeutralType::Int | NeutralType::Bits, Datum::Bytes(digits)) => {
+        // Bits stand in a column without a type.
+        (NeutralType::Int | NeutralType::Opaque(_), Datum::Bytes(digits)) => {
             let text = std::str::from_utf8(&digits).ok();
             let number = text.and_then(|text| text.parse().ok());
             number.map_or(Datum::Bytes(digits), Datum::UInt)
