@@ -95,7 +95,7 @@ fn fields_become_what_a_column_of_sqlite_makes_of_them() {
             .collect::<Vec<_>>()
             .join("|")
     };
-    assert_eq!(cells(0), "1700000000|integer|1|2.5|real|5.0|1.1|real|007");
+    assert_eq!(cells(0), "1700000000|integer|1|2.5|real|5|1.1|real|007");
     assert_eq!(
         cells(1),
         "2024-01-01 10:00:00|text|true|7|integer|0.1|abc|text|1e3"
