@@ -157,3 +157,57 @@ for_each_engine! {
         }
     }
 }
+
+/// That a gate of the plan `p` is closed for want of a backup.
+fn lacks_a_backup(desk: &Desk, why: &str) {
+    let (code, ran) = desk.json("run p");
+    assert_eq!(code, 3, "{ran:#}");
+    let (_, shown) = desk.json("plan show p");
+    let gate = &shown["data"]["phases"][0]["gate"];
+    assert_eq!(gate["open"], false, "{gate:#}");
+    for said in [&ran["data"]["waiting"]["missing"], &gate["missing"]] {
+        let said = said.to_string();
+        assert!(said.contains("a verified backup of the last 2 h"), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+/// Nobody confirms what can be looked up: where the project says what a recent backup is, the gate asks for one.
+#[test]
+fn a_gate_asks_for_a_verified_backup_where_the_project_says_how_recent() {
+    let mut desk = Desk::new(dunlin_testkit::TestEngine::Sqlite);
+    let project = desk.sandbox.read("dunlin.toml");
+    let project = format!("{project}backup_max_age = \"2h\"\n");
+    desk.sandbox.write("dunlin.toml", project);
+    let write = |desk: &Desk, backup: &str| {
+        let text = format!(
+            "name = \"p\"\n[[phase]]\nid = \"p\"\ngate = \"approve\"\nbackup = \"{backup}\"\n\
+             [[phase.step]]\nid = \"s\"\nsql = \"CREATE TABLE made (id int)\"\n"
+        );
+        desk.sandbox.write("p.plan.toml", text);
+    };
+    write(&desk, "none");
+    let (code, said) = desk.json("approve p p --by Ann");
+    assert_eq!(
+        (code, &said["data"]["open"]),
+        (0, &false.into()),
+        "{said:#}"
+    );
+    lacks_a_backup(&desk, "there is no backup");
+    let _ = desk.dunlin("backup create").success();
+    lacks_a_backup(&desk, "no backup has been verified");
+    let _ = desk.dunlin("backup verify").success();
+    let (code, ran) = desk.json("run p");
+    assert_eq!(code, 0, "{ran:#}");
+
+    // A backup that has grown old, and a phase that makes its own.
+    let _ = desk.dunlin("rollback p").success();
+    desk.sandbox.set("DUNLIN_TEST_NOW", "2026-01-02T05:04:06Z");
+    let _ = desk.dunlin("approve p p --by Ann").success();
+    lacks_a_backup(&desk, "the newest verified one is older");
+    write(&desk, "database");
+    let (_, said) = desk.json("approve p p --by Ann");
+    assert_eq!(said["data"]["open"], true, "{said:#}");
+    let (code, ran) = desk.json("run p");
+    assert_eq!(code, 0, "{ran:#}");
+}

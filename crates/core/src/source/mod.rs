@@ -174,8 +174,8 @@ pub struct DatabaseConfig {
     pub backup_dir: PathBuf,
     /// How many backups `prune` keeps.
     pub backup_keep: u32,
-    /// What counts as recent.
-    pub backup_max_age: Duration,
+    /// What a gate accepts as recent; unless it is stated a gate asks for no backup.
+    pub backup_max_age: Option<Duration>,
     /// What to do with `version.json`.
     pub manifest: ManifestPolicy,
     /// Patterns of what is ours (placeholders filled in); empty: everything.

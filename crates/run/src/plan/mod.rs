@@ -13,6 +13,7 @@ pub mod emergency;
 mod emptied;
 pub mod estimate;
 mod fill;
+mod gates;
 mod half;
 mod held;
 pub mod home;
@@ -327,24 +328,6 @@ fn possible(phases: &[&PhaseDoc], history: &PlanHistory) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The first phase that is not done, with its gate; no lease is needed to find that it is closed.
-fn next_gate(phases: &[&PhaseDoc], history: &PlanHistory) -> Option<Waiting> {
-    for phase in phases {
-        let was = history.phase(&phase.id);
-        if was.state == PhaseState::Done {
-            if let Some(waiting) = phase::review(phase, history) {
-                return Some(waiting);
-            }
-            continue;
-        }
-        if was.state.stands() {
-            return None;
-        }
-        return phase::gate(phase, history);
-    }
-    None
-}
-
 async fn try_run(
     world: &World,
     ask: &Ask<'_>,
@@ -364,7 +347,7 @@ async fn try_run(
     unchanged(ask.doc, &history)?;
     possible(&phases, &history)?;
     let is_done = |phase: &&PhaseDoc| history.phase(&phase.id).state == PhaseState::Done;
-    report.waiting = next_gate(&phases, &history);
+    report.waiting = gates::next(world, &phases, &history);
     if report.waiting.is_some() || phases.iter().all(is_done) {
         report.history = Some(history);
         return Ok(());

@@ -1,15 +1,14 @@
 //! One phase: its gate, what is noted before it, its steps, its checks, its end; and what happens where it fails.
 
 use super::step::{self, Came};
-use super::{Ask, Waiting, Walk, back, checks, home, notes, observe, preflight};
+use super::{Ask, Waiting, Walk, back, checks, gates, home, notes, observe, preflight};
 use crate::backup;
 use crate::steps::blockers::Blockers;
 use crate::steps::migrate::{json, millis};
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
-use dunlin_core::journal::plan::{PhaseDetail, PhaseState, PlanHistory, phase_key, step_key};
+use dunlin_core::journal::plan::{PhaseDetail, PhaseState, phase_key, step_key};
 use dunlin_core::journal::{self, Direction, Writing};
-use dunlin_core::plan::gate;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::grammar::plan::{PhaseBackup, PlanOnFailure};
 use dunlin_core::source::plan::{PhaseDoc, StepDoc, StepSpec};
@@ -35,7 +34,7 @@ pub async fn all(
             was = walk.history.phase(&phase.id);
         }
         if was.state == PhaseState::Done {
-            if let Some(waiting) = review(phase, &walk.history) {
+            if let Some(waiting) = gates::review(phase, &walk.history) {
                 return Ok(Some(waiting));
             }
             continue;
@@ -55,7 +54,7 @@ pub async fn all(
             Ok(None) => done(walk, phase, started).await?,
             Err(failure) => return Err(fail(walk, phase, failure).await),
         }
-        if let Some(waiting) = review(phase, &walk.history) {
+        if let Some(waiting) = gates::review(phase, &walk.history) {
             return Ok(Some(waiting));
         }
     }
@@ -85,32 +84,6 @@ fn left_standing(phase: &PhaseDoc, taken: back::TakenBack) -> Failure {
     failure
 }
 
-/// Whether a phase waits at its gate.
-pub fn gate(phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
-    let said = history.approvals(&phase.id, &phase.hash, false);
-    closed(phase, gate::before(phase, &said))
-}
-
-/// Whether a phase that is done waits for its review.
-pub fn review(phase: &PhaseDoc, history: &PlanHistory) -> Option<Waiting> {
-    let said = history.approvals(&phase.id, &phase.hash, true);
-    closed(phase, gate::review(phase, &said))
-}
-
-fn closed(phase: &PhaseDoc, state: gate::GateState) -> Option<Waiting> {
-    if state.open {
-        return None;
-    }
-    let mut missing = state.missing;
-    missing.extend(state.rejected);
-    Some(Waiting {
-        phase: phase.id.clone(),
-        missing,
-        confirm: vec![],
-        gate: true,
-    })
-}
-
 /// Begins a phase: what it needs is done, its gate is open, its checks before it hold, what is to be saved is saved.
 async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiting>, Failure> {
     for need in &phase.needs {
@@ -125,7 +98,7 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
             ));
         }
     }
-    if let Some(waiting) = gate(phase, &walk.history) {
+    if let Some(waiting) = gates::gate(walk.runner.world, phase, &walk.history) {
         return Ok(Some(waiting));
     }
     if walk.wrote {

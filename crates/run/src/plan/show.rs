@@ -7,7 +7,7 @@ use super::view::{
     ArchiveView, BackView, CheckView, GateView, HazardView, PhaseView, PlanView, RiskView,
     StepView, UndoView,
 };
-use super::{estimate, moving, store};
+use super::{estimate, gates, moving, store};
 use crate::journal_store;
 use crate::observe;
 use crate::world::World;
@@ -163,7 +163,13 @@ async fn connected(
     let sizes = ground.sizes.iter().map(|size| size.bytes).sum();
     let awaits = awaits(world, project, doc, &ground.history);
     let state = state::observe(world, project, session, sizes, awaits).await;
-    Ok(view(doc, &ground, &looks, state, &rates))
+    let mut shown = view(doc, &ground, &looks, state, &rates);
+    for (phase, one) in doc.phases.iter().zip(&mut shown.phases) {
+        if !one.state.stands() {
+            gates::look_up(world, phase, &mut one.gate.state);
+        }
+    }
+    Ok(shown)
 }
 
 /// Why nothing is known of the plan's own database yet: it is empty until a step of the plan copies another one into it.

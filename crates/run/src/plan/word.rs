@@ -1,6 +1,6 @@
 //! What people say beside a run: approvals, confirmations, pause, resume, abort. None of it needs the lease.
 
-use super::{Waiting, store};
+use super::{Waiting, gates, store};
 use crate::journal_store;
 use crate::world::World;
 use dunlin_core::failure::Failure;
@@ -78,7 +78,7 @@ pub async fn approve(
     let said = after.approvals(phase, &found.hash, approval.review);
     Ok(match approval.review {
         true => gate::review(found, &said),
-        false => gate::before(found, &said),
+        false => gates::before(world, found, &said),
     })
 }
 

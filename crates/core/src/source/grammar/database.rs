@@ -60,8 +60,8 @@ pub struct DatabaseTable {
     /// How many backups are kept.
     #[schemars(extend("default" = 14))]
     pub backup_keep: Option<u32>,
-    /// What a gate accepts as recent.
-    #[schemars(extend("default" = "24h"))]
+    /// What a gate accepts as recent: where it is stated, a gate opens only beside a verified backup that is no older, or before
+    /// a phase that makes one itself (`backup = "database"`).
     pub backup_max_age: Option<DurationText>,
     /// What to do with `version.json`.
     #[schemars(extend("default" = "read"))]

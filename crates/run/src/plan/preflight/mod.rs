@@ -7,6 +7,7 @@ mod phase;
 mod requires;
 
 pub use phase::{Ready, for_run};
+pub(super) use requires::newest_backup;
 
 use super::look::{self, Ground, StepLook};
 use super::{Ask, home, show, state, unchanged};

@@ -279,7 +279,7 @@ fn columns(asking: &Asking<'_>, table: &str) -> Option<(String, String)> {
 }
 
 /// The newest backup of this database that was verified.
-fn newest_backup(world: &World) -> Found {
+pub fn newest_backup(world: &World) -> Found {
     let folder = &world.config.backup_dir;
     let database = world.engine.database();
     let mut ours = backup::list(folder)
