@@ -84,7 +84,11 @@ async fn locked(
 ) -> Result<Vec<String>, Failure> {
     let tables = going.tables.iter();
     let tables = tables.map(|table| (table.schema.as_deref(), table.name.as_str()));
-    let hold = work.dialect().catalog().hold(&tables.collect::<Vec<_>>());
+    let mut hold = work.dialect().catalog().hold(&tables.collect::<Vec<_>>());
+    if work.caps().transactional_ddl && work.dialect().change().lock(&[]).is_none() {
+        // The transaction that has begun is the only one that writes.
+        hold.take.clear();
+    }
     for statement in &hold.take {
         let taken = work.execute(statement).await;
         taken.map_err(|error| trouble::failed(&error, "the tables that go cannot be locked"))?;

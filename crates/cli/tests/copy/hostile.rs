@@ -160,15 +160,11 @@ impl End {
 type Told = (String, BTreeSet<String>, &'static str);
 
 /// What is to be told of a table whose rows were these and are those.
-fn expected(shape: &Shape, named: bool, source: &[Row], target: &[Row]) -> Vec<Told> {
+fn expected(shape: &Shape, source: &[Row], target: &[Row]) -> Vec<Told> {
     let sorted = |rows: &[Row]| {
         let mut of: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         for row in rows {
-            let name = match named {
-                true => shape.name_of(row),
-                false => row.clone(),
-            };
-            let name = format!("{name:?}");
+            let name = format!("{:?}", shape.name_of(row));
             of.entry(name).or_default().push(row.clone());
         }
         of
@@ -183,7 +179,7 @@ fn expected(shape: &Shape, named: bool, source: &[Row], target: &[Row]) -> Vec<T
         );
         let row = a.first().or(b.first())?;
         let key = row[..shape.key.len()].iter().map(V::shown);
-        let key = key.filter(|_| named).collect::<Vec<_>>().join("|");
+        let key = key.collect::<Vec<_>>().join("|");
         match a.len().cmp(&b.len()) {
             std::cmp::Ordering::Less => return Some((key, BTreeSet::new(), "target")),
             std::cmp::Ordering::Greater => return Some((key, BTreeSet::new(), "source")),
@@ -199,21 +195,16 @@ fn expected(shape: &Shape, named: bool, source: &[Row], target: &[Row]) -> Vec<T
     told
 }
 
-fn reported(shape: &Shape, named: bool, verified: &Verified) -> Vec<Told> {
+fn reported(shape: &Shape, verified: &Verified) -> Vec<Told> {
     let of = verified.differences.iter();
     let of = of.filter(|found| found.table.ends_with(shape.name));
     let mut told: Vec<Told> = of
         .map(|found| {
-            let parts =
-                shape
-                    .key
-                    .iter()
-                    .filter(|_| named)
-                    .map(|(name, _)| match &found.key[*name] {
-                        serde_json::Value::String(text) => text.clone(),
-                        serde_json::Value::Null => "NULL".into(),
-                        other => other.to_string(),
-                    });
+            let parts = shape.key.iter().map(|(name, _)| match &found.key[*name] {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null => "NULL".into(),
+                other => other.to_string(),
+            });
             let key = parts.collect::<Vec<_>>().join("|");
             (key, found.columns.iter().cloned().collect(), found.side)
         })
@@ -302,11 +293,9 @@ impl Trial {
         let how = change(shape, &mut other, &mut self.rng, self.nul, dynamic);
         let what = format!("{what}: {how} in {} of {side}", shape.name);
         self.ends[side].write(shape, &other);
-        // There a unique key that may be NULL is an index, and names no rows.
-        let named = !(shape.can_be_null() && self.ends[0].engine.is_mysql_family());
         let told = match side {
-            0 => expected(shape, named, &other, &self.rows[at]),
-            _ => expected(shape, named, &self.rows[at], &other),
+            0 => expected(shape, &other, &self.rows[at]),
+            _ => expected(shape, &self.rows[at], &other),
         };
         let found = self.verify(false);
         assert_eq!(found.equal, told.is_empty(), "{what}: {told:?} {found:#?}");
@@ -318,7 +307,7 @@ impl Trial {
             .collect();
         assert_eq!(short, wanted, "{what}: {found:#?}");
         assert_eq!(
-            reported(shape, named, &found),
+            reported(shape, &found),
             told,
             "{what}:\n{:?}\n{other:?}\n{found:#?}",
             self.rows[at]
