@@ -228,17 +228,6 @@ for_each_engine! {
                     let said = found["message"].as_str().unwrap();
                     said.starts_with(place) && said.contains(&format!("`{head}")) && said.contains("`rows`")
                 }), "{undo}: {found:?}");
-                // A person who takes it back is asked, whether others have written or not.
-                let _ = desk.dunlin("run rows").success();
-                let written = desk.picture();
-                let (code, back) = desk.json("rollback rows");
-                assert_eq!(code, i64::from(named), "{undo}: {back:#}");
-                if named {
-                    assert!(back["failure"].to_string().contains(&format!("whatever `{head}")), "{undo}: {back:#}");
-                    assert_eq!(desk.picture(), written, "{undo}");
-                    let _ = desk.dunlin("run rows").success();
-                    let _ = desk.dunlin("rollback rows --discard-later").success();
-                }
             }
         }
     }

@@ -73,8 +73,7 @@ pub fn unasked(found: &[Destroys]) -> Vec<Checked> {
                 format!(
                     "{at}which rows `{head}` takes away when step `{step}` is taken back cannot be asked before it does"
                 ),
-                "rows that others have written by then go with the step's own, unsaved: `dunlin rollback` asks for `--discard-later` \
-                 whether there are any or not; write it as `DELETE FROM \
+                "rows that others have written by then go with the step's own, unasked and unsaved; write it as `DELETE FROM \
                  table WHERE …` of one table, its condition without that table's name in a part of its own, or \
                  `undo = \"restore\"`",
             ),
@@ -82,8 +81,7 @@ pub fn unasked(found: &[Destroys]) -> Vec<Checked> {
                 format!(
                     "{at}`{head}` writes over values when step `{step}` is taken back, whoever has written them by then"
                 ),
-                "what others have written there since the step goes, unsaved: `dunlin rollback` asks for `--discard-later` whether \
-                 there is any or not; write it as `UPDATE table SET … WHERE \
+                "what others have written there since the step goes, unasked and unsaved; write it as `UPDATE table SET … WHERE \
                  …` of one table, its condition without another table, or `undo = \"restore\"`, which takes back what the step \
                  itself has changed and leaves later values alone",
             ),

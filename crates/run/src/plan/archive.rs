@@ -99,7 +99,7 @@ pub async fn may_take_back(
         asked.done = done::of_undo(walk.runner, &unit, units).await?;
         let mut looked = held::look(walk, doc, &asked).await?;
         archived_already(walk, key, &mut looked).await?;
-        lost.extend(foreign(walk, &looked));
+        lost.extend(foreign(&looked.held));
     }
     match lost.is_empty() {
         true => Ok(()),
@@ -125,13 +125,10 @@ fn told_after(walk: &mut Walk<'_, '_>, doc: &StepDoc, held: &[Held]) {
     }
 }
 
-/// What others have written, or may have where nobody can tell: a person who takes a step back says whether it may go. What
-/// fails goes back at once, and is not left standing for that.
-fn foreign(walk: &Walk<'_, '_>, looked: &Looked) -> Vec<String> {
-    let foreign = looked.held.iter().filter(|one| one.foreign);
-    let unasked = looked.unasked.iter().filter(|_| walk.by_person);
-    let foreign = foreign.map(|one| &one.what);
-    foreign.chain(unasked).cloned().collect()
+/// What others have written.
+fn foreign(held: &[Held]) -> Vec<String> {
+    let foreign = held.iter().filter(|one| one.foreign);
+    foreign.map(|one| one.what.clone()).collect()
 }
 
 fn would_destroy(doc: &StepDoc, held: &[String]) -> Failure {
@@ -156,7 +153,7 @@ async fn nothing_is_lost(
     let mut looked = held::look(walk, doc, asked).await?;
     let (again, older) = archived_already(walk, key, &mut looked).await?;
     if !walk.ask.discard_later {
-        let lost = foreign(walk, &looked);
+        let lost = foreign(&looked.held);
         if !lost.is_empty() {
             return Err(would_destroy(doc, &lost));
         }

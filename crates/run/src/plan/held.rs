@@ -12,15 +12,12 @@ use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::plan::delete;
 use dunlin_core::plan::inverse::{self, Renames};
-use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::steps::Later;
-use dunlin_core::plan::unasked::{self, Unasked};
 use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::schema::{Catalog, Column, Table, key, label};
-use dunlin_core::source::Script;
 use dunlin_core::source::plan::StepDoc;
-use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, StatementClass, TxUse, Unwritten};
-use dunlin_engines::{DbError, Session};
+use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, TxUse, Unwritten};
+use dunlin_engines::DbError;
 
 /// What an undo would take away and what holds something: a table, columns of one, or rows.
 #[derive(Debug, Default)]
@@ -58,8 +55,6 @@ pub struct Looked {
     pub together: bool,
     /// Tables that an undo which stands half way has given another name.
     pub names: Names,
-    /// Statements of which it cannot be asked what of others they destroy.
-    pub unasked: Vec<String>,
 }
 
 /// Where the tables of an undo are, whose statements may give them other names.
@@ -155,9 +150,6 @@ async fn held(
     let (classes, renamed) = left::read(undo, &*walk.runner.work);
     looked.together = walk.runner.work.caps().transactional_ddl
         && classes.iter().all(|class| class.tx == TxUse::Inside);
-    if asked.written {
-        looked.unasked = not_asked(undo, &classes, asked.done, &*walk.runner.work);
-    }
     let gone = inverse::gone(&classes, &renamed);
     let of = |kind: ObjectKind| {
         let gone = gone.iter().map(|gone| gone.was.clone());
@@ -196,28 +188,6 @@ async fn held(
         deleted::look(walk, asked, undo, &places, looked).await?;
     }
     values::look(walk, asked, &overs, &places, looked).await
-}
-
-/// The statements of an undo, from one on, of which it cannot be asked what of others they destroy.
-fn not_asked(
-    undo: &Script,
-    classes: &[StatementClass],
-    from: usize,
-    work: &dyn Session,
-) -> Vec<String> {
-    let texts = undo.statements.iter().map(|statement| &*statement.sql);
-    let statements: Vec<(&str, &StatementClass)> = texts.zip(classes).collect();
-    let found = unasked::among(&statements, work.dialect(), work.lex_mode());
-    let found = found.into_iter().filter(|(at, _)| *at >= from);
-    let shown = found.map(|(at, what)| {
-        let does = match what {
-            Unasked::Rows => "takes away",
-            Unasked::Values => "writes over",
-        };
-        let head = head_of(statements[at].0);
-        format!("whatever `{head}` {does}, which cannot be asked for nor archived")
-    });
-    shown.collect()
 }
 
 fn looking(error: DbError) -> Failure {

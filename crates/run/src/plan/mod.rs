@@ -152,8 +152,6 @@ pub struct Walk<'r, 'w> {
     pub rejected: u64,
     /// What lets it rest between two things that it does.
     pub rest: rest::Rest,
-    /// A person has asked that it be taken back.
-    pub by_person: bool,
 }
 
 impl Walk<'_, '_> {
@@ -447,7 +445,6 @@ async fn walk<'r, 'w>(
         archived: vec![],
         rejected: 0,
         home: vec![],
-        by_person: false,
     })
 }
 
@@ -544,7 +541,6 @@ async fn taken_back(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut walk = walk(runner, ask).await?;
-    walk.by_person = true;
     let taken = back::plan(&mut walk, ask.until.as_deref(), "taken back by a person").await;
     report.findings.append(&mut walk.findings);
     report.archived.append(&mut walk.archived);
