@@ -243,7 +243,7 @@ async fn tell(world: &World, ask: &Ask<'_>, report: &mut Report) {
                 .phases
                 .iter_mut()
                 .find(|phase| phase.id == waiting.phase)
-            && matches!(phase.state, PhaseState::Pending | PhaseState::Undone)
+            && phase.state == PhaseState::Pending
         {
             phase.state = PhaseState::Waiting;
         }
