@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How long a hook may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After which time it is told that a hook is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Tells whoever `[notify]` names how a command ended.
 pub async fn after(
     world: &World,
@@ -38,7 +41,8 @@ pub async fn after(
             .0
             .replace("{event}", &quoted(event))
             .replace("{summary}", &quoted(&summary));
-        let ended = outside::run(&line, &project.root, TIMEOUT, &world.redactor).await;
+        let running = outside::run(&line, &project.root, TIMEOUT, &world.redactor);
+        let ended = told(running, "the command of `[notify]`", sink).await;
         let wrong = match ended {
             Ok(ended) if ended.is_ok() => None,
             Ok(ended) => Some(ended.said()),
@@ -57,13 +61,25 @@ pub async fn after(
             timeout: TIMEOUT,
             ..Request::stated(Some("POST"), address, &Default::default(), Some(&body))
         };
-        let wrong = match request.send().await {
+        let wrong = match told(request.send(), "the webhook of `[notify]`", sink).await {
             Ok(answer) if (200..300).contains(&answer.status) => None,
             Ok(answer) => Some(format!("it answered with status {}", answer.status)),
             Err(error) => Some(error),
         };
         note(sink, "the webhook of `[notify]`", wrong);
     }
+}
+
+/// Waits for a hook; one that takes long is told of, for the answer waits with it.
+async fn told<T>(hook: impl Future<Output = T>, what: &str, sink: &mut dyn Sink) -> T {
+    let mut hook = std::pin::pin!(hook);
+    if let Ok(ended) = tokio::time::timeout(PATIENCE, &mut hook).await {
+        return ended;
+    }
+    sink.event(&Event::Note {
+        message: format!("waits for {what}, {} s at most", TIMEOUT.as_secs()),
+    });
+    hook.await
 }
 
 fn note(sink: &mut dyn Sink, what: &str, wrong: Option<String>) {

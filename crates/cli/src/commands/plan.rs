@@ -278,7 +278,7 @@ pub async fn approve(global: &Global, typed: Approve) -> Result<Answer, Answer> 
     for missing in gate.missing.iter().chain(&gate.rejected) {
         text.push_str(&format!("  - {missing}\n"));
     }
-    let data = json!({ "phase": phase, "open": gate.open, "missing": gate.missing, "rejected": gate.rejected });
+    let data = json!({ "phase": phase, "open": gate.open, "missing": gate.missing, "rejected": gate.rejected, "computed": gate.computed });
     Ok(Answer::done(text, data))
 }
 

@@ -30,9 +30,9 @@ pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String
             text.push_str(&format!("  - {missing}\n"));
         }
         if waiting.gate {
-            let phase = &waiting.phase;
             text.push_str(&format!(
-                "`dunlin approve {shown} {phase} --by NAME` opens it\n"
+                "`{}` opens it\n",
+                approve(doc, &waiting.phase, shown)
             ));
         }
         return text;
@@ -46,6 +46,10 @@ pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String
     text.push_str(&match (verb, report.run.is_some()) {
         ("rollback", false) => "Nothing to take back\n".to_owned(),
         ("rollback", true) => format!("Taken back: {}\n", report.undone.join(", ")),
+        (_, false) if report.chosen == 0 => format!(
+            "Nothing to do: no phase of \"{}\" is chosen by these versions (`dunlin plan show {shown}` lists them)\n",
+            doc.name
+        ),
         (_, false) => format!(
             "Nothing to do: {} of \"{}\" are done\n",
             count(done, "phase"),
@@ -60,6 +64,20 @@ pub fn report(doc: &PlanDoc, report: &Report, shown: &str, verb: &str) -> String
         ),
     });
     text
+}
+
+/// The command that opens a phase's gate, with what its approvers have to say.
+fn approve(doc: &PlanDoc, phase: &str, shown: &str) -> String {
+    let mut command = format!("dunlin approve {shown} {phase} --by NAME");
+    if let Some(found) = doc.phase(phase) {
+        if !found.approvers.is_empty() {
+            command.push_str(" --as ROLE");
+        }
+        if !found.go.is_empty() {
+            command.push_str(" --confirm POINT");
+        }
+    }
+    command
 }
 
 fn of_phase(text: &mut String, phase: &PhaseReport, briefly: bool) {

@@ -371,7 +371,14 @@ fn gate(page: &mut Page, gate: &GateView, state: PhaseState) {
         for point in &gate.points {
             page.said(2, "", &format!("confirms: {point}"));
         }
-        page.said(2, "", "computed: previous phase validated, backup recent and verified, way back ready, watch answering");
+        for point in &gate.state.computed {
+            let mark = match point.met {
+                Some(true) => "✓",
+                Some(false) => "✗",
+                None => "○",
+            };
+            page.said(2, "", &format!("{mark} {}", point.said()));
+        }
     }
     if !gate.accept.is_empty() {
         page.said(
@@ -386,12 +393,9 @@ fn gate(page: &mut Page, gate: &GateView, state: PhaseState) {
     if gate.review {
         page.said(2, "review", "a second approval after the phase");
     }
-    if !gate.state.open && !matches!(state, PhaseState::Running) {
-        page.said(
-            2,
-            "open",
-            &format!("still lacks {}", gate.state.missing.join("; ")),
-        );
+    let unsaid: Vec<&str> = gate.state.unsaid().map(String::as_str).collect();
+    if !unsaid.is_empty() && !matches!(state, PhaseState::Running) {
+        page.said(2, "open", &format!("still lacks {}", unsaid.join("; ")));
     }
     if let Some(rejected) = &gate.state.rejected {
         page.said(2, "refused", rejected);

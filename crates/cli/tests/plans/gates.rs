@@ -211,3 +211,132 @@ fn a_gate_asks_for_a_verified_backup_where_the_project_says_how_recent() {
     let (code, ran) = desk.json("run p");
     assert_eq!(code, 0, "{ran:#}");
 }
+
+/// What is looked up at the gate of a phase as `plan show` tells it: the point's name, and whether it holds.
+fn points(desk: &Desk, phase: usize) -> Vec<(String, Option<bool>)> {
+    let (_, shown) = desk.json("plan show lamp");
+    let computed = &shown["data"]["phases"][phase]["gate"]["computed"];
+    let computed = computed.as_array().unwrap().iter();
+    let point = |one: &serde_json::Value| {
+        (
+            one["point"].as_str().unwrap().to_owned(),
+            one["met"].as_bool(),
+        )
+    };
+    computed.map(point).collect()
+}
+
+const LAMP: &str = r#"
+name = "lamp"
+watch = { probe = { sql = "SELECT count(*) FROM lamp" }, max_latency = "4s" }
+
+[[phase]]
+id = "one"
+gate = "approve"
+  [[phase.step]]
+  id = "wick"
+  sql = "CREATE TABLE wick (id int)"
+  [[phase.check]]
+  id = "there"
+  sql = "SELECT count(*) FROM wick"
+  expect = "= 0"
+
+[[phase]]
+id = "two"
+gate = "approve"
+  [[phase.step]]
+  id = "oil"
+  sql = "DROP TABLE wick"
+  undo = { impossible = "it is burnt" }
+"#;
+
+for_each_engine! {
+    /// What nobody confirms is looked up: whether the phase before is validated, whether there is a way back, and whether
+    /// what is watched answers. Each keeps the gate closed, is shown, and is kept with the phase as it was found.
+    async fn a_gate_looks_up_what_nobody_confirms(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        desk.sandbox.write("lamp.plan.toml", LAMP);
+        let named = |all: [Option<bool>; 4]| {
+            let names = ["previous phase validated", "backup recent and verified", "rollback ready", "watch answering"];
+            names.map(str::to_owned).into_iter().zip(all).collect::<Vec<_>>()
+        };
+        assert_eq!(points(&desk, 0), named([Some(true), None, Some(true), Some(false)]));
+        assert_eq!(points(&desk, 1), named([Some(false), None, Some(false), Some(false)]));
+        // An approval ahead of its time counts, and does not open what is not validated.
+        let (code, said) = desk.json("approve lamp two --by Ann --accept oil");
+        assert_eq!((code, &said["data"]["open"]), (0, &false.into()), "{said:#}");
+        let lacks = said["data"]["missing"].to_string();
+        assert!(lacks.contains("previous phase validated: phase `one` is pending"), "{lacks}");
+        assert!(!lacks.contains("rollback"), "{lacks}");
+
+        let (_, said) = desk.json("approve lamp one --by Ann");
+        assert_eq!(said["data"]["open"], false, "{said:#}");
+        let (code, ran) = desk.json("run lamp");
+        assert_eq!(code, 3, "{ran:#}");
+        let missing = &ran["data"]["waiting"]["missing"];
+        assert_eq!(missing.as_array().unwrap().len(), 1, "{missing}");
+        assert!(missing[0].as_str().unwrap().starts_with("watch answering: the probe fails"), "{missing}");
+        // No person's word opens it.
+        let told = desk.dunlin("run lamp").stdout;
+        assert!(!told.contains("dunlin approve"), "{told}");
+
+        let _ = desk.database.run("CREATE TABLE lamp (id int)");
+        assert_eq!(points(&desk, 0), named([Some(true), None, Some(true), Some(true)]));
+        let (code, ran) = desk.json("run lamp");
+        assert_eq!(code, 0, "{ran:#}");
+        let _ = desk.dunlin("report lamp -o r.json").success();
+        let kept = desk.sandbox.read("r.json");
+        assert!(kept.contains("phase `one` is done, 1 of 1 checks passed"), "{kept}");
+        assert!(kept.contains("0 of 1 steps have a way back, 1 accepted without"), "{kept}");
+        for (file, expected) in [("r.md", "- [x] watch answering: the probe answers within"), ("r.html", "<bdi>watch answering</bdi>")] {
+            let _ = desk.dunlin(&format!("report lamp -o {file}")).success();
+            let page = desk.sandbox.read(file);
+            assert!(page.contains(expected), "{page}");
+            assert!(page.contains("accepted: oil"), "{page}");
+        }
+    }
+}
+
+/// A watch over HTTP, and one over room that is not there.
+#[test]
+fn what_is_watched_is_asked_at_the_gate() {
+    let desk = Desk::new(dunlin_testkit::TestEngine::Sqlite);
+    let found = |watch: &str| {
+        let text = LAMP.replace(
+            "{ probe = { sql = \"SELECT count(*) FROM lamp\" }, max_latency = \"4s\" }",
+            watch,
+        );
+        desk.sandbox.write("lamp.plan.toml", text);
+        let (_, shown) = desk.json("plan show lamp");
+        let computed = &shown["data"]["phases"][0]["gate"]["computed"][3];
+        (
+            computed["met"].as_bool(),
+            computed["found"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (met, said) = found("{ min_free_disk = \"900TB\" }");
+    assert_eq!(met, Some(false), "{said}");
+    assert!(said.contains("`min_free_disk` asks for"), "{said}");
+    let (met, said) = found("{ min_free_disk = \"1MB\" }");
+    assert_eq!(met, Some(true), "{said}");
+    let (met, said) = found("{ probe = { http = { url = \"http://127.0.0.1:1/\" } } }");
+    assert_eq!(met, Some(false), "{said}");
+    assert!(said.contains("the probe fails"), "{said}");
+    let (met, said) = found("{ probe = { sql = \"SELECT 1\" }, max_latency = \"0ms\" }");
+    assert_eq!(met, Some(false), "{said}");
+    assert!(said.contains("5 of 5 times later"), "{said}");
+}
+
+/// Versions that choose no phase are said to, not taken for a plan that is done.
+#[test]
+fn versions_that_choose_nothing_are_said() {
+    let desk = Desk::new(dunlin_testkit::TestEngine::Sqlite);
+    let step = "[[phase.step]]\nid = \"s\"\nsql = \"CREATE TABLE made (id int)\"\n";
+    desk.sandbox.write(
+        "p.plan.toml",
+        format!("name = \"p\"\n[[phase]]\nid = \"p\"\nversion = 2\n{step}"),
+    );
+    let told = desk.dunlin("run p --from 5 --to 9").success().stdout;
+    assert!(told.contains("no phase of \"p\" is chosen"), "{told}");
+    assert!(!desk.picture().iter().any(|line| line == "table made"));
+}

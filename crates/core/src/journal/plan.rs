@@ -7,6 +7,7 @@ use super::fold::UnitState;
 use super::record::{Event, Record};
 use super::{History, InFlight};
 use crate::plan::evidence::Evidence;
+use crate::plan::point::Computed;
 use crate::plan::steps::Operations;
 use crate::source::Version;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,9 @@ pub struct PhaseDetail {
     /// Of `Began`: the checkpoint or backup made before the phase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
+    /// Of `Began`: what was looked up at the gate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub computed: Vec<Computed>,
     /// Of `Checked`, and of an end: what checks found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,

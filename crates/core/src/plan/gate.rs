@@ -1,6 +1,8 @@
 //! The gate before a phase, and the review after it: who must approve, which points must be confirmed, what is missing.
 
-use crate::journal::plan::{Approval, Said};
+use crate::journal::plan::{Approval, PhaseState, PlanHistory, Said};
+use crate::plan::evidence::CheckOutcome;
+use crate::plan::point::{Computed, Point};
 use crate::source::grammar::plan::Gate;
 use crate::source::plan::{PhaseDoc, UndoSpec};
 use serde::Serialize;
@@ -14,6 +16,89 @@ pub struct GateState {
     pub missing: Vec<String>,
     /// Who refused, and why.
     pub rejected: Option<String>,
+    /// The points that nobody confirms, as they were looked up.
+    pub computed: Vec<Computed>,
+}
+
+impl GateState {
+    /// Adds a point that was looked up: one that does not hold keeps the gate closed.
+    pub fn add(&mut self, computed: Computed) {
+        if computed.met == Some(false) {
+            self.open = false;
+            // What cannot be taken back is asked for by name already.
+            if computed.point != Point::Rollback.name() {
+                self.missing.push(computed.said());
+            }
+        }
+        self.computed.push(computed);
+    }
+
+    /// What people have still to say.
+    pub fn unsaid(&self) -> impl Iterator<Item = &String> {
+        let looked_up: Vec<String> = self.computed.iter().map(Computed::said).collect();
+        let missing = self.missing.iter();
+        missing.filter(move |missing| !looked_up.contains(missing))
+    }
+}
+
+/// Whether the phases that one needs are done, what their checks found, and whether their reviews were passed.
+pub fn validated(phase: &PhaseDoc, before: &[&PhaseDoc], history: &PlanHistory) -> Computed {
+    let of = |met, found: String| Computed::new(Point::Validated, Some(met), found);
+    if phase.needs.is_empty() {
+        return of(true, "no phase is before it".into());
+    }
+    let mut found = vec![];
+    for need in &phase.needs {
+        let was = history.phase(need);
+        if was.state != PhaseState::Done {
+            return of(false, format!("phase `{need}` is {}", was.state.name()));
+        }
+        let doc = before.iter().find(|doc| doc.id == *need);
+        let reviewed = |doc: &&&PhaseDoc| {
+            let said = history.approvals(need, &doc.hash, true);
+            review(doc, &said).open
+        };
+        if !doc.is_none_or(|doc| reviewed(&doc)) {
+            return of(false, format!("phase `{need}` waits for its review"));
+        }
+        let checks = was.evidence.iter().filter(|one| one.when != "before");
+        let (passed, others): (Vec<_>, Vec<_>) =
+            checks.partition(|one| one.outcome == CheckOutcome::Passed);
+        let warned = match others.len() {
+            0 => String::new(),
+            n => format!(", {n} as warnings"),
+        };
+        found.push(match passed.len() + others.len() {
+            0 => format!("phase `{need}` is done, it has no checks"),
+            n => format!(
+                "phase `{need}` is done, {} of {n} checks passed{warned}",
+                passed.len()
+            ),
+        });
+    }
+    of(true, found.join("; "))
+}
+
+/// Whether each step of a phase has a way back: derived, written, or a person's word that there is none.
+pub fn rollback_ready(phase: &PhaseDoc, said: &[&Said]) -> Computed {
+    let impossible = phase
+        .steps
+        .iter()
+        .filter(|step| matches!(step.undo, UndoSpec::Impossible(_)));
+    let (all, impossible) = (phase.steps.len(), impossible.count());
+    if !unaccepted(phase, said).is_empty() {
+        let found =
+            format!("{impossible} of {all} steps cannot be taken back, which nobody has accepted");
+        return Computed::new(Point::Rollback, Some(false), found);
+    }
+    let found = match impossible {
+        0 => format!("each of its steps has a way back ({all})"),
+        n => format!(
+            "{} of {all} steps have a way back, {n} accepted without",
+            all - n
+        ),
+    };
+    Computed::new(Point::Rollback, Some(true), found)
 }
 
 /// What an approval lacks where no role is asked for.
@@ -28,6 +113,7 @@ pub fn before(phase: &PhaseDoc, said: &[&Said]) -> GateState {
             open: missing.is_empty(),
             missing,
             rejected: rejection(said),
+            computed: vec![],
         };
     }
     let mut missing = approvals(&phase.approvers, said);
@@ -66,6 +152,7 @@ fn state(missing: Vec<String>, said: &[&Said]) -> GateState {
         open: missing.is_empty() && rejected.is_none(),
         missing,
         rejected,
+        computed: vec![],
     }
 }
 
@@ -195,6 +282,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::finding::Place;
+    use crate::journal::plan::PhaseHistory;
+    use crate::plan::evidence::Evidence;
     use crate::source::grammar::plan::PhaseBackup;
 
     fn phase(approvers: &[&str], go: &[&str]) -> PhaseDoc {
@@ -288,5 +377,89 @@ mod tests {
         // Another role is another word.
         let as_dba = said(6, "Şule", Some("dba"));
         assert!(!said_already(&[&ann, &again], &as_dba.approval));
+    }
+
+    fn history(state: PhaseState, outcomes: &[CheckOutcome]) -> PlanHistory {
+        let mut history = PlanHistory::default();
+        let evidence = outcomes.iter().map(|outcome| Evidence {
+            id: "c".into(),
+            when: "after".into(),
+            outcome: *outcome,
+            expected: String::new(),
+            observed: String::new(),
+            at: String::new(),
+            duration_ms: 0,
+        });
+        let was = PhaseHistory {
+            state,
+            evidence: evidence.collect(),
+            ..PhaseHistory::default()
+        };
+        history.phases.insert("one".into(), was);
+        history
+    }
+
+    #[test]
+    fn a_phase_is_validated_when_it_is_done_and_reviewed() {
+        let one = phase(&[], &[]);
+        let mut two = phase(&[], &[]);
+        two.id = "two".into();
+        assert_eq!(
+            validated(&two, &[&one], &PlanHistory::default()).met,
+            Some(true)
+        );
+        two.needs = vec!["one".into()];
+        for (state, met) in [
+            (PhaseState::Pending, false),
+            (PhaseState::Running, false),
+            (PhaseState::Failed, false),
+            (PhaseState::Undone, false),
+            (PhaseState::Done, true),
+        ] {
+            let found = validated(&two, &[&one], &history(state, &[]));
+            assert_eq!(found.met, Some(met), "{state:?}: {}", found.found);
+        }
+        let outcomes = [CheckOutcome::Passed, CheckOutcome::Warned];
+        let done = history(PhaseState::Done, &outcomes);
+        let found = validated(&two, &[&one], &done).found;
+        assert_eq!(
+            found,
+            "phase `one` is done, 1 of 2 checks passed, 1 as warnings"
+        );
+        let reviewed = PhaseDoc {
+            review: true,
+            ..one
+        };
+        let found = validated(&two, &[&reviewed], &done);
+        assert_eq!(found.met, Some(false), "{}", found.found);
+        let mut done = done;
+        let mut yes = said(1, "Ann", None);
+        yes.approval.review = true;
+        done.said.push(yes);
+        assert_eq!(validated(&two, &[&reviewed], &done).met, Some(true));
+    }
+
+    #[test]
+    fn a_point_that_does_not_hold_keeps_a_gate_closed() {
+        let mut state = GateState {
+            open: true,
+            ..GateState::default()
+        };
+        state.add(Computed::new(Point::Backup, None, "not asked for"));
+        state.add(Computed::new(Point::Watch, Some(true), "it answers"));
+        assert!(state.open && state.missing.is_empty());
+        state.missing.push("the approval of dba".into());
+        state.add(Computed::new(
+            Point::Validated,
+            Some(false),
+            "phase `one` is failed",
+        ));
+        assert!(!state.open);
+        let unsaid: Vec<&String> = state.unsaid().collect();
+        assert_eq!(unsaid, ["the approval of dba"]);
+        assert_eq!(
+            state.missing[1],
+            "previous phase validated: phase `one` is failed"
+        );
     }
 }

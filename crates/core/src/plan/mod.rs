@@ -11,6 +11,7 @@ mod insert;
 pub mod inverse;
 pub mod lower;
 pub mod over;
+pub mod point;
 pub mod risk;
 pub mod schedule;
 pub mod select;

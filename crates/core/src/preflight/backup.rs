@@ -10,6 +10,8 @@ pub const CODE: &str = "backup-impossible";
 pub struct Means {
     /// The plan asks for a backup of the database.
     pub is_asked: bool,
+    /// It asks for checkpoints.
+    pub checkpoints: bool,
     /// The folder.
     pub folder: String,
     /// It is there and may be written, or can be made; an error: why not.
@@ -23,16 +25,21 @@ pub struct Means {
 /// Judges.
 pub fn check(means: &Means) -> Checked {
     let id = "backup";
-    if !means.is_asked {
+    if !means.is_asked && !means.checkpoints {
         return Checked::passed(id, CODE, "no phase asks for a backup of the database");
     }
     if let Err(why) = &means.writable {
-        return Checked::failed(
-            id,
-            CODE,
-            format!("no backup can be written to `{}`: {why}", means.folder),
-        )
-        .help("give another folder (`backup_dir`), or the right to write there");
+        let what = if means.is_asked {
+            "backup"
+        } else {
+            "checkpoint"
+        };
+        let message = format!("no {what} can be written to `{}`: {why}", means.folder);
+        return Checked::failed(id, CODE, message)
+            .help("give another folder (`backup_dir`), or the right to write there");
+    }
+    if !means.is_asked {
+        return Checked::passed(id, CODE, format!("checkpoints, into `{}`", means.folder));
     }
     match (&means.tool, means.tools.is_empty()) {
         (None, false) => Checked::warned(

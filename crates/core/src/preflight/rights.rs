@@ -224,6 +224,7 @@ impl Wants {
             "CREATE" if makes(ObjectKind::Trigger) => Some(Right::Trigger),
             _ => None,
         };
+        let is_new = |object: &ObjectRef| class.post.contains(&Condition::Exists(object.clone()));
         for object in &class.touches {
             let (schema, table) = (object.schema.as_deref(), of(object));
             let right = match (made, verb, object.kind) {
@@ -233,6 +234,12 @@ impl Wants {
                 }
                 (_, "DROP", ObjectKind::Table | ObjectKind::View) => Right::Drop,
                 (_, "TRUNCATE", ObjectKind::Table) => Right::Truncate,
+                // The name that is given up and the one that is taken, as MySQL has it of RENAME TABLE.
+                (_, "RENAME", ObjectKind::Table) if is_new(object) => Right::CreateTable,
+                (_, "RENAME", ObjectKind::Table) => {
+                    self.add(step, Right::Alter, schema, table);
+                    Right::Drop
+                }
                 _ => continue,
             };
             if right.makes() || table.is_some() {
@@ -357,6 +364,8 @@ mod tests {
         }
         let both = ["INSERT t", "DELETE t"];
         assert_eq!(wanted(&Mysql, &["REPLACE INTO t VALUES (1)"]), both);
+        let renamed = ["ALTER a", "DROP a", "CREATE -"];
+        assert_eq!(wanted(&Mysql, &["RENAME TABLE a TO b"]), renamed);
         let twice = ["CREATE TABLE a (id int)", "CREATE TABLE b (id int)"];
         assert_eq!(wanted(&Postgres, &twice), ["CREATE -"], "each once");
     }

@@ -299,6 +299,7 @@ fn a_step_without_a_way_back_is_named_where_it_stands() {
 fn a_backup_needs_a_folder_and_says_who_makes_it() {
     let means = backup::Means {
         is_asked: true,
+        checkpoints: false,
         folder: "backups".into(),
         writable: Ok(()),
         tools: vec!["pg_dump".into()],
@@ -335,6 +336,16 @@ fn a_backup_needs_a_folder_and_says_who_makes_it() {
         &backup::check(&shut),
         CheckOutcome::Failed,
         &["`backups`: read-only", "backup_dir"],
+    );
+    let checkpoints = backup::Means {
+        is_asked: false,
+        checkpoints: true,
+        ..shut.clone()
+    };
+    holds(
+        &backup::check(&checkpoints),
+        CheckOutcome::Failed,
+        &["no checkpoint", "`backups`: read-only"],
     );
     let not_asked = backup::Means {
         is_asked: false,

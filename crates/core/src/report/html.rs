@@ -13,7 +13,7 @@ const STYLE: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#edeef0;--soft:#a5a9b1;--line:#363a3f;--page:#18191b;--good:#3dd68c;--bad:#ff9592;--warn:#ffca16;--calm:#9d9dff}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.5rem 1rem 4rem;max-width:60rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
-h1{margin:0 0 .2rem;font-size:1.7rem;line-height:1.2}h2{margin:2.5rem 0 .3rem;font-size:1.25rem}
+h1{margin:0 0 .2rem;font-size:1.7rem;line-height:1.2}h2{margin:2.5rem 0 .3rem;font-size:1.25rem}h1,h2,td:first-child{overflow-wrap:anywhere}td:first-child{min-width:8rem}
 .sub{color:var(--soft);margin:0 0 1.5rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem;margin:.6rem 0}
 th,td{text-align:start;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -164,6 +164,7 @@ fn of_phase(page: &mut String, phase: &PhaseReport) {
             escape(saved)
         );
     }
+    points(page, phase);
     page.push_str(
         "<div class=\"scroll\"><table>\n<tr><th>Step</th><th>Kind</th><th>State</th><th class=\"n\">Rows</th><th class=\"n\">Took</th></tr>\n",
     );
@@ -197,6 +198,28 @@ fn of_phase(page: &mut String, phase: &PhaseReport) {
     }
     page.push_str("</table></div>\n");
     checks(page, phase);
+}
+
+/// What was looked up at its gate, as a checklist.
+fn points(page: &mut String, phase: &PhaseReport) {
+    if phase.computed.is_empty() {
+        return;
+    }
+    page.push_str("<ul class=\"checks\" aria-label=\"looked up at its gate\">\n");
+    for point in &phase.computed {
+        let (mark, tone, word) = match point.met {
+            Some(true) => ("✓", "good", "holds"),
+            Some(false) => ("✗", "bad", "does not hold"),
+            None => ("○", "soft", "not asked"),
+        };
+        let _ = writeln!(
+            page,
+            "<li><b class=\"{tone}\" aria-label=\"{word}\">{mark}</b><bdi>{}</bdi> <span class=\"soft\">gate</span><span class=\"evidence\" dir=\"auto\">{}</span></li>",
+            escape(&point.point),
+            escape(&point.found)
+        );
+    }
+    page.push_str("</ul>\n");
 }
 
 /// The checks as a checklist, each with its evidence.
@@ -239,19 +262,15 @@ fn said(page: &mut String, report: &Report) {
     }
     page.push_str("<h2>What people said</h2>\n<div class=\"scroll\"><table class=\"cards\">\n<tr><th>When</th><th>Who</th><th>As</th><th>Phase</th><th>What</th><th>Note</th></tr>\n");
     for approval in &report.approvals {
-        let word = match (approval.said.reject, approval.said.review) {
-            (true, _) => "refused",
-            (false, true) => "reviewed",
-            (false, false) => "approved",
-        };
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td dir=\"auto\">{}</td><td data-l=\"as\">{}</td><td data-l=\"phase\">{}</td><td>{word}</td><td dir=\"auto\">{}</td></tr>",
+            "<tr><td>{}</td><td dir=\"auto\">{}</td><td data-l=\"as\">{}</td><td data-l=\"phase\">{}</td><td>{}</td><td dir=\"auto\">{}</td></tr>",
             when(&approval.at),
             escape(&approval.said.by),
             escape(approval.said.role.as_deref().unwrap_or_default()),
             escape(&approval.phase),
-            escape(approval.said.note.as_deref().unwrap_or_default())
+            approval.word(),
+            escape(&approval.beside())
         );
     }
     page.push_str("</table></div>\n");

@@ -58,6 +58,17 @@ fn of_phase(text: &mut String, phase: &PhaseReport) {
     if let Some(saved) = &phase.saved {
         let _ = write!(text, "\nSaved before it: {}\n", cell(saved));
     }
+    if !phase.computed.is_empty() {
+        text.push_str("\nLooked up at its gate:\n\n");
+    }
+    for point in &phase.computed {
+        let mark = if point.met == Some(true) {
+            "[x]"
+        } else {
+            "[ ]"
+        };
+        let _ = writeln!(text, "- {mark} {}", cell(&point.said()));
+    }
     let _ = write!(
         text,
         "\n| step | kind | state | rows | took |\n|---|---|---|--:|--:|\n"
@@ -110,26 +121,21 @@ fn said(text: &mut String, report: &Report) {
         text.push_str("\n## What people said\n\n");
     }
     for approval in &report.approvals {
-        let word = if approval.said.reject {
-            "refused"
-        } else {
-            "approved"
-        };
         let role = approval
             .said
             .role
             .as_deref()
             .map_or_else(String::new, |role| format!(" as {role}"));
-        let note = approval
-            .said
-            .note
-            .as_deref()
-            .map_or_else(String::new, |note| format!(": {note}"));
+        let note = match approval.beside() {
+            beside if beside.is_empty() => beside,
+            beside => format!(": {beside}"),
+        };
         let _ = writeln!(
             text,
-            "- {}: {} {word} `{}`{role}{}",
+            "- {}: {} {} `{}`{role}{}",
             approval.at,
             cell(&approval.said.by),
+            approval.word(),
             approval.phase,
             cell(&note)
         );

@@ -10,6 +10,7 @@ use crate::journal::archive::{Archive, Home};
 use crate::journal::plan::{Approval, PhaseState, PlanHistory, StepState, step_key};
 use crate::journal::{Event, Record, UnitState};
 use crate::plan::evidence::{CheckOutcome, Evidence};
+use crate::plan::point::Computed;
 use crate::plan::schedule::schedule;
 use crate::source::grammar::checks::When;
 use crate::source::grammar::data::Risk;
@@ -46,6 +47,30 @@ pub struct ApprovalReport {
     /// What.
     #[serde(flatten)]
     pub said: Approval,
+}
+
+impl ApprovalReport {
+    /// What was done: approved, refused, reviewed.
+    pub fn word(&self) -> &'static str {
+        match (self.said.reject, self.said.review) {
+            (true, _) => "refused",
+            (false, true) => "reviewed",
+            (false, false) => "approved",
+        }
+    }
+
+    /// What was confirmed and accepted with it, and the note.
+    pub fn beside(&self) -> String {
+        let listed = |word: &str, all: &[String]| {
+            (!all.is_empty()).then(|| format!("{word}: {}", all.join(", ")))
+        };
+        let said = [
+            listed("confirmed", &self.said.confirm),
+            listed("accepted", &self.said.accept),
+            self.said.note.clone(),
+        ];
+        said.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// A run of the plan.
@@ -165,6 +190,9 @@ pub struct PhaseReport {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// What was looked up at its gate when it began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub computed: Vec<Computed>,
     /// The checkpoint or backup that was made before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<String>,
@@ -286,6 +314,7 @@ fn of_phase(doc: &PlanDoc, phase: &PhaseDoc, history: &PlanHistory) -> PhaseRepo
         planned_days: phase.duration.map(|duration| duration.days()),
         planned_from: None,
         planned_to: None,
+        computed: was.began.computed.clone(),
         saved: was.began.saved.clone(),
         risk: phase.risk,
         objectives: phase.objectives.clone(),

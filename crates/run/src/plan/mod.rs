@@ -99,6 +99,8 @@ pub struct Report {
     pub home: Vec<Home>,
     /// Rows that copies and imports of this run left out.
     pub rejected: u64,
+    /// How many phases `--until`, `--from` and `--to` choose.
+    pub chosen: usize,
     /// Why it stopped, where it did not come to its end.
     pub failure: Option<Failure>,
     /// The plan's history at the end, where that is known without reading it again.
@@ -335,6 +337,7 @@ async fn try_run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let phases = selected(ask)?;
+    report.chosen = phases.len();
     let mut reader = match reader {
         Some(reader) => reader.session().await?,
         None => world.open(Purpose::Read).await?,
@@ -345,7 +348,7 @@ async fn try_run(
     unchanged(ask.doc, &history)?;
     possible(&phases, &history)?;
     let is_done = |phase: &&PhaseDoc| history.phase(&phase.id).state == PhaseState::Done;
-    report.waiting = gates::next(world, &phases, &history);
+    report.waiting = gates::next(world, ask.doc, &phases, &history).await;
     if report.waiting.is_some() || phases.iter().all(is_done) {
         report.history = Some(history);
         return Ok(());

@@ -98,7 +98,9 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
             ));
         }
     }
-    if let Some(waiting) = gates::gate(walk.runner.world, phase, &walk.history) {
+    let gate = gates::before(walk.runner.world, walk.ask.doc, phase, &walk.history).await;
+    let computed = gate.computed.clone();
+    if let Some(waiting) = gates::closed(phase, gate) {
         return Ok(Some(waiting));
     }
     if walk.wrote {
@@ -129,6 +131,7 @@ async fn begin(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Option<Waiti
         saved,
         evidence: found,
         predicted_ms: ready.predicted_ms,
+        computed,
         ..PhaseDetail::default()
     };
     let key = phase_key(&walk.ask.doc.name, &phase.id);

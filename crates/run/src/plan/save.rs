@@ -3,6 +3,7 @@
 use super::Walk;
 use super::notes;
 use crate::checkpoint::{self, Chosen, Configuration};
+use dunlin_core::dialect::Dialect;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::Direction;
@@ -10,6 +11,7 @@ use dunlin_core::plan::steps::Inverse;
 use dunlin_core::source::Project;
 use dunlin_core::source::grammar::steps::CheckpointStep;
 use dunlin_core::source::plan::{PhaseDoc, StepDoc, StepSpec};
+use dunlin_core::sql::{self, LexMode};
 use std::collections::BTreeSet;
 
 /// `[configuration]` of the project.
@@ -92,12 +94,8 @@ async fn make(
     Ok(made.id.clone())
 }
 
-/// The tables that a phase's steps touch, as far as their text tells, and that are there.
-async fn touched(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Vec<String>, Failure> {
-    let (dialect, lex) = (
-        walk.runner.work.dialect(),
-        walk.runner.work.lex_mode().clone(),
-    );
+/// The names of the tables that a phase's steps touch, as far as their text tells, in lower case.
+pub(super) fn named(phase: &PhaseDoc, dialect: &dyn Dialect, lex: &LexMode) -> BTreeSet<String> {
     let mut named: BTreeSet<String> = BTreeSet::new();
     for doc in &phase.steps {
         match &doc.kind {
@@ -106,11 +104,10 @@ async fn touched(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Vec<String
             StepSpec::Require(require) => drop(named.insert(require.table.to_lowercase())),
             StepSpec::Settings(settings) => drop(named.insert(settings.table.to_lowercase())),
             StepSpec::Sql(sql) => {
-                let rules = dialect.lex_rules(&lex);
-                let (pieces, _) = dunlin_core::sql::split(&sql.text, &rules);
+                let (pieces, _) = sql::split(&sql.text, &dialect.lex_rules(lex));
                 for piece in pieces {
-                    if let dunlin_core::sql::PieceKind::Statement(span) = piece.kind {
-                        let class = dialect.classify(&sql.text[span], &lex);
+                    if let sql::PieceKind::Statement(span) = piece.kind {
+                        let class = dialect.classify(&sql.text[span], lex);
                         let names = class.touches.into_iter();
                         named.extend(
                             names.map(|object| object.parent.unwrap_or(object.name).to_lowercase()),
@@ -121,10 +118,15 @@ async fn touched(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Vec<String
             _ => {}
         }
     }
+    named
+}
+
+/// The tables that a phase's steps touch and that are there.
+async fn touched(walk: &mut Walk<'_, '_>, phase: &PhaseDoc) -> Result<Vec<String>, Failure> {
+    let work = &mut *walk.runner.work;
+    let named = named(phase, work.dialect(), work.lex_mode());
     let looking = |error| crate::trouble::refused(&error, "cannot look at what is there");
-    let catalog = crate::observe::whole(&mut *walk.runner.work)
-        .await
-        .map_err(looking)?;
+    let catalog = crate::observe::whole(work).await.map_err(looking)?;
     let there = catalog.tables.iter().filter(|table| {
         named.contains(&table.name.to_lowercase()) || named.contains(&table.label().to_lowercase())
     });

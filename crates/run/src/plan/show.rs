@@ -166,7 +166,7 @@ async fn connected(
     let mut shown = view(doc, &ground, &looks, state, &rates);
     for (phase, one) in doc.phases.iter().zip(&mut shown.phases) {
         if !one.state.stands() {
-            gates::look_up(world, phase, &mut one.gate.state);
+            gates::look_up(world, doc, phase, &ground.history, &mut one.gate.state).await;
         }
     }
     Ok(shown)

@@ -75,11 +75,11 @@ pub async fn approve(
     )
     .await?;
     let after = history(world, doc).await?;
-    let said = after.approvals(phase, &found.hash, approval.review);
-    Ok(match approval.review {
-        true => gate::review(found, &said),
-        false => gates::before(world, found, &said),
-    })
+    if approval.review {
+        let said = after.approvals(phase, &found.hash, true);
+        return Ok(gate::review(found, &said));
+    }
+    Ok(gates::before(world, doc, found, &after).await)
 }
 
 /// Whether the words of an approval mean something at this gate.

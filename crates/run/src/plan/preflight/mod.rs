@@ -5,6 +5,7 @@ mod copies;
 pub(super) mod disk;
 mod phase;
 mod requires;
+mod room;
 
 pub use phase::{Ready, for_run};
 pub(super) use requires::newest_backup;
@@ -23,19 +24,18 @@ use dunlin_core::journal::{History, UnitState};
 use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::select::compare;
 use dunlin_core::plan::unasked;
-use dunlin_core::preflight::disk::{self as room, Room};
 use dunlin_core::preflight::rights::{self, Wants};
 use dunlin_core::preflight::{
-    Checked, backup, clock, connection, evaluable, gates, in_doubt, migrations, plugins,
+    Checked, clock, connection, evaluable, gates, in_doubt, migrations, plugins,
     requires as required, transactions, undo,
 };
 use dunlin_core::source::Project;
 use dunlin_core::source::grammar::checks::When;
-use dunlin_core::source::grammar::plan::PhaseBackup;
-use dunlin_core::source::plan::requires::{Required, parse_bytes};
+use dunlin_core::source::plan::requires::Required;
 use dunlin_core::source::plan::{CheckDoc, CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
 use dunlin_engines::{Purpose, Session};
 use requires::{Asking, on_path, plain};
+use room::{of_backup_disk, of_backups, of_data_disk};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -255,67 +255,6 @@ fn of_file(file: &std::path::Path) -> Checked {
     }
 }
 
-/// Room for the backups that phases ask for.
-async fn of_backup_disk(scene: &Scene<'_>, session: &mut dyn Session) -> Option<Checked> {
-    let asked = scene.ahead.iter();
-    let asked = asked
-        .filter(|phase| phase.backup == PhaseBackup::Database)
-        .count() as u64;
-    if asked == 0 {
-        return None;
-    }
-    let folder = &scene.world.config.backup_dir;
-    let bytes = match state::bytes(session).await {
-        Some(bytes) => Some(bytes),
-        None => scene.ground.sizes.iter().map(|size| size.bytes).sum(),
-    };
-    Some(room::check(&Room {
-        id: "disk-backup".into(),
-        folder: folder.display().to_string(),
-        what: format!("{asked} backup(s) of the database"),
-        needed: bytes.map(|bytes| bytes.saturating_mul(asked)),
-        free: disks::free(folder),
-        ..Room::default()
-    }))
-}
-
-/// The room that must be left where the database writes.
-fn least_room(doc: &PlanDoc) -> u64 {
-    let watch = doc.watch.as_ref();
-    let least = watch.and_then(|watch| watch.min_free_disk.as_deref());
-    least.and_then(|text| parse_bytes(text).ok()).unwrap_or(0)
-}
-
-/// The largest table that a step writes anew beside itself, with its size: so much room that takes.
-fn rewritten(scene: &Scene<'_>) -> Option<(u64, String)> {
-    let steps = scene.ahead.iter().flat_map(|phase| &phase.steps);
-    let looks = steps.filter_map(|step| scene.looks.get(&step.id));
-    let heavy = looks.flat_map(|look| look.seen(scene.ground).heavy);
-    let anew = heavy.filter(|one| ["table-rewrite", "rebuild-loses-rows"].contains(&one.code));
-    anew.filter_map(|one| Some((one.bytes?, one.table))).max()
-}
-
-async fn of_data_disk(scene: &Scene<'_>, session: &mut dyn Session) -> Checked {
-    let least = least_room(scene.doc);
-    let data = disks::of_data(scene.world, session).await;
-    let (anew, what) = match rewritten(scene) {
-        Some((bytes, table)) => (bytes, format!("the database (`{table}` is written anew)")),
-        None => (0, "the database".to_owned()),
-    };
-    let needed = least.saturating_add(anew);
-    room::check(&Room {
-        id: "disk".into(),
-        folder: data
-            .as_ref()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default(),
-        what,
-        needed: Some(needed).filter(|needed| *needed > 0),
-        at_least: least,
-        free: data.and_then(|path| disks::free(&path)),
-    })
-}
-
 async fn of_transactions(session: &mut dyn Session) -> Checked {
     let asked = session.dialect().preflight();
     let Some(query) = asked.transactions(transactions::OLD_SECONDS) else {
@@ -493,28 +432,6 @@ fn of_archives(scene: &Scene<'_>) -> Vec<Checked> {
         Checked::warned("archives", found.code, found.message).help(help)
     });
     found.collect()
-}
-
-fn of_backups(scene: &Scene<'_>) -> Checked {
-    let folder = &scene.world.config.backup_dir;
-    let tools = scene.ground.dialect.preflight().dump_tools();
-    let is_asked = scene
-        .ahead
-        .iter()
-        .any(|phase| phase.backup == PhaseBackup::Database);
-    backup::check(&backup::Means {
-        is_asked,
-        folder: folder.display().to_string(),
-        writable: match is_asked {
-            true => disks::writable(folder),
-            false => Ok(()),
-        },
-        tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
-        tool: tools
-            .iter()
-            .find(|tool| on_path(tool).is_some())
-            .map(|tool| (*tool).to_owned()),
-    })
 }
 
 /// The SQL of a check, without marks: any key will do to ask whether it can be evaluated.

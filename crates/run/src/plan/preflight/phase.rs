@@ -1,9 +1,7 @@
 //! What must hold when one phase begins.
 
-use super::{
-    Scene, least_room, of_backup_disk, of_backups, of_data_disk, of_plugins, of_requirements,
-    of_rights, of_steps, redacted, rewritten,
-};
+use super::room::{least_room, of_backup_disk, of_backups, of_data_disk, rewritten};
+use super::{Scene, of_plugins, of_requirements, of_rights, of_steps, redacted};
 use crate::executor::Runner;
 use crate::plan::look::{self, Ground};
 use crate::plan::{Ask, estimate, show};
