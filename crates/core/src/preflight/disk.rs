@@ -44,15 +44,15 @@ pub fn check(room: &Room) -> Checked {
     let needed = room.needed.unwrap_or(0).max(room.at_least);
     let there = format!("{} free in `{}`", size(free), room.folder);
     if free < needed {
-        let message = format!("only {there}, and {} needs {}", room.what, size(needed));
+        let message = format!("only {there}, {} needed for {}", size(needed), room.what);
         return Checked::failed(&room.id, CODE, message).help(match room.id.as_str() {
             "disk" => "make room where the server keeps its data",
             _ => "make room there, or name another folder (`backup_dir`)",
         });
     }
     let message = match room.needed {
-        Some(_) => format!("{there}; {} needs {}", room.what, size(needed)),
-        None => format!("{there}; how much {} needs is not known", room.what),
+        Some(_) => format!("{there}, {} needed for {}", size(needed), room.what),
+        None => format!("{there}; how much is needed for {} is not known", room.what),
     };
     Checked::passed(&room.id, CODE, message)
 }

@@ -105,7 +105,7 @@ impl Checked {
 }
 
 /// `1 step`, `2 steps`.
-fn count(n: usize, noun: &str) -> String {
+pub fn count(n: usize, noun: &str) -> String {
     match n {
         1 => format!("1 {noun}"),
         n => format!("{n} {noun}s"),

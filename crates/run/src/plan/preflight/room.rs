@@ -4,7 +4,7 @@ use super::super::{save, state};
 use super::disk as disks;
 use super::{Scene, on_path};
 use dunlin_core::preflight::disk::{self as room, Room};
-use dunlin_core::preflight::{Checked, backup};
+use dunlin_core::preflight::{Checked, backup, count};
 use dunlin_core::source::grammar::plan::PhaseBackup;
 use dunlin_core::source::plan::requires::parse_bytes;
 use dunlin_core::source::plan::{PlanDoc, StepDoc, StepSpec};
@@ -19,7 +19,7 @@ pub(super) async fn of_backup_disk(
 ) -> Option<Checked> {
     let ahead = scene.ahead.iter();
     let whole = ahead.filter(|phase| phase.backup == PhaseBackup::Database);
-    let whole = whole.count() as u64;
+    let whole = whole.count();
     let parts = checkpoints(scene);
     if whole == 0 && parts.is_empty() {
         return None;
@@ -30,15 +30,12 @@ pub(super) async fn of_backup_disk(
             Some(bytes) => Some(bytes),
             None => scene.ground.sizes.iter().map(|size| size.bytes).sum(),
         };
-        let all = bytes.map(|bytes| bytes.saturating_mul(whole));
+        let all = bytes.map(|bytes| bytes.saturating_mul(whole as u64));
         needed = all
             .zip(needed)
             .map(|(all, parts)| all.saturating_add(parts));
     }
-    let counted = [
-        (whole, "backup(s) of the database"),
-        (parts.len() as u64, "checkpoint(s)"),
-    ];
+    let counted = [(whole, "backup"), (parts.len(), "checkpoint")];
     let counted = counted.iter().filter(|(count, _)| *count > 0);
     let what: Vec<String> = counted
         .map(|(count, what)| format!("{count} {what}"))
