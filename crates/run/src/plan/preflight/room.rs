@@ -36,10 +36,8 @@ pub(super) async fn of_backup_disk(
             .map(|(all, parts)| all.saturating_add(parts));
     }
     let counted = [(whole, "backup"), (parts.len(), "checkpoint")];
-    let counted = counted.iter().filter(|(count, _)| *count > 0);
-    let what: Vec<String> = counted
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
+    let counted = counted.iter().filter(|(n, _)| *n > 0);
+    let what: Vec<String> = counted.map(|(n, what)| count(*n, what)).collect();
     let folder = &scene.world.config.backup_dir;
     Some(room::check(&Room {
         id: "disk-backup".into(),
