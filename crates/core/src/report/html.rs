@@ -13,7 +13,7 @@ const STYLE: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#edeef0;--soft:#a5a9b1;--line:#363a3f;--page:#18191b;--good:#3dd68c;--bad:#ff9592;--warn:#ffca16;--calm:#9d9dff}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.5rem 1rem 4rem;max-width:60rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
-h1{margin:0 0 .2rem;font-size:1.7rem;line-height:1.2}h2{margin:2.5rem 0 .3rem;font-size:1.25rem}h1,h2,td:first-child{overflow-wrap:anywhere}td:first-child{min-width:8rem}
+h1{margin:0 0 .2rem;font-size:1.7rem;line-height:1.2}h2{margin:2.5rem 0 .3rem;font-size:1.25rem}h1,h2,td:first-child{overflow-wrap:anywhere}td:first-child{min-width:6rem}
 .sub{color:var(--soft);margin:0 0 1.5rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem;margin:.6rem 0}
 th,td{text-align:start;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top}

@@ -117,7 +117,10 @@ fn backup(world: &World, phase: &PhaseDoc) -> Computed {
         );
     }
     let Some(most) = world.config.backup_max_age else {
-        return of(None, "not asked for: `backup_max_age` is not stated".into());
+        return of(
+            None,
+            "not asked for, as `backup_max_age` is not stated".into(),
+        );
     };
     let why = match newest_backup(world) {
         Found::Aged(age) if age <= most.as_secs() => {
