@@ -78,7 +78,7 @@ fn of(sql: &str, class: &StatementClass, dialect: &dyn Dialect, lex: &LexMode) -
         return None;
     }
     let words = Words::read(sql, &dialect.lex_rules(lex));
-    let says = |wanted: &[&str]| follow(&words, wanted);
+    let says = |wanted: &[&str]| words.follow(wanted);
     let found = match class.verb.as_str() {
         "UPDATE" | "REPLACE" => Some(Unasked::Values),
         "MERGE" if words.has(&["UPDATE"]) => Some(Unasked::Values),
@@ -101,12 +101,6 @@ fn of(sql: &str, class: &StatementClass, dialect: &dyn Dialect, lex: &LexMode) -
     found.or_else(|| within(&words))
 }
 
-/// Whether these words stand one behind the other.
-fn follow(words: &Words<'_>, wanted: &[&str]) -> bool {
-    let mut places = words.toks.windows(wanted.len());
-    places.any(|toks| toks.iter().zip(wanted).all(|(tok, word)| tok.is(word)))
-}
-
 /// What a part of a WITH destroys: `WITH gone AS (DELETE …) INSERT …`.
 fn within(words: &Words<'_>) -> Option<Unasked> {
     if !words.cursor().is("WITH") {
@@ -116,7 +110,7 @@ fn within(words: &Words<'_>) -> Option<Unasked> {
         let mut pairs = words.toks.windows(2);
         pairs.any(|pair| pair[0].op("(") && pair[1].is_any(verbs))
     };
-    if begins(&["UPDATE", "MERGE"]) || follow(words, &["DO", "UPDATE"]) {
+    if begins(&["UPDATE", "MERGE"]) || words.follow(&["DO", "UPDATE"]) {
         return Some(Unasked::Values);
     }
     begins(&["DELETE"]).then_some(Unasked::Rows)

@@ -4,6 +4,7 @@ use super::Checked;
 use crate::dialect::preflight::{Rights, privilege};
 use crate::source::grammar::steps::NewRows;
 use crate::source::plan::{StepDoc, StepSpec};
+use crate::sql::words::Words;
 use crate::sql::{Condition, Kind, ObjectKind, ObjectRef, StatementClass};
 
 /// The code of its page.
@@ -173,6 +174,37 @@ impl Wants {
         }
     }
 
+    /// What the branches of a MERGE and the other half of an upsert need, which only their words tell.
+    pub fn branches(&mut self, step: &str, class: &StatementClass, words: &Words<'_>) {
+        let says: [(Right, &[&[&str]]); 3] = [
+            (Right::Insert, &[&["THEN", "INSERT"]]),
+            (
+                Right::Update,
+                &[
+                    &["THEN", "UPDATE"],
+                    &["DO", "UPDATE"],
+                    &["ON", "DUPLICATE", "KEY", "UPDATE"],
+                ],
+            ),
+            (Right::Delete, &[&["THEN", "DELETE"]]),
+        ];
+        if class.kind != Kind::Dml || !["MERGE", "INSERT"].contains(&class.verb.as_str()) {
+            return;
+        }
+        let tables = class.touches.iter();
+        let tables: Vec<&ObjectRef> = tables.filter(|one| one.kind == ObjectKind::Table).collect();
+        for (right, ways) in says {
+            if ways.iter().any(|way| words.follow(way)) {
+                for table in &tables {
+                    self.add(step, right, table.schema.as_deref(), Some(&table.name));
+                }
+            }
+        }
+        if class.verb == "MERGE" {
+            self.reads(step, class);
+        }
+    }
+
     fn reads(&mut self, step: &str, class: &StatementClass) {
         for table in &class.reads {
             self.add(
@@ -190,7 +222,7 @@ impl Wants {
             "REPLACE" => &[Right::Insert, Right::Delete],
             "UPDATE" => &[Right::Update],
             "DELETE" => &[Right::Delete],
-            // MERGE: more than one, by what its branches do.
+            // MERGE: by what its branches do.
             _ => return,
         };
         for table in class
@@ -326,7 +358,10 @@ mod tests {
     fn wanted(dialect: &dyn Dialect, statements: &[&str]) -> Vec<String> {
         let mut wants = Wants::default();
         for sql in statements {
-            wants.statement("s", &dialect.classify(sql, &LexMode::default()));
+            let lex = LexMode::default();
+            let class = dialect.classify(sql, &lex);
+            wants.statement("s", &class);
+            wants.branches("s", &class, &Words::read(sql, &dialect.lex_rules(&lex)));
         }
         let shown = |one: &Wanted| {
             format!(
@@ -364,6 +399,16 @@ mod tests {
         }
         let both = ["INSERT t", "DELETE t"];
         assert_eq!(wanted(&Mysql, &["REPLACE INTO t VALUES (1)"]), both);
+        let upsert = "INSERT INTO t (a) VALUES ('THEN DELETE') ON CONFLICT (a) DO UPDATE SET a = 1";
+        assert_eq!(wanted(&Postgres, &[upsert]), ["INSERT t", "UPDATE t"]);
+        let upsert = "INSERT INTO t (a) VALUES (1) ON DUPLICATE KEY UPDATE a = 1";
+        assert_eq!(wanted(&Mysql, &[upsert]), ["INSERT t", "UPDATE t"]);
+        let merge = "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED AND u.b THEN DELETE \
+                     WHEN MATCHED THEN UPDATE SET b = 1 WHEN NOT MATCHED THEN INSERT VALUES (1)";
+        let found = wanted(&Postgres, &[merge]);
+        for right in ["INSERT t", "UPDATE t", "DELETE t"] {
+            assert!(found.iter().any(|one| one == right), "{found:?}");
+        }
         let renamed = ["ALTER a", "DROP a", "CREATE -"];
         assert_eq!(wanted(&Mysql, &["RENAME TABLE a TO b"]), renamed);
         let twice = ["CREATE TABLE a (id int)", "CREATE TABLE b (id int)"];

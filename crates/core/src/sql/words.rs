@@ -58,6 +58,12 @@ pub struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
+    /// Whether these words stand one behind the other.
+    pub fn follow(&self, wanted: &[&str]) -> bool {
+        let mut places = self.toks.windows(wanted.len());
+        places.any(|toks| toks.iter().zip(wanted).all(|(tok, word)| tok.is(word)))
+    }
+
     /// Reads a statement.
     pub fn read(sql: &'a str, rules: &LexRules) -> Self {
         let mut words = Words {

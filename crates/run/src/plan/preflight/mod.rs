@@ -33,6 +33,7 @@ use dunlin_core::source::Project;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::plan::requires::Required;
 use dunlin_core::source::plan::{CheckDoc, CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
+use dunlin_core::sql::words::Words;
 use dunlin_engines::{Purpose, Session};
 use requires::{Asking, on_path, plain};
 use room::{of_backup_disk, of_backups, of_data_disk};
@@ -201,6 +202,7 @@ fn checks_of(phase: &PhaseDoc) -> impl Iterator<Item = &CheckDoc> {
 /// `makes_journal`: its tables are not there yet.
 async fn of_rights(scene: &Scene<'_>, session: &mut dyn Session, makes_journal: bool) -> Checked {
     let mut wants = Wants::default();
+    let rules = scene.ground.dialect.lex_rules(&scene.ground.lex);
     for step in scene.ahead.iter().flat_map(|phase| &phase.steps) {
         let Some(look) = scene.looks.get(&step.id).filter(|look| !look.is_done) else {
             continue;
@@ -208,6 +210,7 @@ async fn of_rights(scene: &Scene<'_>, session: &mut dyn Session, makes_journal: 
         wants.step(step);
         for one in look.up.iter().chain(&look.undo) {
             wants.statement(&step.id, &one.class);
+            wants.branches(&step.id, &one.class, &Words::read(&one.sql, &rules));
         }
     }
     if let Some(file) = scene.world.engine.file() {
