@@ -164,9 +164,11 @@ async fn connected(
     let awaits = awaits(world, project, doc, &ground.history);
     let state = state::observe(world, project, session, sizes, awaits).await;
     let mut shown = view(doc, &ground, &looks, state, &rates);
+    let watch = gates::answering(world, doc).await;
     for (phase, one) in doc.phases.iter().zip(&mut shown.phases) {
         if !one.state.stands() {
-            gates::look_up(world, doc, phase, &ground.history, &mut one.gate.state).await;
+            let state = &mut one.gate.state;
+            gates::look_up(world, doc, phase, &ground.history, watch.clone(), state);
         }
     }
     Ok(shown)
