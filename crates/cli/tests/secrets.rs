@@ -10,10 +10,12 @@ const PASSWORD: &str = "geh\"eim\\7/Z%ichen";
 const PASSWORD_IN_URL: &str = "geh%22eim%5C7%2FZ%25ichen";
 /// What the project file takes from the environment, and what a script happens to hold too.
 const TOKEN: &str = "tok\"en-4711-abc";
+/// A password that a script gives to somebody.
+const GIVEN: &str = "g1ven-T0-bob";
 
 /// Everything that would give a secret away: as it is, as a URL has it, as JSON and as Rust's `Debug` have it.
 fn traces() -> Vec<String> {
-    let mut traces = vec![PASSWORD_IN_URL.to_owned()];
+    let mut traces = vec![PASSWORD_IN_URL.to_owned(), GIVEN.to_owned()];
     for secret in [PASSWORD, TOKEN] {
         traces.push(secret.to_owned());
         traces.push(
@@ -104,7 +106,9 @@ impl Secretive {
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() {
+                if path.ends_with("migrations") {
+                    // People's own.
+                } else if path.is_dir() {
                     folders.push(path);
                 } else if path.file_name().is_some_and(|name| name != "dunlin.toml") {
                     // Rows in a backup are the database's own, and packed.
@@ -208,6 +212,87 @@ fn nothing_that_fails_gives_a_secret_away(kind: Kind) {
     let _ = shop.run("digest").code(4);
 }
 
+/// Whatever is wrong with the statement that gives it.
+fn a_password_that_a_script_gives_is_shown_nowhere(kind: Kind) {
+    let shop = Secretive::new(kind);
+    let _ = shop.run("up").success();
+    let gives = match kind.is_postgres() {
+        true => "CREATE ROLE bob PASSWORD",
+        false => "CREATE USER bob IDENTIFIED BY",
+    };
+    for script in [
+        // No right to.
+        format!("{gives} '{GIVEN}';\n"),
+        format!("{gives} '{GIVEN}' NONSENSE;\n"),
+        format!("CREATE NONSENSE; {gives} '{GIVEN}';\n"),
+        format!("{gives} '{GIVEN}'s';\n"),
+        format!("{gives} {GIVEN};\n"),
+        format!("{gives}\n'{GIVEN};\n"),
+    ] {
+        let header = "-- dunlin: irreversible = \"made by hand\"";
+        let file = shop.sandbox.project().join("migrations/002_user.sql");
+        std::fs::write(&file, format!("{header}\n{script}")).unwrap();
+        let refused = shop.run("up");
+        assert_ne!(refused.code, Some(0), "{script}");
+        assert!(
+            refused.stderr.contains("002_user.sql:"),
+            "its line is shown: {}",
+            refused.stderr
+        );
+        for line in [
+            "up --format json",
+            "up -v --events events.jsonl",
+            "lint",
+            "lint --format sarif",
+            "status",
+            "repair",
+            "drift --rebuild",
+            "support -o support.md",
+        ] {
+            let _ = shop.run(line);
+        }
+    }
+    shop.look_everywhere();
+}
+
+/// The journal keeps what a plan's steps did and how they go back; a person's password it does not keep.
+fn a_password_that_a_plan_gives_is_not_recorded(kind: Kind) {
+    let shop = Secretive::new(kind);
+    let (user, bob) = (&shop.user, format!("{}b", shop.user));
+    let (grant, by) = match kind.is_postgres() {
+        true => (format!("ALTER USER {user} CREATEROLE"), "PASSWORD"),
+        false => (
+            format!("GRANT CREATE USER ON *.* TO '{user}'@'%'"),
+            "IDENTIFIED BY",
+        ),
+    };
+    shop.database.run(&grant);
+    shop.sandbox.write(
+        "people.plan.toml",
+        format!(
+            "name = \"people\"\n[[phase]]\nid = \"bob\"\n\
+             [[phase.step]]\nid = \"user\"\nsql = \"CREATE USER {bob} {by} '{GIVEN}'\"\nundo = \"DROP USER {bob}\"\n\
+             [[phase.step]]\nid = \"table\"\nsql = \"CREATE TABLE of_bob (id int)\"\n\
+             undo = \"ALTER USER {bob} {by} '{GIVEN}'; DROP TABLE of_bob\"\n"
+        ),
+    );
+    for line in [
+        "run people --events events.jsonl",
+        "runs",
+        "report people -o report.html",
+        "rollback people",
+        "run people",
+    ] {
+        let _ = shop.run(line).success();
+    }
+    let plan = shop.sandbox.project().join("people.plan.toml");
+    let text = std::fs::read_to_string(&plan).unwrap();
+    std::fs::remove_file(&plan).unwrap();
+    shop.look_everywhere();
+    std::fs::write(&plan, text).unwrap();
+    let _ = shop.run("rollback people").success();
+}
+
 /// A complaint about the command line quotes it.
 #[test]
 fn a_url_in_the_wrong_place_is_not_repeated() {
@@ -237,6 +322,14 @@ mod postgres {
     fn invariant_12_nothing_that_fails_gives_a_secret_away() {
         super::nothing_that_fails_gives_a_secret_away(super::Kind::Postgres);
     }
+    #[test]
+    fn invariant_12_a_password_that_a_script_gives_is_shown_nowhere() {
+        super::a_password_that_a_script_gives_is_shown_nowhere(super::Kind::Postgres);
+    }
+    #[test]
+    fn invariant_12_a_password_that_a_plan_gives_is_not_recorded() {
+        super::a_password_that_a_plan_gives_is_not_recorded(super::Kind::Postgres);
+    }
 }
 mod mysql {
     #[test]
@@ -246,5 +339,23 @@ mod mysql {
     #[test]
     fn invariant_12_nothing_that_fails_gives_a_secret_away() {
         super::nothing_that_fails_gives_a_secret_away(super::Kind::Mysql);
+    }
+    #[test]
+    fn invariant_12_a_password_that_a_script_gives_is_shown_nowhere() {
+        super::a_password_that_a_script_gives_is_shown_nowhere(super::Kind::Mysql);
+    }
+    #[test]
+    fn invariant_12_a_password_that_a_plan_gives_is_not_recorded() {
+        super::a_password_that_a_plan_gives_is_not_recorded(super::Kind::Mysql);
+    }
+}
+mod mariadb {
+    #[test]
+    fn invariant_12_a_password_that_a_script_gives_is_shown_nowhere() {
+        super::a_password_that_a_script_gives_is_shown_nowhere(super::Kind::Mariadb);
+    }
+    #[test]
+    fn invariant_12_a_password_that_a_plan_gives_is_not_recorded() {
+        super::a_password_that_a_plan_gives_is_not_recorded(super::Kind::Mariadb);
     }
 }

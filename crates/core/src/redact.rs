@@ -1,5 +1,8 @@
 //! Secrets: a URL that cannot print its password, and a filter for text that leaves the process (invariant 12).
 
+mod quoted;
+
+pub use quoted::{about, head_of, secrets, secrets_of, veiled};
 use std::fmt;
 
 /// What stands in place of a secret.

@@ -2,7 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use dunlin_core::finding::{Finding, Severity};
-use dunlin_core::redact::{MASK, SecretUrl};
+use dunlin_core::redact::{MASK, secrets_of};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
@@ -34,23 +34,18 @@ pub fn render(
     } else {
         Renderer::plain()
     };
-    let mut texts: HashMap<&str, Option<String>> = HashMap::new();
+    let mut texts: HashMap<&str, Option<Quoted>> = HashMap::new();
     let mut out = String::new();
     for finding in sorted {
-        let text = finding
-            .place
-            .file
-            .as_deref()
-            .filter(|_| finding.place.span.is_some());
+        let file = finding.place.file.as_deref();
+        let text = file.filter(|_| finding.place.span.is_some());
         let text = text.and_then(|file| {
-            texts
-                .entry(file)
-                .or_insert_with(|| sources(file))
-                .as_deref()
+            let read = || sources(file).map(|text| Quoted::new(file, text));
+            texts.entry(file).or_insert_with(read).as_ref()
         });
         let excerpt = text
             .zip(finding.place.span.clone())
-            .map(|(text, span)| Excerpt::of(text, span));
+            .map(|(text, span)| text.excerpt(span));
         let shown = renderer.render(&[group(finding, excerpt.as_ref())]);
         out.push_str(&with_column(shown, finding, excerpt.as_ref()));
         out.push_str("\n\n");
@@ -107,6 +102,12 @@ fn with_column(shown: String, finding: &Finding, excerpt: Option<&Excerpt>) -> S
     shown.replacen(&at(given), &at(excerpt.column), 1)
 }
 
+/// A file whose lines are shown, and where its secrets stand.
+struct Quoted {
+    text: String,
+    secrets: Vec<Range<usize>>,
+}
+
 /// The line that a finding points at, short enough to be shown and without secrets.
 #[derive(Debug, PartialEq, Eq)]
 struct Excerpt {
@@ -117,8 +118,14 @@ struct Excerpt {
     mark: Range<usize>,
 }
 
-impl Excerpt {
-    fn of(text: &str, span: Range<usize>) -> Excerpt {
+impl Quoted {
+    fn new(file: &str, text: String) -> Quoted {
+        let secrets = secrets_of(file, &text);
+        Quoted { text, secrets }
+    }
+
+    fn excerpt(&self, span: Range<usize>) -> Excerpt {
+        let text = self.text.as_str();
         // The text may have changed since it was read: any range must do.
         let start = boundary(text, span.start);
         let from = text[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -132,7 +139,13 @@ impl Excerpt {
             .filter(|byte| **byte == b'\n')
             .count()
             + 1;
-        let (line, start, end) = masked(line, start, end);
+        // Those that reach into the line, as places in it.
+        let first = self.secrets.partition_point(|range| range.end <= from);
+        let within = self.secrets[first..].iter();
+        let within = within.take_while(|range| range.start < from + line.len());
+        let within =
+            within.map(|range| range.start.max(from) - from..(range.end - from).min(line.len()));
+        let (line, start, end) = masked(line, within, start, end);
         let (line, mark) = cut(&line, start..end);
         // A byte order mark has no width that terminals agree on.
         let bom = if line.starts_with('\u{feff}') {
@@ -158,33 +171,16 @@ fn boundary(text: &str, at: usize) -> usize {
     at
 }
 
-/// The line with the passwords of its URLs masked, and the range moved along.
-fn masked(line: &str, start: usize, end: usize) -> (String, usize, usize) {
-    let mut secrets: Vec<Range<usize>> = vec![];
-    for (at, _) in line.match_indices("://") {
-        let scheme = line[..at]
-            .bytes()
-            .rev()
-            .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'+')
-            .count();
-        let from = at - scheme;
-        let stop = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
-        let url = &line[from..];
-        let url = &url[..url.find(stop).unwrap_or(url.len())];
-        for secret in SecretUrl::new(url).secrets() {
-            secrets.extend(
-                url.match_indices(&secret)
-                    .map(|(at, _)| from + at..from + at + secret.len()),
-            );
-        }
-    }
-    secrets.sort_by_key(|range| range.start);
+/// The line with its secrets masked, and the range moved along.
+fn masked(
+    line: &str,
+    secrets: impl Iterator<Item = Range<usize>>,
+    start: usize,
+    end: usize,
+) -> (String, usize, usize) {
     let mut out = String::with_capacity(line.len());
     let (mut from, mut new_start, mut new_end) = (0, start, end);
     for range in secrets {
-        if range.start < from {
-            continue;
-        }
         out.push_str(&line[from..range.start]);
         let moved = |at: usize, old: usize| match at {
             at if at >= range.end => old + MASK.len() - range.len().min(old + MASK.len()),
@@ -347,12 +343,31 @@ mod tests {
     #[test]
     fn secrets_move_the_mark_along() {
         let line = "url = \"mysql://a:longsecret@h/d\" # here";
+        let masked = |start, end| masked(line, secrets_of("a", line).into_iter(), start, end);
         let start = line.find("# here").unwrap();
-        let (text, start, end) = masked(line, start, start + 6);
+        let (text, start, end) = masked(start, start + 6);
         assert_eq!(&text[start..end], "# here");
         assert_eq!(text, "url = \"mysql://a:***@h/d\" # here");
         let inside = line.find("secret").unwrap();
-        let (text, start, end) = masked(line, inside, inside + 3);
+        let (text, start, end) = masked(inside, inside + 3);
         assert!(start <= end && end <= text.len());
+    }
+
+    #[test]
+    fn invariant_12_a_line_of_a_script_is_shown_without_the_passwords_that_it_gives() {
+        let sql = "SELECT 1;\nCREATE USER bob\n  IDENTIFIED BY 'S3CRET\n  S3CRET' NONSENSE 'x';\nSELECT 'y' NONSENSE;\n";
+        for word in [
+            "CREATE USER",
+            "IDENTIFIED",
+            "'S3CRET",
+            "NONSENSE",
+            "SELECT 'y'",
+        ] {
+            let finding = at("code", "1_a.sql", sql, word);
+            let shown = render(&[finding], &|_| Some(sql.to_owned()), false);
+            let shown = shown.replacen(word, "", 1);
+            assert!(!shown.contains("S3CRET"), "{shown}");
+            assert_eq!(word == "SELECT 'y'", shown.contains("'y'"), "{shown}");
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! derived undo of a plan's `sql` step, which is made before anything runs and may look into the catalog.
 
 use super::insert;
-use super::lower::head_of;
 use super::steps::Facts;
 use crate::dialect::Dialect;
 use crate::dialect::catalog::Part;
 use crate::finding::{Finding, Place};
+use crate::redact::head_of;
 use crate::schema::{Column, Table, View};
 use crate::sql::change::{Change, Ddl};
 use crate::sql::{Condition, Kind, LexMode, ObjectKind, ObjectRef, StatementClass};

@@ -5,6 +5,7 @@
 
 use crate::dialect::{Caps, Dialect, Guard};
 use crate::finding::{Finding, Place};
+use crate::redact::head_of;
 use crate::source::{Migration, Script, Statement, TransactionMode};
 use crate::sql::{Kind, LexMode, ObjectKind, ObjectRef, SessionState, StatementClass, TxUse};
 use std::borrow::Cow;
@@ -391,83 +392,4 @@ impl Lowering<'_> {
 
 fn lower_name(object: &ObjectRef) -> String {
     object.name.to_lowercase()
-}
-
-/// The first words of a statement, for messages and the journal: one line, at most 60 characters, and nothing of a password
-/// that the statement gives somebody.
-pub fn head_of(sql: &str) -> String {
-    let mut head = String::with_capacity(64);
-    let mut length = 0;
-    let mut gives = false;
-    for word in sql.split_whitespace() {
-        let mut parts = word.as_bytes().windows(8);
-        gives |= word.eq_ignore_ascii_case("IDENTIFIED")
-            || parts.any(|part| part.eq_ignore_ascii_case(b"password"));
-        if gives && word.contains(['\'', '"']) {
-            head.push_str(" …");
-            return head;
-        }
-        let more = word.chars().count();
-        if length + more > 58 {
-            head.push_str(" …");
-            length += 2;
-            break;
-        }
-        if length > 0 {
-            head.push(' ');
-            length += 1;
-        }
-        head.push_str(word);
-        length += more;
-    }
-    if length > 60 {
-        head = head.chars().take(59).collect::<String>() + "…";
-    }
-    head
-}
-
-#[cfg(test)]
-mod tests {
-    use super::head_of;
-
-    #[test]
-    fn the_head_of_a_statement_holds_no_password() {
-        for (sql, expected) in [
-            (
-                "CREATE USER bob\n IDENTIFIED BY 's3cret word'",
-                "CREATE USER bob IDENTIFIED BY …",
-            ),
-            (
-                "ALTER USER bob IDENTIFIED WITH x AS \"s3cret\"",
-                "ALTER USER bob IDENTIFIED WITH x AS …",
-            ),
-            (
-                "CREATE ROLE bob LOGIN PASSWORD 's3cret'",
-                "CREATE ROLE bob LOGIN PASSWORD …",
-            ),
-            (
-                "SET PASSWORD FOR bob = 's3cret'",
-                "SET PASSWORD FOR bob = …",
-            ),
-            (
-                "CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret'",
-                "CREATE SUBSCRIPTION s CONNECTION 'host=h …",
-            ),
-            ("SET PASSWORD = PASSWORD('s3cret')", "SET PASSWORD = …"),
-            (
-                "CREATE USER MAPPING FOR a SERVER b OPTIONS (user 'c', password 's3cret')",
-                "CREATE USER MAPPING FOR a SERVER b OPTIONS (user 'c', …",
-            ),
-            (
-                "ALTER TABLE users ADD password varchar(9) DEFAULT 'x'",
-                "ALTER TABLE users ADD password varchar(9) DEFAULT …",
-            ),
-            (
-                "INSERT INTO password AS p VALUES ('x')",
-                "INSERT INTO password AS p VALUES …",
-            ),
-        ] {
-            assert_eq!(head_of(sql), expected);
-        }
-    }
 }

@@ -33,7 +33,7 @@ pub(super) async fn start<'a>(
 async fn open<'a>(session: &'a mut MysqlSession, sql: &str) -> Result<Stream<'a>, DbError> {
     session.ready().await?;
     let statement = session.parts()?.0.prep(sql).await;
-    let statement = session.finished(statement).await?;
+    let statement = session.finished(statement, sql).await?;
     let columns: Vec<String> = statement
         .columns()
         .iter()

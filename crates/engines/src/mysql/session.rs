@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use dunlin_core::dialect::mysql::Mysql;
 use dunlin_core::dialect::{Caps, Dialect};
 use dunlin_core::failure::ErrorClass;
+use dunlin_core::redact::about;
 use dunlin_core::sql::LexMode;
 use dunlin_core::value::{Row, Value};
 use mysql_async::consts::StatusFlags;
@@ -198,10 +199,17 @@ impl MysqlSession {
     pub(super) async fn finished<T>(
         &mut self,
         outcome: Result<T, mysql_async::Error>,
+        sql: &str,
     ) -> Result<T, DbError> {
         self.unseen = false;
         self.look();
-        let outcome = outcome.map_err(|error| db_error(&error));
+        let outcome = outcome.map_err(|error| {
+            let error = db_error(&error);
+            DbError {
+                message: about(sql, &error.message, error.class == ErrorClass::Syntax),
+                ..error
+            }
+        });
         if let Err(error) = &outcome {
             match error.class {
                 // These end the transaction on the server, not only the statement.
@@ -284,7 +292,9 @@ impl MysqlSession {
         let text = format!("{};\n{then}", with_literals(record, params, None));
         let outcome = self.two(&text).await;
         let recorded = !matches!(outcome, Err((false, _)));
-        let outcome = self.finished(outcome.map_err(|(_, error)| error)).await;
+        let outcome = self
+            .finished(outcome.map_err(|(_, error)| error), &text)
+            .await;
         outcome.map_err(|error| {
             // Lost on the way: whether the first arrived, and the second after it, is for the journal to tell.
             if recorded || error.class == ErrorClass::ConnectionLost {
@@ -329,14 +339,14 @@ impl Session for MysqlSession {
                 outcome => outcome,
             }
         };
-        self.finished(outcome).await
+        self.finished(outcome, sql).await
     }
 
     async fn execute_with(&mut self, sql: &str, params: &[Value]) -> Result<u64, DbError> {
         self.ready().await?;
         let params = Params::Positional(params.iter().map(bound).collect());
         let outcome = self.prepared(sql, params).await;
-        self.finished(outcome).await
+        self.finished(outcome, sql).await
     }
 
     async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
@@ -359,7 +369,7 @@ impl Session for MysqlSession {
                 Err(error) => Err(error),
             }
         };
-        self.finished(outcome).await
+        self.finished(outcome, sql).await
     }
 
     async fn ask(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>, DbError> {
@@ -388,7 +398,8 @@ impl Session for MysqlSession {
         self.ready().await?;
         let outcome = self.two(&format!("START TRANSACTION;\n{sql}")).await;
         self.in_transaction = !matches!(outcome, Err((false, _)));
-        self.finished(outcome.map_err(|(_, error)| error)).await
+        self.finished(outcome.map_err(|(_, error)| error), sql)
+            .await
     }
 
     async fn record_and_commit(&mut self, sql: &str, params: &[Value]) -> Result<(), Halted> {

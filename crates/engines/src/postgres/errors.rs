@@ -4,6 +4,7 @@ use crate::DbError;
 use dunlin_core::dialect::Dialect;
 use dunlin_core::dialect::postgres::Postgres;
 use dunlin_core::failure::ErrorClass;
+use dunlin_core::redact::about;
 use tokio_postgres::error::ErrorPosition;
 
 /// An error of the driver or server, classed. `end` is why the connection ended, where that is known.
@@ -24,12 +25,13 @@ pub(super) fn db_error(error: &tokio_postgres::Error, sql: &str, end: Option<&st
         .flatten()
         .collect::<Vec<_>>()
         .join("; ");
+    let class = Postgres.error_class(&code, native.message());
     DbError {
-        class: Postgres.error_class(&code, native.message()),
+        class,
         code,
-        message: native.message().to_owned(),
+        message: about(sql, native.message(), class == ErrorClass::Syntax),
         position,
-        hint: (!hint.is_empty()).then_some(hint),
+        hint: (!hint.is_empty()).then(|| about(sql, &hint, false)),
     }
 }
 

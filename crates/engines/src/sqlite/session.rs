@@ -10,6 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use dunlin_core::dialect::{Caps, Dialect, sqlite::Sqlite};
 use dunlin_core::failure::ErrorClass;
+use dunlin_core::redact::about;
 use dunlin_core::sql::LexMode;
 use dunlin_core::value::{Row, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -41,11 +42,11 @@ pub(crate) fn db_error(error: &rusqlite::Error) -> DbError {
         rusqlite::Error::SqlInputError {
             error: native,
             msg,
+            sql,
             offset,
-            ..
         } => (
             native.extended_code.to_string(),
-            msg.clone(),
+            about(sql, msg, true),
             usize::try_from(*offset).ok(),
         ),
         other => (String::new(), other.to_string(), None),

@@ -288,7 +288,7 @@ fn without_what_hinders(catalog: &Catalog, dialect: &dyn Dialect) -> Catalog {
 }
 
 async fn run(session: &mut dyn Session, sql: &str) -> Result<(), Failure> {
-    let head = dunlin_core::plan::lower::head_of(sql);
+    let head = dunlin_core::redact::head_of(sql);
     match session.execute(sql).await {
         Ok(_) => Ok(()),
         // A function that tables call was made with them.

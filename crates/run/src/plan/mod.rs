@@ -33,6 +33,7 @@ pub mod state;
 pub mod step;
 pub mod store;
 mod values;
+mod veil;
 pub mod view;
 pub mod word;
 
@@ -171,6 +172,7 @@ impl Walk<'_, '_> {
         self.flush().await?;
         let world = self.runner.world;
         self.history = store::read(world, &mut *self.runner.work, &self.ask.doc.name).await?;
+        self.take_passwords();
         Ok(())
     }
 
@@ -437,7 +439,7 @@ async fn walk<'r, 'w>(
         .masking(&ask.project.sensitive)
         .hiding(&ask.doc.secrets.0)
         .ruled(ask.project);
-    Ok(Walk {
+    let mut walk = Walk {
         runner,
         ask,
         checks,
@@ -448,7 +450,9 @@ async fn walk<'r, 'w>(
         archived: vec![],
         rejected: 0,
         home: vec![],
-    })
+    };
+    walk.take_passwords();
+    Ok(walk)
 }
 
 /// Whether this run, or one before it that was stopped before it recorded its catalog, could have altered it. What others

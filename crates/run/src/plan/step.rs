@@ -173,7 +173,9 @@ async fn statements(
             walk.runner.refresh().await?;
             let operations = lower_now(walk.runner, &walk.ask.project.file.plugin, step).await?;
             walk.note_findings(&operations.findings);
-            let record = Writing::unit(journal::Event::Lowered, key, &step.hash, json(&operations));
+            let written = walk.written(step);
+            let recorded = json(&operations.veiled(&written));
+            let record = Writing::unit(journal::Event::Lowered, key, &step.hash, recorded);
             walk.runner.pending.push(record);
             walk.history
                 .lowered

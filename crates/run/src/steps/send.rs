@@ -11,7 +11,7 @@ use dunlin_core::failure::ErrorClass;
 use dunlin_core::journal::Writing;
 use dunlin_core::limits;
 use dunlin_core::plan::inverse::is_harmless;
-use dunlin_core::plan::lower::head_of;
+use dunlin_core::redact::head_of;
 use dunlin_core::source::Statement;
 use dunlin_core::sql::StatementClass;
 use dunlin_engines::lease::Witness;

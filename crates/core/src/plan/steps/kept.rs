@@ -93,7 +93,7 @@ fn follow<'a>(kept: &mut Vec<&'a Table>, facts: &Facts<'a>) {
 }
 
 fn refused(step: &StepDoc, sql: &str, why: &str) -> Finding {
-    let head = crate::plan::lower::head_of(sql);
+    let head = crate::redact::head_of(sql);
     finding(step, "no-inverse", format!("`{head}` {why}"))
 }
 

@@ -7,6 +7,7 @@ pub mod plugin;
 pub mod require;
 pub mod settings;
 pub mod sql;
+pub mod veil;
 
 mod kept;
 mod known;

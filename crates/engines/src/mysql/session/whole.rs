@@ -44,7 +44,7 @@ impl MysqlSession {
         let (mut failing, mut changed) = (0, 0);
         let outcome = self.parts_of(text, &mut failing, &mut changed).await;
         self.in_transaction = failing >= STATEMENT;
-        let outcome = self.finished(outcome).await;
+        let outcome = self.finished(outcome, text).await;
         let error = match outcome {
             Ok(()) if failing == PARTS => return Ok(changed),
             // Something that stands in the statement has swallowed what followed it.

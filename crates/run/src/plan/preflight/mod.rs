@@ -21,7 +21,6 @@ use dunlin_core::dialect::preflight::{OpenTransaction, Rights, read_transaction}
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::plan::PhaseState;
 use dunlin_core::journal::{History, UnitState};
-use dunlin_core::plan::lower::head_of;
 use dunlin_core::plan::select::compare;
 use dunlin_core::plan::unasked;
 use dunlin_core::preflight::rights::{self, Wants};
@@ -29,6 +28,7 @@ use dunlin_core::preflight::{
     Checked, clock, connection, evaluable, gates, in_doubt, migrations, plugins,
     requires as required, transactions, undo,
 };
+use dunlin_core::redact::head_of;
 use dunlin_core::source::Project;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::plan::requires::Required;
