@@ -12,7 +12,7 @@ use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::plan::delete;
 use dunlin_core::plan::steps::{Facts, sql::inserted};
 use dunlin_core::redact::head_of;
-use dunlin_core::schema::{Catalog, Table, key};
+use dunlin_core::schema::{Catalog, key};
 use dunlin_core::source::{Script, Statement};
 use dunlin_core::sql::{Kind, ObjectRef, StatementClass};
 use dunlin_engines::DbError;
@@ -33,11 +33,12 @@ pub async fn look(
     let classes: Vec<StatementClass> = up
         .map(|statement| dialect.classify(&statement.sql, &lex))
         .collect();
-    let table = |name: &str| {
+    // In whichever schema.
+    let has_triggers = |name: &str| {
         let mut tables = catalog.tables.iter();
-        tables.find(|table| table.name.eq_ignore_ascii_case(name))
+        tables.any(|table| table.name.eq_ignore_ascii_case(name) && !table.triggers.is_empty())
     };
-    let counted = counts(&classes, table);
+    let counted = counts(&classes, has_triggers);
     for (at, statement) in undo.statements.iter().enumerate() {
         let Some(deleted) = delete::read(&statement.sql, dialect, &lex) else {
             continue;
@@ -142,13 +143,12 @@ fn add(held: &mut Vec<Held>, rows: Held) {
 }
 
 /// Whether how many rows these statements have written is known: none calls what may write by itself.
-fn counts<'c>(classes: &[StatementClass], table: impl Fn(&str) -> Option<&'c Table>) -> bool {
+fn counts(classes: &[StatementClass], has_triggers: impl Fn(&str) -> bool) -> bool {
     classes.iter().all(|class| match class.kind {
         Kind::Ddl | Kind::Query | Kind::Session | Kind::Maintenance => true,
         Kind::Dml | Kind::CopyIn => {
-            let quiet = |name: &str| table(name).is_none_or(|table| table.triggers.is_empty());
             let mut touched = class.touches.iter();
-            !class.touches.is_empty() && touched.all(|object| quiet(&object.name))
+            !class.touches.is_empty() && touched.all(|object| !has_triggers(&object.name))
         }
         _ => false,
     })

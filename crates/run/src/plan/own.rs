@@ -148,9 +148,10 @@ fn writes_plainly(up: &Script, catalog: &Catalog, work: &dyn Session) -> bool {
         table.triggers.is_empty() && !options.any(|option| option.starts_with("partition"))
     };
     touched.all(|object| {
-        let mut tables = catalog.tables.iter();
-        let found = tables.find(|table| table.name.eq_ignore_ascii_case(&object.name));
-        found.is_some_and(plain)
+        let tables = catalog.tables.iter();
+        let named = |table: &&Table| table.name.eq_ignore_ascii_case(&object.name);
+        let mut namesakes = tables.filter(named).peekable();
+        namesakes.peek().is_some() && namesakes.all(plain)
     })
 }
 

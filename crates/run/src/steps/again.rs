@@ -2,6 +2,7 @@
 //! has used up numbers of the counters of its tables. Counters of tables that this very unit made, and that hold its rows
 //! alone, count on from where they stood: the same rows get the same numbers, whatever happened in between.
 
+use super::counted::default_schema;
 use super::made::{self, Made};
 use super::migrate::Unit;
 use crate::executor::Runner;
@@ -36,9 +37,10 @@ pub(super) async fn number_as_before(
         return Ok(());
     }
     let renames = made::renames(runner, unit);
+    let default = default_schema(runner);
     let tables = made::tables(unit, makes(unit, block), block.statements.start, &renames);
     for made in tables {
-        let (Some(own), Some(table)) = (made.wrote(runner), made.now()) else {
+        let (Some(own), Some(table)) = (made.wrote(runner, &default), made.now()) else {
             continue;
         };
         let statements = concerning(unit, block, &made);

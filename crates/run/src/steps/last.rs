@@ -5,6 +5,7 @@
 //! A session under the lock of a statement that commits by itself may reach no other table: what is recorded meanwhile,
 //! another session writes.
 
+use super::counted::{counted_of, default_schema, name_of};
 use super::locks;
 use super::made;
 use super::migrate::Unit;
@@ -46,8 +47,8 @@ pub struct Last {
     pub(crate) anew: Vec<Anew>,
     /// What was archived anew in the transaction that is open.
     here: Option<Anew>,
-    /// Rows that the script's own statements have put into tables, or taken out of them, by the tables' names in lower
-    /// case; `None`: it cannot be told.
+    /// Rows that the script's own statements have put into tables, or taken out of them, by the names that they say;
+    /// `None`: it cannot be told.
     moved: BTreeMap<String, Option<i64>>,
     /// The same, before the transaction that is open.
     moved_before: BTreeMap<String, Option<i64>>,
@@ -209,10 +210,7 @@ pub(super) fn count(runner: &mut Runner<'_>, class: &StatementClass, rows: u64) 
     }
     let rows = i64::try_from(rows).unwrap_or(i64::MAX);
     for table in &class.touches {
-        let moved = last
-            .moved
-            .entry(table.name.to_lowercase())
-            .or_insert(Some(0));
+        let moved = last.moved.entry(name_of(table)).or_insert(Some(0));
         *moved = match (*moved, class.verb.as_str(), class.touches.len()) {
             (Some(before), "DELETE", 1) => Some(before.saturating_sub(rows)),
             (Some(before), "INSERT", 1) => Some(before.saturating_add(rows)),
@@ -433,6 +431,7 @@ async fn look_at(
     (concerned, from): (&[Concern], usize),
     way: Way,
 ) -> Result<Option<Writing>, Wrong> {
+    let default = default_schema(runner);
     let work = &mut *runner.work;
     let change = work.dialect().change();
     // Where no statement holds the tables, reading the rows does; the first read of the transaction, so that every later
@@ -449,7 +448,7 @@ async fn look_at(
                 continue;
             }
             let now = answer(work, seen, &names, lock).await?;
-            if !seen.archived && !may_be(last, seen, concern, now) {
+            if !seen.archived && !may_be(last, seen, concern, &default, now) {
                 return Err(others_write(&seen.table).into());
             }
         }
@@ -499,15 +498,17 @@ async fn look_at(
 
 /// Whether nobody else has changed an answer. What the script's own statements did is counted; where it is not known what
 /// they did there can only be less.
-fn may_be(last: &Last, seen: &Seen, concern: &Concern, now: u64) -> bool {
+fn may_be(last: &Last, seen: &Seen, concern: &Concern, default: &str, now: u64) -> bool {
     if !concern.own || seen.over.is_some() {
         return now == seen.number;
     }
-    let mut moves = last.moved.iter().filter(|(name, _)| concern.is_named(name));
-    let moved = moves.next().map(|(_, first)| {
-        let more = moves.map(|(_, moved)| *moved);
-        more.fold(*first, |all, moved| Some(all?.saturating_add(moved?)))
-    });
+    let table = |name: &str| ObjectRef::table(concern.schema.as_deref(), name);
+    let mut moves = counted_of(&last.moved, &table(&concern.was), default);
+    if !concern.is.eq_ignore_ascii_case(&concern.was) {
+        moves.extend(counted_of(&last.moved, &table(&concern.is), default));
+    }
+    let sum = |all: Option<i64>, moved: &Option<i64>| Some(all?.saturating_add((*moved)?));
+    let moved = (!moves.is_empty()).then(|| moves.iter().fold(Some(0), sum));
     if seen.some && !seen.of_rows && moved.is_some() {
         // Which rows a DELETE finds after the script has changed some itself, nobody can say.
         return true;

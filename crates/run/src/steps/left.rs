@@ -2,6 +2,7 @@
 //! their digests. Who takes the step back learns by it that others have changed something, also where there are as many
 //! rows as the step has written.
 
+use super::counted::{counted_of, default_schema};
 use super::migrate::{Unit, json, tells_rows};
 use super::send::cancel_until;
 use crate::checkpoint::keep::aside;
@@ -156,8 +157,8 @@ fn put(runner: &Runner<'_>, unit: &Unit<'_>, table: &ObjectRef) -> Option<u64> {
     if unit.resumed || !unit.lowered.classes.iter().all(told) {
         return None;
     }
-    let put = runner.wrote.get(&table.name.to_lowercase());
-    put.copied().unwrap_or(Some(0))
+    let mut put = counted_of(&runner.wrote, table, &default_schema(runner)).into_iter();
+    put.try_fold(0_u64, |all, rows| Some(all.saturating_add(rows?)))
 }
 
 /// `wrote`: the step has written rows itself; where it has not, whatever is found later in a column is others'.

@@ -1,5 +1,6 @@
 //! The tables that a unit has made itself, through the names that it gives them.
 
+use super::counted::{counted_of, is_same};
 use super::migrate::Unit;
 use crate::executor::Runner;
 use dunlin_core::plan::inverse::{self, Renames};
@@ -30,11 +31,23 @@ impl Made {
         names.any(|(_, known)| known.name.eq_ignore_ascii_case(name))
     }
 
+    /// Whether a name for a table is one that it has or had.
+    pub(super) fn is(&self, table: &ObjectRef, default: &str) -> bool {
+        let mut names = self.names.iter();
+        names.any(|(_, known)| is_same(known, table, default) == Some(true))
+    }
+
+    /// Whether it may be one.
+    pub(super) fn may_be(&self, table: &ObjectRef, default: &str) -> bool {
+        let mut names = self.names.iter();
+        names.any(|(_, known)| is_same(known, table, default) != Some(false))
+    }
+
     /// How many rows the unit has put into it; `None`: that is not known, for it has changed or removed some.
-    pub(super) fn wrote(&self, runner: &Runner<'_>) -> Option<u64> {
+    pub(super) fn wrote(&self, runner: &Runner<'_>, default: &str) -> Option<u64> {
         let names = self.names.iter();
-        let mut wrote = names.filter_map(|(_, name)| runner.wrote.get(&name.name.to_lowercase()));
-        wrote.try_fold(0_u64, |all, rows| Some(all.saturating_add((*rows)?)))
+        let mut wrote = names.flat_map(|(_, name)| counted_of(&runner.wrote, name, default));
+        wrote.try_fold(0_u64, |all, rows| Some(all.saturating_add(rows?)))
     }
 }
 

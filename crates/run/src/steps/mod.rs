@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod block;
 pub mod blockers;
 mod commit;
+mod counted;
 pub mod done;
 pub mod group;
 pub(crate) mod guard;

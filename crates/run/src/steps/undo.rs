@@ -3,6 +3,7 @@
 //! script nor the journal describes.
 
 use super::block::{describe, roll_back};
+use super::counted::{default_schema, is_same, name_of};
 use super::guard::switch_on;
 use super::locks;
 use super::made::{self, Made};
@@ -16,7 +17,7 @@ use dunlin_core::journal::{self, BlockDetail, Direction, Writing};
 use dunlin_core::plan::inverse::{self, Renames, is_covered, is_harmless};
 use dunlin_core::plan::lower::{Block, Mode};
 use dunlin_core::redact::head_of;
-use dunlin_core::schema::Catalog;
+use dunlin_core::schema::Table;
 use dunlin_core::source::OnFailure;
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef, Unwritten};
 use dunlin_engines::{DbError, Halted};
@@ -178,16 +179,17 @@ async fn drops(
     let of = |kind| gone.iter().filter(move |gone| gone.object.kind == kind);
     let all = made_here(unit, renames);
     let end = unit.lowered.blocks[inverse.block].statements.end;
+    let default = default_schema(runner);
     let tables = of(ObjectKind::Table).filter_map(|gone| {
-        let made = all.iter().find(|made| made.is_named(&gone.object.name))?;
+        let made = all.iter().find(|made| made.is(&gone.object, &default))?;
         let is = made.at(end)?;
-        Some((is.clone(), own_rows(runner, unit, made, is)))
+        Some((is.clone(), own_rows(runner, unit, (made, is), &default)))
     });
     let (mut tables, mut own): (Vec<_>, Vec<_>) = tables.unzip();
     let columns = of(ObjectKind::Column).filter_map(|gone| {
         let parent = gone.was.parent.as_deref()?;
-        let ours = all.iter().any(|made| made.is_named(parent));
         let table = ObjectRef::table(gone.was.schema.as_deref(), parent);
+        let ours = all.iter().any(|made| made.is(&table, &default));
         (!ours).then_some((table, &gone.was))
     });
     let columns: Vec<(ObjectRef, &ObjectRef)> = columns.collect();
@@ -195,8 +197,10 @@ async fn drops(
         return Ok((tables, own));
     }
     let catalog = observe::whole(&mut *runner.work).await?;
+    let lookup = observe::lookup(&mut *runner.work, runner.world.engine.database()).await?;
     for (table, column) in columns {
-        own.extend(unwritten(&catalog, column));
+        let found = lookup.table(&catalog, &table);
+        own.extend(found.and_then(|found| unwritten(found, column)));
         if !tables.contains(&table) {
             tables.push(table);
         }
@@ -355,10 +359,7 @@ pub fn count(runner: &mut Runner<'_>, unit: &Unit<'_>, at: usize, rows: u64) {
             .get(..6)
             .is_some_and(|word| word.eq_ignore_ascii_case("insert"));
     for table in &class.touches {
-        let counted = runner
-            .wrote
-            .entry(table.name.to_lowercase())
-            .or_insert(Some(0));
+        let counted = runner.wrote.entry(name_of(table)).or_insert(Some(0));
         *counted = match *counted {
             Some(before) if inserts && class.touches.len() == 1 => Some(before + rows),
             _ => None,
@@ -374,17 +375,17 @@ pub fn wrote_by(
     block: &Block,
 ) -> BTreeMap<String, Option<u64>> {
     let classes = &unit.lowered.classes;
-    let is_made = |name: &str| {
+    let is_made = |table: &ObjectRef| {
         classes.iter().flat_map(|class| &class.post).any(|post| {
             matches!(post, Condition::Exists(object)
-                if object.kind == ObjectKind::Table && object.name.eq_ignore_ascii_case(name))
+                if object.kind == ObjectKind::Table && object.name.eq_ignore_ascii_case(&table.name))
         })
     };
     let touched = block.statements.clone().flat_map(|at| &classes[at].touches);
     let wrote = touched.filter_map(|table| {
-        let name = table.name.to_lowercase();
+        let name = name_of(table);
         let rows = runner.wrote.get(&name)?;
-        is_made(&name).then_some((name, *rows))
+        is_made(table).then_some((name, *rows))
     });
     wrote.collect()
 }
@@ -406,9 +407,10 @@ async fn nothing_of_others(
     renames: &[Renames],
 ) -> Result<(), String> {
     let tables = made_here(unit, renames);
+    let default = default_schema(runner);
     for made in &tables {
         let Some(table) = made.now() else { continue };
-        let condition = own_rows(runner, unit, made, table);
+        let condition = own_rows(runner, unit, (made, table), &default);
         if !holds(runner, &condition).await? {
             return Err(format!(
                 "{table} holds rows that the migration did not write"
@@ -422,13 +424,26 @@ async fn nothing_of_others(
     let catalog = observe::whole(&mut *runner.work)
         .await
         .map_err(|error| error.message)?;
+    let database = runner.world.engine.database();
+    let lookup = observe::lookup(&mut *runner.work, database).await;
+    let lookup = lookup.map_err(|error| error.message)?;
     for column in columns {
         let parent = column.parent.as_deref().unwrap_or_default();
-        let own = |table: &ObjectRef| table.name.eq_ignore_ascii_case(parent);
+        let table = ObjectRef::table(column.schema.as_deref(), parent);
+        let own = |made: &ObjectRef| is_same(made, &table, &default) == Some(true);
         if tables.iter().filter_map(Made::now).any(own) {
             continue;
         }
-        let Some(condition) = unwritten(&catalog, &column) else {
+        let Some(table) = lookup.table(&catalog, &table) else {
+            // Gone; or the catalog does not speak of it.
+            if holds(runner, &Condition::Exists(column.clone())).await? {
+                return Err(format!(
+                    "{column} is not in this database: what it holds is not looked at"
+                ));
+            }
+            continue;
+        };
+        let Some(condition) = unwritten(table, &column) else {
             continue;
         };
         if !holds(runner, &condition).await? {
@@ -442,12 +457,8 @@ async fn nothing_of_others(
 
 /// What holds of a column that the unit has added as long as nobody has written into it. A computed column holds nothing of its
 /// own; one that is gone, nothing at all.
-fn unwritten(catalog: &Catalog, column: &ObjectRef) -> Option<Condition> {
-    let parent = column.parent.as_deref().unwrap_or_default();
-    let tables = catalog.tables.iter();
-    let mut found = tables
-        .filter(|table| table.name.eq_ignore_ascii_case(parent))
-        .flat_map(|table| &table.columns);
+fn unwritten(table: &Table, column: &ObjectRef) -> Option<Condition> {
+    let mut found = table.columns.iter();
     let found = found.find(|found| found.name.eq_ignore_ascii_case(&column.name));
     let found = found.filter(|found| found.generated.is_none())?;
     Some(Condition::Unwritten(Unwritten {
@@ -458,15 +469,20 @@ fn unwritten(catalog: &Catalog, column: &ObjectRef) -> Option<Condition> {
 }
 
 /// What holds of a table that the unit has made as long as nobody else has written into it.
-fn own_rows(runner: &Runner<'_>, unit: &Unit<'_>, made: &Made, table: &ObjectRef) -> Condition {
+fn own_rows(
+    runner: &Runner<'_>,
+    unit: &Unit<'_>,
+    (made, table): (&Made, &ObjectRef),
+    default: &str,
+) -> Condition {
     let touched = unit.done_blocks.iter().any(|(index, _)| {
         unit.lowered.blocks[*index].statements.clone().any(|at| {
             let class = &unit.lowered.classes[at];
             let mut touches = class.touches.iter();
-            class.kind != Kind::Ddl && touches.any(|object| made.is_named(&object.name))
+            class.kind != Kind::Ddl && touches.any(|object| made.may_be(object, default))
         })
     });
-    match (touched, made.wrote(runner)) {
+    match (touched, made.wrote(runner, default)) {
         (true, Some(rows)) if rows > 0 => Condition::Rows(table.clone(), rows),
         // Changed, or filled by what does not tell: how many rows are the migration's own is not known.
         _ => Condition::Empty(table.clone()),
