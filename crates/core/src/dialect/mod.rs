@@ -150,9 +150,10 @@ pub trait Dialect: Send + Sync + std::fmt::Debug {
     fn storage_in(&self, _fingerprint: &str) -> Option<bool> {
         None
     }
-    /// The mode in which what follows a statement is read, where the statement sets it. `None`: it does not.
-    fn mode_after(&self, _sql: &str, _mode: &LexMode) -> Option<LexMode> {
-        None
+    /// The modes in which what follows a statement may be read, where the statement sets one: several where only the
+    /// server knows. None: it sets none. `before`: the statements of the script before it.
+    fn modes_after(&self, _sql: &str, _before: &[&str], _mode: &LexMode) -> Vec<LexMode> {
+        vec![]
     }
     /// The fingerprint of a table without the index that the server makes by itself for a foreign key of this name, and the
     /// statement that drops that. `None`: there is none.

@@ -314,6 +314,8 @@ fn what_changes_the_meaning_of_quotes_behind_it_is_refused() {
             "SET SESSION sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES'); SELECT \"a\";",
             true,
         ),
+        ("SET sql_mode = ELT(1, 'ANSI'); SELECT \"a\";", true),
+        ("SET sql_mode = ELT(1, 'ANSI'); SELECT `a`;", false),
         (
             "SET sql_mode = 'ANSI_QUOTES'; CREATE TABLE `a` (id int);",
             false,
@@ -347,6 +349,10 @@ fn what_changes_the_meaning_of_quotes_behind_it_is_refused() {
             true,
         ),
         ("SET standard_conforming_strings = on; SELECT '\\';", false),
+        (
+            "SELECT set_config('standard_conforming_strings', 'off', false); SELECT '\\';",
+            true,
+        ),
         ("SET standard_conforming_strings = off; SELECT 'a';", false),
     ] {
         assert_eq!(refused(&Postgres, text), expected, "{text}");

@@ -180,14 +180,18 @@ impl Reader<'_> {
     /// Refuses statements behind which quotes or backslashes mean something else: the whole script has been read in one way
     /// by then, and what is sent would be cut in the wrong places.
     fn mode_changes(&self, part: &Part<'_>, statements: &[Statement], findings: &mut Vec<Finding>) {
-        for statement in statements {
-            let Some(mode) = self.dialect.mode_after(&statement.sql, self.mode) else {
-                continue;
-            };
-            let after = self.dialect.lex_rules(&mode);
+        let texts: Vec<&str> = statements.iter().map(|one| &*one.sql).collect();
+        for (at, statement) in statements.iter().enumerate() {
+            let modes = self
+                .dialect
+                .modes_after(&statement.sql, &texts[..at], self.mode);
+            let after = modes.iter().map(|mode| self.dialect.lex_rules(mode));
             let rest = &part.text[statement.span.end..part.span.end];
-            let quotes = after.double_quotes_are_text != self.rules.double_quotes_are_text;
-            let backslashes = after.backslash_escapes != self.rules.backslash_escapes;
+            let (mut quotes, mut backslashes) = (false, false);
+            for after in after {
+                quotes |= after.double_quotes_are_text != self.rules.double_quotes_are_text;
+                backslashes |= after.backslash_escapes != self.rules.backslash_escapes;
+            }
             if (quotes && rest.contains('"')) || (backslashes && rest.contains('\\')) {
                 let message = "this changes how quotes or backslashes behind it are read, and the whole script is read in one way";
                 let place = part.place(statement.span.clone());

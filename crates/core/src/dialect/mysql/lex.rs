@@ -1,5 +1,6 @@
 //! How scripts are lexed, and what each statement is.
 
+use super::mode::{ANSI_QUOTES, NO_BACKSLASH_ESCAPES};
 use super::{inverse, lock};
 use crate::sql::alter::Grammar;
 use crate::sql::change::{Change, Ddl, object};
@@ -16,63 +17,19 @@ pub fn rules(mode: &LexMode) -> LexRules {
             .split(',')
             .any(|one| one.trim().eq_ignore_ascii_case(wanted))
     };
-    // Modes that stand for several, ANSI_QUOTES among them.
-    const ANSI: &[&str] = &[
-        "ANSI_QUOTES",
-        "ANSI",
-        "DB2",
-        "MAXDB",
-        "MSSQL",
-        "ORACLE",
-        "POSTGRESQL",
-    ];
     LexRules {
         hash_comments: true,
         dashes_need_space: true,
         versioned_comments: true,
         backticks: true,
-        double_quotes_are_text: !ANSI.iter().any(|mode| has(mode)),
-        backslash_escapes: !has("NO_BACKSLASH_ESCAPES"),
+        double_quotes_are_text: !ANSI_QUOTES.iter().any(|mode| has(mode)),
+        backslash_escapes: !has(NO_BACKSLASH_ESCAPES),
         delimiter_command: true,
         at_variables: true,
         digit_words: true,
         bodies: Bodies::Compound,
         ..LexRules::default()
     }
-}
-
-/// The mode in which what follows a statement is read, where the statement sets it.
-pub fn mode_after(sql: &str, mode: &LexMode) -> Option<LexMode> {
-    let code = sql.strip_prefix("/*!").unwrap_or(sql);
-    let code = code.trim_start_matches(|c: char| c.is_ascii_digit() || c.is_whitespace());
-    let upper = code.to_ascii_uppercase();
-    let upper = upper.strip_prefix("SET")?;
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let mut set = upper.match_indices("SQL_MODE").filter_map(|(at, name)| {
-        let (before, value) = (&upper[..at], upper[at + name.len()..].trim_start());
-        let value = value.strip_prefix(':').unwrap_or(value).strip_prefix('=')?;
-        let others = ["GLOBAL", "PERSIST", "PERSIST_ONLY"];
-        let word = before.trim_end_matches([' ', '\t', '\n', '\r', '.', '`']);
-        let elsewhere =
-            before.ends_with(is_name) || others.iter().any(|other| word.ends_with(other));
-        let variable = before.ends_with('@') && !before.ends_with("@@");
-        (!elsewhere && !variable).then_some(value)
-    });
-    let value = set.next()?;
-    let words = value
-        .split(|c: char| !is_name(c))
-        .filter(|word| !word.is_empty());
-    let mut modes: Vec<&str> = words.collect();
-    if modes.first() == Some(&"DEFAULT") {
-        return None; // What that is the server knows.
-    }
-    if value.contains('@') {
-        modes.push(&mode.sql_mode);
-    }
-    Some(LexMode {
-        sql_mode: modes.join(","),
-        ..mode.clone()
-    })
 }
 
 pub(super) fn fold(name: &str, _quoted: bool) -> String {

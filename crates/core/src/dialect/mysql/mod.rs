@@ -16,6 +16,7 @@ pub mod journal;
 mod landing;
 pub mod lex;
 pub mod lock;
+mod mode;
 mod preflight;
 pub mod probe;
 mod require;
@@ -83,8 +84,8 @@ impl Dialect for Mysql {
     fn storage_in(&self, fingerprint: &str) -> Option<bool> {
         shown::storage_in(fingerprint)
     }
-    fn mode_after(&self, sql: &str, mode: &LexMode) -> Option<LexMode> {
-        lex::mode_after(sql, mode)
+    fn modes_after(&self, sql: &str, before: &[&str], mode: &LexMode) -> Vec<LexMode> {
+        mode::modes_after(sql, before, mode)
     }
     fn without_index_of(&self, fingerprint: &str, key: &ObjectRef) -> Option<(String, String)> {
         shown::without_index_of(fingerprint, key)

@@ -36,25 +36,33 @@ pub(super) fn cut(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
-/// The mode in which what follows a statement is read, where the statement sets it.
-pub fn mode_after(sql: &str, mode: &LexMode) -> Option<LexMode> {
+/// The modes in which what follows a statement may be read, where the statement sets one.
+pub fn modes_after(sql: &str, mode: &LexMode) -> Vec<LexMode> {
+    let found = |off: &[bool]| {
+        let modes = off.iter().map(|off| LexMode {
+            plain_backslashes: *off,
+            ..mode.clone()
+        });
+        modes.collect()
+    };
     let lower = sql.to_ascii_lowercase();
-    let rest = lower.strip_prefix("set")?;
-    let (before, value) = rest.split_once("standard_conforming_strings")?;
-    if !["", "session", "local"].contains(&before.trim()) {
-        return None;
+    let Some((before, value)) = lower.split_once("standard_conforming_strings") else {
+        return vec![];
+    };
+    if before.contains("set_config") {
+        return found(&[false, true]);
+    }
+    let scope = before.strip_prefix("set").map(str::trim);
+    if !scope.is_some_and(|scope| ["", "session", "local"].contains(&scope)) {
+        return vec![];
     }
     let value = value.trim_start_matches(|c: char| c == '=' || c.is_whitespace());
     let value = value.strip_prefix("to").unwrap_or(value);
     let value = value.trim_matches(|c: char| c == '\'' || c.is_whitespace());
     let off = [
         "off", "false", "no", "0", "f", "n", "of", "fa", "fal", "fals",
-    ]
-    .contains(&value);
-    Some(LexMode {
-        plain_backslashes: off,
-        ..mode.clone()
-    })
+    ];
+    found(&[off.contains(&value)])
 }
 
 /// Unquoted names are folded to lower case (ASCII letters, as servers with multi-byte encodings do).
@@ -156,10 +164,7 @@ fn definition(words: &Words<'_>, class: &mut StatementClass) {
     cursor.bump();
     cursor.eat(&["OR", "REPLACE"]);
     let mapping = cursor.peek(1).is_some_and(|tok| tok.is("MAPPING"));
-    if (cursor.is_any(&["ROLE", "USER", "GROUP"]) && !mapping)
-        || cursor.is("DEFAULT")
-        || cursor.is("OWNED")
-    {
+    if (cursor.is_any(&["ROLE", "USER", "GROUP"]) && !mapping) || cursor.is("DEFAULT") {
         class.kind = Kind::Rights;
         class.verb = format!("{} ROLE", class.verb);
         return;

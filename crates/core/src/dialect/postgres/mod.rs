@@ -77,8 +77,8 @@ impl Dialect for Postgres {
     fn read_fingerprint(&self, rows: &[Row]) -> Option<String> {
         probe::read_fingerprint(rows)
     }
-    fn mode_after(&self, sql: &str, mode: &LexMode) -> Option<LexMode> {
-        lex::mode_after(sql, mode)
+    fn modes_after(&self, sql: &str, _before: &[&str], mode: &LexMode) -> Vec<LexMode> {
+        lex::modes_after(sql, mode)
     }
     fn invalid_index(&self, index: &ObjectRef) -> Option<Query> {
         probe::invalid_index(index)
