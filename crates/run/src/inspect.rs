@@ -7,6 +7,7 @@ use crate::observe;
 use crate::trouble;
 use crate::up::{self, Goal, Options};
 use crate::world::World;
+use dunlin_core::dialect::Dialect;
 use dunlin_core::event::Silent;
 use dunlin_core::facts::TableSize;
 use dunlin_core::failure::{ErrorClass, Failure};
@@ -14,7 +15,7 @@ use dunlin_core::journal::{self, UnitState, Writing};
 use dunlin_core::plan::select::UpGoal;
 use dunlin_core::schema::{Catalog, Scope, render};
 use dunlin_core::source::{Migration, OutOfOrder};
-use dunlin_core::sql::LexMode;
+use dunlin_core::sql::{Kind, LexMode};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Engine, Purpose, Session};
 use std::sync::Arc;
@@ -144,6 +145,12 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
         })
         .cloned()
         .collect();
+    let mode = mode(world);
+    let mut left_out = vec![];
+    let ran: Vec<Arc<Migration>> = ran
+        .iter()
+        .map(|migration| without_rights(migration, world.dialect(), &mode, &mut left_out))
+        .collect();
     crate::scratch::sweep(world).await;
     let name = crate::scratch::name(world);
     let scratch = world.scratch(&name)?;
@@ -181,7 +188,41 @@ pub async fn drift_rebuild(world: &World, migrations: &[Arc<Migration>]) -> Resu
     )
     .await;
     session.close().await;
-    found.map_err(|failure| world.redact(failure))
+    let mut found = found.map_err(|failure| world.redact(failure))?;
+    if !left_out.is_empty() {
+        let places = left_out.join(", ");
+        let note = format!("not run again, for rights are not compared: {places}");
+        found.notes.push(note);
+    }
+    Ok(found)
+}
+
+/// How the scripts are read.
+fn mode(world: &World) -> LexMode {
+    LexMode {
+        sql_mode: world.config.sql_mode.to_uppercase(),
+        ..LexMode::default()
+    }
+}
+
+/// A migration without its statements on users and rights: those belong to the server as much as to the database, and what
+/// is compared shows nothing of them. `left_out`: where they stand.
+fn without_rights(
+    migration: &Migration,
+    dialect: &dyn Dialect,
+    mode: &LexMode,
+    left_out: &mut Vec<String>,
+) -> Arc<Migration> {
+    let mut migration = migration.clone();
+    let file = migration.up.file.clone();
+    migration.up.statements.retain(|statement| {
+        let is_right = dialect.classify(&statement.sql, mode).kind == Kind::Rights;
+        if is_right {
+            left_out.push(format!("{file}:{}", statement.line));
+        }
+        !is_right
+    });
+    Arc::new(migration)
 }
 
 /// Refuses where running the scripts again could do anything outside of the scratch database: a drift is looked for by
@@ -194,10 +235,7 @@ async fn confined(
     base: Option<&Catalog>,
 ) -> Result<(), Failure> {
     let dialect = world.dialect();
-    let mode = LexMode {
-        sql_mode: world.config.sql_mode.to_uppercase(),
-        ..LexMode::default()
-    };
+    let mode = mode(world);
     let whole = observe::whole(session)
         .await
         .map_err(|error| world.redact(trouble::refused(&error, "cannot read the catalog")))?;

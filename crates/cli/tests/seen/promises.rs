@@ -259,3 +259,29 @@ for_each_engine! {
         assert!(!sandbox.path("new.db").exists());
     }
 }
+
+for_each_engine! {
+    only servers
+    /// Users and rights belong to the server: they are not given once more, and nothing of them is compared.
+    async fn a_rebuild_leaves_rights_out_and_says_so(kind: TestEngine) {
+        let database = kind.database();
+        let sandbox = three(&database, "");
+        let name = database.name();
+        let role = format!("r{}", &name[name.len().saturating_sub(14)..]);
+        let script = match kind.is_postgres() {
+            true => format!("CREATE TABLE log (t int);\nCREATE ROLE {role};\nGRANT SELECT ON log TO {role};\n"),
+            false => format!("CREATE TABLE log (t int);\nCREATE USER {role};\nGRANT SELECT ON {name}.log TO {role};\n"),
+        };
+        sandbox.write("migrations/004_rights.sql", script);
+        let _ = dunlin(&sandbox, "up").success();
+        let quiet = dunlin(&sandbox, "drift --rebuild --format json");
+        let drop = match kind.is_postgres() {
+            true => format!("DROP OWNED BY {role}; DROP ROLE {role}"),
+            false => format!("DROP USER {role}"),
+        };
+        let _ = database.run(&drop);
+        let quiet = quiet.success().json();
+        let notes = quiet["data"]["notes"].to_string();
+        assert!(notes.contains("004_rights.sql:2, ") && notes.contains("004_rights.sql:3"), "{notes}");
+    }
+}
