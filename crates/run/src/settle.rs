@@ -7,6 +7,7 @@ use crate::steps::guard::switch_on;
 use crate::steps::migrate::Unit;
 use crate::trouble;
 use dunlin_core::dialect::Dialect;
+use dunlin_core::event::Event;
 use dunlin_core::failure::{ErrorClass, Failure, FailureClass};
 use dunlin_core::journal::BlockDetail;
 use dunlin_core::plan::lower::Block;
@@ -203,6 +204,24 @@ pub async fn drop_made_beside(
     if hash_of(&texts) == *before {
         for drop in &drops {
             runner.work.execute(drop).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops the indexes that the server made by itself for these foreign keys, which are gone. One that something else needs
+/// by now stays.
+pub async fn drop_indexes_of(runner: &mut Runner<'_>, keys: &[ObjectRef]) -> Result<(), DbError> {
+    for key in keys {
+        let shown = fingerprint(runner, std::slice::from_ref(key)).await?;
+        let text = shown.texts.first().and_then(Option::as_deref);
+        let dialect = runner.work.dialect();
+        let Some((_, drop)) = text.and_then(|text| dialect.without_index_of(text, key)) else {
+            continue;
+        };
+        if let Err(error) = runner.work.execute(&drop).await {
+            let message = format!("the index of {key} was left: {}", error.message);
+            runner.sink.event(&Event::Note { message });
         }
     }
     Ok(())

@@ -114,3 +114,24 @@ for_each_engine! {
         assert_eq!(refused(&desk), [false, true, false]);
     }
 }
+
+for_each_engine! {
+    only servers
+    /// The index that the server makes by itself for a foreign key goes with the key; one that came later stays.
+    async fn the_index_that_came_with_a_foreign_key_goes_with_it(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let _ = desk.database.run("CREATE TABLE owners (id bigint NOT NULL PRIMARY KEY)");
+        let _ = desk.database.run("ALTER TABLE contacts ADD COLUMN owner bigint");
+        let add = "ALTER TABLE contacts ADD CONSTRAINT contacts_owner FOREIGN KEY (owner) REFERENCES owners (id)";
+        desk.plan("key", "", &format!("sql = \"{add}\"\n"));
+        let schema = || desk.dunlin("schema --as sql").success().stdout;
+        let before = schema();
+        let _ = desk.dunlin("run key").success();
+        let _ = desk.dunlin("rollback key").success();
+        assert_eq!(schema(), before);
+        let _ = desk.dunlin("run key").success();
+        let _ = desk.database.run("CREATE INDEX theirs ON contacts (owner)");
+        let _ = desk.dunlin("rollback key").success();
+        assert!(schema().contains("theirs"), "{}", schema());
+    }
+}

@@ -98,6 +98,8 @@ pub trait StepDialect: Send + Sync + std::fmt::Debug {
     fn inverse(&self, ddl: &Ddl) -> Option<Vec<String>>;
     /// How names without quotes are folded.
     fn fold(&self) -> Fold;
+    /// Whether the server makes an index by itself for a foreign key that has none, and keeps it when the key is dropped.
+    fn indexes_keys(&self) -> bool;
     /// Whether two names, as the catalog and a statement have them, are one.
     fn same_name(&self, a: &str, b: &str) -> bool;
     /// Whether a statement that calls functions leaves nothing behind that an undo would have to mend: counters moved.

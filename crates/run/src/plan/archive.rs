@@ -9,10 +9,12 @@ use super::store;
 use crate::checkpoint::keep::{Before, Keep, Older, Seen, not_archived};
 use crate::checkpoint::since;
 use crate::checkpoint::{self, Checkpoint, Chosen, Names};
+use crate::settle;
 use crate::steps::done;
 use crate::steps::last::Last;
 use crate::steps::left;
 use crate::steps::migrate::{self, json};
+use crate::trouble;
 use crate::world::World;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
@@ -54,7 +56,9 @@ pub async fn take_back(
     let held = nothing_is_lost(walk, doc, key, &asked).await?;
     let ran = run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await;
     told_after(walk, doc, &held);
-    ran
+    ran?;
+    let dropped = settle::drop_indexes_of(walk.runner, &operations.beside).await;
+    dropped.map_err(|error| trouble::failed(&error, "cannot look for the indexes of foreign keys"))
 }
 
 /// Takes a migration back that a step has applied, as the step's own statements are taken back. `later`: those that the step

@@ -88,6 +88,9 @@ impl StepDialect for Steps {
     fn fold(&self) -> Fold {
         lex::fold
     }
+    fn indexes_keys(&self) -> bool {
+        true
+    }
     fn same_name(&self, a: &str, b: &str) -> bool {
         a.to_lowercase() == b.to_lowercase()
     }

@@ -71,6 +71,9 @@ impl StepDialect for Steps {
     fn fold(&self) -> Fold {
         lex::fold
     }
+    fn indexes_keys(&self) -> bool {
+        false
+    }
     fn same_name(&self, a: &str, b: &str) -> bool {
         a == b
     }

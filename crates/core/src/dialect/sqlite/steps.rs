@@ -34,6 +34,9 @@ impl StepDialect for Steps {
     fn fold(&self) -> Fold {
         lex::fold
     }
+    fn indexes_keys(&self) -> bool {
+        false
+    }
     fn same_name(&self, a: &str, b: &str) -> bool {
         a.eq_ignore_ascii_case(b)
     }

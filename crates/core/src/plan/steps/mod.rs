@@ -60,6 +60,9 @@ pub struct Operations {
     pub later: Vec<Later>,
     /// The tables that are kept before it, for an undo that merges their rows back.
     pub kept: Vec<String>,
+    /// Foreign keys that it adds, for which the server may make an index that stays when they are dropped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<ObjectRef>,
     /// What is to be said before it runs; a finding of severity error refuses the step.
     #[serde(skip)]
     pub findings: Vec<Finding>,

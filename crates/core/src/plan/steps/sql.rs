@@ -2,12 +2,14 @@
 
 use super::known::place_in;
 use super::{Facts, Later, Operations};
+use crate::dialect::catalog::Part;
 use crate::dialect::steps::Move;
 use crate::finding::Finding;
 use crate::plan::insert;
 use crate::plan::inverse::{self, Stated};
 use crate::source::plan::SqlText;
-use crate::sql::{Kind, PieceKind, split};
+use crate::sql::change::{Change, ConstraintKind};
+use crate::sql::{Kind, ObjectRef, PieceKind, split};
 
 /// The statements of a text, each with its place; or the faults of the text.
 pub fn statements(text: &SqlText, facts: &Facts<'_>) -> Result<Vec<Stated>, Vec<Finding>> {
@@ -85,10 +87,40 @@ pub(super) fn lower(
         });
     }
     let back = inverse::derive(&statements, facts)?;
+    let beside = beside(&statements, facts);
     let moves = statements.into_iter().zip(back);
-    Ok(Operations::of(
-        moves
-            .map(|(stated, back)| Move::new(stated.sql, back))
-            .collect(),
-    ))
+    let moves = moves.map(|(stated, back)| Move::new(stated.sql, back));
+    Ok(Operations {
+        beside,
+        ..Operations::of(moves.collect())
+    })
+}
+
+/// Foreign keys that statements add to tables that are there, and of whose name there is no index yet.
+fn beside(statements: &[Stated], facts: &Facts<'_>) -> Vec<ObjectRef> {
+    let steps = facts.dialect.steps();
+    if !steps.indexes_keys() {
+        return vec![];
+    }
+    let all = statements
+        .iter()
+        .filter_map(|stated| steps.ddl(&stated.sql, facts.lex));
+    let changes = all.flat_map(|ddl| ddl.changes);
+    let keys = changes.filter_map(|change| match change {
+        Change::AddConstraint {
+            constraint: Some(key),
+            kind: ConstraintKind::ForeignKey,
+            ..
+        } => Some(key),
+        _ => None,
+    });
+    let is_new = |key: &ObjectRef| {
+        let table = ObjectRef::table(key.schema.as_deref(), key.parent.as_deref()?);
+        let Some(Part::Table(table)) = facts.part(&table) else {
+            return None;
+        };
+        let mut names = table.indexes.iter();
+        Some(!names.any(|index| steps.same_name(&index.name, &key.name)))
+    };
+    keys.filter(|key| is_new(key) == Some(true)).collect()
 }
