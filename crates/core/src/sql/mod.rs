@@ -160,7 +160,11 @@ impl ObjectRef {
 
 impl std::fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = format!("{:?}", self.kind).to_lowercase();
+        let kind = match self.kind {
+            ObjectKind::MaterializedView => "materialized view".to_owned(),
+            ObjectKind::EnumValue => "enum value".to_owned(),
+            kind => format!("{kind:?}").to_lowercase(),
+        };
         write!(f, "{kind} ")?;
         if let Some(schema) = &self.schema {
             write!(f, "{schema}.")?;

@@ -113,7 +113,7 @@ pub const POSTGRES: &[Case] = &[
     (
         "DROP MATERIALIZED VIEW app.sums",
         Missing,
-        "materializedview app.sums",
+        "materialized view app.sums",
     ),
     (
         "ALTER TABLE users ADD COLUMN more text NOT NULL DEFAULT 'x'",
@@ -247,12 +247,12 @@ pub const POSTGRES: &[Case] = &[
     (
         "CREATE MATERIALIZED VIEW more AS SELECT 1 AS x",
         Extra,
-        "materializedview more",
+        "materialized view more",
     ),
     (
         "DROP MATERIALIZED VIEW app.sums; CREATE MATERIALIZED VIEW app.sums AS SELECT count(*) AS n, 1 AS more FROM users",
         Different,
-        "materializedview app.sums",
+        "materialized view app.sums",
     ),
     (
         "ALTER TABLE users DROP CONSTRAINT users_age_check, ADD CONSTRAINT users_age_check CHECK (age >= 1)",

@@ -143,7 +143,7 @@ fn assert_all_kinds(cases: &[cases::Case], kinds: &str) {
             DifferenceKind::Different,
         ] {
             let tried = cases.iter().any(|(_, found, object)| {
-                *found == difference && object.split(' ').next() == Some(kind)
+                *found == difference && object.starts_with(&format!("{} ", kind.replace('_', " ")))
             });
             assert!(tried, "no case of a {kind} that is {difference:?}");
         }
@@ -200,7 +200,7 @@ for_each_engine! {
         let (cases, kinds) = if engine == TestEngine::Sqlite {
             (cases::SQLITE, "table column constraint index view trigger")
         } else if engine.is_postgres() {
-            (cases::POSTGRES, "table column constraint index view materializedview trigger function procedure sequence type")
+            (cases::POSTGRES, "table column constraint index view materialized_view trigger function procedure sequence type")
         } else {
             (cases::MYSQL, "table column constraint index view trigger function procedure event")
         };

@@ -143,7 +143,7 @@ fn postconditions_and_inverses() {
         ),
         (
             "CREATE MATERIALIZED VIEW v AS SELECT 1",
-            &["+materializedview v"],
+            &["+materialized view v"],
             &["DROP MATERIALIZED VIEW \"v\""],
         ),
         (
@@ -163,7 +163,7 @@ fn postconditions_and_inverses() {
         ),
         (
             "ALTER TYPE s.mood ADD VALUE IF NOT EXISTS 'it''s' BEFORE 'b'",
-            &["+enumvalue s.mood.it's"],
+            &["+enum value s.mood.it's"],
             &["none"],
         ),
         (
