@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 const LIGHT: &str =
     "UPDATE settings SET svalue = 'light' WHERE skey = 'theme' OR skey = 'ai_enabled'";
 const OLD: &str = "UPDATE settings SET svalue = 'old' WHERE skey = 'theme' OR skey = 'ai_enabled'";
+const FORWARD: &str = "UPDATE contacts SET name = 'forward' WHERE id = 1";
 
 /// As statements of a step, and as a migration that a step applies.
 fn desks(engine: TestEngine, up: &str, undo: &str) -> [Desk; 2] {
@@ -60,6 +61,38 @@ fn back_and_forth(desk: &Desk, meanwhile: impl FnOnce()) -> String {
 fn forth(desk: &Desk) -> String {
     let ran = desk.dunlin("run over").success();
     format!("{}{}", ran.stdout, ran.stderr)
+}
+
+/// A step that was taken back over what others wrote runs again, and is killed between its two statements. `then`: what
+/// happens before its session is ended.
+fn killed_when_it_runs_again(
+    engine: TestEngine,
+    [first, last]: [&str; 2],
+    then: impl FnOnce(&Desk),
+) -> Desk {
+    let drop = engine.pick(
+        "",
+        "DROP INDEX CONCURRENTLY by_value",
+        "DROP INDEX by_value ON settings",
+    );
+    let make = "CREATE INDEX by_value ON settings (svalue)";
+    let desk = Desk::new(engine);
+    let pause = Pause::over(engine, &desk.database);
+    let up = format!("{first}; {drop}; {}; {last}", pause.statement());
+    let step = format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n");
+    desk.plan("over", "", &step);
+    let _ = desk.database.run(make);
+    let _ = desk.dunlin("run over").success();
+    let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
+    let _ = desk.dunlin("rollback over --discard-later").success();
+    pause.begin();
+    let running = desk.sandbox.spawn("run over".split_whitespace());
+    pause.until_waited_for();
+    running.signal("KILL");
+    let _ = running.wait();
+    then(&desk);
+    pause.end();
+    desk
 }
 
 /// Returns when an undo has written its archive.
@@ -426,25 +459,12 @@ for_each_engine! {
 
     /// The step is killed between two of its statements, somebody writes then, and it goes on: theirs is not the step's own.
     async fn what_is_written_while_the_step_stands_half_way_is_left_alone(engine: TestEngine) {
-        let drop = engine.pick("", "DROP INDEX CONCURRENTLY by_value", "DROP INDEX by_value ON settings");
         for theirs in ["", "theme"] {
-            let desk = Desk::new(engine);
-            let pause = Pause::over(engine, &desk.database);
-            let up = format!("{LIGHT}; {drop}; {}; UPDATE contacts SET name = 'forward' WHERE id = 1", pause.statement());
-            let make = "CREATE INDEX by_value ON settings (svalue)";
-            desk.plan("over", "", &format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n"));
-            let _ = desk.database.run(make);
-            let _ = desk.dunlin("run over").success();
-            let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
-            let _ = desk.dunlin("rollback over --discard-later").success();
-            pause.begin();
-            let running = desk.sandbox.spawn("run over".split_whitespace());
-            pause.until_waited_for();
-            running.signal("KILL");
-            let _ = running.wait();
-            assert_eq!(settings(&desk), ["light", "light"]);
-            let _ = desk.database.run(&format!("UPDATE settings SET svalue = 'since' WHERE skey = '{theirs}'"));
-            pause.end();
+            let desk = killed_when_it_runs_again(engine, [LIGHT, FORWARD], |desk| {
+                assert_eq!(settings(desk), ["light", "light"]);
+                let write = format!("UPDATE settings SET svalue = 'since' WHERE skey = '{theirs}'");
+                let _ = desk.database.run(&write);
+            });
             let said = forth(&desk);
             let theme = if theirs.is_empty() { "theirs" } else { "since" };
             assert_eq!(settings(&desk), [theme, "theirs"], "{said}");
@@ -453,22 +473,7 @@ for_each_engine! {
 
     /// The step is killed half way while it runs again, and is taken back then: what waits comes home the next time.
     async fn what_waits_while_a_step_that_was_killed_is_taken_back_comes_home(engine: TestEngine) {
-        let drop = engine.pick("", "DROP INDEX CONCURRENTLY by_value", "DROP INDEX by_value ON settings");
-        let make = "CREATE INDEX by_value ON settings (svalue)";
-        let desk = Desk::new(engine);
-        let pause = Pause::over(engine, &desk.database);
-        let up = format!("UPDATE contacts SET name = 'forward' WHERE id = 1; {drop}; {}; {LIGHT}", pause.statement());
-        desk.plan("over", "", &format!("sql = \"{up}\"\nundo = \"{OLD}; {make}\"\n"));
-        let _ = desk.database.run(make);
-        let _ = desk.dunlin("run over").success();
-        let _ = desk.database.run("UPDATE settings SET svalue = 'theirs'");
-        let _ = desk.dunlin("rollback over --discard-later").success();
-        pause.begin();
-        let running = desk.sandbox.spawn("run over".split_whitespace());
-        pause.until_waited_for();
-        running.signal("KILL");
-        let _ = running.wait();
-        pause.end();
+        let desk = killed_when_it_runs_again(engine, [FORWARD, LIGHT], |_| ());
         let _ = desk.dunlin("rollback over").success();
         assert_eq!(settings(&desk), ["old", "old"]);
         let said = forth(&desk);

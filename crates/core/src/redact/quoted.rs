@@ -225,7 +225,8 @@ impl<'t> Reading<'t> {
         seen.gives |= speaks;
         seen.asks = false;
         // One that is the word itself names a column or a setting.
-        if !gave && !(speaks && !content.bytes().all(is_word)) {
+        let is_name = !speaks || content.bytes().all(is_word);
+        if !gave && is_name {
             return end + 1;
         }
         // What goes on after the quote is still of the password: a quote stands in it that should be written twice.

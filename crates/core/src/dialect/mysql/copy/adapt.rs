@@ -1,5 +1,6 @@
 //! MySQL to MariaDB and back: catalogs go over as they are, but for what one of the two has alone.
 
+use super::finish::leave_out;
 use crate::dialect::copy::CopyDialect;
 use crate::dialect::copy::Notes;
 use crate::dialect::{Caps, EngineKind};
@@ -80,17 +81,8 @@ fn expressions(table: &mut crate::schema::Table, label: &str, notes: &mut Notes)
             Some(super::super::ddl::parts(&index)),
         );
     }
-    let (kept, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut table.checks)
-        .into_iter()
-        .partition(|check| !check.clause.ends_with("NOT ENFORCED"));
-    table.checks = kept;
-    for check in lost {
-        notes.lack(
-            format!("check of {label}"),
-            "the target enforces every check",
-            Some(check.clause),
-        );
-    }
+    let is_lost = |check: &Check| check.clause.ends_with("NOT ENFORCED");
+    leave_out(table, is_lost, "the target enforces every check", notes);
 }
 
 /// Types that MariaDB alone has.

@@ -5,7 +5,7 @@ use super::quote;
 use crate::dialect::copy::Notes;
 use crate::dialect::{Caps, EngineKind};
 use crate::finding::{Finding, Place};
-use crate::schema::{Catalog, Index, IndexPart, Table};
+use crate::schema::{Catalog, Check, Index, IndexPart, Table};
 
 /// Whether an index may be over an expression.
 fn functional(caps: &Caps) -> bool {
@@ -181,29 +181,18 @@ fn foreign_keys(table: &mut Table, notes: &mut Notes) {
 
 /// A column that numbers its rows is kept out of checks.
 fn numbering(table: &mut Table, notes: &mut Notes) {
-    let label = table.label();
     let numbering = table
         .columns
         .iter()
         .filter(|column| column.identity.is_some());
     let names: Vec<String> = numbering.map(|column| quote(&column.name)).collect();
     let over = |text: &str| names.iter().any(|name| text.contains(name));
-    let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut table.checks)
-        .into_iter()
-        .partition(|check| over(&check.clause));
-    table.checks = kept;
-    for check in lost {
-        notes.lack(
-            format!("check of {label}"),
-            "the target takes no check over a column that numbers its rows",
-            Some(check.clause),
-        );
-    }
+    let why = "the target takes no check over a column that numbers its rows";
+    leave_out(table, |check| over(&check.clause), why, notes);
 }
 
 /// What refers in a way that changes its own columns keeps them out of stored columns, and on MySQL out of checks.
 fn cascades(table: &mut Table, caps: &Caps, notes: &mut Notes) {
-    let label = table.label();
     let changed: Vec<String> = table
         .foreign_keys
         .iter()
@@ -221,16 +210,23 @@ fn cascades(table: &mut Table, caps: &Caps, notes: &mut Notes) {
     if caps.engine != EngineKind::Mysql {
         return;
     }
-    let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut table.checks)
-        .into_iter()
-        .partition(|check| over(&check.clause));
+    let why = "the target takes no check over a column that a foreign key changes";
+    leave_out(table, |check| over(&check.clause), why, notes);
+}
+
+/// Takes checks out of a table, and lists them.
+pub(super) fn leave_out(
+    table: &mut Table,
+    is_lost: impl Fn(&Check) -> bool,
+    why: &str,
+    notes: &mut Notes,
+) {
+    let label = table.label();
+    let all = std::mem::take(&mut table.checks).into_iter();
+    let (lost, kept): (Vec<_>, Vec<_>) = all.partition(is_lost);
     table.checks = kept;
     for check in lost {
-        notes.lack(
-            format!("check of {label}"),
-            "the target takes no check over a column that a foreign key changes",
-            Some(check.clause),
-        );
+        notes.lack(format!("check of {label}"), why, Some(check.clause));
     }
 }
 
