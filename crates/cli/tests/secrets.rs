@@ -242,8 +242,6 @@ fn a_password_that_a_script_gives_is_shown_nowhere(kind: Kind) {
         for line in [
             "up --format json",
             "up -v --events events.jsonl",
-            "lint",
-            "lint --format sarif",
             "status",
             "repair",
             "drift --rebuild",
