@@ -1,6 +1,7 @@
 //! Files of others with values that are easily bent: each arrives as it stands there, or its row is refused by name.
 
 use super::{Pair, counts, digests, pair};
+use dunlin_testkit::servers::disk::Disk;
 use dunlin_testkit::{TestEngine, for_each_engine};
 use serde_json::Value;
 
@@ -39,6 +40,24 @@ for_each_engine! {
         let found = pair.to.scalar(&format!("SELECT {text} FROM t WHERE id = 1"));
         assert_eq!(found.trim_end_matches('0'), "12345678901234567890.1234567");
         assert_eq!(pair.to.scalar("SELECT v FROM t WHERE id = 1"), "0.12345678901234567891");
+    }
+
+    /// No room for what goes out: said as that, of the place that was asked for, and nothing is left of it.
+    async fn a_full_disk_leaves_nothing_of_an_export(kind: TestEngine) {
+        let pair = pair(kind, &["CREATE TABLE t (id bigint NOT NULL PRIMARY KEY, v varchar(2000))".to_owned()]);
+        let rows = |from: u32| (from..from + 500).map(|n| format!("({n}, '{n:0>2000}')")).collect::<Vec<_>>().join(", ");
+        for from in [0, 500, 1_000, 1_500] {
+            pair.from.run(&format!("INSERT INTO t VALUES {}", rows(from)));
+        }
+        let small = Disk::at(pair.sandbox.path("small"), 2);
+        for form in [&["-o", "small/out.sqlite"][..], &["-o", "small/out.ndjson"], &["-o", "small/out", "--as", "csv"]] {
+            let args = ["-d", "app", "export", "--format", "json"].iter().chain(form).copied();
+            let answer = pair.sandbox.dunlin(args).code(4).json();
+            assert_eq!(answer["failure"]["code"], "disk-full", "{answer:#}");
+            assert!(!answer.to_string().contains("backup"), "{answer:#}");
+            let left: Vec<_> = std::fs::read_dir(small.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+            assert!(left.is_empty(), "{form:?} left {left:?}");
+        }
     }
 
     /// Bits are numbers in one server and digits in another.

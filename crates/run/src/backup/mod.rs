@@ -50,18 +50,32 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
+/// A file of the backups that cannot be written.
 pub(crate) fn disk(path: &Path, error: &std::io::Error) -> Failure {
+    let hints = [
+        "make room where the backups go (`backup_dir`), then run again",
+        "check the folder of the backups (`backup_dir`) and its rights",
+    ];
+    not_written(path, error, "backup-file", hints)
+}
+
+/// A file that cannot be written where somebody asked for it.
+pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    let room = "make room there, or name another place, then run again";
+    let other = "check the folder and its rights, or name another place";
+    not_written(path, error, "file-unwritable", [room, other])
+}
+
+fn not_written(
+    path: &Path,
+    error: &std::io::Error,
+    code: &'static str,
+    [room, other]: [&str; 2],
+) -> Failure {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let (code, hint) = match error.kind() {
-        std::io::ErrorKind::StorageFull
-        | std::io::ErrorKind::QuotaExceeded
-        | std::io::ErrorKind::FileTooLarge => (
-            "disk-full",
-            "make room where the backups go (`backup_dir`), then run again",
-        ),
-        _ => (
-            "backup-file",
-            "check the folder of the backups (`backup_dir`) and its rights",
-        ),
+        StorageFull | QuotaExceeded | FileTooLarge => ("disk-full", room),
+        _ => (code, other),
     };
     Failure::refused(code, format!("`{}`: {error}", path.display())).hint(hint)
 }

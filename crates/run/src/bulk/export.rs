@@ -168,11 +168,14 @@ async fn within(
         let about = &mut manifest.tables[at];
         let done = state.table(session, table, about, &mut out, (&mut *sink, control));
         if let Err(failure) = done.await {
-            out.discard();
+            out.discard().await;
             return Err(failure);
         }
     }
-    digest::end_snapshot(session).await.map_err(|e| wrong(&e))?;
+    if let Err(error) = digest::end_snapshot(session).await {
+        out.discard().await;
+        return Err(wrong(&error));
+    }
     let files = out.finish(&manifest).await?;
     Ok(Exported {
         tables: state.counts,

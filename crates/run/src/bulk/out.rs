@@ -2,7 +2,7 @@
 
 use super::export::To;
 use crate::backup::archive::Putter;
-use crate::backup::{disk, private_file};
+use crate::backup::{private_file, unwritable};
 use crate::trouble;
 use dunlin_core::bulk::{Datum, Form, Manifest, ManifestTable, csv, manifest, names, ndjson};
 use dunlin_core::copy::Cell;
@@ -52,7 +52,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure::refused("export-target", "whoever read the rows has stopped reading");
     }
-    disk(path, error)
+    unwritable(path, error)
 }
 
 fn exists(path: &Path) -> Failure {
@@ -78,25 +78,33 @@ impl Out {
             buffer: Vec::with_capacity(PIECE + 4096),
             rows: None,
         };
-        match to {
+        let opened = match to {
             To::Pipe(write) => {
                 out.sink = Sink::Stream(write);
-                out.head(manifest)?;
+                out.head(manifest)
             }
             To::Path(path) => {
                 let file = form == Form::Database || is_file(&path);
                 if file && path.exists() {
                     return Err(exists(&path));
                 }
-                out.to = Some(path.clone());
-                if file {
-                    out.open_file(&path, manifest, tables).await?;
-                } else {
-                    open_folder(&path, manifest)?;
+                match file {
+                    true => out.open_file(&path, manifest, tables).await,
+                    false => {
+                        open_folder(&path, manifest)?;
+                        out.to = Some(path);
+                        Ok(())
+                    }
                 }
             }
+        };
+        match opened {
+            Ok(()) => Ok(out),
+            Err(failure) => {
+                out.discard().await;
+                Err(failure)
+            }
         }
-        Ok(out)
     }
 
     async fn open_file(
@@ -108,12 +116,13 @@ impl Out {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let part = PathBuf::from(name);
-        let file = private_file(&part).map_err(|error| disk(&part, &error))?;
+        let file = private_file(&part).map_err(|error| unwritable(&part, &error))?;
+        self.to = Some(path.to_owned());
         self.part = Some(part.clone());
         if self.form == Form::Database {
             drop(file);
             let session = open_database(&part, manifest, tables).await;
-            self.sink = Sink::Database(session.map_err(|error| unwritable(path, &error))?);
+            self.sink = Sink::Database(session.map_err(|error| refused(path, &error))?);
             return Ok(());
         }
         self.sink = Sink::Stream(Box::new(BufWriter::new(file)));
@@ -153,7 +162,7 @@ impl Out {
             (&mut self.sink, &about.file, &self.to)
         {
             let path = folder.join(name);
-            let file = private_file(&path).map_err(|error| disk(&path, &error))?;
+            let file = private_file(&path).map_err(|error| unwritable(&path, &error))?;
             self.made.push(path);
             *current = Some(BufWriter::new(file));
         }
@@ -189,7 +198,7 @@ impl Out {
                     };
                     let put = put(&mut **session, putter, table, batch.row(*at), dynamic).await;
                     let path = self.to.as_deref().unwrap_or(Path::new("-"));
-                    put.map_err(|error| unwritable(path, &error))?;
+                    put.map_err(|error| refused(path, &error))?;
                 }
                 None => {}
             }
@@ -214,41 +223,57 @@ impl Out {
         {
             let put = putter.flush(&mut **session).await;
             let path = self.to.as_deref().unwrap_or(Path::new("-"));
-            put.map_err(|error| unwritable(path, &error))?;
+            put.map_err(|error| refused(path, &error))?;
         }
         self.rows = None;
         Ok(())
     }
 
-    /// Everything is written: the end of the stream, the manifest, the file's name.
+    /// Everything is written: the end of the stream, the manifest, the file's name. Nothing of it stays where one of them
+    /// fails.
     pub(super) async fn finish(mut self, manifest: &Manifest) -> Result<Vec<PathBuf>, Failure> {
+        match self.end_all(manifest).await {
+            Ok(()) => Ok(std::mem::take(&mut self.made)),
+            Err(failure) => {
+                self.discard().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn end_all(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         let path = self.shown().to_owned();
         match &mut self.sink {
             Sink::Stream(_) => self.trailer(manifest)?,
             Sink::Folder(_) => self.manifest(manifest)?,
             Sink::Database(session) => {
-                let wrong = |error: DbError| unwritable(&path, &error);
+                let wrong = |error: DbError| refused(&path, &error);
                 put_manifest(&mut **session, manifest)
                     .await
                     .map_err(wrong)?;
                 session.commit().await.map_err(wrong)?;
             }
         }
+        self.close().await;
+        if let (Some(part), Some(to)) = (&self.part, &self.to) {
+            if to.exists() {
+                return Err(exists(to));
+            }
+            let named = File::open(part).and_then(|file| file.sync_all());
+            let named = named.and_then(|()| std::fs::rename(part, to));
+            named.map_err(|error| unwritable(to, &error))?;
+            self.made.push(to.clone());
+            self.part = None;
+        }
+        Ok(())
+    }
+
+    /// Ends what writes; a database file has its last word then.
+    async fn close(&mut self) {
         let sink = std::mem::replace(&mut self.sink, Sink::Folder(None));
         if let Sink::Database(session) = sink {
             session.close().await;
         }
-        if let (Some(part), Some(to)) = (self.part.take(), &self.to) {
-            if to.exists() {
-                let _ = std::fs::remove_file(&part);
-                return Err(exists(to));
-            }
-            let named = File::open(&part).and_then(|file| file.sync_all());
-            let named = named.and_then(|()| std::fs::rename(&part, to));
-            named.map_err(|error| disk(to, &error))?;
-            self.made.push(to.clone());
-        }
-        Ok(std::mem::take(&mut self.made))
     }
 
     fn trailer(&mut self, manifest: &Manifest) -> Result<(), Failure> {
@@ -275,23 +300,34 @@ impl Out {
     fn manifest(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         let path = self.shown().join("manifest.json");
         let part = self.shown().join(".manifest.part");
-        let io = |error: std::io::Error| disk(&path, &error);
         let text = serde_json::to_string_pretty(manifest).unwrap_or_default();
-        let mut file = private_file(&part).map_err(io)?;
-        file.write_all(text.as_bytes()).map_err(io)?;
-        file.write_all(b"\n")
-            .and_then(|()| file.sync_all())
-            .map_err(io)?;
-        std::fs::rename(&part, &path).map_err(io)?;
+        let written = private_file(&part).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            std::fs::rename(&part, &path)
+        });
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&part);
+            unwritable(&path, &error)
+        })?;
         self.made.push(path);
         Ok(())
     }
 
     /// Removes what was written of an export that did not come to its end.
-    pub(super) fn discard(mut self) {
-        self.sink = Sink::Folder(None);
+    pub(super) async fn discard(mut self) {
+        self.close().await;
         for path in self.made.iter().chain(&self.part) {
             let _ = std::fs::remove_file(path);
+        }
+        if let Some(part) = &self.part {
+            // What a database file has beside itself while it is written, where its engine could not take that back.
+            for beside in ["-journal", "-wal", "-shm"] {
+                let mut name = part.as_os_str().to_owned();
+                name.push(beside);
+                let _ = std::fs::remove_file(PathBuf::from(name));
+            }
         }
         if let (None, Some(folder)) = (&self.part, &self.to) {
             // Only where it is empty: what else lies in it is not ours.
@@ -314,9 +350,9 @@ fn open_folder(path: &Path, manifest: &mut Manifest) -> Result<(), Failure> {
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(path).map_err(|error| disk(path, &error))?;
+            std::fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
         }
-        Err(error) => return Err(disk(path, &error)),
+        Err(error) => return Err(unwritable(path, &error)),
     }
     let labels: Vec<String> = manifest.tables.iter().map(|t| t.table.clone()).collect();
     let files = names::files(&labels, manifest.form.ending());
@@ -326,7 +362,7 @@ fn open_folder(path: &Path, manifest: &mut Manifest) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unwritable(path: &Path, error: &DbError) -> Failure {
+fn refused(path: &Path, error: &DbError) -> Failure {
     trouble::refused(error, &format!("`{}` cannot be written", path.display()))
 }
 

@@ -1,6 +1,6 @@
 //! The file of rejects: a JSON object for each row that was refused, with all that is needed to put it right.
 
-use crate::backup::{disk, private_file};
+use crate::backup::{private_file, unwritable};
 use dunlin_core::bulk::{Datum, datum, ndjson};
 use dunlin_core::failure::Failure;
 use std::fs::File;
@@ -57,7 +57,7 @@ impl Rejects {
     /// Writes one down.
     pub(super) fn put(&mut self, reject: &Reject<'_>) -> Result<(), Failure> {
         self.count += 1;
-        let io = |error: std::io::Error| disk(&self.part, &error);
+        let io = |error: std::io::Error| unwritable(&self.part, &error);
         if self.out.is_none() {
             if let Some(folder) = self.part.parent() {
                 std::fs::create_dir_all(folder).map_err(io)?;
@@ -76,7 +76,7 @@ impl Rejects {
         let Some(mut out) = self.out.take() else {
             return Ok(None);
         };
-        let io = |error: std::io::Error| disk(&self.to, &error);
+        let io = |error: std::io::Error| unwritable(&self.to, &error);
         out.flush().map_err(io)?;
         out.get_ref().sync_all().map_err(io)?;
         if self.to.exists() {

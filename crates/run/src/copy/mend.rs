@@ -6,7 +6,7 @@ use super::ledger;
 use super::pair::Pair;
 use super::repair::Repaired;
 use crate::backup::archive::cell_of;
-use crate::backup::{disk, private_file};
+use crate::backup::{private_file, unwritable};
 use crate::control::{Control, Stop};
 use crate::journal_store::{self, Pen};
 use crate::trouble;
@@ -56,7 +56,7 @@ impl Image {
             lines.row(row.iter().map(cell_of), &mut out);
         }
         let path = &self.path;
-        let wrong = |error: std::io::Error| disk(path, &error);
+        let wrong = |error: std::io::Error| unwritable(path, &error);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(BufWriter::new(private_file(path).map_err(wrong)?)),

@@ -1,6 +1,6 @@
 //! The reject file: rows that did not go over, each with what is needed to mend it. NDJSON, readable by its owner only.
 
-use crate::backup::{disk, private_file};
+use crate::backup::{private_file, unwritable};
 use dunlin_core::copy::Cell;
 use dunlin_core::failure::Failure;
 use std::fs::File;
@@ -132,7 +132,7 @@ impl Rejects {
         let Some(path) = &self.path else {
             return Ok(());
         };
-        let wrong = |error: std::io::Error| Box::new(disk(path, &error));
+        let wrong = |error: std::io::Error| Box::new(unwritable(path, &error));
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = match &mut *file {
             Some(writer) => writer,
@@ -151,7 +151,7 @@ impl Rejects {
         let (Some(writer), Some(path)) = (file.as_mut(), &self.path) else {
             return Ok(());
         };
-        let wrong = |error: std::io::Error| Box::new(disk(path, &error));
+        let wrong = |error: std::io::Error| Box::new(unwritable(path, &error));
         if writer.buffer().is_empty() {
             return Ok(());
         }
@@ -171,7 +171,7 @@ impl Rejects {
         if !path.exists() || (file.is_none() && !self.added) {
             return Ok(());
         }
-        let wrong = |error: std::io::Error| Box::new(disk(path, &error));
+        let wrong = |error: std::io::Error| Box::new(unwritable(path, &error));
         if let Some(mut writer) = file.take() {
             writer.flush().map_err(wrong)?;
         }
@@ -200,7 +200,7 @@ impl Rejects {
         let (Some(mut writer), Some(path)) = (file.take(), &self.path) else {
             return Ok(None);
         };
-        let wrong = |error: std::io::Error| disk(path, &error);
+        let wrong = |error: std::io::Error| unwritable(path, &error);
         writer.flush().map_err(wrong)?;
         writer.get_ref().sync_all().map_err(wrong)?;
         Ok(Some(path.clone()))
