@@ -132,14 +132,12 @@ fn encoded<'c>(
 ) -> Result<Vec<u8>, String> {
     scratch.clear();
     let mut slots = vec![];
-    for ((converter, column), cell) in pair
-        .form
-        .converters
-        .iter()
-        .zip(&pair.plan.columns)
-        .zip(cells)
-    {
-        let slot = converter.convert(cell, scratch);
+    let form = &pair.form;
+    let columns = form.converters.iter().zip(&pair.plan.columns);
+    for (at, ((converter, column), cell)) in columns.zip(cells).enumerate() {
+        let slot = converter
+            .convert(cell, scratch)
+            .or_else(|hazard| form.bent(at, cell, hazard, scratch));
         slots.push(slot.map_err(|hazard| format!("{} {}", column.source, hazard.sentence()))?);
     }
     let data: Vec<_> = slots.iter().map(|slot| slot.datum(scratch)).collect();

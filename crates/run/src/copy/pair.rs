@@ -79,7 +79,7 @@ impl Form {
     }
 
     /// What a copy under the same decisions makes of a value that does not fit.
-    fn bent<'c>(
+    pub(super) fn bent<'c>(
         &self,
         at: usize,
         cell: Cell<'c>,

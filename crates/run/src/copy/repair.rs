@@ -87,8 +87,8 @@ pub(super) struct Unequal {
     pub(super) give: BTreeSet<u128>,
     /// Keys of rows that only the target has.
     pub(super) take: Vec<Vec<Value>>,
-    /// Rows whose key holds NULL: no statement finds them by it.
-    pub(super) nameless: u64,
+    /// Rows whose key holds NULL, of the source alone and of the target alone: no statement finds them by it.
+    pub(super) nameless: (u64, u64),
 }
 
 impl Unequal {
@@ -258,7 +258,7 @@ impl<'r> Repairing<'r> {
         let mut last: BTreeMap<usize, Unequal> = BTreeMap::new();
         let mut at_once = false;
         for round in 1..=ROUNDS {
-            let found = self.unequal(&pairs, readers).await?;
+            let (found, whole) = self.unequal(&pairs, readers).await?;
             if found.values().all(Unequal::is_empty) {
                 last = found;
                 break;
@@ -275,7 +275,12 @@ impl<'r> Repairing<'r> {
             at_once = false;
             self.mending.in_the_way.clear();
             sink.event(&Event::Note {
-                message: format!("repairing, round {round}"),
+                message: match whole {
+                    true => format!("repairing, round {round}"),
+                    false => format!(
+                        "repairing, round {round}: more rows differ than a round of {HELD} holds, the others come after it"
+                    ),
+                },
             });
             // Rows that are referred to come first and go last.
             for at in &order {
@@ -334,10 +339,12 @@ impl<'r> Repairing<'r> {
     fn say(&mut self, pairs: &BTreeMap<usize, Pair<'_>>, last: &BTreeMap<usize, Unequal>) {
         for (at, pair) in pairs {
             let label = pair.target.label();
-            if let Some(unequal) = last.get(at).filter(|found| found.nameless > 0) {
+            let nameless = last.get(at).map_or((0, 0), |found| found.nameless);
+            if nameless != (0, 0) {
                 let message = format!(
-                    "{label}: {} rows are not repaired, for their keys hold NULL",
-                    unequal.nameless
+                    "{label}: {} rows that only the source has and {} that only the target has are not repaired, for their \
+                     keys hold NULL",
+                    nameless.0, nameless.1
                 );
                 let finding = Finding::error("repair-no-key", Place::object(&label), message);
                 self.findings.push(finding);
@@ -418,11 +425,12 @@ impl<'r> Repairing<'r> {
         order
     }
 
+    /// The rows that differ, as many as are held at once, and whether these are all.
     async fn unequal(
         &self,
         pairs: &BTreeMap<usize, Pair<'_>>,
         readers: &mut Readers,
-    ) -> Result<BTreeMap<usize, Unequal>, Failure> {
+    ) -> Result<(BTreeMap<usize, Unequal>, bool), Failure> {
         let theirs = |error| {
             self.to
                 .redact(trouble::failed(&error, "the target cannot be read"))
@@ -433,28 +441,30 @@ impl<'r> Repairing<'r> {
         };
         let mut target = self.to.open(Purpose::Read).await?;
         begin_snapshot(&mut *target).await.map_err(theirs)?;
-        let (mut found, mut room) = (BTreeMap::new(), HELD);
+        let (mut found, mut room, mut whole) = (BTreeMap::new(), HELD, true);
         for (at, pair) in pairs {
             let here = sums(pair, readers.lead(), true).await.map_err(ours)?;
             let there = sums(pair, &mut *target, false).await.map_err(theirs)?;
-            let wanted = wanted(&here, &there, &mut room);
+            let (wanted, all) = wanted(&here, &there, &mut room);
+            whole &= all;
             if !wanted.contains(&true) {
                 continue;
             }
             let mut unequal = Unequal::default();
             let mut here = BTreeMap::new();
+            // How many more of a row the source has.
+            let mut nameless: BTreeMap<u128, i64> = BTreeMap::new();
             let held = hold(pair, readers.lead(), true, &wanted, |hash, row, key| {
                 if key.contains(&Value::Null) {
-                    unequal.nameless += 1;
+                    *nameless.entry(row).or_default() += 1;
                 } else {
                     here.insert(hash, row);
                 }
             });
             held.await.map_err(ours)?;
-            let mut nameless = 0;
             let held = hold(pair, &mut *target, false, &wanted, |hash, row, key| {
                 if key.contains(&Value::Null) {
-                    nameless += 1;
+                    *nameless.entry(row).or_default() -= 1;
                 } else if here.get(&hash) == Some(&row) {
                     here.remove(&hash);
                 } else if !here.contains_key(&hash) {
@@ -462,13 +472,16 @@ impl<'r> Repairing<'r> {
                 }
             });
             held.await.map_err(theirs)?;
-            unequal.nameless += nameless;
+            for more in nameless.into_values() {
+                unequal.nameless.0 += u64::try_from(more).unwrap_or(0);
+                unequal.nameless.1 += u64::try_from(-more).unwrap_or(0);
+            }
             unequal.give = here.into_keys().collect();
             found.insert(*at, unequal);
         }
         let _ = end_snapshot(&mut *target).await;
         target.close().await;
-        Ok(found)
+        Ok((found, whole))
     }
 }
 
@@ -498,8 +511,8 @@ async fn sums(
     Ok(sums)
 }
 
-/// The buckets that differ, as many as there is room for, and one in any case.
-fn wanted(here: &[Digest], there: &[Digest], room: &mut u64) -> Vec<bool> {
+/// The buckets that differ, as many as there is room for, and one in any case; whether these are all.
+fn wanted(here: &[Digest], there: &[Digest], room: &mut u64) -> (Vec<bool>, bool) {
     let mut wanted = vec![false; here.len()];
     for (at, (a, b)) in here.iter().zip(there).enumerate() {
         if a == b {
@@ -507,12 +520,12 @@ fn wanted(here: &[Digest], there: &[Digest], room: &mut u64) -> Vec<bool> {
         }
         let rows = a.rows + b.rows;
         if rows > *room && *room < HELD {
-            break;
+            return (wanted, false);
         }
         *room = room.saturating_sub(rows);
         wanted[at] = true;
     }
-    wanted
+    (wanted, true)
 }
 
 async fn hold(
@@ -529,4 +542,30 @@ async fn hold(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_round_does_not_hold_is_left_for_the_next() {
+        let full = |rows: u64| {
+            let mut digest = Digest::default();
+            (0..rows).for_each(|row| digest.add(row_hash(&row.to_le_bytes())));
+            digest
+        };
+        let (here, there) = (vec![full(150_000); 3], vec![Digest::default(); 3]);
+        let mut room = HELD;
+        assert_eq!(
+            wanted(&here, &there, &mut room),
+            (vec![true, false, false], false)
+        );
+        let mut room = HELD;
+        assert_eq!(wanted(&here, &here, &mut room), (vec![false; 3], true));
+        assert_eq!(
+            wanted(&here[..1], &there[..1], &mut room),
+            (vec![true], true)
+        );
+    }
 }
