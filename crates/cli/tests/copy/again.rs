@@ -2,6 +2,7 @@
 //! is one row that differs.
 
 use super::Ends;
+use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::for_each_engine;
 use serde_json::json;
 
@@ -38,8 +39,56 @@ for_each_engine! {
         assert_eq!((&found[0]["key"], &found[0]["columns"]), (&json!({ "id": 3 }), &json!(["note"])));
         let _ = verify(&["--cast", "casts.toml", "--repair"]).code(0);
         assert_eq!(ends.target.scalar("SELECT note FROM other WHERE id = 3"), "c");
+        // A row with a value that a copy bends comes back as a copy would make it.
+        let _ = ends.target.run("DELETE FROM other WHERE id = 2");
+        let _ = ends.target.run("UPDATE other SET note = 'y' WHERE id = 1");
+        let json = verify(&["--cast", "casts.toml", "--repair"]).code(0).json();
+        assert_eq!(json["data"]["equal"], true, "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT note FROM other WHERE id = 2"), "b");
         let wrong = verify(&["--cast", "nothing.toml"]);
         assert_eq!(wrong.code, Some(2), "{:#}", wrong.json());
+    }
+
+    /// A type by any of its names is that type; one that the target does not have is refused before a value is read.
+    async fn a_cast_takes_a_type_by_any_of_its_names(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, c INTEGER, d TEXT);
+            INSERT INTO t VALUES (1, '2024-01-01 00:00:00', '12', 1, '1.50'), (2, NULL, NULL, 0, NULL);");
+        let names = [engine.pick("timestamp", "timestamp", "datetime"), "int4", "bool", "decimal(10,2)"];
+        let cast = |names: [&str; 4]| {
+            let lines = ["a", "b", "c", "d"].iter().zip(names);
+            let lines: Vec<String> = lines.map(|(column, ty)| format!("[columns.\"t.{column}\"]\ntype = \"{ty}\"\n")).collect();
+            ends.sandbox.write("casts.toml", lines.concat());
+        };
+        if engine != TestEngine::Sqlite {
+            cast([names[0], "strng", names[2], names[3]]);
+            let json = ends.copy(&["--cast", "casts.toml"]).code(4).json();
+            assert_eq!(json["failure"]["code"], "cast-unknown", "{json:#}");
+            let said = json["failure"].to_string();
+            assert!(said.contains("t.b") && said.contains("strng") && said.contains("timestamp"), "{said}");
+        }
+        cast(names);
+        let ran = ends.copy(&["--cast", "casts.toml"]);
+        let json = ran.json();
+        assert_eq!((ran.code, &json["data"]["equal"]), (Some(0), &json!(true)), "{json:#}");
+        let asked = "SELECT b + 1 FROM t WHERE id = 1";
+        assert_eq!(ends.target.scalar(asked), "13");
+        assert_eq!(ends.target.scalar("SELECT count(*) FROM t WHERE a > '2023-12-31'"), "1");
+    }
+
+    /// Rows whose key holds NULL cannot be told by it: how many are left, on which side, is said, and the exit code is not 0.
+    async fn rows_without_a_whole_key_are_counted(engine: TestEngine) {
+        let ends = Ends::new(engine, "CREATE TABLE t (k VARCHAR(9) PRIMARY KEY, v INTEGER);
+            INSERT INTO t VALUES (NULL, 1), (NULL, 2), ('a', 3), ('b', 4);");
+        assert_eq!(ends.copy(&[]).code, Some(0));
+        let _ = ends.target.run("UPDATE t SET v = 7 WHERE v = 2");
+        let _ = ends.target.run("INSERT INTO t VALUES (NULL, 8)");
+        let _ = ends.target.run("UPDATE t SET v = 9 WHERE k = 'a'");
+        let url = ends.target.url();
+        let ran = ends.sandbox.dunlin(["verify", "sqlite:source.db", url, "--repair", "--format", "json"]);
+        let json = ran.code(5).json();
+        let said = json["findings"].to_string();
+        assert!(said.contains("t: 1 rows that only the source has and 2 that only the target has are not repaired"), "{json:#}");
+        assert_eq!(ends.target.scalar("SELECT v FROM t WHERE k = 'a'"), "3");
     }
 
     async fn one_number_of_another_unit_is_one_row(engine: TestEngine) {

@@ -1,6 +1,7 @@
 //! What a person decides otherwise than a copy would: names, types and policies of single tables and columns.
 
 use super::policy::{Hazard, Policies, Policy};
+use crate::dialect::copy::CopyDialect;
 use crate::finding::{Finding, Place};
 use crate::source::shape::shape;
 use schemars::JsonSchema;
@@ -130,6 +131,26 @@ impl Casts {
                 .columns
                 .values()
                 .all(|column| column.ty.is_none() && column.name.is_none())
+    }
+
+    /// Types that the target does not have: said before a value is read, for no value would fit.
+    pub fn unknown_types(&self, target: &dyn CopyDialect) -> Vec<Finding> {
+        let asked = self.columns.iter().filter_map(|(place, cast)| {
+            let ty = cast.ty.as_ref()?;
+            Some((place, ty, target.proper(ty).err()?))
+        });
+        let finding = |(place, ty, names): (&String, &String, &[&str])| {
+            Finding::error(
+                "cast-unknown",
+                Place::object(place),
+                format!(
+                    "the cast of {place} asks for the type `{}`, which the target does not have",
+                    ty.escape_debug()
+                ),
+            )
+            .help(format!("its types are {}", names.join(", ")))
+        };
+        asked.map(finding).collect()
     }
 
     /// What is decided of a column.

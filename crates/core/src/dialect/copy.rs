@@ -239,6 +239,9 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     fn takes_for_granted(&self, table: &Table, column: &Column) -> bool;
     /// As a target: whether lengths and ranges of the values decide how a kind is spelled.
     fn measures(&self) -> bool;
+    /// As a target: a type that somebody asks for by any of its names, as the engine itself shows it. An error: there is none
+    /// of that name, but these.
+    fn proper(&self, native: &str) -> Result<String, &'static [&'static str]>;
     /// As a target: the kind of a type that somebody asks for by name, and what cells of it are.
     fn forced(&self, native: &str) -> (Kind, NeutralType);
     /// As a source: what a column's collation takes for equal.
@@ -263,6 +266,10 @@ pub trait CopyDialect: Send + Sync + std::fmt::Debug {
     fn fold_part(&self, column: &str, fold: &Fold) -> Option<(IndexPart, Option<NamedType>)>;
     /// As a target: whether its nearest collation folds the letters A to Z alone, where this one folds others too.
     fn folds_less(&self, _fold: &Fold) -> bool {
+        false
+    }
+    /// As a target: whether its nearest collation folds letters beyond A to Z, where this one folds these alone.
+    fn folds_more(&self, _fold: &Fold) -> bool {
         false
     }
     /// As a target: a column in an index that folds otherwise than the column does. `None`: an index has no say in that.

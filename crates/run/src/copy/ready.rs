@@ -145,7 +145,7 @@ async fn seen(
     look::look(from, to, job, readers, target, &Short::No, sink).await
 }
 
-fn unplannable(findings: &[Finding]) -> Failure {
+pub(super) fn unplannable(findings: &[Finding]) -> Failure {
     let errors: Vec<&Finding> = findings
         .iter()
         .filter(|finding| finding.severity == dunlin_core::finding::Severity::Error)

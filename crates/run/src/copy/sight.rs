@@ -58,6 +58,10 @@ impl Sight {
         reader: &mut dyn Session,
         target: &mut dyn Session,
     ) -> Result<Sight, Failure> {
+        let unknown = job.casts.unknown_types(target.dialect().copy());
+        if !unknown.is_empty() {
+            return Err(super::ready::unplannable(&unknown));
+        }
         let caps = (reader.caps().clone(), target.caps().clone());
         let same = caps.0.engine.family() == caps.1.engine.family();
         let here = async {

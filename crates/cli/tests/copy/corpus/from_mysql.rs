@@ -28,7 +28,7 @@ const fn pair(kind: Kind) -> Pair {
     }
 }
 
-fn common() -> Vec<Case> {
+pub(super) fn common() -> Vec<Case> {
     let mut cases = values();
     cases.extend(words());
     cases.extend(structure());
@@ -121,7 +121,7 @@ fn structure() -> Vec<Case> {
     ]
 }
 
-fn of_mysql() -> Vec<Case> {
+pub(super) fn of_mysql() -> Vec<Case> {
     vec![
         case("M22-ai", "CREATE TABLE t (v VARCHAR(20) COLLATE utf8mb4_0900_ai_ci UNIQUE) CHARACTER SET utf8mb4; INSERT INTO t VALUES ('ABC'), ('e');")
             .refuse("INSERT INTO t VALUES ('abc')").refuse("INSERT INTO t VALUES ('é')"),
@@ -130,7 +130,7 @@ fn of_mysql() -> Vec<Case> {
     ]
 }
 
-fn of_mariadb() -> Vec<Case> {
+pub(super) fn of_mariadb() -> Vec<Case> {
     vec![
         case("M34", "CREATE TABLE t (a UUID, b INET6, c INET4); INSERT INTO t VALUES ('550e8400-e29b-41d4-a716-446655440000', '::1', '10.0.0.1');")
             .ask("SELECT a::text, b::text, c::text FROM t", "550e8400-e29b-41d4-a716-446655440000|::1|10.0.0.1"),

@@ -5,6 +5,7 @@
 //! refuses; what did not go over is listed by name. A case that the product does not pass yet stands in `KNOWN` with its
 //! reason, and must go on failing: who mends the fault takes it from the list.
 
+mod elsewhere;
 mod from_mysql;
 mod keys;
 mod kin;
@@ -41,6 +42,8 @@ enum Act {
     Refused(String),
     /// It must be taken.
     Taken(String),
+    /// Both are files of SQLite, and every cell and statement is as it was.
+    Alike,
 }
 
 /// One hazard.
@@ -149,7 +152,7 @@ impl End {
 }
 
 /// `dunlin copy`, as JSON.
-fn copy(sandbox: &Sandbox, from: &End, to: &End, more: &[&str]) -> Ran {
+pub fn copy(sandbox: &Sandbox, from: &End, to: &End, more: &[&str]) -> Ran {
     let mut args = vec!["copy", from.url(), to.url(), "--format", "json"];
     args.extend(more);
     sandbox.dunlin(args)
@@ -202,6 +205,9 @@ fn run(case: &Case, pair: Pair) -> Result<(), String> {
             if verified.code != Some(0) {
                 let found = &verified.json()["data"]["differences"];
                 return Err(format!("verify ends with {:?}: {found}", verified.code));
+            }
+            if case.acts.iter().any(|act| matches!(act, Act::Alike)) {
+                alike(&from, &to)?;
             }
             target(case, &to, &json, &ran)?;
         }
@@ -265,7 +271,65 @@ fn tried(act: &Act, to: &End) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the target refuses {sql}: {error}")),
         },
+        // Looked at before anything was tried.
+        Act::Alike => Ok(()),
     }
+}
+
+/// Every statement of a file of SQLite that made a table or index, and every cell with its class, by SQLite's own words.
+fn everything(end: &End) -> rusqlite::Result<Vec<String>> {
+    let connection = Connection::open(end.database.file().unwrap())?;
+    let list = |sql: &str| -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.collect()
+    };
+    const OWN: &str = "sql IS NOT NULL AND tbl_name NOT LIKE 'dunlin%' AND tbl_name NOT LIKE 'sqlite%' AND tbl_name NOT IN \
+        (SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow'))";
+    let mut all = list(&format!("SELECT sql FROM sqlite_schema WHERE {OWN}"))?;
+    for table in list(&format!(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND {OWN}"
+    ))? {
+        let name = format!("\"{}\"", table.replace('"', "\"\""));
+        let columns = list(&format!(
+            "SELECT name FROM pragma_table_xinfo('{}')",
+            table.replace('\'', "''")
+        ))?;
+        for columns in columns.chunks(50) {
+            let cell = |column: &String| {
+                let column = format!("\"{}\"", column.replace('"', "\"\""));
+                format!("typeof({column}) || ' ' || hex({column}) || ' ' || quote({column})")
+            };
+            let cells: Vec<String> = columns.iter().map(cell).collect();
+            let own = list(&format!(
+                "SELECT hex({}) FROM {name}",
+                cells.join(" || ',' || ")
+            ))?;
+            all.extend(own.into_iter().map(|cells| format!("{table}: {cells}")));
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// What of the one is not in the other.
+fn alike(from: &End, to: &End) -> Result<(), String> {
+    let wrong = |error: rusqlite::Error| error.to_string();
+    let (here, there) = (
+        everything(from).map_err(wrong)?,
+        everything(to).map_err(wrong)?,
+    );
+    if here == there {
+        return Ok(());
+    }
+    let missing = here.iter().filter(|line| !there.contains(line));
+    let added = there.iter().filter(|line| !here.contains(line));
+    let few = |lines: Vec<&String>| lines.into_iter().take(3).cloned().collect::<Vec<_>>();
+    Err(format!(
+        "not alike: {:?} became {:?}",
+        few(missing.collect()),
+        few(added.collect())
+    ))
 }
 
 /// Rejecting leaves the rest equal, says how many were rejected, and ends with 8.

@@ -38,6 +38,8 @@ fn of_sqlite() -> Vec<Case> {
         case("partial", "CREATE TABLE t (v TEXT COLLATE NOCASE, d INT); CREATE UNIQUE INDEX u ON t (v) WHERE d = 0; INSERT INTO t VALUES ('a', 0), ('A', 1);").refuse("INSERT INTO t VALUES ('A', 0)"),
         case("trigger", "CREATE TABLE t (v INT); CREATE TABLE log (n INT); CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.v); END; INSERT INTO t VALUES (1);")
             .ask("SELECT count(*) FROM log", "1").take("INSERT INTO t VALUES (2)").ask("SELECT count(*) FROM log", "2"),
+        case("virtual", "CREATE TABLE t (v TEXT); CREATE VIRTUAL TABLE f USING fts5(v); CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO f VALUES (new.v); END; CREATE VIEW w AS SELECT v FROM f; INSERT INTO t VALUES ('a');")
+            .listed("table f").listed("trigger tr of t").listed("view w").take("INSERT INTO t VALUES ('b')"),
         case("view", "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('xa'); CREATE VIEW w AS SELECT group_concat(v) AS g FROM t WHERE v GLOB 'x*';").ask("SELECT g FROM w", "xa"),
     ]
 }

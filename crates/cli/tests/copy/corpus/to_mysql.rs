@@ -22,10 +22,19 @@ fn sqlite_to_mysql() {
     all(pair, &of_sqlite(), KNOWN_SQLITE);
 }
 
+/// A table of so many columns, with one row.
+pub(super) fn columns(count: usize, ty: &str) -> String {
+    let list: Vec<_> = (0..count).map(|n| format!("c{n} {ty}")).collect();
+    format!(
+        "CREATE TABLE t ({}); INSERT INTO t (c0) VALUES ('1');",
+        list.join(", ")
+    )
+}
+
 const KNOWN_POSTGRES: &[(&str, &str)] = &[];
 const KNOWN_SQLITE: &[(&str, &str)] = &[];
 
-fn of_postgres() -> Vec<Case> {
+pub(super) fn of_postgres() -> Vec<Case> {
     vec![
         case("P01", "CREATE TABLE t (k text PRIMARY KEY, v text UNIQUE, w text); INSERT INTO t VALUES ('a', 'b', repeat('x', 70000));")
             .ask("SELECT length(w) FROM t", "70000").refuse("INSERT INTO t VALUES ('a', 'c', '')").refuse("INSERT INTO t VALUES ('d', 'b', '')"),
@@ -34,6 +43,7 @@ fn of_postgres() -> Vec<Case> {
         case("P04", "CREATE TABLE t (v timestamptz); INSERT INTO t VALUES ('1950-01-01 00:00:00+00'), ('2100-01-01 00:00:00+02');")
             .ask("SELECT CAST(v AS CHAR) FROM t ORDER BY v", "1950-01-01 00:00:00.000000|2099-12-31 22:00:00.000000"),
         case("P04-odd", "CREATE TABLE t (id int PRIMARY KEY, v timestamp); INSERT INTO t VALUES (1, '2024-01-01'), (2, 'infinity');").stops(1, "not-finite").ask("SELECT id FROM t", "1"),
+        case("P05", "CREATE TABLE t (v timestamptz); INSERT INTO t VALUES ('2022-01-31 16:18:56+01');").ask("SELECT CAST(v AS CHAR) FROM t", "2022-01-31 15:18:56.000000").listed("instant-as-utc"),
         case("P06", "CREATE TABLE t (v timestamp); INSERT INTO t VALUES ('2024-01-01 00:00:00.999999');").ask("SELECT CAST(v AS CHAR) FROM t", "2024-01-01 00:00:00.999999"),
         case("P07", "CREATE TABLE t (a time, c interval); INSERT INTO t VALUES ('24:00', '1 mon 2 days 00:00:03');").ask("SELECT CAST(a AS CHAR), c FROM t", "24:00:00.000000|1 mon 2 days 00:00:03"),
         case("P08", "CREATE TABLE t (id int PRIMARY KEY, v numeric); INSERT INTO t VALUES (1, 1.5), (2, 12345678901234567890.5);").ask("SELECT v = 1.5 FROM t WHERE id = 1", "1"),
@@ -53,12 +63,17 @@ fn of_postgres() -> Vec<Case> {
         case("P18", "CREATE TABLE t (id bigserial PRIMARY KEY, v int); INSERT INTO t (v) VALUES (1), (2); SELECT setval('t_id_seq', 50);").take("INSERT INTO t (v) VALUES (3)").ask("SELECT max(id) FROM t", "51"),
         case("P19", "CREATE TABLE t (v text, d int); CREATE UNIQUE INDEX u ON t (v) WHERE d = 0; CREATE INDEX g ON t USING gin (to_tsvector('simple', v)); INSERT INTO t VALUES ('a', 0), ('a', 1), ('a', 1);").listed("index g"),
         case("P20", "CREATE TABLE t (id int PRIMARY KEY, a text CHECK (a ~ '^x'), b timestamptz DEFAULT now() - interval '1 day', c uuid DEFAULT gen_random_uuid()); INSERT INTO t (id, a) VALUES (1, 'xa');").ask("SELECT count(*) FROM t", "1"),
+        case("P18-always", "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int); INSERT INTO t (v) VALUES (1), (2);").listed("GENERATED ALWAYS of t.id").take("INSERT INTO t (v) VALUES (3)").ask("SELECT max(id) FROM t", "3"),
+        case("P21", "CREATE SCHEMA a; CREATE TABLE a.t (v int PRIMARY KEY); CREATE TABLE t (v int REFERENCES a.t (v)); INSERT INTO a.t VALUES (1); INSERT INTO t VALUES (1);").listed("table a.t is called a_t there").ask("SELECT v FROM a_t", "1").refuse("INSERT INTO t VALUES (2)"),
+        case("P21-taken", "CREATE SCHEMA a; CREATE TABLE a.t (v int); CREATE TABLE a_t (v int); INSERT INTO a.t VALUES (1); INSERT INTO a_t VALUES (2);").listed("name-changed").ask("SELECT v FROM a_t", "2").ask("SELECT v FROM a_t_2", "1"),
         case("P22", "CREATE TABLE \"Abc Def\" (\"Ghi\" int); INSERT INTO \"Abc Def\" VALUES (1);").ask("SELECT `Ghi` FROM `Abc Def`", "1"),
+        case("P23", columns(1_100, "int")).stops(4, "too-many-columns"),
+        case("P23-wide", columns(100, "varchar(255)")).ask("SELECT c0 FROM t", "1").listed("length of t.c"),
         case("P24", "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE MATERIALIZED VIEW m AS SELECT id FROM t;").listed("m"),
     ]
 }
 
-fn of_sqlite() -> Vec<Case> {
+pub(super) fn of_sqlite() -> Vec<Case> {
     vec![
         case("Q-int", "CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (9223372036854775807);").ask("SELECT v FROM t", "9223372036854775807"),
         case("Q-decimal", "CREATE TABLE t (v DECIMAL(10,2)); INSERT INTO t VALUES (1234567890.125), (0.5);").ask("SELECT max(v) + 0 = 1234567890.125 FROM t", "1"),
@@ -72,7 +87,9 @@ fn of_sqlite() -> Vec<Case> {
         case("Q-uuid", "CREATE TABLE t (v UUID); INSERT INTO t VALUES (x'550e8400e29b41d4a716446655440000');").ask("SELECT v FROM t", "550e8400-e29b-41d4-a716-446655440000"),
         case("Q-expression", "CREATE TABLE t (email TEXT, d INT); CREATE UNIQUE INDEX u ON t (lower(email)); CREATE UNIQUE INDEX w ON t (email) WHERE d > 0; INSERT INTO t VALUES ('A@x', 1);").refuse("INSERT INTO t VALUES ('a@X', 0)"),
         case("Q-long-expression", "CREATE TABLE t (v TEXT); CREATE UNIQUE INDEX u ON t (lower(v)); INSERT INTO t VALUES (hex(zeroblob(1000)));").listed("index u of t"),
-        case("Q-nocase", "CREATE TABLE t (v VARCHAR(20) COLLATE NOCASE UNIQUE); INSERT INTO t VALUES ('Abc');").refuse("INSERT INTO t VALUES ('aBC')"),
+        case("Q-nocase", "CREATE TABLE t (v VARCHAR(20) COLLATE NOCASE UNIQUE); INSERT INTO t VALUES ('Abc');").refuse("INSERT INTO t VALUES ('aBC')").listed("it refuses values there that it accepts here"),
+        case("Q-wide", columns(80, "VARCHAR(255) DEFAULT 'x'")).ask("SELECT c0, c79 FROM t", "1|x").take("INSERT INTO t (c1) VALUES ('y')").listed("length of t.c"),
+        case("Q-version", "PRAGMA user_version = 42; CREATE TABLE t (v INT); INSERT INTO t VALUES (1);").ask("SELECT v FROM t", "1").listed("PRAGMA user_version = 42"),
         case("Q-own-collation", "CREATE TABLE t (v TEXT, w TEXT COLLATE NOCASE); CREATE UNIQUE INDEX i ON t (v COLLATE NOCASE); CREATE UNIQUE INDEX j ON t (w COLLATE BINARY); INSERT INTO t VALUES ('Abc', 'x');")
             .listed("it accepts values there that it refuses here").listed("it refuses values there that it accepts here"),
         case("Q-null-key", "CREATE TABLE t (k TEXT PRIMARY KEY, v INT); INSERT INTO t VALUES (NULL, 1), (NULL, 2), ('a', 3);").ask("SELECT count(*) FROM t", "3").listed("null-in-key"),

@@ -1,5 +1,6 @@
-//! PostgreSQL and MySQL to SQLite (L01 to L18).
+//! PostgreSQL and MySQL to SQLite (L01 to L21).
 
+use super::to_mysql::columns;
 use super::{Case, Pair, all, case};
 use dunlin_testkit::engines::TestEngine;
 use dunlin_testkit::servers::Kind;
@@ -47,6 +48,13 @@ fn of_postgres() -> Vec<Case> {
             .refuse("INSERT INTO t VALUES (2, '', 3)").refuse("INSERT INTO t VALUES (2, NULL, 3)").refuse("INSERT INTO t VALUES (2, 'b', 2)"),
         case("L17", "CREATE TABLE t (v jsonb); INSERT INTO t VALUES ('[1]');").ask("SELECT json_extract(v, '$[0]') FROM t", "1"),
         case("L18", "CREATE TABLE t (v timestamptz); INSERT INTO t VALUES ('2024-06-01 12:00:00+05:30');").ask("SELECT datetime(v) FROM t", "2024-06-01 06:30:00"),
+        case("L17-check", "CREATE TABLE t (v json); INSERT INTO t VALUES ('{\"a\": 1}'), (NULL);").refuse("INSERT INTO t VALUES ('{')").take("INSERT INTO t VALUES ('[]')"),
+        // Not 100 GB: that rows are streamed is measured, that all of many arrive is asked here.
+        case("L19", "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, repeat(md5(n::text), 4) FROM generate_series(1, 60000) n;").ask("SELECT count(*), sum(id), sum(length(v)) FROM t", "60000|1800030000|7680000"),
+        case("L20", "CREATE TABLE t (id int PRIMARY KEY, v bytea); INSERT INTO t SELECT n, decode(repeat(md5(n::text), 500), 'hex') FROM generate_series(1, 1000) n;").ask("PRAGMA integrity_check", "ok").ask("PRAGMA foreign_key_check", ""),
+        // Ten rows of them are more values than a statement takes.
+        case("L21", format!("{} INSERT INTO t SELECT t.* FROM t, generate_series(1, 29);", columns(1_500, "int"))).ask("SELECT count(*), sum(c0) FROM t", "30|30"),
+        case("L-always", "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int); INSERT INTO t (v) VALUES (1), (2);").listed("GENERATED ALWAYS of t.id").take("INSERT INTO t (v) VALUES (3)").ask("SELECT max(id) FROM t", "3"),
         case("L-floats", "CREATE TABLE t (a float4, b float8); INSERT INTO t VALUES (16777216, 0.1), ('NaN', 'NaN');").stops(1, "not-finite").ask("SELECT b FROM t", "0.1"),
         case("L-counter", "CREATE TABLE t (id bigserial PRIMARY KEY, v text); INSERT INTO t (v) VALUES ('a'), ('b'); DELETE FROM t WHERE id = 2;").take("INSERT INTO t (v) VALUES ('c')").ask("SELECT max(id) FROM t", "3"),
         case("L-enum", "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE t (v mood); INSERT INTO t VALUES ('ok');").ask("SELECT v FROM t", "ok").refuse("INSERT INTO t VALUES ('bad')"),
@@ -58,7 +66,7 @@ fn of_postgres() -> Vec<Case> {
     ]
 }
 
-fn of_mysql() -> Vec<Case> {
+pub(super) fn of_mysql() -> Vec<Case> {
     vec![
         case("L11", "CREATE TABLE t (v BIGINT UNSIGNED); INSERT INTO t VALUES (18446744073709551615), (1);").ask("SELECT CAST(max(CAST(v AS TEXT)) AS TEXT) FROM t", "18446744073709551615"),
         case("L11-counter", "CREATE TABLE t (v BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT); INSERT INTO t VALUES (5);").take("INSERT INTO t DEFAULT VALUES").ask("SELECT max(v) FROM t", "6"),
@@ -73,7 +81,9 @@ fn of_mysql() -> Vec<Case> {
         case("L-accents", "CREATE TABLE t (v VARCHAR(20) COLLATE utf8mb4_general_ci, w VARCHAR(20) COLLATE utf8mb4_general_ci UNIQUE, UNIQUE KEY u (v)); INSERT INTO t VALUES ('ABC', 'e');").refuse("INSERT INTO t VALUES ('abc', 'x')").listed("index-collation"),
         case("L-time", "CREATE TABLE t (v TIME(3)); INSERT INTO t VALUES ('838:59:59'), ('-12:30:00.5');").ask("SELECT v FROM t ORDER BY v", "-12:30:00.500000|838:59:59"),
         case("L-set", "CREATE TABLE t (v SET('p','q','r s')); INSERT INTO t VALUES (''), ('p,r s');").refuse("INSERT INTO t VALUES ('p,x')").take("INSERT INTO t VALUES ('q,r s')").take("INSERT INTO t VALUES ('')"),
-        case("L-bit", "CREATE TABLE t (id INT PRIMARY KEY, v BIT(4) DEFAULT b'101'); INSERT INTO t (id) VALUES (1);").take("INSERT INTO t (id) VALUES (2)").ask("SELECT v FROM t WHERE id = 2", "0101"),
+        case("L-bit", "CREATE TABLE t (id INT PRIMARY KEY, v BIT(4) DEFAULT b'101'); INSERT INTO t (id) VALUES (1);").take("INSERT INTO t (id) VALUES (2)").ask("SELECT v FROM t", "0101|0101"),
+        case("L21-columns", columns(2_100, "TINYINT").replacen("); INSERT", ") ENGINE=MyISAM; INSERT", 1)).stops(4, "too-many-columns"),
+        case("L-shape", "CREATE TABLE t (g GEOMETRY); INSERT INTO t VALUES (ST_GeomFromText('POINT(1 2)'));").listed("geometry-as-bytes").ask("SELECT length(g) FROM t", "25"),
         case("L-nul", "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('a\\0b');").ask("SELECT hex(v) FROM t", "610062"),
     ]
 }

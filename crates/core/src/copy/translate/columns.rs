@@ -2,6 +2,7 @@
 
 use super::names::Names;
 use super::{Column2, Work};
+use crate::copy::cast::ColumnCast;
 use crate::dialect::copy::{Chosen, Source, Spelled, Wants};
 use crate::dialect::tried::mentions;
 use crate::finding::{Finding, Place};
@@ -46,7 +47,7 @@ impl Work<'_> {
                     fold: self.read.fold(table, column),
                     counter,
                     keyed: keyed.contains(column.name.as_str()),
-                    forced: cast.and_then(|cast| cast.ty.clone()),
+                    forced: cast.and_then(|cast| self.asked_for(cast)),
                     spelled: Spelled::default(),
                     nullable: column.nullable && (counter.is_none() || nulls),
                     chosen,
@@ -146,6 +147,12 @@ impl Work<'_> {
         }
     }
 
+    /// A type that somebody asks for, as the target shows it. One that it has not was refused before anything was read.
+    fn asked_for(&self, cast: &ColumnCast) -> Option<String> {
+        let asked = cast.ty.as_ref()?;
+        Some(self.write.proper(asked).unwrap_or_else(|_| asked.clone()))
+    }
+
     /// A type that somebody asked for.
     fn forced(&self, native: &str, chosen: &Chosen, wants: &Wants<'_>) -> (Chosen, Spelled) {
         let (kind, ty) = self.write.forced(native);
@@ -185,6 +192,14 @@ impl Work<'_> {
             } else {
                 self.default(at, place, &object)
             };
+            let (always, given) = (self.write.numbers(true), self.write.numbers(false));
+            if to.counter == Some(true) && always == given {
+                self.notes.lack(
+                    format!("GENERATED ALWAYS of {object}"),
+                    "the target's counters give way to numbers that rows bring along",
+                    from.identity.clone(),
+                );
+            }
             if let Some(check) = &to.spelled.check {
                 table.checks.push(Check {
                     name: None,

@@ -213,7 +213,7 @@ impl Work<'_> {
     fn folded_index(&mut self, at: usize, key: &Key, object: &str) -> bool {
         let mut parts = vec![];
         let mut own = true;
-        let (mut unknown, mut less) = (false, false);
+        let (mut unknown, mut less, mut more) = (false, false, false);
         for name in &key.columns {
             let Some(place) = self.column_place(at, name) else {
                 return false;
@@ -221,6 +221,7 @@ impl Work<'_> {
             let column = &self.tables[at].columns[place];
             unknown |= column.fold == Fold::Unknown;
             less |= self.write.folds_less(&column.fold);
+            more |= self.write.folds_more(&column.fold);
             match self.write.fold_part(&column.name, &column.fold) {
                 Some((part, named)) => {
                     own = false;
@@ -235,6 +236,9 @@ impl Work<'_> {
         }
         if less {
             self.folds_less(object);
+        }
+        if more {
+            self.folds_more(object);
         }
         if own {
             return false;
@@ -275,6 +279,16 @@ impl Work<'_> {
             Place::object(object),
             format!(
                 "the {object} takes letters with and without accents, or of either case, for the same; there A to Z alone are: it accepts values there that it refuses here"
+            ),
+        ));
+    }
+
+    fn folds_more(&mut self, object: &str) {
+        self.notes.findings.push(Finding::warning(
+            "index-collation",
+            Place::object(object),
+            format!(
+                "the {object} takes A to Z alone for the same in either case; there all letters are: it refuses values there that it accepts here"
             ),
         ));
     }
@@ -425,8 +439,12 @@ impl Work<'_> {
             None => column.fold.clone(),
         };
         let unknown = fold == Fold::Unknown;
+        let as_column = fold == column.fold;
         if unique && self.write.folds_less(&fold) {
             self.folds_less(object);
+        }
+        if unique && as_column && self.write.folds_more(&fold) {
+            self.folds_more(object);
         }
         let column = &self.tables[at].columns[place];
         if unique
@@ -436,7 +454,7 @@ impl Work<'_> {
             self.name_type(named);
             return Ok((made, true, unknown));
         }
-        if unique && fold != column.fold && !unknown {
+        if unique && !as_column && !unknown {
             match self.write.own_part(&column.name, &fold) {
                 Some(made) if part.length.is_none() => return Ok((made, fold.folds(), false)),
                 Some(_) => {}

@@ -244,6 +244,12 @@ impl<'a> Work<'a> {
                 .take(schema.as_deref().unwrap_or_default(), &wanted);
             if name != wanted {
                 self.renamed(&format!("table {label}"), &label, &name);
+            } else if table.schema.is_some() && schema.is_none() {
+                self.notes.findings.push(Finding::info(
+                    "name-changed",
+                    Place::object(&label),
+                    format!("table {label} is called {name} there: the target has no schemas"),
+                ));
             }
             self.tables.push(Table2 {
                 at,

@@ -3,6 +3,7 @@
 use super::Work;
 use super::kind::Kind;
 use crate::copy::plan::{Bounds, ColumnPlan, CopyPlan, CounterPlan, TablePlan};
+use crate::dialect::tried::mentions;
 use crate::finding::Finding;
 use crate::schema::render::heirs_of;
 use crate::schema::{Catalog, NeutralType, Table};
@@ -29,19 +30,21 @@ impl Work<'_> {
             Some((table, made))
         });
         let mut plans = vec![];
-        let mut lacks = vec![];
+        let mut missing = vec![];
         for (table, made) in tables {
             if let Some(why) = self.read.left_out(self.source, table) {
                 // A partition's rows come with its root: nothing is lost.
                 if !table.options.contains_key("partition") {
-                    lacks.push((format!("rows of table {}", table.label()), why));
+                    missing.push((table, why));
                 }
                 continue;
             }
             plans.push(self.same_table(table, made, &catalog));
         }
-        for (object, why) in lacks {
-            self.notes.lack(object, why, None);
+        for (table, why) in missing {
+            let object = format!("table {}", table.label());
+            self.notes.lack(object, why, table.definition.clone());
+            self.without(&mut catalog, &table.name);
         }
         for what in &self.source.unseen {
             self.notes.findings.push(Finding::warning(
@@ -56,6 +59,29 @@ impl Work<'_> {
             not_carried: self.notes.lacks,
         };
         (plan, self.notes.findings)
+    }
+
+    /// Takes a table that stays behind out of what is made, and what speaks of it: a trigger would refuse every row of its own
+    /// table there.
+    fn without(&mut self, catalog: &mut Catalog, name: &str) {
+        let why = format!("it speaks of {name}, which is not carried");
+        let word = name.to_lowercase();
+        let speaks = |text: &str| mentions(&text.to_lowercase(), &word);
+        catalog.tables.retain(|table| table.name != name);
+        for table in &mut catalog.tables {
+            let label = table.label();
+            for trigger in table.triggers.extract_if(.., |own| speaks(&own.definition)) {
+                let object = format!("trigger {} of {label}", trigger.name);
+                self.notes.lack(object, &why, Some(trigger.definition));
+            }
+        }
+        for view in catalog
+            .views
+            .extract_if(.., |view| speaks(&view.definition))
+        {
+            let object = format!("view {}", view.name);
+            self.notes.lack(object, &why, Some(view.definition));
+        }
     }
 
     fn same_table(&self, table: &Table, made: &Table, catalog: &Catalog) -> TablePlan {

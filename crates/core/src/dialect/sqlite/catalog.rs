@@ -33,6 +33,11 @@ const FOREIGN_KEYS: &str = "SELECT m.name, f.id, f.\"table\", f.\"from\", f.\"to
     main.sqlite_schema m JOIN pragma_foreign_key_list(m.name, 'main') f WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.name, f.id \
     DESC, f.seq";
 
+/// Numbers that an application keeps beside its tables.
+const NUMBERS: &str = "SELECT 'the database''s user_version', 'PRAGMA user_version = ' || user_version FROM \
+    pragma_user_version() WHERE user_version <> 0 UNION ALL SELECT 'the database''s application_id', \
+    'PRAGMA application_id = ' || application_id FROM pragma_application_id() WHERE application_id <> 0";
+
 impl CatalogDialect for Catalogs {
     fn queries(&self, _caps: &Caps) -> Vec<Query> {
         [OBJECTS, TABLES, COLUMNS, INDEXES, FOREIGN_KEYS]
@@ -99,6 +104,10 @@ impl CatalogDialect for Catalogs {
         catalog.tables = tables.into_values().collect();
         catalog.sort();
         catalog
+    }
+
+    fn beyond(&self) -> Option<Query> {
+        Some(Query::new(NUMBERS, vec![]))
     }
 
     fn show(&self, _part: Part<'_>) -> Option<Query> {

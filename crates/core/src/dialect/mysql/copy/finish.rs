@@ -2,10 +2,10 @@
 //! indexes over conditions, and what they have not is listed.
 
 use super::quote;
-use crate::dialect::copy::Notes;
+use crate::dialect::copy::{CopyDialect, Notes};
 use crate::dialect::{Caps, EngineKind};
 use crate::finding::{Finding, Place};
-use crate::schema::{Catalog, Check, Index, IndexPart, Table};
+use crate::schema::{Catalog, Check, Column, Index, IndexPart, Table};
 
 /// Whether an index may be over an expression.
 fn functional(caps: &Caps) -> bool {
@@ -16,6 +16,7 @@ pub(super) fn finish(catalog: &mut Catalog, caps: &Caps, notes: &mut Notes) {
     for table in &mut catalog.tables {
         table.options.insert("engine".into(), "InnoDB".into());
         unique_keys(table);
+        wide(table, notes);
         indexes(table, caps, notes);
         foreign_keys(table, notes);
         cascades(table, caps, notes);
@@ -52,6 +53,71 @@ fn unique_keys(table: &mut Table) {
             parts: key.columns.into_iter().map(IndexPart::column).collect(),
             ..Index::default()
         });
+    }
+}
+
+/// The most bytes of a row, texts and bytes of any length not counted.
+const ROW_BYTES: u64 = 65_535;
+
+/// Bytes of a row that a column may take.
+fn bytes_of(column: &Column) -> u64 {
+    let (base, rest) = column
+        .native
+        .split_once('(')
+        .unwrap_or((&column.native, ""));
+    let inside = rest.split([',', ')']).next().unwrap_or_default();
+    let length: u64 = inside.parse().unwrap_or(0);
+    let letter = match column.collation.as_deref() {
+        Some(collation) if collation.starts_with("ascii") => 1,
+        _ => 4,
+    };
+    match base {
+        "varchar" => length * letter + 2,
+        "char" => length * letter,
+        "varbinary" | "binary" => length + 2,
+        "decimal" => 32,
+        _ => 12,
+    }
+}
+
+/// Texts of which a row would be too wide have no bound: the widest first, never one that a key is over.
+fn wide(table: &mut Table, notes: &mut Notes) {
+    let label = table.label();
+    let nulls = table.columns.len() as u64 / 8 + 2;
+    let mut width: u64 = nulls + table.columns.iter().map(bytes_of).sum::<u64>();
+    let speaks = |column: &Column| {
+        let quoted = quote(&column.name);
+        let of = |columns: &[String]| columns.contains(&column.name);
+        let part = |part: &IndexPart| part.what == column.name || part.what.contains(&quoted);
+        table.keys.iter().any(|key| of(&key.columns))
+            || table.foreign_keys.iter().any(|key| of(&key.columns))
+            || table
+                .indexes
+                .iter()
+                .any(|index| index.parts.iter().any(part))
+    };
+    let free = (0..table.columns.len()).filter(|at| {
+        let column = &table.columns[*at];
+        column.native.starts_with("varchar(") && !speaks(column)
+    });
+    let mut free: Vec<usize> = free.collect();
+    free.sort_by_key(|at| std::cmp::Reverse(bytes_of(&table.columns[*at])));
+    for at in free {
+        if width <= ROW_BYTES {
+            return;
+        }
+        let column = &mut table.columns[at];
+        width -= bytes_of(column);
+        let bound = std::mem::replace(&mut column.native, "text".into());
+        width += bytes_of(column);
+        if let Some(default) = column.default.take() {
+            column.default = Some(super::Copies.wrap_default(default, &column.native));
+        }
+        notes.lack(
+            format!("length of {label}.{}", column.name),
+            "a row of the target holds 65,535 bytes, so the column is a text of any length there",
+            Some(bound),
+        );
     }
 }
 

@@ -107,6 +107,10 @@ impl CopyDialect for Copies {
         true
     }
 
+    fn proper(&self, native: &str) -> Result<String, &'static [&'static str]> {
+        source::proper(native)
+    }
+
     fn forced(&self, native: &str) -> (Kind, NeutralType) {
         source::forced(native)
     }
@@ -122,6 +126,10 @@ impl CopyDialect for Copies {
 
     fn fold_named(&self, collation: &str) -> Fold {
         source::fold(collation)
+    }
+
+    fn folds_more(&self, fold: &Fold) -> bool {
+        *fold == Fold::Ascii
     }
 
     fn counter(&self, _catalog: &Catalog, _table: &Table, column: &Column) -> Option<bool> {

@@ -214,6 +214,135 @@ fn boolean(chosen: &mut Chosen, values: Option<&ColumnProfile>) {
     }
 }
 
+/// Types as the servers show them, each with its other names.
+const NAMES: &[(&str, &[&str])] = &[
+    ("tinyint(1)", &["bool", "boolean"]),
+    ("tinyint", &["int1"]),
+    ("smallint", &["int2"]),
+    ("mediumint", &["int3", "middleint"]),
+    ("int", &["integer", "int4"]),
+    ("bigint", &["int8"]),
+    ("decimal", &["numeric", "dec", "fixed"]),
+    ("float", &["float4"]),
+    ("double", &["double precision", "float8", "real"]),
+    (
+        "varchar",
+        &[
+            "character varying",
+            "char varying",
+            "varcharacter",
+            "nvarchar",
+        ],
+    ),
+    ("char", &["character", "nchar"]),
+];
+
+/// Types of one name alone, of either server.
+const ALONE: &[&str] = &[
+    "year",
+    "tinytext",
+    "text",
+    "mediumtext",
+    "longtext",
+    "binary",
+    "varbinary",
+    "tinyblob",
+    "blob",
+    "mediumblob",
+    "longblob",
+    "date",
+    "time",
+    "datetime",
+    "timestamp",
+    "json",
+    "uuid",
+    "inet4",
+    "inet6",
+    "bit",
+    "enum",
+    "set",
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+    "geomcollection",
+    "vector",
+];
+
+/// What is said where there is no such type.
+const ACCEPTED: &[&str] = &[
+    "boolean",
+    "tinyint",
+    "smallint",
+    "mediumint",
+    "int",
+    "bigint",
+    "any of these with unsigned",
+    "decimal(p,s)",
+    "float",
+    "double",
+    "varchar(n)",
+    "char(n)",
+    "text",
+    "mediumtext",
+    "longtext",
+    "binary(n)",
+    "varbinary(n)",
+    "blob",
+    "longblob",
+    "date",
+    "time(n)",
+    "datetime(n)",
+    "timestamp(n)",
+    "year",
+    "json",
+    "bit(n)",
+    "enum('a','b')",
+    "set('a','b')",
+    "geometry",
+];
+
+/// A type by any of its names, as the servers show it.
+pub(super) fn proper(native: &str) -> Result<String, &'static [&'static str]> {
+    let native = native.trim();
+    let end = native.find('(').unwrap_or(native.len());
+    let words: Vec<String> = native[..end]
+        .split_whitespace()
+        .map(str::to_ascii_lowercase)
+        .collect();
+    // Some names are two words; what else stands there says more of the type: `int unsigned`.
+    let name = |count: usize| words.get(..count).map(|words| words.join(" "));
+    let known = |name: &String| {
+        let alone = ALONE.iter().find(|known| *known == name).copied();
+        let named = NAMES
+            .iter()
+            .find(|(shown, others)| *shown == *name || others.contains(&name.as_str()));
+        alone.or(named.map(|(shown, _)| *shown))
+    };
+    let found = [2, 1]
+        .into_iter()
+        .find_map(|count| Some((known(&name(count)?)?, count)));
+    let (shown, count) = found.ok_or(ACCEPTED)?;
+    // These are no types without a length.
+    if matches!(shown, "varchar" | "varbinary") && end == native.len() {
+        return Err(ACCEPTED);
+    }
+    let rest: String = words[count..]
+        .iter()
+        .map(|word| format!(" {word}"))
+        .collect();
+    let spelled = format!("{shown}{rest}{}", &native[end..]);
+    Ok(match shown {
+        // A boolean's number is its own.
+        "tinyint(1)" => shown.to_owned(),
+        _ => spelled,
+    })
+}
+
 /// The kind of a type that somebody asks for by name.
 pub(super) fn forced(native: &str) -> (Kind, NeutralType) {
     let kind = match plain(native) {
@@ -266,7 +395,27 @@ pub(super) fn fold(collation: &str) -> Fold {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_type_is_known_by_any_of_its_names() {
+        for (asked, shown) in [
+            ("bool", "tinyint(1)"),
+            ("INTEGER", "int"),
+            ("int4 unsigned", "int unsigned"),
+            ("tinyint(1)", "tinyint(1)"),
+            ("numeric(10,2)", "decimal(10,2)"),
+            ("double precision", "double"),
+            ("character varying(9)", "varchar(9)"),
+            ("datetime(6)", "datetime(6)"),
+            ("enum('A','b c')", "enum('A','b c')"),
+        ] {
+            assert_eq!(proper(asked).unwrap(), shown, "{asked}");
+        }
+        assert!(proper("varchar").unwrap_err().contains(&"varchar(n)"));
+        assert!(proper("timestamptz").is_err());
+    }
 
     #[test]
     fn labels_are_read_as_they_are_spelled() {

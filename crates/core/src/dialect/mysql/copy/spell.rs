@@ -159,11 +159,13 @@ fn integer(bits: u16, unsigned: bool) -> Spelled {
     spelled
 }
 
-/// MySQL keeps numbers of JSON as doubles, MariaDB keeps the text: where a double would change one, the text is kept, and a
-/// check holds it to what it is.
+/// MySQL keeps numbers of JSON as doubles and of two keys of one name the last, MariaDB keeps the text: where something would
+/// be changed or lost, the text is kept, and a check holds it to what it is.
 fn document(wants: &Wants<'_>) -> Spelled {
-    let wide = wants.profile.map_or(0, |profile| profile.json_wide);
-    if wide == 0 || wants.caps.engine == EngineKind::Mariadb {
+    let whole = wants
+        .profile
+        .is_none_or(|profile| profile.json_wide == 0 && profile.json_unsafe == 0);
+    if whole || wants.caps.engine == EngineKind::Mariadb {
         return Spelled::new("json", NeutralType::Json);
     }
     Spelled {

@@ -133,6 +133,10 @@ impl CopyDialect for Copies {
         false
     }
 
+    fn proper(&self, native: &str) -> Result<String, &'static [&'static str]> {
+        source::proper(native)
+    }
+
     fn forced(&self, native: &str) -> (Kind, NeutralType) {
         (source::forced(native), source::read(native))
     }

@@ -138,6 +138,138 @@ fn plain(native: &str, neutral: NeutralType) -> Kind {
     }
 }
 
+/// The server's own types as it shows them, each with its other names. Precision stands behind the first word.
+const NAMES: &[(&str, &[&str])] = &[
+    ("boolean", &["bool"]),
+    ("smallint", &["int2"]),
+    ("integer", &["int", "int4"]),
+    ("bigint", &["int8"]),
+    ("numeric", &["decimal", "dec"]),
+    ("real", &["float4"]),
+    ("double precision", &["float8", "float"]),
+    ("character varying", &["varchar", "char varying"]),
+    ("character", &["char", "bpchar"]),
+    ("timestamp without time zone", &["timestamp"]),
+    ("timestamp with time zone", &["timestamptz"]),
+    ("time without time zone", &["time"]),
+    ("time with time zone", &["timetz"]),
+    ("bit varying", &["varbit"]),
+];
+
+/// Types of one name alone, those of the extensions that people use among them.
+const ALONE: &[&str] = &[
+    "text",
+    "name",
+    "citext",
+    "bytea",
+    "date",
+    "interval",
+    "json",
+    "jsonb",
+    "uuid",
+    "bit",
+    "oid",
+    "money",
+    "xml",
+    "inet",
+    "cidr",
+    "macaddr",
+    "macaddr8",
+    "point",
+    "line",
+    "lseg",
+    "box",
+    "path",
+    "polygon",
+    "circle",
+    "tsvector",
+    "tsquery",
+    "jsonpath",
+    "pg_lsn",
+    "int4range",
+    "int8range",
+    "numrange",
+    "tsrange",
+    "tstzrange",
+    "daterange",
+    "int4multirange",
+    "int8multirange",
+    "nummultirange",
+    "tsmultirange",
+    "tstzmultirange",
+    "datemultirange",
+    "hstore",
+    "ltree",
+    "geometry",
+    "geography",
+    "vector",
+];
+
+/// What is said where there is no such type.
+const ACCEPTED: &[&str] = &[
+    "boolean",
+    "smallint",
+    "integer",
+    "bigint",
+    "numeric(p,s)",
+    "real",
+    "double precision",
+    "text",
+    "varchar(n)",
+    "char(n)",
+    "bytea",
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "interval",
+    "json",
+    "jsonb",
+    "uuid",
+    "bit(n)",
+    "varbit(n)",
+    "inet",
+    "any of these with []",
+    "a type of your own with its schema: public.mood",
+];
+
+/// A type by any of its names, as the server shows it.
+pub(super) fn proper(native: &str) -> Result<String, &'static [&'static str]> {
+    let native = native.trim();
+    // What stands in a schema or in quotes somebody has made: the server knows it.
+    if native.contains(['.', '"']) {
+        return Ok(native.to_owned());
+    }
+    if let Some(element) = native.strip_suffix("[]") {
+        return Ok(format!("{}[]", proper(element)?));
+    }
+    let (base, numbers) = split(&native.to_ascii_lowercase());
+    let base = base.split_whitespace().collect::<Vec<_>>().join(" ");
+    let named = NAMES
+        .iter()
+        .find(|(name, others)| *name == base || others.contains(&base.as_str()))
+        .map(|(name, _)| *name);
+    let name = match named {
+        Some(name) => name,
+        None if ALONE.contains(&base.as_str()) => &base,
+        None => return Err(ACCEPTED),
+    };
+    if numbers.is_empty() {
+        return Ok(name.to_owned());
+    }
+    let list: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    let list = list.join(",");
+    // Of a float the number says which of the two it is.
+    if base == "float" {
+        let single = numbers[0] <= 24;
+        return Ok(if single { "real" } else { "double precision" }.to_owned());
+    }
+    Ok(match name.split_once(" with") {
+        Some((first, rest)) => format!("{first}({list}) with{rest}"),
+        None => format!("{name}({list})"),
+    })
+}
+
 /// What cells of a native type are read as.
 pub(super) fn read(native: &str) -> NeutralType {
     super::super::rows::Rows.neutral(native, "")
@@ -146,4 +278,38 @@ pub(super) fn read(native: &str) -> NeutralType {
 /// The kind of a type that somebody asks for by name.
 pub(super) fn forced(native: &str) -> Kind {
     plain(native, read(native))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::proper;
+
+    #[test]
+    fn a_type_is_known_by_any_of_its_names() {
+        for (asked, shown) in [
+            ("int4", "integer"),
+            ("INT", "integer"),
+            ("bool", "boolean"),
+            ("decimal(10, 2)", "numeric(10,2)"),
+            ("timestamp", "timestamp without time zone"),
+            ("timestamp(3)", "timestamp(3) without time zone"),
+            (
+                "timestamp (3) with  time zone",
+                "timestamp(3) with time zone",
+            ),
+            ("timestamptz", "timestamp with time zone"),
+            ("varchar(9)", "character varying(9)"),
+            ("char varying", "character varying"),
+            ("float", "double precision"),
+            ("float(10)", "real"),
+            ("int8[]", "bigint[]"),
+            ("jsonb", "jsonb"),
+            ("public.mood", "public.mood"),
+        ] {
+            assert_eq!(proper(asked).unwrap(), shown, "{asked}");
+        }
+        assert!(proper("datetime").unwrap_err().contains(&"timestamp"));
+        assert!(proper("string").is_err());
+    }
 }

@@ -266,21 +266,21 @@ fn by_class(of: &Source<'_>, p: &ColumnProfile, declared: &str) -> Chosen {
     }
     if numbers(p) {
         if p.ints > 0 && p.floats_decimal == p.floats && of.column.neutral == NeutralType::Int {
-            return Chosen::new(
-                Kind::Decimal { digits: None },
-                NeutralType::Decimal,
-                format!(
-                    "{declared}; {} whole numbers and {} others",
-                    p.ints, p.floats
-                ),
+            let why = format!(
+                "{declared}; {} whole numbers and {} others",
+                p.ints, p.floats
             );
+            let kind = Kind::Decimal { digits: None };
+            return Chosen::new(kind, NeutralType::Decimal, why).word("number-as-decimal");
         }
         if exact(p) {
-            return Chosen::new(
-                Kind::DOUBLE,
-                NeutralType::Float,
-                format!("{declared}; {} values are doubles", p.floats),
-            );
+            let why = format!("{declared}; {} values are doubles", p.floats);
+            let chosen = Chosen::new(Kind::DOUBLE, NeutralType::Float, why);
+            // Whole numbers beside them become doubles, too.
+            return match p.ints {
+                0 => chosen,
+                _ => chosen.word("number-as-double"),
+            };
         }
     }
     if p.blobs == values {

@@ -134,6 +134,11 @@ impl CopyDialect for Copies {
         true
     }
 
+    fn proper(&self, native: &str) -> Result<String, &'static [&'static str]> {
+        // Any words are a type here; what they mean its affinities say.
+        Ok(native.trim().to_owned())
+    }
+
     fn forced(&self, native: &str) -> (Kind, NeutralType) {
         choose::forced(native)
     }
@@ -361,16 +366,12 @@ fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
         Kind::Time(_) | Kind::Span(_) => worded("TIME", NeutralType::Time, "moment-as-text"),
         Kind::Timestamp(_) => worded("TIMESTAMP", NeutralType::Timestamp, "moment-as-text"),
         Kind::TimestampTz(_) => worded("TIMESTAMPTZ", NeutralType::TimestampTz, "moment-as-text"),
-        Kind::Json { .. } => worded("JSON_TEXT", NeutralType::Json, "json-as-text"),
+        Kind::Json { .. } => Spelled {
+            check: Some(format!("json_valid({})", quote(wants.place.1))),
+            ..worded("JSON_TEXT", NeutralType::Json, "json-as-text")
+        },
         Kind::Uuid => worded("UUID", NeutralType::Uuid, "uuid-as-text"),
-        Kind::Bits { len, varying: true } => {
-            let native = len.map_or(VARBIT.to_owned(), |len| format!("{VARBIT}({len})"));
-            worded(&native, NeutralType::Text, "bits-as-text")
-        }
-        Kind::Bits { len, .. } => {
-            let native = len.map_or("BIT_TEXT".to_owned(), |len| format!("BIT_TEXT({len})"));
-            worded(&native, NeutralType::Bits, "bits-as-text")
-        }
+        Kind::Bits { len, varying } => bits(*len, *varying),
         Kind::Enum { labels, .. } => {
             let mut spelled = worded("TEXT", NeutralType::Text, "enum-as-text");
             let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
@@ -386,10 +387,25 @@ fn spell(kind: &Kind, wants: &Wants<'_>) -> Spelled {
             ..worded("TEXT", NeutralType::Text, "set-as-text")
         },
         Kind::Interval => worded("TEXT", NeutralType::Text, "interval-as-text"),
-        Kind::Geometry => Spelled::new("BLOB", NeutralType::Bytes),
+        Kind::Geometry => worded("BLOB", NeutralType::Bytes, "geometry-as-bytes"),
         Kind::Any => Spelled::new("", NeutralType::any()),
         Kind::Other(_) => worded("TEXT", NeutralType::Text, "other-as-text"),
     }
+}
+
+fn bits(len: Option<u64>, varying: bool) -> Spelled {
+    let (name, ty) = match varying {
+        true => (VARBIT, NeutralType::Text),
+        false => ("BIT_TEXT", NeutralType::Bits),
+    };
+    let native = len.map_or(name.to_owned(), |len| format!("{name}({len})"));
+    let mut spelled = Spelled {
+        word: Some("bits-as-text"),
+        ..Spelled::new(native, ty)
+    };
+    // As many as the type has, as in its defaults.
+    spelled.bounds.chars = len.filter(|_| !varying);
+    spelled
 }
 
 /// That a text is a list of these labels: each taken out with commas of its own, nothing is left.
