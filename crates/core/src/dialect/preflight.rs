@@ -2,6 +2,7 @@
 
 use super::Caps;
 use crate::preflight::rights::{Right, Wanted};
+use crate::redact::veiled;
 use crate::value::{Query, Row};
 
 /// A right that is missing, and how it is given.
@@ -93,6 +94,33 @@ pub fn read_transaction(row: &Row) -> Option<OpenTransaction> {
         user: text(user),
         seconds: u64::try_from(seconds.as_i64()?).unwrap_or(0),
         since: text(since),
-        what: text(what).split_whitespace().collect::<Vec<_>>().join(" "),
+        what: of_others(&text(what)),
     })
+}
+
+/// A statement of somebody else's as it is shown: on one line, without a password that it gives.
+pub fn of_others(sql: &str) -> String {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    veiled(&words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Value;
+
+    #[test]
+    fn invariant_12_what_others_run_is_shown_without_the_passwords_that_it_gives() {
+        let sql = "active: ALTER ROLE bob\n  PASSWORD 's3cret' VALID UNTIL 'inf";
+        let row: Row = vec![
+            "7".into(),
+            "bob".into(),
+            Value::Int(90),
+            "".into(),
+            sql.into(),
+        ];
+        let what = read_transaction(&row).map(|open| open.what);
+        let shown = "active: ALTER ROLE bob PASSWORD '***' VALID UNTIL '***";
+        assert_eq!(what.as_deref(), Some(shown));
+    }
 }

@@ -3,6 +3,7 @@
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::dialect::LeaseSql;
+use dunlin_core::dialect::preflight::of_others;
 use dunlin_core::failure::Failure;
 use dunlin_core::value::Value;
 use dunlin_engines::{Purpose, Session};
@@ -138,7 +139,7 @@ impl Blockers {
 
     async fn end(&mut self, world: &World, id: i64, row: &[Value]) -> String {
         let text = |at: usize| row.get(at).and_then(Value::as_str).unwrap_or_default();
-        let whose = format!("session {id} of {}, \"{}\"", text(1), text(2).trim());
+        let whose = format!("session {id} of {}, \"{}\"", text(1), of_others(text(2)));
         let whose = world.redactor.apply(&whose);
         let sql = self.sql.as_ref();
         let Some(end) = sql.and_then(|sql| sql.end(&id.to_string())) else {
