@@ -2,6 +2,8 @@
 //! is touched.
 #![allow(clippy::unwrap_used)]
 
+mod exact;
+
 use dunlin_testkit::sandbox::Sandbox;
 use dunlin_testkit::{TestDatabase, TestEngine, for_each_engine};
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 use crate::copy::reading::{Bound, ColumnShape};
 use crate::schema::{ForeignKey, Table};
 use crate::sql::LexRules;
-use crate::value::{Query, Value};
+use crate::value::{Query, Row, Value};
 
 /// Columns that new rows get their values by, as a backfill gives them to old ones.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,15 @@ pub struct PutOne<'a> {
     pub only: Option<&'a str>,
     /// Columns that keep what they hold.
     pub still: &'a [String],
+}
+
+/// How a trigger that was dropped comes back just as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FiresAgain {
+    /// Statements that try, before it goes, whether this session may make it; they leave nothing.
+    pub tries: Vec<String>,
+    /// Statements that make it; whatever becomes of one of them, the others are run.
+    pub make: Vec<String>,
 }
 
 /// Changing rows in bulk.
@@ -175,6 +184,18 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
         _rules: &LexRules,
     ) -> Option<Vec<Query>> {
         Some(vec![])
+    }
+    /// A query for the triggers of a table in the order in which they fire: the name, and what else
+    /// [`ChangeDialect::fires_again`] asks for. `None`: their statements tell all of that.
+    fn firing(&self, _table: &str) -> Option<Query> {
+        None
+    }
+    /// How a trigger comes back, by its statement and its row of [`ChangeDialect::firing`].
+    fn fires_again(&self, _table: &str, definition: &str, _row: &Row) -> FiresAgain {
+        FiresAgain {
+            tries: vec![],
+            make: vec![definition.to_owned()],
+        }
     }
     /// Statements that make a trigger which fills columns of rows that come; safe to repeat. The error is a sentence.
     fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String>;

@@ -242,7 +242,7 @@ pub struct ForeignKey {
     pub references: String,
     /// Its columns; empty: its primary key.
     pub references_columns: Vec<String>,
-    /// `CASCADE`, `SET NULL` …; `NO ACTION` is left out.
+    /// `CASCADE`, `SET NULL` …, `SET NULL (column)` where not all go; `NO ACTION` is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_delete: Option<String>,
     /// As [`ForeignKey::on_delete`].

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::Writing;
-use dunlin_core::schema::{Catalog, Table};
+use dunlin_core::schema::Catalog;
 use dunlin_engines::{Halted, Session};
 use std::time::Instant;
 
@@ -75,19 +75,8 @@ async fn once(
     let work = &mut *runner.work;
     quiet::mend(world, work, &pen).await?;
     let (targets, there) = found(work, checkpoint).await?;
-    let commits = !work.caps().transactional_ddl;
-    let mut own = restore::tables(&there, &targets);
-    if commits {
-        let mut catalog = Catalog {
-            tables: own,
-            ..Catalog::default()
-        };
-        let exact = observe::exact(work, &mut catalog).await;
-        exact.map_err(|error| refused(&error))?;
-        own = catalog.tables;
-    }
-    let own: Vec<&Table> = own.iter().collect();
-    let mut quiet = Quiet::plan(work.dialect(), commits, &there, &own)?;
+    let own = restore::tables(&there, &targets);
+    let mut quiet = Quiet::of(work, &there, own).await?;
     let begun = quiet.before(world, work, &pen).await;
     let outcome = match begun {
         Ok(()) => within(runner, &targets, &mut quiet, change).await,

@@ -381,10 +381,12 @@ async fn decide(
         }
     })?;
     let mut now: HashMap<u128, u128> = HashMap::new();
+    // Where the key has gone since, several rows may have it: which of them is the step's cannot be told.
+    let mut several: HashSet<u128> = HashSet::new();
     let take = |row: &[Cell<'_>]| {
         let (key, hash) = hashes.of(row);
-        if expected.contains_key(&key) {
-            now.insert(key, hash);
+        if expected.contains_key(&key) && now.insert(key, hash).is_some() {
+            several.insert(key);
         }
         Ok(())
     };
@@ -395,7 +397,7 @@ async fn decide(
         if bucket(key, hashes.count) != number {
             return;
         }
-        if now.get(&key).copied() == row.after {
+        if now.get(&key).copied() == row.after && !several.contains(&key) {
             if row.after.is_some() {
                 goes.push(row.key);
             }

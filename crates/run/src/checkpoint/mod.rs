@@ -71,6 +71,15 @@ const ENDING: &str = "checkpoint";
 
 /// The checkpoints of this database, newest first, and what is wrong with files that cannot be read.
 pub fn list(world: &World) -> (Vec<Checkpoint>, Vec<Failure>) {
+    let (found, wrong) = look(world);
+    (
+        found,
+        wrong.into_iter().map(|(_, failure)| failure).collect(),
+    )
+}
+
+/// As [`list`], with the names of the files that cannot be read.
+fn look(world: &World) -> (Vec<Checkpoint>, Vec<(String, Failure)>) {
     let (mut found, mut wrong) = (vec![], vec![]);
     let entries = std::fs::read_dir(folder(world))
         .into_iter()
@@ -78,8 +87,8 @@ pub fn list(world: &World) -> (Vec<Checkpoint>, Vec<Failure>) {
         .flatten();
     for entry in entries {
         let path = entry.path();
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if hidden || path.extension().is_none_or(|extension| extension != ENDING) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') || path.extension().is_none_or(|extension| extension != ENDING) {
             continue;
         }
         match Checkpoint::read(&path) {
@@ -87,28 +96,44 @@ pub fn list(world: &World) -> (Vec<Checkpoint>, Vec<Failure>) {
                 found.push(checkpoint);
             }
             Ok(_) => {}
-            Err(failure) => wrong.push(failure),
+            Err(failure) => wrong.push((name, failure)),
         }
     }
     found.sort_by(|a, b| (&b.created_at, &b.id).cmp(&(&a.created_at, &a.id)));
     (found, wrong)
 }
 
+/// The time in an id: the same length in all of them.
+fn time_of(id: &str) -> &str {
+    id.split('-').next().unwrap_or_default()
+}
+
 /// The checkpoint of an id, or the newest of a name.
 pub fn find(world: &World, asked: &str) -> Result<Checkpoint, Failure> {
-    let (found, mut wrong) = list(world);
-    let by_id = found.iter().find(|checkpoint| checkpoint.id == asked);
-    let by_name = || found.iter().find(|checkpoint| checkpoint.name == asked);
-    if let Some(checkpoint) = by_id.or_else(by_name) {
+    let (found, mut wrong) = look(world);
+    if let Some(checkpoint) = found.iter().find(|checkpoint| checkpoint.id == asked) {
         return Ok(checkpoint.clone());
     }
-    // A damaged file of this name says more than "there is none".
-    let safe = write::safe(asked);
-    let damaged = wrong.iter().position(|failure| {
-        failure.message.contains(&format!("{safe}.")) || failure.message.contains(asked)
+    let named = found.iter().find(|checkpoint| checkpoint.name == asked);
+    let begins = format!("{}.", write::safe(asked));
+    // A file of this name that cannot be read may be the newest: an older one in its place would be another state.
+    let damaged = wrong.iter().position(|(file, _)| {
+        let id = file.strip_prefix(&begins);
+        let newer = |id: &str| named.is_none_or(|named| time_of(id) >= time_of(&named.id));
+        id.is_some_and(newer) || (named.is_none() && file.contains(asked))
     });
     if let Some(at) = damaged {
-        return Err(wrong.swap_remove(at));
+        let (_, failure) = wrong.swap_remove(at);
+        return Err(match named {
+            Some(named) => failure.hint(format!(
+                "the one before it is {} of {}: say that id if it is meant",
+                named.id, named.created_at
+            )),
+            None => failure,
+        });
+    }
+    if let Some(checkpoint) = named {
+        return Ok(checkpoint.clone());
     }
     let message = format!(
         "there is no checkpoint `{asked}` of {}",

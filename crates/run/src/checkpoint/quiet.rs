@@ -2,6 +2,7 @@
 //! everything is as it was, and no row refers to one that is not there.
 
 use crate::journal_store::{self, Pen};
+use crate::observe;
 use crate::trouble;
 use crate::world::World;
 use dunlin_core::copy::reading::Bound;
@@ -53,6 +54,12 @@ pub(crate) struct Quiet {
     watched: Vec<Watched>,
     /// Triggers cannot be dropped within the transaction.
     commits: bool,
+    /// Statements by which is tried, before a trigger goes, whether it could be made again.
+    tries: Vec<Vec<String>>,
+    /// Triggers were dropped outside of the transaction.
+    dropped: bool,
+    /// The session was told to be quiet.
+    quieted: bool,
 }
 
 fn refused(error: &DbError) -> Failure {
@@ -72,6 +79,9 @@ impl Quiet {
             keys: vec![],
             watched: vec![],
             commits,
+            tries: vec![],
+            dropped: false,
+            quieted: false,
         };
         for table in tables {
             for trigger in &table.triggers {
@@ -100,6 +110,57 @@ impl Quiet {
         Ok(quiet)
     }
 
+    /// As [`Quiet::plan`]. Where triggers go by statements that commit, they are made again as the server itself says that
+    /// they were made, in the order in which they fire, and in a session like that in which they were made.
+    pub(crate) async fn of(
+        session: &mut dyn Session,
+        there: &Catalog,
+        tables: Vec<Table>,
+    ) -> Result<Quiet, Failure> {
+        let commits = !session.caps().transactional_ddl;
+        let mut own = Catalog {
+            tables,
+            ..Catalog::default()
+        };
+        if commits {
+            let exact = observe::exact(session, &mut own).await;
+            exact.map_err(|error| refused(&error))?;
+        }
+        let dialect = session.dialect();
+        let tables: Vec<&Table> = own.tables.iter().collect();
+        let mut quiet = Quiet::plan(dialect, commits, there, &tables)?;
+        if !commits {
+            return Ok(quiet);
+        }
+        let mut triggers = vec![];
+        for table in tables {
+            let Some(query) = dialect.change().firing(&table.name) else {
+                return Ok(quiet);
+            };
+            let rows = session.query(&query.sql, &query.params).await;
+            for row in rows.map_err(|error| refused(&error))? {
+                let name = row.first().and_then(Value::as_str);
+                let mut all = table.triggers.iter();
+                let Some(trigger) = all.find(|trigger| Some(&*trigger.name) == name) else {
+                    continue;
+                };
+                let part = Part::Trigger(table.schema.as_deref(), &table.name, trigger);
+                let again = dialect
+                    .change()
+                    .fires_again(&table.name, &trigger.definition, &row);
+                triggers.push(Pair {
+                    make: again.make,
+                    ..pair(dialect, part)?
+                });
+                if !quiet.tries.contains(&again.tries) {
+                    quiet.tries.push(again.tries);
+                }
+            }
+        }
+        quiet.triggers = triggers;
+        Ok(quiet)
+    }
+
     /// Rows may come back that referred to nothing when they were taken away.
     pub(crate) fn whatever_refers(mut self) -> Quiet {
         self.watched.clear();
@@ -108,32 +169,28 @@ impl Quiet {
 
     /// Before the transaction: triggers go where their going commits, and the journal knows how they come back.
     pub(crate) async fn before(
-        &self,
+        &mut self,
         world: &World,
         session: &mut dyn Session,
         pen: &Pen,
     ) -> Result<(), Failure> {
         if self.commits && !self.triggers.is_empty() {
+            let tries: Vec<&str> = self.tries.iter().flatten().map(String::as_str).collect();
+            all_of(session, &tries).await?;
             let made: Vec<&String> = self.triggers.iter().flat_map(|pair| &pair.make).collect();
             let detail = serde_json::json!({ "what": DROPPED, "triggers": made });
             let record = Writing::run(journal::Event::Settled, detail);
             pen.append(world, session, &[record])
                 .await
                 .map_err(|error| refused(&error))?;
-            for sql in self.triggers.iter().flat_map(|pair| &pair.drop) {
-                session
-                    .execute(sql)
-                    .await
-                    .map_err(|error| refused(&error))?;
-            }
+            self.dropped = true;
+            let drops = self.triggers.iter().flat_map(|pair| &pair.drop);
+            let drops: Vec<&str> = drops.map(String::as_str).collect();
+            all_of(session, &drops).await?;
         }
-        for sql in session.dialect().change().quiet() {
-            session
-                .execute(sql)
-                .await
-                .map_err(|error| refused(&error))?;
-        }
-        Ok(())
+        self.quieted = true;
+        let quiet = session.dialect().change().quiet();
+        all_of(session, quiet).await
     }
 
     /// Begins the transaction and keeps other writers out.
@@ -233,18 +290,27 @@ impl Quiet {
         session: &mut dyn Session,
         pen: &Pen,
     ) -> Result<(), Failure> {
-        for sql in session.dialect().change().loud() {
-            session
-                .execute(sql)
-                .await
-                .map_err(|error| refused(&error))?;
-        }
-        if self.commits && !self.triggers.is_empty() {
+        let loud = session.dialect().change().loud();
+        let loud = match self.quieted {
+            true => all_of(session, loud).await,
+            false => Ok(()),
+        };
+        // They come back whatever became of the rest.
+        if self.dropped {
             let made = self.triggers.iter().flat_map(|pair| &pair.make);
             bring_triggers_back(world, session, pen, made.map(String::as_str)).await?;
         }
-        Ok(())
+        loud
     }
+}
+
+/// Runs statements up to the first that fails.
+async fn all_of(session: &mut dyn Session, all: &[&str]) -> Result<(), Failure> {
+    for sql in all {
+        let done = session.execute(sql).await;
+        done.map_err(|error| refused(&error))?;
+    }
+    Ok(())
 }
 
 fn pair(dialect: &dyn Dialect, part: Part<'_>) -> Result<Pair, Failure> {
@@ -300,11 +366,18 @@ async fn bring_triggers_back(
         )
         .hint("`dunlin checkpoint restore` makes them before anything else when it runs again")
     };
+    let mut failed = None;
     for sql in made {
         match session.execute(sql).await {
-            Err(error) if error.class != ErrorClass::ObjectExists => return Err(wrong(&error)),
+            Err(error) if error.class != ErrorClass::ObjectExists => {
+                // The others come back all the same.
+                failed.get_or_insert(wrong(&error));
+            }
             _ => {}
         }
+    }
+    if let Some(failure) = failed {
+        return Err(failure);
     }
     let record = Writing::run(journal::Event::Settled, serde_json::json!({ "what": BACK }));
     pen.append(world, session, &[record])

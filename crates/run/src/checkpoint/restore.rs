@@ -139,19 +139,7 @@ impl Restoring<'_> {
             .map_err(|error| refused(&error))?;
         let targets = targets(&self.checkpoint.saved, &content.catalog, &there, &shapes)?;
         transactional(work, &targets).await?;
-        let commits = !work.caps().transactional_ddl;
-        let mut own = Catalog {
-            tables: tables(&there, &targets),
-            ..Catalog::default()
-        };
-        if commits {
-            // What goes and is made again is what the server itself says that it is.
-            observe::exact(work, &mut own)
-                .await
-                .map_err(|error| refused(&error))?;
-        }
-        let own: Vec<&Table> = own.tables.iter().collect();
-        let mut quiet = Quiet::plan(work.dialect(), commits, &there, &own)?;
+        let mut quiet = Quiet::of(work, &there, tables(&there, &targets)).await?;
         let begun = quiet.before(self.world, work, &self.pen).await;
         let outcome = match begun {
             Ok(()) => self.replace(content, &targets, &mut quiet, sink).await,

@@ -234,7 +234,9 @@ async fn rows(
     let shapes = digest::shapes(session)
         .await
         .map_err(|error| wrong(&error))?;
-    for mut table in bound_tables(catalog, &shapes) {
+    let bound = bound_tables(catalog, &shapes);
+    none_is_left_out(catalog, chosen, &bound, sink)?;
+    for mut table in bound {
         let known = catalog.table(table.schema.as_deref(), &table.table);
         let key = known.and_then(key::of).unwrap_or_default();
         let was = chosen.names.was(table.schema.as_deref(), &table.table);
@@ -279,6 +281,48 @@ async fn rows(
         checkpoint.tables.push(digest);
     }
     Ok(out)
+}
+
+/// A table whose rows are not read by itself (a part of another one, one of a module, one of another server) cannot be asked
+/// for; what was not asked for by its name is left out, and that is said.
+fn none_is_left_out(
+    catalog: &Catalog,
+    chosen: &Chosen,
+    bound: &[Bound],
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let held = |table: &Table| {
+        let mut bound = bound.iter();
+        bound.any(|bound| bound.table == table.name && bound.schema == table.schema)
+    };
+    let left: Vec<&Table> = catalog.tables.iter().filter(|table| !held(table)).collect();
+    let all = chosen.tables.is_empty() && chosen.columns.is_empty() && chosen.rows.is_empty();
+    let asked = |table: &&&Table| {
+        let mut names = chosen.configuration.tables.iter();
+        !all || names.any(|name| name.eq_ignore_ascii_case(&table.label()))
+    };
+    if let Some(table) = left.iter().find(asked) {
+        let message = format!(
+            "the rows of {} cannot be saved by themselves: it is a part of another table, or a module or another server keeps them",
+            table.label()
+        );
+        return Err(Failure::refused("checkpoint-shape", message).hint(
+            "name the table that it is a part of, or save its rows yourself and take them away before this",
+        ));
+    }
+    // A part comes along with its whole.
+    let apart = left
+        .iter()
+        .filter(|table| !table.options.contains_key("partition"));
+    let apart: Vec<String> = apart.map(|table| table.label()).collect();
+    if !apart.is_empty() {
+        let message = format!(
+            "not in the checkpoint, for a module or another server keeps its rows: {}",
+            apart.join(", ")
+        );
+        sink.event(&Event::Note { message });
+    }
+    Ok(())
 }
 
 /// The names of a bound table's columns.

@@ -198,6 +198,8 @@ fn action(clauses: &[&str], what: &str) -> Option<String> {
 /// Whether an action is the one asked for. RESTRICT and NO ACTION are one where constraints bite at once; a person who
 /// writes one of them means that nothing goes along.
 fn same_action(is: Option<&str>, want: &str) -> bool {
+    // Behind it may stand which columns it is about.
+    let is = is.and_then(|is| is.split(" (").next());
     let is = is.unwrap_or(NO_ACTION).to_uppercase();
     let quiet = |action: &str| action == NO_ACTION || action == "RESTRICT";
     is == want || quiet(&is) && quiet(want)

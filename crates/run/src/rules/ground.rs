@@ -208,7 +208,7 @@ impl Ground {
                 }
                 let follow = match key.on_delete.as_deref() {
                     Some("CASCADE") => Follow::Goes,
-                    // The only action that ends so.
+                    // The only action that ends so. One that empties some of its columns keeps the row.
                     Some(action) if action.ends_with(" NULL") => Follow::Emptied,
                     _ => Follow::Keeps,
                 };

@@ -11,13 +11,13 @@ use super::sweep::CHUNK;
 use crate::backup::archive::Putter;
 use crate::checkpoint::quiet::{self, Quiet};
 use crate::executor::Runner;
-use crate::{journal_store, observe, trouble};
+use crate::{journal_store, trouble};
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::rules::chunk::{self, Detail, KEYS_SHOWN};
-use dunlin_core::schema::{Catalog, Table};
+use dunlin_core::schema::Table;
 use dunlin_core::value::{Row, Value};
 use dunlin_engines::{DbError, Halted, Session};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -155,22 +155,12 @@ async fn framed(
 ) -> Result<(), Failure> {
     let (world, pen) = (runner.world, runner.pen.clone());
     let work = &mut *runner.work;
-    let commits = !work.caps().transactional_ddl;
-    let mut own: Vec<Table> = touched
+    let own: Vec<Table> = touched
         .iter()
         .map(|at| ground.tables[*at].table.clone())
         .collect();
-    if commits {
-        let mut catalog = Catalog {
-            tables: own,
-            ..Catalog::default()
-        };
-        let exact = observe::exact(work, &mut catalog).await;
-        exact.map_err(|error| refused(&error))?;
-        own = catalog.tables;
-    }
-    let own: Vec<&Table> = own.iter().collect();
-    let mut quiet = Quiet::plan(work.dialect(), commits, &ground.catalog, &own)?.whatever_refers();
+    let quiet = Quiet::of(work, &ground.catalog, own).await?;
+    let mut quiet = quiet.whatever_refers();
     let bounds: Vec<Bound> = touched
         .iter()
         .map(|at| ground.tables[*at].bound.clone())

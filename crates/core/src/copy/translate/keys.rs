@@ -478,7 +478,16 @@ impl Work<'_> {
                 key.references
             );
             match self.foreign_key(at, key) {
-                Ok(made) => self.target.tables[at].foreign_keys.push(made),
+                Ok(mut made) => {
+                    // Columns behind an action: PostgreSQL alone knows that.
+                    let some = |action: &mut String| action.contains('(');
+                    if let Some(action) = made.on_delete.take_if(some) {
+                        let why = "the target knows it of all columns only, not of some";
+                        self.notes
+                            .lack(format!("{action} of the {object}"), why, None);
+                    }
+                    self.target.tables[at].foreign_keys.push(made);
+                }
                 Err(why) => {
                     self.notes.findings.push(Finding::warning(
                         "foreign-key-dropped",

@@ -1,10 +1,11 @@
 //! Changing rows in bulk, on MySQL and MariaDB. Triggers cannot be switched off and DDL commits by itself.
 
 use super::ddl::quote;
-use crate::dialect::change::{ChangeDialect, Filling};
+use crate::dialect::catalog::text;
+use crate::dialect::change::{ChangeDialect, Filling, FiresAgain};
 use crate::sql::words::Words;
 use crate::sql::{LexRules, TokenKind};
-use crate::value::Query;
+use crate::value::{Query, Row};
 
 /// How rows are changed.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,18 @@ fn begins_at(sql: &str, rules: &LexRules) -> Option<i64> {
         }
     }
     found
+}
+
+/// `user@host`, or a role, as a clause.
+fn definer(name: &str) -> String {
+    match name.rsplit_once('@') {
+        Some((user, host)) if !host.is_empty() => {
+            format!("DEFINER = {}@{} ", quote(user), quote(host))
+        }
+        Some((role, _)) => format!("DEFINER = {} ", quote(role)),
+        None if name.is_empty() => String::new(),
+        None => format!("DEFINER = {} ", quote(name)),
+    }
 }
 
 impl ChangeDialect for Changes {
@@ -134,6 +147,48 @@ impl ChangeDialect for Changes {
             .filter_map(|sql| begins_at(sql, rules))
             .next_back();
         Some(self.raise(schema, table, "", said.unwrap_or(1)))
+    }
+
+    fn firing(&self, table: &str) -> Option<Query> {
+        Some(Query::new(
+            "SELECT TRIGGER_NAME, DEFINER, SQL_MODE, COLLATION_CONNECTION FROM information_schema.TRIGGERS WHERE \
+             EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = ? ORDER BY ACTION_TIMING, EVENT_MANIPULATION, \
+             ACTION_ORDER",
+            vec![table.into()],
+        ))
+    }
+
+    /// A trigger runs with the rights of its definer, under the modes of the session that made it; and who may drop it may
+    /// not always make it (for another definer, or beside a binary log).
+    fn fires_again(&self, table: &str, definition: &str, row: &Row) -> FiresAgain {
+        let create = format!("CREATE {}", definer(&text(row, 1)));
+        let tried = quote("dunlin_tried");
+        let tries = vec![
+            format!("DROP TRIGGER IF EXISTS {tried}"),
+            format!(
+                "{create}TRIGGER {tried} BEFORE INSERT ON {} FOR EACH ROW SET @dunlin_tried = 1",
+                quote(table)
+            ),
+            format!("DROP TRIGGER {tried}"),
+        ];
+        let literal = super::dml::literal;
+        let make = vec![
+            "SET @dunlin_fired_mode = @@SESSION.sql_mode, @dunlin_fired_words = \
+             @@SESSION.collation_connection"
+                .to_owned(),
+            format!(
+                "SET SESSION sql_mode = {}, SESSION collation_connection = {}",
+                literal(&text(row, 2)),
+                literal(&text(row, 3))
+            ),
+            match definition.strip_prefix("CREATE ") {
+                Some(rest) => format!("{create}{rest}"),
+                None => definition.to_owned(),
+            },
+            "SET SESSION sql_mode = @dunlin_fired_mode, SESSION collation_connection = @dunlin_fired_words"
+                .to_owned(),
+        ];
+        FiresAgain { tries, make }
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String> {

@@ -144,7 +144,9 @@ impl StepDialect for Steps {
     }
     fn add_known_index(&self, table: &Table, index: &Index) -> Result<Vec<String>, String> {
         let mut statements = ddl::create(Part::Index(None, &table.name, index))?;
-        let usual = matches!(index.method.as_deref(), None | Some("HASH"));
+        // An expression is a hidden column, whose making lets nobody write.
+        let usual = matches!(index.method.as_deref(), None | Some("HASH"))
+            && !index.parts.iter().any(|part| part.expression);
         if let Some(first) = statements.first_mut().filter(|_| usual) {
             first.push_str(online(table));
         }

@@ -69,6 +69,10 @@ fn columns() -> String {
 }
 
 fn constraints() -> String {
+    // Which of its columns a key empties: older servers have no such column.
+    let emptied = "CASE WHEN k.confdeltype IN ('n', 'd') THEN (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY \
+         u.n) FROM jsonb_array_elements_text(nullif(to_jsonb(k) -> 'confdelsetcols', 'null')) WITH ORDINALITY u(num, n) \
+         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num::int2) END";
     // A constraint that a partition has from its root is its root's. NOT NULL stands at the column.
     format!(
         "SELECT {SCHEMA}, c.relname::text, k.conname::text, k.contype::text, pg_get_constraintdef(k.oid), \
@@ -77,7 +81,7 @@ fn constraints() -> String {
          CASE WHEN fn.nspname <> 'public' THEN fn.nspname::text END, f.relname::text, \
          (SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u(num, n) JOIN pg_attribute a \
          ON a.attrelid = k.confrelid AND a.attnum = u.num)::text, k.confdeltype::text, k.confupdtype::text, \
-         k.condeferrable, k.condeferred, k.convalidated, k.confmatchtype::text \
+         k.condeferrable, k.condeferred, k.convalidated, k.confmatchtype::text, {emptied} \
          FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace \
          WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.coninhcount = 0 AND {OURS} \
@@ -512,7 +516,10 @@ fn constraint(table: &mut Table, row: &Row) {
                 references_schema: some(row, 6),
                 references: text(row, 7),
                 references_columns: list(row, 8),
-                on_delete: action(&text(row, 9)),
+                on_delete: action(&text(row, 9)).map(|action| match some(row, 15) {
+                    Some(columns) => format!("{action} ({columns})"),
+                    None => action,
+                }),
                 on_update: action(&text(row, 10)),
                 attributes: (!attributes.is_empty()).then(|| attributes.join(" ")),
             });
