@@ -4,6 +4,7 @@
 
 mod archive;
 mod bad;
+mod beside;
 mod blockers;
 mod constraints;
 mod crash;

@@ -263,6 +263,15 @@ pub fn select_changed(
     )
 }
 
+/// Gives one row where no row of the key is there.
+pub fn select_missing(dialect: &dyn Dialect, table: &Table, key: &[Pair<'_>]) -> String {
+    format!(
+        "SELECT gone.one FROM (SELECT 1 AS one) gone WHERE NOT EXISTS (SELECT 1 FROM {} WHERE {})",
+        table_name(dialect, table),
+        equal(dialect, key)
+    )
+}
+
 /// The condition that finds the row of a key where it no longer holds what was written.
 pub fn is_changed(dialect: &dyn Dialect, key: &[Pair<'_>], holds: &[String]) -> String {
     format!("{} AND NOT ({})", equal(dialect, key), holds.join(" AND "))

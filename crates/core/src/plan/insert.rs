@@ -7,7 +7,7 @@ use crate::dialect::steps as render;
 use crate::schema::text::{Code, closing, code, items};
 use crate::schema::{Column, NeutralType, Table};
 use crate::sql::words::{Cursor, Name, Tok, by_commas};
-use crate::sql::{ObjectRef, TokenKind};
+use crate::sql::{ObjectRef, TokenKind, Unwritten};
 
 /// The statements that delete what an INSERT inserted, or a sentence why there are none.
 pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
@@ -24,7 +24,8 @@ pub fn inverse(sql: &str, facts: &Facts<'_>) -> Result<Vec<String>, String> {
 }
 
 /// Of each row that an INSERT inserted, how to ask whether somebody has changed it since, as far as the statement gives
-/// numbers and texts as literals. A table with triggers may hold other values from the beginning: nothing is asked of it.
+/// numbers and texts as literals, or nothing. A table with triggers may hold other values from the beginning: nothing is asked
+/// of it.
 /// `renames`: what the statements behind it have given another name.
 pub fn later(sql: &str, facts: &Facts<'_>, renames: &[Renames]) -> Vec<Later> {
     let Ok(inserted) = read(sql, facts, renames) else {
@@ -48,11 +49,20 @@ pub fn later(sql: &str, facts: &Facts<'_>, renames: &[Renames]) -> Vec<Later> {
             .map(|(at, column)| value(*at).map(|value| (*column, value)))
             .collect();
         let columns = inserted.columns.iter().enumerate();
-        let holds: Vec<String> = columns
+        let mut holds: Vec<String> = columns
             .filter(|(at, _)| !is_key(*at))
             .filter_map(|(at, column)| Some((column.filter(|column| exact(column))?, value(at)?)))
             .map(|(column, value)| steps.holds(facts.caps, column, &value))
             .collect();
+        let mut whole = false;
+        if inserted.told {
+            let given = inserted.columns.iter().take(row.len());
+            let given: Vec<&Column> = given.flatten().copied().collect();
+            let told = holds.len() + inserted.key.len() == given.len();
+            let (more, all) = untouched(table, &given, facts);
+            holds.extend(more);
+            whole = told && all;
+        }
         let Some(key) = key.filter(|_| !holds.is_empty()) else {
             continue;
         };
@@ -66,10 +76,55 @@ pub fn later(sql: &str, facts: &Facts<'_>, renames: &[Renames]) -> Vec<Later> {
             destroys: true,
             table: table.label(),
             only: render::is_changed(facts.dialect, &key, &holds),
+            whole,
             own: render::delete_unchanged(facts.dialect, table, &key, &holds),
         });
     }
     found
+}
+
+/// That the columns of a row which were not given are as a new row has them; and whether that can be told of all of them. A
+/// trigger may give them any value.
+pub(super) fn untouched(
+    table: &Table,
+    given: &[&Column],
+    facts: &Facts<'_>,
+) -> (Vec<String>, bool) {
+    if !table.triggers.is_empty() {
+        return (vec![], false);
+    }
+    // Nobody writes these, or not without others.
+    let moves = |column: &&Column| {
+        let mut keys = table.keys.iter();
+        column.generated.is_some()
+            || column.on_update.is_some()
+            || column.identity.is_some()
+            || keys.any(|key| key.primary && key.columns.contains(&column.name))
+    };
+    let told = |column: &&Column| {
+        let unwritten = Unwritten {
+            column: ObjectRef::table(None, ""),
+            default: column.default.clone(),
+            nullable: column.nullable,
+        };
+        let exact = matches!(column.neutral, NeutralType::Int | NeutralType::Text);
+        match &column.default {
+            Some(_) => exact && unwritten.is_constant(),
+            None => column.nullable,
+        }
+    };
+    let is_given = |column: &&Column| given.iter().any(|one| one.name == column.name);
+    let columns = table.columns.iter();
+    let others = columns.filter(|column| !is_given(column) && !moves(column));
+    let others: Vec<&Column> = others.collect();
+    let change = facts.dialect.change();
+    let made = others.iter().copied().filter(told);
+    let made: Vec<String> = made
+        .map(|column| change.as_made(&column.name, column.default.as_deref()))
+        .map(|sql| format!("({sql})"))
+        .collect();
+    let all = made.len() == others.len();
+    (made, all)
 }
 
 /// What an INSERT inserts.
@@ -81,6 +136,8 @@ struct Inserted<'t> {
     key: Vec<(usize, &'t Column)>,
     /// The values of each row that are literals.
     rows: Vec<Vec<Option<String>>>,
+    /// Every column that is given a value is known.
+    told: bool,
 }
 
 fn read<'t>(sql: &str, facts: &Facts<'t>, renames: &[Renames]) -> Result<Inserted<'t>, String> {
@@ -103,8 +160,10 @@ fn read<'t>(sql: &str, facts: &Facts<'t>, renames: &[Renames]) -> Result<Inserte
     })?;
     let literal = |value: &&[Code<'_>]| is_literal(value).then(|| text_of(sql, value));
     let rows = rows.iter().map(|row| row.iter().map(literal).collect());
+    let computed = |column: &Column| column.generated.is_some();
     Ok(Inserted {
         table,
+        told: head.columns.is_some() || !table.columns.iter().any(computed),
         rows: rows.collect(),
         columns,
         key,

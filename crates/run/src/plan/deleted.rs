@@ -52,10 +52,13 @@ pub async fn look(
         // Under another name such a condition finds nothing: `plan check` has named it.
         let elsewhere =
             deleted.named && !found.table.name.eq_ignore_ascii_case(&deleted.table.name);
-        if elsewhere || looked.held.iter().any(goes) {
+        let told = asked.tells_all_of(&found.label);
+        if elsewhere || told || looked.held.iter().any(goes) {
             continue;
         }
         let left = asked.left_of(&found.label, None, Some(&deleted.only));
+        // By keys no more rows go than were inserted, whoever wrote them since.
+        let counted = counted && asked.written;
         if !counted && left.is_none() {
             continue;
         }
@@ -71,8 +74,8 @@ pub async fn look(
                 what: format!("{} ({} rows)", found.label, seen.number),
                 foreign: true,
                 keyed: key::of(found.table).is_some(),
+                own: own(walk, asked, catalog, (&found.label, &deleted.only)),
                 only: Some(deleted.only),
-                own: own(walk, asked, catalog, &found.label),
                 table: found.label,
                 ..Held::default()
             };
@@ -154,8 +157,14 @@ fn counts(classes: &[StatementClass], has_triggers: impl Fn(&str) -> bool) -> bo
     })
 }
 
-/// Statements that take away what the step inserts anew into a table, where it still is that.
-fn own(walk: &Walk<'_, '_>, asked: &Asked<'_>, catalog: &Catalog, label: &str) -> Vec<String> {
+/// Statements that take away what the step inserts anew into a table, where it still is that, of the rows that meet a condition:
+/// no others are in the archive.
+fn own(
+    walk: &Walk<'_, '_>,
+    asked: &Asked<'_>,
+    catalog: &Catalog,
+    (label, only): (&str, &str),
+) -> Vec<String> {
     let work = &*walk.runner.work;
     let facts = Facts {
         dialect: work.dialect(),
@@ -168,5 +177,7 @@ fn own(walk: &Walk<'_, '_>, asked: &Asked<'_>, catalog: &Catalog, label: &str) -
     let up: Vec<String> = up.map(|statement| statement.sql.to_string()).collect();
     let later = inserted(&up, &facts).into_iter();
     let of_table = later.filter(|later| later.table == label);
-    of_table.map(|later| later.own).collect()
+    of_table
+        .map(|later| format!("{} AND ({only}\n)", later.own))
+        .collect()
 }

@@ -125,12 +125,16 @@ pub async fn look(
     held(walk, asked, &mut looked).await?;
     looked.together &= !asked.apart;
     for rows in later(walk, doc, &asked.later, &mut looked).await? {
-        // Rows of a table that goes as a whole go with it.
-        let whole = |one: &&mut Held| one.table == rows.table && one.only.is_none();
-        match looked.held.iter_mut().find(whole) {
-            Some(table) => {
-                table.foreign = true;
-                table.own.extend(rows.own);
+        let same = |one: &&mut Held| one.table == rows.table;
+        match looked.held.iter_mut().find(same) {
+            // Rows of a table that goes as a whole go with it; of others these are named, each by its key.
+            Some(known) => {
+                known.foreign = true;
+                known.own.extend(rows.own);
+                if let Some(only) = &mut known.only {
+                    let more = rows.only.unwrap_or_default();
+                    (known.what, *only) = (rows.what, format!("{only} OR {more}"));
+                }
             }
             None => looked.held.push(rows),
         }
@@ -163,8 +167,9 @@ async fn held(
     let emptied = emptied.map(|(at, table)| inverse::first_of(&renamed[..at], table));
     let tables: Vec<ObjectRef> = of(ObjectKind::Table).chain(emptied).collect();
     let columns: Vec<ObjectRef> = of(ObjectKind::Column).collect();
-    // What a derived undo deletes is asked for by its keys.
-    let deletes = asked.written && classes.iter().any(|class| class.verb == "DELETE");
+    // What a derived undo deletes is asked for by its keys, too: those name the rows.
+    let deletes = (asked.written || !asked.left.is_empty())
+        && classes.iter().any(|class| class.verb == "DELETE");
     let overs = values::of(asked, undo, &*walk.runner.work);
     if tables.is_empty() && columns.is_empty() && !deletes && overs.is_empty() {
         return Ok(());
@@ -253,18 +258,28 @@ async fn held_columns(
         let found = found.find(|found| found.name.eq_ignore_ascii_case(&column.name));
         let Some(found) = found else { continue };
         let written = written(walk, &place, found, column, looked).await;
-        let written = written.map_err(looking)?;
+        let mut written = written.map_err(looking)?;
         let keyed = key::of(place.table).is_some();
         // A step that has written rows itself may have filled the columns that its undo drops.
         let mut foreign = written > asked.own;
         let of_it = |seen: &&mut Seen| {
             seen.table == place.label && seen.column.as_ref() == Some(&found.name)
         };
-        let seen = looked.seen.last_mut().filter(of_it);
-        if let Some(seen) = seen.filter(|_| written > 0 && !foreign) {
+        if let Some(seen) = looked.seen.last_mut().filter(of_it) {
             let left = asked.left_of(&place.label, Some(&found.name), None);
             seen.left = left.cloned();
-            foreign = !is_own(walk, seen, &looked.names, (asked, places.catalog)).await?;
+            let each = matches!(seen.question, Question::Untouched { .. });
+            if each && seen.left.is_some() {
+                // Every row was given something: it is as it was given, or it is others'.
+                foreign = !is_own(walk, seen, &looked.names, (asked, places.catalog)).await?;
+                written = written.max(u64::from(foreign));
+            } else if each {
+                foreign = written > 0;
+            } else if written > 0 && !foreign {
+                foreign = !is_own(walk, seen, &looked.names, (asked, places.catalog)).await?;
+            } else {
+                seen.left = None;
+            }
         }
         if written == 0 || (!foreign && !keyed) {
             continue;

@@ -12,7 +12,7 @@ use dunlin_core::plan::inverse::{self, Renames, is_harmless};
 use dunlin_core::plan::steps::{self, Facts, Later, Operations};
 use dunlin_core::schema::lookup::Lookup;
 use dunlin_core::schema::{Catalog, Table};
-use dunlin_core::source::plan::{StepDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::{PhaseDoc, StepDoc, StepSpec, UndoSpec};
 use dunlin_core::source::{Migration, Script, TransactionMode};
 use dunlin_core::sql::{Condition, Kind, ObjectKind, ObjectRef};
 use dunlin_engines::Session;
@@ -109,6 +109,13 @@ impl Asked<'_> {
             .or_else(|| of().next())
     }
 
+    /// Whether the keys by which a derived undo deletes rows of a table tell of every column of them.
+    pub fn tells_all_of(&self, label: &str) -> bool {
+        let later = self.later.iter().filter(|later| later.destroys);
+        let mut later = later.filter(|later| later.table == label).peekable();
+        !self.written && later.peek().is_some() && later.all(|later| later.whole)
+    }
+
     /// Whether a table is not as it will be when its turn comes.
     pub fn is_unsure(&self, label: &str) -> bool {
         self.unsure.iter().any(|name| is_name_of(name, label))
@@ -162,20 +169,40 @@ pub fn of_step(walk: &Walk<'_, '_>, doc: &StepDoc, key: &str, half: Option<&Scri
     let phases = plan.phases.iter();
     let steps = phases.flat_map(|phase| phase.steps.iter().map(move |step| (phase, step)));
     let later = steps.skip_while(|(_, step)| !std::ptr::eq(*step, doc));
-    let stays = later.skip(1).filter(|(_, step)| {
+    let known = |phase: &PhaseDoc, step: &StepDoc| {
+        let key = journal::plan::step_key(&plan.name, &phase.id, &step.id);
+        walk.history.steps.contains_key(&key)
+    };
+    let later: Vec<&StepDoc> = later
+        .skip(1)
+        .filter(|(phase, step)| known(phase, step))
+        .map(|(_, step)| step)
+        .collect();
+    let ran = later.iter().any(|step| {
         let exact = UndoSpec::Derive == step.undo || UndoSpec::Restore == step.undo;
         !exact && !matches!(step.undo, UndoSpec::Sql(_))
     });
-    let mut keys =
-        stays.map(|(phase, step)| journal::plan::step_key(&plan.name, &phase.id, &step.id));
-    let ran = keys.any(|key| walk.history.steps.contains_key(&key));
     let left = applied(walk.history.steps.get(key)).map(|applied| applied.stands.clone());
     let mut left = untouched(left.unwrap_or_default(), half, &*walk.runner.work);
     if ran {
         // Rows that it made count by their number. Values are the step's own as long as they are what it has left.
         left.retain(|left| !left.over.is_empty());
     }
+    if doc.undo == UndoSpec::Derive {
+        // Who changes rows and changes them back moves what the server dates by itself: its keys tell of such a row.
+        left.retain(|left| left.only.is_empty() || !later.iter().any(|step| names(step, left)));
+    }
     left
+}
+
+/// Whether the statements of a step, and an undo that somebody wrote, may be about what was left.
+fn names(step: &StepDoc, left: &Left) -> bool {
+    let (StepSpec::Sql(up), UndoSpec::Sql(_)) = (&step.kind, &step.undo) else {
+        return false;
+    };
+    let table = left.table.to_lowercase();
+    let table = table.rsplit('.').next().unwrap_or_default();
+    up.text.to_lowercase().contains(table)
 }
 
 /// What a migration has left. What those touch that its step applied `later` is not as it was left, and its step's own still.

@@ -46,7 +46,9 @@ pub(super) async fn of(runner: &mut Runner<'_>, unit: &Unit<'_>, inside: bool) -
     }) else {
         return vec![];
     };
-    let mut takes = taken(undo, &*runner.work, runner.rows > 0);
+    let wrote = runner.rows > 0;
+    let given = wrote || adds_by_default(unit, undo);
+    let mut takes = taken(undo, &*runner.work, wrote, given);
     for take in &mut takes {
         take.put = put(runner, unit, &take.table);
     }
@@ -117,12 +119,22 @@ pub(super) fn note(record: &mut Writing, left: &[Left]) {
     }
 }
 
-/// Whether an undo may have to tell later what it writes over.
+/// Whether an undo may have to tell later what it writes over, or what a default had given.
 pub(super) fn is_asked(runner: &Runner<'_>, unit: &Unit<'_>) -> bool {
     let undo = unit.migration.undo.as_ref();
     let undo = undo.filter(|_| unit.direction == Direction::Up && tells_rows(runner, unit));
-    let mut statements = undo.into_iter().flat_map(|undo| &undo.statements);
-    statements.any(|statement| statement.sql.to_ascii_uppercase().contains("UPDATE"))
+    undo.is_some_and(|undo| says(undo, "UPDATE") || adds_by_default(unit, undo))
+}
+
+/// Whether a unit may add columns with a default, which its undo takes away.
+fn adds_by_default(unit: &Unit<'_>, undo: &Script) -> bool {
+    says(&unit.migration.up, "DEFAULT") && says(undo, "ALTER")
+}
+
+/// Whether a statement of a script holds a word.
+fn says(script: &Script, word: &str) -> bool {
+    let mut statements = script.statements.iter();
+    statements.any(|statement| statement.sql.to_ascii_uppercase().contains(word))
 }
 
 /// The values that an undo's UPDATEs write over.
@@ -141,6 +153,8 @@ struct Take {
     over: Option<Over>,
     /// How many rows the step has put into the table, which was there before it.
     put: Option<u64>,
+    /// The step has written rows.
+    wrote: bool,
 }
 
 /// How many rows a unit has put into a table that was there before it; `None`: that is not known.
@@ -161,8 +175,9 @@ fn put(runner: &Runner<'_>, unit: &Unit<'_>, table: &ObjectRef) -> Option<u64> {
     put.try_fold(0_u64, |all, rows| Some(all.saturating_add(rows?)))
 }
 
-/// `wrote`: the step has written rows itself; where it has not, whatever is found later in a column is others'.
-fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
+/// `wrote`: the step has written rows itself; where it has not, whatever is found later in a column is others', but what its
+/// default has `given`.
+fn taken(undo: &Script, work: &dyn Session, wrote: bool, given: bool) -> Vec<Take> {
     let (classes, renamed) = read(undo, work);
     let mut takes = vec![];
     let mut table = |table: ObjectRef, column: Option<&str>, only: Option<String>| {
@@ -172,13 +187,14 @@ fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
             only,
             over: None,
             put: None,
+            wrote,
         });
     };
     for gone in inverse::gone(&classes, &renamed) {
         let was = &gone.was;
         match was.kind {
             ObjectKind::Table => table(was.clone(), None, None),
-            ObjectKind::Column if wrote => {
+            ObjectKind::Column if given => {
                 let parent = was.parent.as_deref().unwrap_or_default();
                 let of = ObjectRef::table(was.schema.as_deref(), parent);
                 table(of, Some(&was.name), None);
@@ -215,6 +231,7 @@ fn taken(undo: &Script, work: &dyn Session, wrote: bool) -> Vec<Take> {
         only: None,
         over: Some(over),
         put: None,
+        wrote,
     }));
     takes
 }
@@ -244,7 +261,7 @@ async fn all(
         };
         let mut left = Left {
             table: shape.label(),
-            only: take.only.unwrap_or_default(),
+            only: take.only.clone().unwrap_or_default(),
             put: take
                 .put
                 .filter(|_| take.column.is_none() && take.over.is_none()),
@@ -255,30 +272,10 @@ async fn all(
         {
             continue;
         }
-        if let (Some(column), Some(catalog)) = (take.column, &catalog) {
-            let Some(there) = catalog.table(shape.schema.as_deref(), &shape.name) else {
-                continue;
-            };
-            let mut columns = there.columns.iter();
-            let Some(added) = columns.find(|one| one.name.eq_ignore_ascii_case(&column)) else {
-                continue;
-            };
-            let unwritten = Unwritten {
-                column: take.table.clone(),
-                nullable: added.nullable,
-                default: added.default.clone(),
-            };
-            if added.generated.is_some() || !unwritten.is_constant() {
-                continue;
-            }
-            let change = session.dialect().change();
-            let as_made = change.as_made(&added.name, added.default.as_deref());
-            left.only = format!("NOT ({as_made})");
-            left.columns = key::of(there).unwrap_or_default();
-            if !left.columns.contains(&added.name) {
-                left.columns.push(added.name.clone());
-            }
-            left.column = added.name.clone();
+        if let (Some(_), Some(catalog)) = (&take.column, &catalog)
+            && !given(session, (&take, shape), catalog, &mut left).await?
+        {
+            continue;
         }
         if let Some(now) = now(session, &shapes, &left, &left.table, sink).await? {
             (left.rows, left.digest) = (now.rows, now.digest);
@@ -286,6 +283,49 @@ async fn all(
         }
     }
     Ok(found)
+}
+
+/// Completes what is left of a column. Gives whether it is looked at, and not too long to be read.
+async fn given(
+    session: &mut dyn Session,
+    (take, shape): (&Take, &TableShape),
+    catalog: &Catalog,
+    left: &mut Left,
+) -> Result<bool, DbError> {
+    let Some(there) = catalog.table(shape.schema.as_deref(), &shape.name) else {
+        return Ok(false);
+    };
+    let name = take.column.as_deref().unwrap_or_default();
+    let mut columns = there.columns.iter();
+    let Some(added) = columns.find(|one| one.name.eq_ignore_ascii_case(name)) else {
+        return Ok(false);
+    };
+    let unwritten = Unwritten {
+        column: take.table.clone(),
+        nullable: added.nullable,
+        default: added.default.clone(),
+    };
+    // A default that is no constant has given each row something: all rows are read then, and not those alone that hold
+    // something else.
+    let constant = unwritten.is_constant() && (added.nullable || added.default.is_some());
+    let looks = match constant {
+        true => take.wrote,
+        false => few(session, shape, None).await?,
+    };
+    if added.generated.is_some() || !looks {
+        return Ok(false);
+    }
+    if constant {
+        let change = session.dialect().change();
+        let as_made = change.as_made(&added.name, added.default.as_deref());
+        left.only = format!("NOT ({as_made})");
+    }
+    left.columns = key::of(there).unwrap_or_default();
+    if !left.columns.contains(&added.name) {
+        left.columns.push(added.name.clone());
+    }
+    left.column.clone_from(&added.name);
+    Ok(true)
 }
 
 /// Completes what is left of values that an UPDATE writes over. Gives whether there are any, and not too many to be read.
@@ -301,32 +341,37 @@ async fn values(
     left.over = over.columns_of(there);
     left.columns = hashed(key::of(there), &left.over);
     left.only.clone_from(&over.only);
-    let mut all = session
-        .dialect()
-        .count_rows(shape.schema.as_deref(), &shape.name);
-    all.sql = session
-        .dialect()
-        .change()
-        .filtered(&all.sql, Some(&over.only));
     // What is asked for may be made by the undo itself: then all rows are meant.
     let [part, done, back] = session.dialect().change().part();
     session.execute(part).await?;
-    let rows = session.query(&all.sql, &all.params).await;
-    if rows.is_err() {
+    let few = few(session, shape, Some(&over.only)).await;
+    if few.is_err() {
         session.execute(back).await?;
     }
     session.execute(done).await?;
-    let rows = match rows {
+    let few = match few {
         Err(error) if error.class == ErrorClass::ObjectMissing && over.only != delete::ALL => {
             let over = over.clone().of_all_rows();
             return Box::pin(values(session, (&over, shape), catalog, left)).await;
         }
-        rows => rows?,
+        few => few?,
     };
-    let rows = rows.first().and_then(|row| row.first()?.as_i64());
-    let few =
-        rows.is_some_and(|rows| u64::try_from(rows).is_ok_and(|rows| rows <= limits::LEFT_ROWS));
     Ok(few && !left.over.is_empty())
+}
+
+/// Whether a table has no more rows, or rows that meet a condition, than are read.
+async fn few(
+    session: &mut dyn Session,
+    shape: &TableShape,
+    only: Option<&str>,
+) -> Result<bool, DbError> {
+    let dialect = session.dialect();
+    let mut all = dialect.count_rows(shape.schema.as_deref(), &shape.name);
+    all.sql = dialect.change().filtered(&all.sql, only);
+    let rows = session.query(&all.sql, &all.params).await?;
+    let rows = rows.first().and_then(|row| row.first()?.as_i64());
+    let rows = rows.and_then(|rows| u64::try_from(rows).ok());
+    Ok(rows.is_some_and(|rows| rows <= limits::LEFT_ROWS))
 }
 
 /// The columns that tell whether values are others': they with the key; of a table without one (an empty list) all.

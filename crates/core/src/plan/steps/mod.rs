@@ -83,6 +83,9 @@ pub struct Later {
     /// The condition under which a row of it no longer holds what the step wrote.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub only: String,
+    /// The condition tells of every column of the row.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// A statement that takes the row away where it still is what the step wrote.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub own: String,

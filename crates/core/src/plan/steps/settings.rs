@@ -4,6 +4,7 @@ use super::known::at_step;
 use super::{Facts, Later, Operations};
 use crate::dialect::steps::{self as render, Move, Pair};
 use crate::finding::Finding;
+use crate::plan::insert::untouched;
 use crate::schema::{Column, Table};
 use crate::source::grammar::steps::Settings;
 use crate::source::plan::StepDoc;
@@ -169,15 +170,12 @@ pub(super) fn lower(
         match super::answer(step, answers, at)? {
             [] => {
                 moves.push(added(&read, row, facts));
-                if !row.values.is_empty() {
-                    let written: Vec<&Pair<'_>> = row.values.iter().collect();
-                    met.push(later(&read, row, &written, facts, true));
-                }
+                met.extend(whole(&read, row, facts));
             }
             [there] => {
                 if let Some((one, later)) = changed(&read, row, there, facts) {
                     moves.push(one);
-                    met.push(later);
+                    met.extend([later, removed(&read, row, facts)]);
                 }
             }
             several => {
@@ -202,34 +200,60 @@ pub(super) fn lower(
     })
 }
 
+/// The row as it was inserted, which the undo takes away.
+fn whole(read: &Read<'_>, row: &Wanted<'_>, facts: &Facts<'_>) -> Option<Later> {
+    let given = row.key.iter().chain(&row.values);
+    let given: Vec<&Column> = given.map(|(column, _)| *column).collect();
+    let mut holds = held(&row.values, facts);
+    let (more, whole) = untouched(read.table, &given, facts);
+    holds.extend(more);
+    let what = format!("{} ({})", read.table.label(), shown(&row.key));
+    let later = |holds: &[String]| Later {
+        whole,
+        ..later(read, row, what, holds, (facts, true))
+    };
+    (!holds.is_empty()).then(|| later(&holds))
+}
+
+/// The row that the step has changed, where somebody has removed it since.
+fn removed(read: &Read<'_>, row: &Wanted<'_>, facts: &Facts<'_>) -> Later {
+    Later {
+        what: format!("{} without {}", read.table.label(), shown(&row.key)),
+        sql: render::select_missing(facts.dialect, read.table, &row.key),
+        destroys: false,
+        table: read.table.label(),
+        only: String::new(),
+        whole: false,
+        own: String::new(),
+    }
+}
+
+/// That columns hold what was written.
+fn held<'p, 'a: 'p>(
+    written: impl IntoIterator<Item = &'p Pair<'a>>,
+    facts: &Facts<'_>,
+) -> Vec<String> {
+    let steps = facts.dialect.steps();
+    let written = written.into_iter();
+    let holds = written.map(|(column, value)| steps.holds(facts.caps, column, value));
+    holds.collect()
+}
+
 fn later(
     read: &Read<'_>,
     row: &Wanted<'_>,
-    written: &[&Pair<'_>],
-    facts: &Facts<'_>,
-    destroys: bool,
+    what: String,
+    holds: &[String],
+    (facts, destroys): (&Facts<'_>, bool),
 ) -> Later {
-    let steps = facts.dialect.steps();
-    let names: Vec<&str> = written
-        .iter()
-        .map(|(column, _)| column.name.as_str())
-        .collect();
-    let holds: Vec<String> = written
-        .iter()
-        .map(|(column, value)| steps.holds(facts.caps, column, value))
-        .collect();
     Later {
-        what: format!(
-            "{} of {} ({})",
-            names.join(", "),
-            read.table.label(),
-            shown(&row.key)
-        ),
-        sql: render::select_changed(facts.dialect, read.table, &row.key, &holds),
+        what,
+        sql: render::select_changed(facts.dialect, read.table, &row.key, holds),
         destroys,
         table: read.table.label(),
-        only: render::is_changed(facts.dialect, &row.key, &holds),
-        own: render::delete_unchanged(facts.dialect, read.table, &row.key, &holds),
+        only: render::is_changed(facts.dialect, &row.key, holds),
+        whole: false,
+        own: render::delete_unchanged(facts.dialect, read.table, &row.key, holds),
     }
 }
 
@@ -268,14 +292,17 @@ fn changed(
     back.extend(others.map(|(at, column)| (column, kept(column, from + at))));
     let set: Vec<Pair<'_>> = written.iter().map(|pair| (*pair).clone()).collect();
     // What somebody wrote since stays.
-    let holds: Vec<String> = written
-        .iter()
-        .map(|(column, value)| steps.holds(facts.caps, column, value))
-        .collect();
+    let holds = held(written.iter().copied(), facts);
     let (dialect, table) = (facts.dialect, read.table);
     let one = Move::new(
         render::update(dialect, table, &set, &row.key, &[]),
         vec![render::update(dialect, table, &back, &row.key, &holds)],
     );
-    Some((one, later(read, row, &written, facts, false)))
+    let names: Vec<&str> = written
+        .iter()
+        .map(|(column, _)| column.name.as_str())
+        .collect();
+    let (names, label) = (names.join(", "), table.label());
+    let what = format!("{names} of {label} ({})", shown(&row.key));
+    Some((one, later(read, row, what, &holds, (facts, false))))
 }

@@ -10,7 +10,7 @@ use dunlin_core::event::Event;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal;
 use dunlin_core::source::grammar::steps::Backfill;
-use dunlin_core::value::Value;
+use dunlin_core::value::{Row, Value};
 use dunlin_engines::DbError;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ pub struct Undone {
     pub left: u64,
     /// The first of their keys.
     pub keys: Vec<String>,
+    /// Rows among the first in which a trigger of the table has written something else at once.
+    pub bent: u64,
 }
 
 /// Takes the batches of a step back, from the last to the first, or goes on with that.
@@ -39,6 +41,7 @@ pub async fn undo(runner: &mut Runner<'_>, unit: &str, spec: &Backfill) -> Resul
         rows: work.state.undone,
         left: work.state.left,
         keys: work.state.keys.clone(),
+        bent: 0,
     };
     for (number, _) in work.state.standing.iter().rev() {
         runner.may_go_on()?;
@@ -51,6 +54,7 @@ pub async fn undo(runner: &mut Runner<'_>, unit: &str, spec: &Backfill) -> Resul
         };
         undone.rows += done.rows;
         undone.left += done.left;
+        undone.bent += done.bent;
         undone.keys.extend(done.keys);
         undone.keys.truncate(KEYS_SHOWN);
         runner.sink.event(&Event::Progress {
@@ -59,6 +63,14 @@ pub async fn undo(runner: &mut Runner<'_>, unit: &str, spec: &Backfill) -> Resul
             total: None,
             unit: "rows".into(),
         });
+    }
+    if undone.bent > 0 {
+        let message = format!(
+            "{} rows of {} were given back what they held, and do not hold all of it: a trigger of the table writes into them",
+            undone.bent,
+            work.table.label()
+        );
+        runner.sink.event(&Event::Note { message });
     }
     if work.state.defaults.is_some() {
         let ended = chunk::record(journal::Event::Undone, unit, None, Detail::default());
@@ -118,12 +130,13 @@ async fn batch(runner: &mut Runner<'_>, work: &Work<'_>, number: i64) -> Result<
     }
     let keys: Vec<Vec<Value>> = image.rows.iter().map(|row| row.key.clone()).collect();
     let now = keyed(&mut *runner.work, work, &key, &columns, &keys, None).await?;
-    let now: BTreeMap<String, Vec<Value>> = now
-        .into_iter()
-        .map(|row| (spelled(&row[..key.len()]), row[key.len()..].to_vec()))
-        .collect();
-    let (done, groups) = sort(&image, &now);
+    let now = by_key(now, key.len());
+    let (mut done, groups) = sort(&image, &now);
     put(runner, work, &key, &columns, groups).await?;
+    if !work.table.triggers.is_empty() {
+        let then = keyed(&mut *runner.work, work, &key, &columns, &keys, None).await?;
+        done.bent = bent(&image, &now, &by_key(then, key.len()));
+    }
     let detail = Detail {
         rows: done.rows,
         left: done.left,
@@ -135,10 +148,30 @@ async fn batch(runner: &mut Runner<'_>, work: &Work<'_>, number: i64) -> Result<
     Ok(done)
 }
 
+/// Values of rows by their keys, which come first.
+fn by_key(rows: Vec<Row>, width: usize) -> Values {
+    let rows = rows.into_iter();
+    rows.map(|row| (spelled(&row[..width]), row[width..].to_vec()))
+        .collect()
+}
+
+/// How many rows that were what the batch had left are not as they were before it, now that they were given that back.
+fn bent(image: &Image, now: &Values, then: &Values) -> u64 {
+    let of = |values: &Values, key: &str| values.get(key).map(|values| spelled(values));
+    let bent = image.rows.iter().filter(|row| {
+        let key = spelled(&row.key);
+        of(now, &key) == Some(spelled(&row.new)) && of(then, &key) != Some(spelled(&row.old))
+    });
+    bent.count() as u64
+}
+
+/// What rows hold, by their keys.
+type Values = BTreeMap<String, Vec<Value>>;
+
 /// Old values, and the keys of the rows that get them: most rows of a batch held the same.
 type Groups = BTreeMap<String, (Vec<Value>, Vec<Vec<Value>>)>;
 
-fn sort(image: &Image, now: &BTreeMap<String, Vec<Value>>) -> (Undone, Groups) {
+fn sort(image: &Image, now: &Values) -> (Undone, Groups) {
     let (mut done, mut groups) = (Undone::default(), Groups::new());
     for row in &image.rows {
         let there = now.get(&spelled(&row.key));
