@@ -112,7 +112,7 @@ for_each_engine! {
         let (_, answer) = desk.json("plan check anew");
         let disk = check(&answer, "disk");
         let message = text(disk, "message");
-        assert!(message.contains("`contacts` is written anew) needs "), "{disk:#}");
+        assert!(message.ends_with("needed for the database (`contacts` is written anew)"), "{disk:#}");
     }
 
     /// Who, since when and what; and nobody when it has ended.
