@@ -205,15 +205,19 @@ for_each_engine! {
     async fn what_an_undo_destroys_unasked_is_named_by_the_check(engine: TestEngine) {
         let joined = engine.pick(
             "DELETE FROM settings AS s WHERE s.skey IN (SELECT skey FROM settings WHERE svalue = s.svalue)",
-            "DELETE FROM settings USING contacts WHERE settings.skey = contacts.phone",
-            "DELETE settings FROM settings JOIN contacts ON settings.skey = contacts.phone",
+            "DELETE FROM settings USING settings AS s WHERE settings.skey = s.svalue",
+            "DELETE settings, contacts FROM settings JOIN contacts ON settings.skey = contacts.phone",
         );
         let upsert = engine.pick(
-            "INSERT OR REPLACE INTO settings VALUES ('model', 'x')",
-            "INSERT INTO settings VALUES ('model', 'x') ON CONFLICT (skey) DO UPDATE SET svalue = 'x'",
-            "REPLACE INTO settings VALUES ('model', 'x')",
+            "UPDATE OR REPLACE settings SET skey = 'x' WHERE skey = 'model'",
+            "INSERT INTO settings (skey) VALUES (lower('X')) ON CONFLICT (skey) DO UPDATE SET svalue = 'x'",
+            "REPLACE INTO settings SET skey = 'model'",
         );
-        let joined_update = "UPDATE settings SET svalue = 'x' WHERE skey IN (SELECT phone FROM contacts)";
+        let joined_update = engine.pick(
+            "WITH x AS (SELECT 1) UPDATE settings SET svalue = 'x'",
+            "UPDATE ONLY settings SET svalue = 'x'",
+            "UPDATE contacts JOIN settings ON settings.skey = contacts.phone SET settings.svalue = 'x'",
+        );
         let update = "UPDATE settings SET svalue = 'x' WHERE skey = 'model'";
         let own = "CREATE TABLE own (skey varchar(20)); UPDATE own SET skey = 'x'; DROP TABLE own";
         for (undo, named) in [(joined, true), (upsert, true), (joined_update, true), (update, false), (DELETE, false), (own, false)] {

@@ -14,6 +14,7 @@ mod emergency;
 mod emptied;
 mod failing;
 mod gates;
+mod joined;
 mod last_look;
 mod left;
 mod life;

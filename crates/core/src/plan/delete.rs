@@ -1,7 +1,8 @@
 //! Which rows a DELETE takes away, as a condition by which they are counted and saved before.
 
+use super::joined::Joined;
 use crate::dialect::Dialect;
-use crate::sql::words::{Cursor, Fold, Name, Tok, Words, unquoted};
+use crate::sql::words::{Cursor, Fold, Name, TOKENS_MAX, Tok, Words, unquoted};
 use crate::sql::{LexMode, ObjectRef, StatementClass};
 
 fn empties(class: &StatementClass) -> bool {
@@ -27,11 +28,11 @@ pub struct Deleted {
     pub named: bool,
 }
 
-/// Reads a DELETE from one table, by whatever name the statement gives it; `None`: it is something else, or reads other
-/// tables beside it. Of one that takes the first rows by an order the condition finds all that it might take.
+/// Reads a DELETE from one table, by whatever name the statement gives it; `None`: it is something else. Of one that takes the
+/// first rows by an order the condition finds all that it might take.
 pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> {
     let words = Words::read(sql, &dialect.lex_rules(lex));
-    if !words.versioned.is_empty() {
+    if !words.versioned.is_empty() || words.toks.len() >= TOKENS_MAX {
         return None;
     }
     let mut cursor = words.cursor();
@@ -39,17 +40,42 @@ pub fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Deleted> 
         return None;
     }
     while cursor.eat_any(&["LOW_PRIORITY", "QUICK", "IGNORE"]) {}
-    if !cursor.eat(&["FROM"]) {
-        return None;
-    }
     let fold = dialect.steps().fold();
-    let target = Target::read(&mut cursor, fold, "WHERE")?;
-    let found = target.names().condition(sql, &mut cursor, fold)?;
+    let (target, joined) = target(&mut cursor, fold)?;
+    let names = target.names();
+    let found = match &joined {
+        // Some engines take no rows away from a table that the condition asks once more, which is done with archived ones.
+        Some(joined) if joined.names(&target.table.name, fold) => return None,
+        Some(joined) => joined.condition(&names, sql, &mut cursor, fold)?,
+        None => names.condition(sql, &mut cursor, fold)?,
+    };
     Some(Deleted {
         table: target.table,
         only: found.only,
         named: found.named,
     })
+}
+
+/// The table that a DELETE names, and those that it is joined to: `FROM t`, `FROM t USING u`, `t FROM t JOIN u`,
+/// `FROM t USING t JOIN u`.
+fn target<'t>(cursor: &mut Cursor<'t>, fold: Fold) -> Option<(Target<'t>, Option<Joined<'t>>)> {
+    let read = |cursor: &mut Cursor<'t>| Target::read(cursor, fold, "WHERE");
+    if !cursor.eat(&["FROM"]) {
+        let name = cursor.ident(fold)?;
+        let target = cursor.eat(&["FROM"]).then(|| read(cursor))??;
+        let joined = Joined::to(cursor)?;
+        return target.is(&name).then_some((target, joined));
+    }
+    let target = read(cursor)?;
+    if !cursor.eat(&["USING"]) {
+        return Some((target, None));
+    }
+    let mut again = *cursor;
+    if let Some(itself) = read(&mut again).filter(|itself| itself.is(target.called())) {
+        *cursor = again;
+        return Some((itself, Joined::to(cursor)?));
+    }
+    Some((target, Some(Joined::beside(cursor)?)))
 }
 
 /// The table whose rows a statement changes.
@@ -80,6 +106,15 @@ impl<'t> Target<'t> {
         })
     }
 
+    /// What the statement calls it.
+    fn called(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.table.name)
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.called().eq_ignore_ascii_case(name)
+    }
+
     /// Its names in a condition.
     pub(super) fn names(&self) -> Names<'_> {
         Names {
@@ -98,7 +133,7 @@ const PART: [&str; 3] = ["ORDER", "LIMIT", "RETURNING"];
 
 /// The other name that a statement gives its table.
 fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
-    const NONE: [&str; 15] = [
+    const NONE: [&str; 16] = [
         "WHERE",
         "SET",
         "USING",
@@ -112,6 +147,7 @@ fn alias(cursor: &mut Cursor<'_>, fold: Fold) -> Option<String> {
         "RIGHT",
         "CROSS",
         "NATURAL",
+        "STRAIGHT_JOIN",
         "INDEXED",
         "NOT",
     ];
@@ -128,7 +164,7 @@ pub(super) struct Rows<'t> {
     /// It names the table.
     pub(super) named: bool,
     /// Its tokens.
-    pub(super) tokens: &'t [Tok<'t>],
+    pub(super) tokens: Vec<Tok<'t>>,
 }
 
 /// The names of a table in a condition.
@@ -157,32 +193,43 @@ impl Names<'_> {
             true => &condition[..condition.len() - end.rest().len()],
             false => condition,
         };
-        let Some((first, last)) = tokens.first().zip(tokens.last()) else {
+        let Some(first) = tokens.first() else {
             return Some(Rows {
                 only: ALL.into(),
                 named: false,
-                tokens,
+                tokens: vec![],
             });
         };
         // A row where a cursor stands is none that a question finds.
         if first.is("CURRENT") {
             return None;
         }
-        let mut named = tokens.iter().filter(|token| token.is_name());
-        let named = named.any(|token| {
+        Some(Rows {
+            only: format!("({}\n)", self.text(sql, tokens, fold)?),
+            named: self.are_in(tokens, fold),
+            tokens: tokens.to_vec(),
+        })
+    }
+
+    /// Whether one of them is among tokens.
+    pub(super) fn are_in(&self, tokens: &[Tok<'_>], fold: Fold) -> bool {
+        let mut names = tokens.iter().filter(|token| token.is_name());
+        names.any(|token| {
             let name = unquoted(token, fold);
             let is = |other: &str| name.eq_ignore_ascii_case(other);
             is(self.table) || self.alias.is_some_and(is)
-        });
-        let only = match self.alias {
-            None => sql.get(first.start..last.end())?.to_owned(),
-            Some(alias) => self.own(sql, tokens, alias, fold)?,
-        };
-        Some(Rows {
-            only: format!("({only}\n)"),
-            named,
-            tokens,
         })
+    }
+
+    /// The text of tokens, in which the table has its own name. `None`: it cannot have it there.
+    pub(super) fn text(&self, sql: &str, tokens: &[Tok<'_>], fold: Fold) -> Option<String> {
+        match self.alias {
+            None => {
+                let (first, last) = (tokens.first()?, tokens.last()?);
+                sql.get(first.start..last.end()).map(str::to_owned)
+            }
+            Some(alias) => self.own(sql, tokens, alias, fold),
+        }
     }
 
     /// A condition with the table's own name in the place of its other one. `None`: one of the two stands there for
@@ -221,6 +268,41 @@ mod tests {
     use crate::dialect::mysql::Mysql;
 
     #[test]
+    fn rows_that_a_join_finds_are_asked_for_by_it() {
+        let only = |sql: &str| {
+            let found = read(sql, &Mysql, &LexMode::default())?;
+            assert!(found.named && found.table.name == "t", "{sql}");
+            Some(found.only.replace('\n', " "))
+        };
+        let itself = "(EXISTS (SELECT 1 FROM (SELECT 1 AS dunlin_one) AS dunlin_one";
+        for (sql, condition) in [
+            (
+                "DELETE t FROM t JOIN u ON t.a = u.a WHERE u.b = 1",
+                format!("{itself} JOIN u ON t.a = u.a WHERE (u.b = 1 )) )"),
+            ),
+            (
+                "DELETE x FROM t AS x LEFT JOIN u y ON x.a = y.a WHERE y.a IS NULL",
+                format!("{itself} LEFT JOIN u y ON t.a = y.a WHERE (y.a IS NULL )) )"),
+            ),
+            (
+                "DELETE FROM t USING t, u WHERE t.a = u.a",
+                format!("{itself} , u WHERE (t.a = u.a )) )"),
+            ),
+            (
+                "DELETE FROM t USING u WHERE t.a = u.a RETURNING t.a",
+                "(EXISTS (SELECT 1 FROM u WHERE (t.a = u.a )) )".to_owned(),
+            ),
+            (
+                "DELETE FROM t x USING u JOIN v ON u.a = v.a WHERE x.a = u.a",
+                "(EXISTS (SELECT 1 FROM u JOIN v ON u.a = v.a WHERE (t.a = u.a )) )".to_owned(),
+            ),
+            ("DELETE x FROM t x WHERE x.a = 1", "(t.a = 1 )".to_owned()),
+        ] {
+            assert_eq!(only(sql), Some(condition), "{sql}");
+        }
+    }
+
+    #[test]
     fn a_delete_is_read_where_a_condition_says_which_rows_go() {
         let only = |sql: &str| read(sql, &Mysql, &LexMode::default()).map(|found| found.only);
         assert_eq!(only("DELETE FROM t").unwrap(), "(1 = 1)");
@@ -250,9 +332,12 @@ mod tests {
             "(a = 1\n)"
         );
         for other in [
-            "DELETE t FROM t JOIN u ON t.a = u.a",
-            "DELETE FROM t USING u WHERE t.a = u.a",
-            "DELETE FROM t x USING u WHERE x.a = u.a",
+            "DELETE t, u FROM t JOIN u ON t.a = u.a",
+            "DELETE u FROM t JOIN u ON t.a = u.a",
+            "DELETE t FROM t JOIN t x ON t.a = x.b",
+            "DELETE t FROM t NATURAL JOIN u",
+            "DELETE t FROM t RIGHT JOIN u ON t.a = u.a",
+            "DELETE t FROM t JOIN u USING (a)",
             "DELETE FROM ONLY t WHERE a = 1 AND t.b = 2",
             "DELETE FROM t x WHERE x.a IN (SELECT x.a FROM u x)",
             "DELETE FROM t x WHERE x.a IN (SELECT t.a FROM t WHERE x.b = 1)",

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod gate;
 mod insert;
 pub mod inverse;
+mod joined;
 pub mod lower;
 pub mod over;
 pub mod point;
@@ -17,6 +18,8 @@ pub mod schedule;
 pub mod select;
 pub mod steps;
 pub mod unasked;
+mod updated;
+mod upsert;
 
 use crate::journal::Direction;
 use crate::source::{Migration, Script};

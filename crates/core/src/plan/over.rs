@@ -1,125 +1,20 @@
-//! Which values an undo's UPDATEs write over: columns of the rows that meet a condition, by which they are compared with
-//! what the step has left, and saved before.
+//! Which values an undo's UPDATEs, and its INSERTs into rows that are there, write over: columns of the rows that meet a
+//! condition, by which they are compared with what the step has left, and saved before.
 
-use super::delete::{ALL, Target};
-use super::inverse::{self, Renames};
+use super::delete::ALL;
+use super::inverse::{self, Gone, Renames};
+use super::updated::{self, Updated};
+use super::upsert::{self, Given};
 use crate::dialect::Dialect;
+use crate::failure::ErrorClass;
 use crate::limits;
-use crate::schema::Table;
-use crate::sql::words::{Cursor, Fold, Name, TOKENS_MAX, Tok, Words, by_commas, unquoted};
+use crate::schema::{Table, key};
 use crate::sql::{Condition, Kind, LexMode, ObjectKind, ObjectRef, StatementClass};
 
 /// How many conditions are asked at once; where there are more, all rows are.
 const CONDITIONS: usize = 100;
 
-/// An UPDATE of one table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Updated {
-    table: Name,
-    columns: Vec<String>,
-    /// The condition, in brackets.
-    only: String,
-    /// The condition names the table.
-    named: bool,
-    /// The names in the condition, folded.
-    names: Vec<String>,
-}
-
-/// Reads an UPDATE of one table whose condition asks no other; `None`: it is something else. Of one that takes the first rows
-/// by an order the condition finds all that it might change.
-fn read(sql: &str, dialect: &dyn Dialect, lex: &LexMode) -> Option<Updated> {
-    let words = Words::read(sql, &dialect.lex_rules(lex));
-    if !words.versioned.is_empty() || words.toks.len() >= TOKENS_MAX {
-        return None;
-    }
-    let mut cursor = words.cursor();
-    if !cursor.eat(&["UPDATE"]) {
-        return None;
-    }
-    // What stands in the way of a new value would go with `OR REPLACE`.
-    if cursor.eat(&["OR"]) && !cursor.eat_any(&["IGNORE", "ABORT", "FAIL", "ROLLBACK"]) {
-        return None;
-    }
-    while cursor.eat_any(&["LOW_PRIORITY", "IGNORE"]) {}
-    let fold = dialect.steps().fold();
-    let target = Target::read(&mut cursor, fold, "SET")?;
-    if !cursor.eat(&["SET"]) {
-        return None;
-    }
-    let assigned = cursor.rest();
-    cursor = Cursor::over(assigned);
-    let assigned = match cursor.seek(&["WHERE", "FROM", "ORDER", "LIMIT", "RETURNING"]) {
-        true => &assigned[..assigned.len() - cursor.rest().len()],
-        false => {
-            cursor = Cursor::over(&[]);
-            assigned
-        }
-    };
-    let columns = targets(
-        assigned,
-        (&target.table.name, target.alias.as_deref()),
-        fold,
-    )?;
-    let found = target.names().condition(sql, &mut cursor, fold)?;
-    // What another table holds when it is asked may be another thing when it is changed.
-    if found
-        .tokens
-        .iter()
-        .any(|token| token.is_any(&["SELECT", "TABLE", "VALUES"]))
-    {
-        return None;
-    }
-    let names = found.tokens.iter().filter(|token| token.is_name());
-    let names = names.map(|token| unquoted(token, fold)).collect();
-    let (only, named) = (found.only, found.named);
-    Some(Updated {
-        table: target.table,
-        columns,
-        only,
-        named,
-        names,
-    })
-}
-
-/// The columns that assignments change.
-fn targets(
-    assigned: &[Tok<'_>],
-    (table, alias): (&str, Option<&str>),
-    fold: Fold,
-) -> Option<Vec<String>> {
-    let own = |name: &str| {
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        is(table) || alias.is_some_and(is)
-    };
-    let each = by_commas(assigned).into_iter();
-    let each = each.map(|one| target(one, &own, fold));
-    Some(each.collect::<Option<Vec<_>>>()?.concat())
-}
-
-/// The columns that one assignment changes.
-fn target(one: &[Tok<'_>], own: &dyn Fn(&str) -> bool, fold: Fold) -> Option<Vec<String>> {
-    let mut cursor = Cursor::over(one);
-    if let Some(group) = cursor.group() {
-        let names = by_commas(group).into_iter().map(|name| {
-            let mut name = Cursor::over(name);
-            name.ident(fold).filter(|_| name.is_done())
-        });
-        return names.collect::<Option<Vec<_>>>().filter(|_| cursor.op("="));
-    }
-    let mut parts = vec![cursor.ident(fold)?];
-    while cursor.eat_op(".") {
-        parts.push(cursor.ident(fold)?);
-    }
-    if !(cursor.op("=") || cursor.op(":=") || cursor.op("[")) {
-        return None;
-    }
-    // `table.column`; otherwise a part of a column.
-    let qualified = parts.len() > 1 && own(&parts[parts.len() - 2]);
-    let at = if qualified { parts.len() - 1 } else { 0 };
-    Some(vec![parts.swap_remove(at)])
-}
-
-/// What an UPDATE of an undo writes over.
+/// What a statement of an undo writes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Over {
     /// Which statement.
@@ -128,32 +23,54 @@ pub struct Over {
     pub named: ObjectRef,
     /// The name that it has before the undo.
     pub first: ObjectRef,
-    /// The columns.
-    pub columns: Vec<String>,
-    /// The condition that the rows meet before the undo.
-    pub only: String,
+    columns: Vec<String>,
+    /// All columns are written over but these, which the undo takes away itself, and those of the key.
+    but: Option<Vec<String>>,
+    only: String,
+    given: Option<Given>,
 }
 
 impl Over {
     /// Its columns that hold something of their own, as the catalog spells them. One that is not there the undo makes itself.
     pub fn columns_of(&self, table: &Table) -> Vec<String> {
-        let is = |name: &str| {
-            let mut all = self.columns.iter();
+        let among = |all: &[String], name: &str| {
+            let mut all = all.iter();
             all.any(|column| column.eq_ignore_ascii_case(name))
+        };
+        let key = key::of(table).unwrap_or_default();
+        let is = |name: &str| match &self.but {
+            Some(but) => !among(but, name) && !among(&key, name),
+            None => among(&self.columns, name),
         };
         let there = table.columns.iter();
         let there = there.filter(|column| column.generated.is_none() && is(&column.name));
         there.map(|column| column.name.clone()).collect()
     }
 
+    /// The condition that the rows meet before the undo.
+    pub fn only_of(&self, table: &Table, dialect: &dyn Dialect) -> String {
+        match &self.given {
+            Some(given) => given.only(table, dialect).unwrap_or_else(|| ALL.into()),
+            None => self.only.clone(),
+        }
+    }
+
     /// The same of all rows.
     pub fn of_all_rows(mut self) -> Self {
         self.only = ALL.into();
+        self.given = None;
         self
     }
 }
 
-/// The UPDATEs of an undo of which it can be asked beforehand what they write over. Of tables that the undo makes, or that go
+/// Whether a condition that cannot be asked is about what the undo itself makes, or of other types than it will be then: all rows are
+/// meant.
+pub fn asks_too_much(error: ErrorClass) -> bool {
+    use ErrorClass::{Data, ObjectMissing, Other, Syntax, TypeMismatch};
+    matches!(error, ObjectMissing | Syntax | TypeMismatch | Data | Other)
+}
+
+/// The statements of an undo of which it can be asked beforehand what they write over. Of tables that the undo makes, or that go
 /// with it, there are none, and no columns that it drops: of these it is asked otherwise.
 pub fn all(
     statements: &[&str],
@@ -165,7 +82,7 @@ pub fn all(
     let each = each(statements, classes, renames, dialect, lex);
     together(
         each.into_iter()
-            .filter(|over| !over.columns.is_empty())
+            .filter(|over| !over.columns.is_empty() || over.but.is_some())
             .collect(),
     )
 }
@@ -193,12 +110,11 @@ fn each(
     let mut found: Vec<Over> = vec![];
     let mut before: Vec<(ObjectRef, Updated)> = vec![];
     for (at, sql) in statements.iter().enumerate() {
-        let update = |class: &&StatementClass| class.kind == Kind::Dml && class.verb == "UPDATE";
-        let Some(class) = classes.get(at).filter(update) else {
+        let Some(class) = classes.get(at).filter(|class| class.kind == Kind::Dml) else {
             continue;
         };
         let renamed = renames.get(..at).unwrap_or_default();
-        let Some(read) = read(sql, dialect, lex) else {
+        let Some(read) = read(sql, class, dialect, lex) else {
             continue;
         };
         let named = ObjectRef::table(read.table.schema.as_deref(), &read.table.name);
@@ -214,27 +130,23 @@ fn each(
         });
         let made = Condition::Exists(named.clone());
         let made = named == first && classes.iter().any(|class| class.post.contains(&made));
-        let goes = |kind: ObjectKind, name: &str, parent: Option<&str>| {
-            gone.iter().any(|gone| {
-                [&gone.object, &gone.was].iter().any(|object| {
-                    object.kind == kind
-                        && object.name.eq_ignore_ascii_case(name)
-                        && parent.is_none_or(|_| object.parent.as_deref().is_some_and(is_it))
-                })
-            })
-        };
-        let whole = [&named.name, &first.name]
-            .iter()
-            .any(|name| goes(ObjectKind::Table, name, None));
+        let whole = gone.iter().any(|gone| {
+            let mut objects = [&gone.object, &gone.was].into_iter();
+            objects.any(|object| object.kind == ObjectKind::Table && is_it(&object.name))
+        });
         if (read.named && first != named) || column_renamed || made || whole {
             before.push((first, read));
             continue;
         }
-        let columns = read.columns.iter();
-        let columns = columns.filter(|name| !goes(ObjectKind::Column, name, Some(&named.name)));
+        let dropped = columns_of(&gone, is_it);
+        let goes = |name: &str| dropped.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let columns = read.columns.iter().filter(|name| !goes(name));
+        let given = read.given.clone();
         let over = Over {
             at,
             columns: columns.cloned().collect(),
+            given: given.map(|given| given.after(changed(&before, &first))),
+            but: read.columns.is_empty().then_some(dropped),
             only: read.only.clone(),
             named,
             first: first.clone(),
@@ -247,6 +159,36 @@ fn each(
         });
     }
     found
+}
+
+fn read(
+    sql: &str,
+    class: &StatementClass,
+    dialect: &dyn Dialect,
+    lex: &LexMode,
+) -> Option<Updated> {
+    match class.verb.as_str() {
+        "UPDATE" => updated::read(sql, dialect, lex),
+        "INSERT" | "REPLACE" => upsert::read(sql, dialect, lex),
+        _ => None,
+    }
+}
+
+/// The columns of a table that these statements change.
+fn changed(before: &[(ObjectRef, Updated)], first: &ObjectRef) -> Vec<String> {
+    let before = before.iter().filter(|(table, _)| table == first);
+    before
+        .flat_map(|(_, update)| update.columns.clone())
+        .collect()
+}
+
+/// The columns that an undo takes away from a table.
+fn columns_of(gone: &[Gone], is_it: impl Fn(&str) -> bool) -> Vec<String> {
+    let columns = gone.iter().flat_map(|gone| [&gone.object, &gone.was]);
+    let columns = columns.filter(|object| {
+        object.kind == ObjectKind::Column && object.parent.as_deref().is_some_and(&is_it)
+    });
+    columns.map(|object| object.name.clone()).collect()
 }
 
 /// Whether a condition finds the same rows before the undo as when its statement runs: nothing of the undo before it may change
@@ -272,6 +214,7 @@ fn finds_the_same(
         }
         // New rows are the undo's own, and rows that went are nobody's any more.
         Kind::Dml if other.verb == "DELETE" => true,
+        Kind::Dml if read.given.is_some() && ["INSERT", "REPLACE"].contains(&&*other.verb) => true,
         Kind::Dml | Kind::CopyIn => !touches(other),
         Kind::Ddl | Kind::Query | Kind::Session | Kind::Maintenance | Kind::Rights => true,
         Kind::Transaction | Kind::Call | Kind::Unknown => false,
@@ -281,9 +224,21 @@ fn finds_the_same(
             let mut names = read.names.iter();
             names.any(|name| name.eq_ignore_ascii_case(column))
         };
-        table != first || !update.columns.iter().any(asks)
+        // Of a row that is given its keys tell.
+        table != first || read.given.is_some() || !update.columns.iter().any(asks)
     });
-    quiet && apart && read_before == before.len()
+    // What another table holds is asked before the undo, too.
+    let said = |object: &ObjectRef| {
+        let is = |name: &String| name.eq_ignore_ascii_case(&object.name);
+        read.names.iter().any(is)
+    };
+    let mut changes = classes[..at]
+        .iter()
+        .filter(|other| !inverse::is_harmless(other));
+    let still = !read.others
+        || changes.all(|other| !other.touches.is_empty() && !other.touches.iter().any(said));
+    let updates = before.iter().filter(|(_, update)| update.given.is_none());
+    quiet && apart && still && read_before == updates.count()
 }
 
 /// One for each statement; of very many one for each set of columns.
@@ -296,23 +251,26 @@ fn together(found: Vec<Over>) -> Vec<Over> {
         let is_like = |other: &&mut (Over, usize)| {
             other.0.first == one.first
                 && other.0.named == one.named
-                && other.0.columns == one.columns
+                && (&other.0.columns, &other.0.but) == (&one.columns, &one.but)
+                && other.0.given.is_some() == one.given.is_some()
         };
         match all.iter_mut().find(is_like) {
             Some((known, count)) => {
                 *count += 1;
                 known.at = one.at;
                 known.only = format!("{} OR {}", known.only, one.only);
+                known.given = known.given.take().zip(one.given).and_then(Given::and);
             }
             None => all.push((one, 1)),
         }
     }
-    let each = all
-        .into_iter()
-        .map(|(one, count)| match count > CONDITIONS {
-            true => one.of_all_rows(),
-            false => one,
-        });
+    let each =
+        all.into_iter().map(
+            |(one, count)| match count > CONDITIONS && one.given.is_none() {
+                true => one.of_all_rows(),
+                false => one,
+            },
+        );
     each.collect()
 }
 
@@ -396,17 +354,52 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_other_tables_to_find_its_rows_is_none() {
+    fn an_update_that_reads_other_tables_finds_its_rows_by_them() {
+        let itself = "EXISTS (SELECT 1 FROM (SELECT 1 AS dunlin_one) AS dunlin_one";
+        for (sql, columns, only) in [
+            (
+                "UPDATE t JOIN u ON t.a = u.a SET t.b = u.b WHERE u.c = 1",
+                "b",
+                format!("({itself} JOIN u ON t.a = u.aWHERE (u.c = 1)))"),
+            ),
+            (
+                "UPDATE t x, u SET x.b = 1, x.c = 2 WHERE x.a = u.a",
+                "b c",
+                format!("({itself} , uWHERE (t.a = u.a)))"),
+            ),
+            (
+                "UPDATE t SET a = 1 WHERE b IN (SELECT b FROM u)",
+                "a",
+                "(b IN (SELECT b FROM u))".to_owned(),
+            ),
+        ] {
+            let found = one(&Mysql, sql);
+            assert_eq!(found, Some((columns.to_owned(), only)), "{sql}");
+        }
+        let from = "UPDATE t AS x SET a = u.a FROM u JOIN v ON u.d = v.d WHERE x.b = u.b";
+        let only = "(EXISTS (SELECT 1 FROM u JOIN v ON u.d = v.dWHERE (t.b = u.b)))";
+        for dialect in [&Postgres as &dyn Dialect, &Sqlite] {
+            assert_eq!(one(dialect, from), Some(("a".into(), only.into())));
+        }
+        // It may be another thing by then.
+        let before = ["DELETE FROM u", "UPDATE t SET a = 1 FROM u WHERE t.b = u.b"];
+        let found = of(&Postgres, &before).pop().map(|(_, _, only)| only);
+        assert_eq!(found.as_deref(), Some("(1 = 1)"));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_by_rows_of_one_table_is_none() {
         for sql in [
-            "UPDATE t, u SET t.a = 1",
-            "UPDATE t JOIN u ON t.a = u.a SET t.b = 1",
-            "UPDATE t SET a = 1 WHERE b IN (SELECT b FROM u)",
+            "UPDATE t, u SET u.a = 1 WHERE t.b = u.b",
+            "UPDATE t, u SET a = 1 WHERE t.b = u.b",
+            "UPDATE t NATURAL JOIN u SET t.b = 1",
+            "UPDATE t RIGHT JOIN u ON t.a = u.a SET t.b = 1",
+            "UPDATE t PARTITION (p) SET b = 1",
             "UPDATE t x SET a = 1 WHERE x.b = t.b",
         ] {
             assert_eq!(one(&Mysql, sql), None, "{sql}");
         }
         for sql in [
-            "UPDATE t SET a = u.a FROM u WHERE t.b = u.b",
             "UPDATE ONLY t SET a = 1",
             "UPDATE t SET a = 1 WHERE CURRENT OF c",
             "WITH x AS (SELECT 1) UPDATE t SET a = 1",
@@ -443,7 +436,7 @@ mod tests {
             Some(own("a", "(1 = 1)"))
         );
         assert_eq!(
-            last(&["UPDATE t JOIN u ON t.b = u.b SET t.b = 1", update]),
+            last(&["UPDATE u JOIN t ON t.b = u.b SET t.b = 1", update]),
             Some(own("a", "(1 = 1)"))
         );
         // Another name, of the table and of columns.

@@ -138,16 +138,15 @@ mod tests {
     fn what_writes_over_values_is_found() {
         let values = [(0, Unasked::Values)];
         for sql in [
-            "UPDATE t SET a = 1 WHERE b IN (SELECT b FROM u)",
-            "replace into t values (1)",
-            "INSERT INTO t SELECT 1 ON DUPLICATE KEY UPDATE a = 1",
+            "replace into t set a = 1",
+            "INSERT INTO t SELECT f(1) ON DUPLICATE KEY UPDATE a = 1",
             "LOAD DATA INFILE 'x' REPLACE INTO TABLE t",
-            "UPDATE t JOIN u ON t.a = u.a SET t.b = 1",
+            "UPDATE t JOIN u ON t.a = u.a SET b = 1",
         ] {
             assert_eq!(found(&Mysql, &[sql]), values, "{sql}");
         }
         for sql in [
-            "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 2",
+            "INSERT INTO t (a) VALUES (f(1)) ON CONFLICT (a) DO UPDATE SET b = 2",
             "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN UPDATE SET b = 1",
             "WITH x AS (SELECT 1) UPDATE t SET a = 1",
             "WITH x AS (UPDATE t SET a = 1 RETURNING b) INSERT INTO u SELECT b FROM x",
@@ -155,11 +154,15 @@ mod tests {
         ] {
             assert_eq!(found(&Postgres, &[sql]), values, "{sql}");
         }
+        let sql = "UPDATE OR REPLACE t SET a = 1";
+        assert_eq!(found(&Sqlite, &[sql]), values);
         for sql in [
-            "INSERT OR REPLACE INTO t VALUES (1)",
-            "UPDATE OR REPLACE t SET a = 1",
+            "REPLACE INTO t VALUES (1)",
+            "INSERT INTO t SELECT 1 ON DUPLICATE KEY UPDATE a = 1",
+            "UPDATE t JOIN u ON t.a = u.a SET t.b = 1",
+            "DELETE t FROM t JOIN u ON t.a = u.a",
         ] {
-            assert_eq!(found(&Sqlite, &[sql]), values, "{sql}");
+            assert_eq!(found(&Mysql, &[sql]), [], "{sql}");
         }
         let rows = "WITH x AS (DELETE FROM t RETURNING b) INSERT INTO u SELECT b FROM x";
         assert_eq!(found(&Postgres, &[rows]), [(0, Unasked::Rows)]);
@@ -170,6 +173,10 @@ mod tests {
             "SELECT a FROM t FOR UPDATE",
             "DELETE FROM t WHERE a = 1",
             "UPDATE t SET a = 1 WHERE b = 2",
+            "UPDATE t SET a = 1 WHERE b IN (SELECT b FROM u)",
+            "UPDATE t SET a = u.a FROM u WHERE t.b = u.b",
+            "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 2",
+            "DELETE FROM t USING u WHERE t.a = u.a",
         ] {
             assert_eq!(found(&Postgres, &[sql]), [], "{sql}");
         }

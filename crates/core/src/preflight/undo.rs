@@ -82,7 +82,7 @@ pub fn unasked(found: &[Destroys]) -> Vec<Checked> {
                     "{at}`{head}` writes over values when step `{step}` is taken back, whoever has written them by then"
                 ),
                 "what others have written there since the step goes, unasked and unsaved; write it as `UPDATE table SET … WHERE \
-                 …` of one table, its condition without another table, or `undo = \"restore\"`, which takes back what the step \
+                 …`, or as an INSERT whose keys are literals, or `undo = \"restore\"`, which takes back what the step \
                  itself has changed and leaves later values alone",
             ),
         };

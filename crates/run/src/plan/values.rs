@@ -1,4 +1,4 @@
-//! Values that an undo's own UPDATE writes over: in rows that are not as the step has left them they are not all its own.
+//! Values that an undo's own UPDATE, or INSERT, writes over: in rows that are not as the step has left them they are not all its own.
 
 use super::Walk;
 use super::held::{Found, Held, Looked, Places};
@@ -7,9 +7,9 @@ use crate::checkpoint::Names;
 use crate::checkpoint::keep::{Question, Seen, answer};
 use crate::steps::left;
 use crate::trouble;
-use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::failure::Failure;
 use dunlin_core::plan::delete::ALL;
-use dunlin_core::plan::over::Over;
+use dunlin_core::plan::over::{self, Over};
 use dunlin_core::schema::key;
 use dunlin_core::source::Script;
 use dunlin_engines::{DbError, Session};
@@ -25,7 +25,7 @@ pub fn of(asked: &Asked<'_>, undo: &Script, work: &dyn Session) -> Vec<Over> {
     all
 }
 
-/// Looks at the values that the undo's UPDATEs would write over, in tables that stay.
+/// Looks at the values that the undo would write over, in tables that stay.
 pub async fn look(
     walk: &mut Walk<'_, '_>,
     asked: &Asked<'_>,
@@ -43,7 +43,8 @@ pub async fn look(
         if columns.is_empty() || asked.is_unsure(&place.label) {
             continue;
         }
-        let mut seen = question(over, &place);
+        let only = over.only_of(place.table, walk.runner.work.dialect());
+        let mut seen = question((over.at, only), &place);
         let asked_for = number(walk, &mut seen, &looked.names).await;
         let only = asked_for.map_err(looking)?;
         let left = asked.left.iter();
@@ -84,20 +85,20 @@ pub async fn look(
     Ok(())
 }
 
-/// How many rows an UPDATE would meet, not answered yet.
-fn question(over: &Over, place: &Found<'_>) -> Seen {
+/// How many rows a statement would meet, not answered yet.
+fn question((at, only): (usize, String), place: &Found<'_>) -> Seen {
     Seen {
         table: place.label.clone(),
         column: None,
         question: Question::Rows {
             schema: place.table.schema.clone(),
             name: place.was.clone(),
-            only: Some(over.only.clone()),
+            only: Some(only),
         },
         number: 0,
         of_rows: false,
         some: true,
-        over: Some(over.at),
+        over: Some(at),
         archived: false,
         left: None,
     }
@@ -111,7 +112,7 @@ async fn number(
 ) -> Result<String, DbError> {
     let work = &mut *walk.runner.work;
     let now = match answer(work, seen, names, "").await {
-        Err(error) if error.class == ErrorClass::ObjectMissing => {
+        Err(error) if over::asks_too_much(error.class) => {
             if let Question::Rows { only, .. } = &mut seen.question {
                 *only = Some(ALL.into());
             }

@@ -328,9 +328,13 @@ pub(super) async fn execute(
     if concerned.is_empty() {
         return execute_with(runner, unit, at, with).await;
     }
-    let hold = locks::alone(runner, &concerned)
-        .await
-        .map_err(Halted::After)?;
+    let hold = match joined(&unit.lowered.classes[at]) {
+        // Under a lock it would reach none of the others.
+        true => locks::none(runner, &concerned),
+        false => locks::alone(runner, &concerned)
+            .await
+            .map_err(Halted::After)?,
+    };
     let looked = look(runner, (&concerned, at), Way::Alone).await;
     let sent = match looked {
         Ok(_) => match execute_with(runner, unit, at, with).await {
@@ -350,6 +354,11 @@ pub(super) async fn execute(
         let _ = runner.work.execute(statement).await;
     }
     sent
+}
+
+/// Whether a statement on rows of a table that knows no transactions reads others beside it.
+fn joined(class: &StatementClass) -> bool {
+    class.kind == Kind::Dml && (!class.reads.is_empty() || class.touches.len() > 1)
 }
 
 /// Before the transaction of a block in which a last look is taken: how it must begin, so that what is read is held.

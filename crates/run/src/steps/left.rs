@@ -14,7 +14,7 @@ use crate::world::World;
 use crate::{observe, trouble};
 use dunlin_core::copy::reading::{Reading, TableShape};
 use dunlin_core::event::Sink;
-use dunlin_core::failure::{ErrorClass, Failure};
+use dunlin_core::failure::Failure;
 use dunlin_core::journal::{Direction, Left, Writing};
 use dunlin_core::limits;
 use dunlin_core::plan::delete;
@@ -123,7 +123,8 @@ pub(super) fn note(record: &mut Writing, left: &[Left]) {
 pub(super) fn is_asked(runner: &Runner<'_>, unit: &Unit<'_>) -> bool {
     let undo = unit.migration.undo.as_ref();
     let undo = undo.filter(|_| unit.direction == Direction::Up && tells_rows(runner, unit));
-    undo.is_some_and(|undo| says(undo, "UPDATE") || adds_by_default(unit, undo))
+    let writes = |undo| ["UPDATE", "REPLACE"].iter().any(|verb| says(undo, verb));
+    undo.is_some_and(|undo| writes(undo) || adds_by_default(unit, undo))
 }
 
 /// Whether a unit may add columns with a default, which its undo takes away.
@@ -137,7 +138,7 @@ fn says(script: &Script, word: &str) -> bool {
     statements.any(|statement| statement.sql.to_ascii_uppercase().contains(word))
 }
 
-/// The values that an undo's UPDATEs write over.
+/// The values that an undo's statements write over.
 pub(crate) fn overs(undo: &Script, work: &dyn Session) -> Vec<Over> {
     let (classes, renamed) = read(undo, work);
     let texts = undo.statements.iter().map(|statement| &*statement.sql);
@@ -340,17 +341,17 @@ async fn values(
     };
     left.over = over.columns_of(there);
     left.columns = hashed(key::of(there), &left.over);
-    left.only.clone_from(&over.only);
+    left.only = over.only_of(there, session.dialect());
     // What is asked for may be made by the undo itself: then all rows are meant.
     let [part, done, back] = session.dialect().change().part();
     session.execute(part).await?;
-    let few = few(session, shape, Some(&over.only)).await;
+    let few = few(session, shape, Some(&left.only)).await;
     if few.is_err() {
         session.execute(back).await?;
     }
     session.execute(done).await?;
     let few = match few {
-        Err(error) if error.class == ErrorClass::ObjectMissing && over.only != delete::ALL => {
+        Err(error) if over::asks_too_much(error.class) && left.only != delete::ALL => {
             let over = over.clone().of_all_rows();
             return Box::pin(values(session, (&over, shape), catalog, left)).await;
         }

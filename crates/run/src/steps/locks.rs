@@ -18,7 +18,18 @@ pub(super) async fn alone(runner: &mut Runner<'_>, concerned: &[Concern]) -> Res
     take(runner, &named, &shown.collect::<Vec<_>>()).await
 }
 
-/// The same of tables that a unit has made.
+/// The tables stay as they are open to all, which is said.
+pub(super) fn none(runner: &mut Runner<'_>, concerned: &[Concern]) -> Hold {
+    let shown = concerned.iter().map(|concern| concern.table.as_str());
+    let message = format!(
+        "warning: {} cannot be locked together with the tables that the undo joins, so what others write at that moment is not seen",
+        shown.collect::<Vec<_>>().join(", ")
+    );
+    runner.sink.event(&Event::Note { message });
+    Hold::default()
+}
+
+/// As [`alone`], of tables that a unit has made.
 pub(super) async fn tables(runner: &mut Runner<'_>, tables: &[ObjectRef]) -> Result<Hold, DbError> {
     if tables.is_empty() {
         return Ok(Hold::default());
