@@ -3,6 +3,7 @@
 //! A plan is made purely from documents, history and a goal; making it again under the lease must give the same, or a
 //! remainder of it. Steps are named by content: a version and the hash of its script.
 
+pub mod alone;
 pub mod delete;
 pub mod estimate;
 pub mod evidence;

@@ -69,7 +69,13 @@ pub fn among(
     found.collect()
 }
 
-fn of(sql: &str, class: &StatementClass, dialect: &dyn Dialect, lex: &LexMode) -> Option<Unasked> {
+/// What a statement destroys that cannot be asked for by itself.
+pub(super) fn of(
+    sql: &str,
+    class: &StatementClass,
+    dialect: &dyn Dialect,
+    lex: &LexMode,
+) -> Option<Unasked> {
     if !delete::emptied(class).is_empty() {
         let words = Words::read(sql, &dialect.lex_rules(lex));
         return words.has(&["CASCADE"]).then_some(Unasked::Rows);

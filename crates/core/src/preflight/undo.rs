@@ -63,11 +63,7 @@ pub fn unasked(found: &[Destroys]) -> Vec<Checked> {
         let Destroys {
             step, head, place, ..
         } = found;
-        let at = place.file.as_ref().map(|file| match place.line {
-            Some(line) => format!("{file}:{line}: "),
-            None => format!("{file}: "),
-        });
-        let at = at.unwrap_or_default();
+        let at = at(place);
         let (message, help) = match found.what {
             Unasked::Rows => (
                 format!(
@@ -90,4 +86,51 @@ pub fn unasked(found: &[Destroys]) -> Vec<Checked> {
         Checked::warned(&id, UNASKED, message).help(help).at(place)
     };
     found.iter().map(one).collect()
+}
+
+/// The code of what counts as a step's own without being it.
+pub const AS_OWN: &str = "counts-as-own";
+
+/// A statement of a step that commits by itself and writes where the step's undo destroys something.
+#[derive(Debug)]
+pub struct Alone {
+    /// The step.
+    pub step: String,
+    /// The statement, as far as it is shown.
+    pub head: String,
+    /// The tables.
+    pub tables: Vec<String>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Names such statements, each with its place.
+pub fn alone(found: &[Alone]) -> Vec<Checked> {
+    let one = |found: &Alone| {
+        let Alone {
+            step,
+            head,
+            tables,
+            place,
+        } = found;
+        let at = at(place);
+        let tables = tables.join(", ");
+        let message = format!(
+            "{at}`{head}` commits by itself: what others write into {tables} while it runs counts as step `{step}`'s own"
+        );
+        let help = "whoever takes the step back later is not asked about that, and it goes unsaved; run the phase while nobody else writes \
+                    there (stop the writers, give it a `window`, or a gate that asks for that)";
+        let id = format!("undo-own:{step}");
+        Checked::warned(&id, AS_OWN, message).help(help).at(place)
+    };
+    found.iter().map(one).collect()
+}
+
+/// A place before a message, where there is one.
+fn at(place: &Place) -> String {
+    let at = place.file.as_ref().map(|file| match place.line {
+        Some(line) => format!("{file}:{line}: "),
+        None => format!("{file}: "),
+    });
+    at.unwrap_or_default()
 }

@@ -6,6 +6,7 @@ pub(super) mod disk;
 mod phase;
 mod requires;
 mod room;
+mod undos;
 
 pub use phase::{Ready, for_run};
 pub(super) use requires::newest_backup;
@@ -22,17 +23,15 @@ use dunlin_core::failure::Failure;
 use dunlin_core::journal::plan::PhaseState;
 use dunlin_core::journal::{History, UnitState};
 use dunlin_core::plan::select::compare;
-use dunlin_core::plan::unasked;
 use dunlin_core::preflight::rights::{self, Wants};
 use dunlin_core::preflight::{
     Checked, clock, connection, evaluable, gates, in_doubt, migrations, plugins,
     requires as required, transactions, undo,
 };
-use dunlin_core::redact::head_of;
 use dunlin_core::source::Project;
 use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::plan::requires::Required;
-use dunlin_core::source::plan::{CheckDoc, CheckSpec, PhaseDoc, PlanDoc, StepSpec, UndoSpec};
+use dunlin_core::source::plan::{CheckDoc, CheckSpec, PhaseDoc, PlanDoc, StepSpec};
 use dunlin_core::sql::words::Words;
 use dunlin_engines::{Purpose, Session};
 use requires::{Asking, on_path, plain};
@@ -155,7 +154,8 @@ async fn everything(scene: &Scene<'_>, ask: &Ask<'_>, session: &mut dyn Session)
     found.extend(copies::check(scene).await);
     found.extend(of_history(scene, ask, session).await);
     found.extend(of_steps(scene, |_, _| true));
-    found.extend(of_unasked(scene, session));
+    found.extend(undos::of_unasked(scene, session));
+    found.extend(undos::of_alone(scene, session).await);
     found.extend(of_archives(scene));
     found.push(of_backups(scene));
     found.extend(of_checks(scene, session).await);
@@ -392,39 +392,6 @@ fn of_steps(scene: &Scene<'_>, counts: impl Fn(&str, &str) -> bool) -> Vec<Check
         }
     }
     undo::check(&refused, &unseen, seen)
-}
-
-/// What undos that somebody wrote destroy, and of which nobody can ask.
-fn of_unasked(scene: &Scene<'_>, session: &dyn Session) -> Vec<Checked> {
-    let (dialect, lex) = (session.dialect(), session.lex_mode());
-    let mut found = vec![];
-    for step in scene.ahead.iter().flat_map(|phase| &phase.steps) {
-        let Some(look) = scene.looks.get(&step.id) else {
-            continue;
-        };
-        let migrates = matches!(step.kind, StepSpec::Migrate { .. });
-        match &step.undo {
-            UndoSpec::Sql(_) => {}
-            UndoSpec::Derive if migrates => {}
-            _ => continue,
-        }
-        // Each migration has an undo of its own.
-        for undo in look.undo.chunk_by(|a, b| a.place.file == b.place.file) {
-            let statements: Vec<_> = undo
-                .iter()
-                .map(|one| (one.sql.as_str(), &one.class))
-                .collect();
-            for (at, what) in unasked::among(&statements, dialect, lex) {
-                found.push(undo::Destroys {
-                    step: step.id.clone(),
-                    head: head_of(&undo[at].sql),
-                    what,
-                    place: undo[at].place.clone(),
-                });
-            }
-        }
-    }
-    undo::unasked(&found)
 }
 
 /// What undos have archived and no step of the plan brings home.
