@@ -13,6 +13,9 @@ pub const VERSION_DIGITS_MAX: usize = 32;
 /// about three seconds after the first, longer than any short transaction holds its locks.
 pub const DEADLOCK_RETRIES: u32 = 5;
 
+/// How often a step looks again at rows to which others wrote before it did.
+pub const LOOKS_AGAIN: u32 = 10;
+
 /// The first pause before a retry; it doubles each time: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 = 3.1 s in all.
 pub const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(100);
 

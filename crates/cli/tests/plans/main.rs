@@ -24,6 +24,7 @@ mod migrated;
 mod named;
 mod numbers;
 mod orders;
+mod overtaken;
 mod preflight;
 mod resting;
 mod restore;

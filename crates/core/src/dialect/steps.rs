@@ -142,6 +142,8 @@ pub trait StepDialect: Send + Sync + std::fmt::Debug {
     fn read_kept(&self, column: &Column, text: Option<&str>) -> String;
     /// A condition: the column holds this value, to the letter. It is never NULL.
     fn holds(&self, caps: &Caps, column: &Column, value: &str) -> String;
+    /// A condition: the column holds the very value of which [`StepDialect::kept`] gave this text. It is never NULL.
+    fn still(&self, column: &Column, kept: Option<&str>) -> String;
     /// The column's value as text, for people.
     fn shown(&self, column: &Column) -> String;
 }
@@ -260,6 +262,22 @@ pub fn select_changed(
         shown.join(", "),
         table_name(dialect, table),
         is_changed(dialect, key, holds)
+    )
+}
+
+/// Gives one row where the row of a key still holds what was found, and holds it fast.
+pub fn select_still(
+    dialect: &dyn Dialect,
+    table: &Table,
+    key: &[Pair<'_>],
+    still: &[String],
+) -> String {
+    format!(
+        "SELECT 1 FROM {} WHERE {} AND {}{}",
+        table_name(dialect, table),
+        equal(dialect, key),
+        still.join(" AND "),
+        dialect.change().for_update()
     )
 }
 

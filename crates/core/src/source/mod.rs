@@ -268,6 +268,8 @@ pub struct Statement {
     pub rerunnable: bool,
     /// What takes it back, where more is known than the statement tells: a plan's step knew the catalog before it.
     pub back: Option<Vec<String>>,
+    /// A query that gives a row while what it writes over is as a plan's step found it; asked where it has written nothing.
+    pub still: Option<String>,
 }
 
 /// One direction of a migration.

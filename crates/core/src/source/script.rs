@@ -157,6 +157,7 @@ impl Reader<'_> {
                 probe: None,
                 rerunnable: false,
                 back: None,
+                still: None,
             };
             while let Some(directive) =
                 directives.next_if(|directive| directive.span.start < span.start)

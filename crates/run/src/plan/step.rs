@@ -6,10 +6,13 @@ use crate::executor::Runner;
 use crate::observe;
 use crate::outside;
 use crate::steps::migrate::{self, json, millis};
+use crate::steps::still;
 use crate::trouble;
+use dunlin_core::event::Event;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::plan::step_key;
 use dunlin_core::journal::{self, Direction, UnitState, Writing};
+use dunlin_core::limits;
 use dunlin_core::plan::select::{self, UpGoal};
 use dunlin_core::plan::steps::{Facts, Inverse, Operations, asks, looks, lower};
 use dunlin_core::plan::{self, StepKind};
@@ -155,39 +158,94 @@ fn refused(step: &StepDoc, findings: Vec<dunlin_core::finding::Finding>) -> Fail
     failure
 }
 
-/// A step that is statements in the end.
+/// A step that is statements in the end. Where others write to rows between its look at them and its own write, it looks
+/// again: what it writes over is what its undo gives back.
 async fn statements(
     walk: &mut Walk<'_, '_>,
     step: &StepDoc,
     key: &str,
-    (index, of): (usize, usize),
+    place: (usize, usize),
 ) -> Result<(), Failure> {
+    let mut looks = 1;
+    loop {
+        let operations = operations(walk, step, key, looks).await?;
+        let migration = as_migration(walk.runner, step, key, &operations);
+        kept::set(walk, step, &operations).await?;
+        let outcome = run_script(walk, step, migration, Direction::Up, key, place).await;
+        walk.runner.keep = None;
+        match outcome {
+            Err(failure) if failure.code == still::OVERTAKEN => {
+                may_look_again(walk, step, key, looks, failure).await?;
+            }
+            outcome => return outcome,
+        }
+        looks += 1;
+    }
+}
+
+/// What a step is lowered to, recorded with what comes next. What stands half way goes on with what it was lowered to,
+/// whatever the catalog looks like by now.
+async fn operations(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    looks: u32,
+) -> Result<Operations, Failure> {
     let half_way = walk
         .history
         .flight(key)
         .is_some_and(|flight| flight.direction == Direction::Up);
-    let operations = match walk.history.lowered.get(key) {
-        // What stands half way goes on with what it was lowered to, whatever the catalog looks like by now.
-        Some(recorded) if half_way => recorded.clone(),
-        _ => {
-            walk.runner.refresh().await?;
-            let operations = lower_now(walk.runner, &walk.ask.project.file.plugin, step).await?;
-            walk.note_findings(&operations.findings);
-            let written = walk.written(step);
-            let recorded = json(&operations.veiled(&written));
-            let record = Writing::unit(journal::Event::Lowered, key, &step.hash, recorded);
-            walk.runner.pending.push(record);
-            walk.history
-                .lowered
-                .insert(key.to_owned(), operations.clone());
-            operations
-        }
+    if let Some(recorded) = walk.history.lowered.get(key).filter(|_| half_way) {
+        return Ok(recorded.clone());
+    }
+    walk.runner.refresh().await?;
+    let operations = lower_now(walk.runner, &walk.ask.project.file.plugin, step).await?;
+    if looks == 1 {
+        walk.note_findings(&operations.findings);
+    }
+    let written = walk.written(step);
+    let recorded = json(&operations.veiled(&written));
+    let record = Writing::unit(journal::Event::Lowered, key, &step.hash, recorded);
+    walk.runner.pending.push(record);
+    let lowered = &mut walk.history.lowered;
+    lowered.insert(key.to_owned(), operations.clone());
+    Ok(operations)
+}
+
+/// Whether a step to whose rows others were faster begins anew; nothing of it stands, or it cannot.
+async fn may_look_again(
+    walk: &mut Walk<'_, '_>,
+    step: &StepDoc,
+    key: &str,
+    looks: u32,
+    mut failure: Failure,
+) -> Result<(), Failure> {
+    // Of what was found then nothing was done, and nothing is to be on record.
+    let stale = |record: &Writing| {
+        record.event == journal::Event::Lowered && record.unit.as_deref() == Some(key)
     };
-    let migration = as_migration(walk.runner, step, key, &operations);
-    kept::set(walk, step, &operations).await?;
-    let outcome = run_script(walk, step, migration, Direction::Up, key, (index, of)).await;
-    walk.runner.keep = None;
-    outcome
+    walk.runner.pending.retain(|record| !stale(record));
+    walk.reload().await?;
+    let stands = walk.history.flight(key).is_some();
+    if !stands && looks < limits::LOOKS_AGAIN {
+        let error = walk.runner.world.redactor.apply(&failure.message);
+        walk.runner.sink.event(&Event::Retrying {
+            attempt: looks,
+            error,
+        });
+        return walk.runner.may_go_on();
+    }
+    failure.message = format!(
+        "step `{}` failed: {}, each of the {looks} times that it looked",
+        step.id, failure.message
+    );
+    let failure = failure.at(step.place.clone()).hint(
+        "what they wrote stands; run the same command again when they write less often, or stop them for that long",
+    );
+    if !stands {
+        notes::failed(walk, step, key, Direction::Up, &failure, true).await;
+    }
+    Err(failure)
 }
 
 /// Runs a step's script, up or down, as a migration's is run.
@@ -241,6 +299,9 @@ pub fn as_migration(
     // Should it end half way, each statement goes back as it was found when the step began.
     for (statement, back) in up.statements.iter_mut().zip(&operations.back) {
         statement.back = Some(back.clone());
+    }
+    for (statement, still) in up.statements.iter_mut().zip(&operations.still) {
+        statement.still = Some(still.clone());
     }
     let undo = match &operations.undo {
         Inverse::Statements(statements) => {
@@ -303,6 +364,7 @@ fn script(
             probe: None,
             rerunnable: false,
             back: None,
+            still: None,
         }
     });
     Script {

@@ -4,7 +4,7 @@ use super::commit::write_end;
 use super::guard::{judge, switch_on, watch};
 use super::migrate::{Unit, json, millis};
 use super::send::{With, execute, execute_with};
-use super::{again, last, left, over, promised, undo, waiting, whole};
+use super::{again, last, left, over, promised, still, undo, waiting, whole};
 use crate::checkpoint::keep;
 use crate::control::Stop;
 use crate::executor::Runner;
@@ -99,12 +99,9 @@ pub async fn together(
                 {
                     continue;
                 }
-                return Err(after_rollback(
-                    statement_failure(runner, unit, at, &error),
-                    unit,
-                    block,
-                    own_transaction,
-                ));
+                let late = still::failed(runner, unit, at, &error).await;
+                let failure = late.unwrap_or_else(|| statement_failure(runner, unit, at, &error));
+                return Err(after_rollback(failure, unit, block, own_transaction));
             }
             Err(Trouble::Failure(failure)) => {
                 roll_back(runner, own_transaction).await;
@@ -233,15 +230,7 @@ async fn transaction(
         if at > first {
             runner.may_go_on().map_err(ours)?;
         }
-        let shape = shapes::before(runner, unit, at).await.map_err(ours)?;
-        let with = if how.begin_with && at == first {
-            With::Begin
-        } else {
-            With::Nothing
-        };
-        let sent = execute_with(runner, unit, at, with).await;
-        rows += sent.map_err(|halted| Trouble::Statement(at, halted.into_error()))?;
-        shapes::after(runner, unit, at, shape).await.map_err(ours)?;
+        rows += one_of(runner, unit, at, how.begin_with && at == first).await?;
     }
     let after = watch(runner, how.guard, false).await.map_err(at_first)?;
     judge(unit, how.guard, &before, &after).map_err(ours)?;
@@ -270,6 +259,27 @@ async fn transaction(
         .map_err(|halted| whole::trouble_of(runner, block, halted))?;
     runner.pending.clear();
     Ok(())
+}
+
+/// Sends one statement of a transaction, with its beginning where that goes with it. Gives its rows.
+async fn one_of(
+    runner: &mut Runner<'_>,
+    unit: &Unit<'_>,
+    at: usize,
+    begins: bool,
+) -> Result<u64, Trouble> {
+    let ours = |failure: Failure| Trouble::Failure(Box::new(failure));
+    let here = |error: DbError| Trouble::Statement(at, error);
+    let shape = shapes::before(runner, unit, at).await.map_err(ours)?;
+    let with = if begins { With::Begin } else { With::Nothing };
+    let sent = execute_with(runner, unit, at, with).await;
+    let rows = sent.map_err(|halted| here(halted.into_error()))?;
+    let late = still::wrote(runner, unit, at, rows).await;
+    if let Some(late) = late.map_err(here)? {
+        return Err(ours(late));
+    }
+    shapes::after(runner, unit, at, shape).await.map_err(ours)?;
+    Ok(rows)
 }
 
 /// What must hold when a transaction is about to commit: the lease is ours, and what the unit promised is there.
@@ -466,7 +476,6 @@ async fn try_alone(
     block: &Block,
 ) -> Result<(u64, u64), Failure> {
     let at = block.statements.start;
-    let version = unit.migration.version.0.clone();
     let class = unit.lowered.classes[at].clone();
     let (started, mut attempt) = (Instant::now(), 0);
     loop {
@@ -478,7 +487,17 @@ async fn try_alone(
             records => With::Records(records),
         };
         let error = match last::execute(runner, unit, at, with).await {
-            Ok(rows) => return Ok((rows, millis(started))),
+            Ok(rows) => match still::wrote(runner, unit, at, rows).await {
+                Ok(None) => return Ok((rows, millis(started))),
+                Ok(Some(late)) => {
+                    not_done(runner, unit, block, &late.message);
+                    return Err(late);
+                }
+                Err(error) => {
+                    not_done(runner, unit, block, &error.message);
+                    return Err(statement_failure(runner, unit, at, &error));
+                }
+            },
             // It came before the statement, so the statement has not run.
             Err(Halted::Record(error)) if is_cancelled(&error) => {
                 return Err(statement_failure(runner, unit, at, &error));
@@ -499,19 +518,25 @@ async fn try_alone(
         if may_retry(runner, (error.class, &error.message), attempt, started).await {
             continue;
         }
-        let detail = BlockDetail {
-            why: runner.world.redactor.apply(&error.message),
-            ..BlockDetail::default()
-        };
-        runner.pending.push(Writing::block(
-            journal::Event::Failed,
-            &version,
-            block.index,
-            &block.hash,
-            json(&detail),
-        ));
-        return Err(statement_failure(runner, unit, at, &error));
+        not_done(runner, unit, block, &error.message);
+        let late = still::failed(runner, unit, at, &error).await;
+        return Err(late.unwrap_or_else(|| statement_failure(runner, unit, at, &error)));
     }
+}
+
+/// Of a statement that had begun, and of which nothing stands.
+fn not_done(runner: &mut Runner<'_>, unit: &Unit<'_>, block: &Block, why: &str) {
+    let detail = BlockDetail {
+        why: runner.world.redactor.apply(why),
+        ..BlockDetail::default()
+    };
+    runner.pending.push(Writing::block(
+        journal::Event::Failed,
+        &unit.migration.version.0,
+        block.index,
+        &block.hash,
+        json(&detail),
+    ));
 }
 
 fn is_cancelled(error: &DbError) -> bool {

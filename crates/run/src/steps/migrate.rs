@@ -1,7 +1,7 @@
 //! A migration's script, up or down: lowered when its turn comes, resumed where a dead runner stopped, taken back where
 //! it fails.
 
-use super::{block, left, promised, storage, undo, waiting};
+use super::{block, left, promised, still, storage, undo, waiting};
 use crate::executor::{Ran, Runner, StepReport};
 use crate::journal_store;
 use crate::settle::{self, Verdict};
@@ -558,12 +558,14 @@ async fn fail(runner: &mut Runner<'_>, mut unit: Unit<'_>, failure: Failure) -> 
 }
 
 async fn taken_back(runner: &mut Runner<'_>, unit: &mut Unit<'_>, mut failure: Failure) -> Failure {
+    let overtaken = failure.code == still::OVERTAKEN;
     let title = unit.title();
     failure.done.extend(unit.done.iter().cloned());
     if !matches!(
         failure.class,
         FailureClass::Failed | FailureClass::Interrupted
     ) || failure.code == "connection-lost"
+        || (overtaken && !unit.began)
     {
         return failure;
     }
@@ -579,6 +581,9 @@ async fn taken_back(runner: &mut Runner<'_>, unit: &mut Unit<'_>, mut failure: F
                 error.message
             ));
         }
+    }
+    if overtaken {
+        return failure;
     }
     runner.sink.event(&Event::StepFailed {
         version: unit.migration.version.shown().to_owned(),

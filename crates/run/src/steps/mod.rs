@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod over;
 mod promised;
 pub mod send;
+pub(crate) mod still;
 pub mod storage;
 pub mod undo;
 mod waiting;

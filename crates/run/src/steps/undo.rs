@@ -8,6 +8,7 @@ use super::guard::switch_on;
 use super::locks;
 use super::made::{self, Made};
 use super::migrate::Unit;
+use super::still;
 use crate::executor::Runner;
 use crate::observe;
 use crate::settle;
@@ -32,7 +33,11 @@ pub async fn after_failure(
     if unit.done_blocks.is_empty() {
         return true;
     }
-    let wanted = runner.on_failure;
+    // A step that looks again begins anew.
+    let wanted = match failure.code {
+        still::OVERTAKEN => OnFailure::Undo,
+        _ => runner.on_failure,
+    };
     let forward = unit.direction != Direction::Down;
     if wanted == OnFailure::Undo && forward && derive(runner, unit, failure).await {
         return true;

@@ -81,6 +81,47 @@ for_each_engine! {
         assert_eq!(ground.database.scalar("SELECT setting_value FROM system_settings WHERE setting_key = 'model'"), "theirs");
     }
 
+    /// Also where a collation, or an equality of numbers, takes what others have written for the same.
+    async fn a_row_is_written_over_only_as_it_was_found(engine: TestEngine) {
+        let ground = ground(engine);
+        let rows = settings(&[
+            json!({ "setting_key": "model", "setting_value": "new", "is_system": false, "rate": 9.5, "made": "0", "loose": { "b": 2 } }),
+            json!({ "setting_key": "null", "setting_value": "x", "rate": 1 }),
+        ]);
+        let picture = || ground.database.run("SELECT * FROM system_settings ORDER BY id");
+        let exact = engine.pick("0.10000000000000002", "0.11", "0.10000000000000002");
+        let loose = engine.pick("'1.0e+100'", "'{\"a\": [1.0]}'", "'{\"a\": [\"1\"]}'");
+        let blank = engine.pick("setting_value || ' '", "setting_value || ' '", "concat(setting_value, ' ')");
+        for (key, column, theirs) in [
+            ("model", "setting_value", "upper(setting_value)"),
+            ("model", "setting_value", blank),
+            ("model", "setting_value", "NULL"),
+            ("model", "is_system", "NULL"),
+            ("model", "rate", exact),
+            ("model", "made", "NULL"),
+            ("model", "loose", loose),
+            ("null", "setting_value", "''"),
+            ("null", "rate", "0"),
+            ("model", "updated_at", "'2001-02-03 04:05:06.000007'"),
+        ] {
+            if column == "updated_at" && !engine.is_mysql_family() {
+                continue;
+            }
+            let lowered = ground.lower(&rows).await.unwrap();
+            assert_eq!((lowered.up.len(), lowered.still.len()), (2, 2), "{lowered:#?}");
+            for still in &lowered.still {
+                assert_eq!(ground.database.run(still).len(), 1, "{still}");
+            }
+            let others = if engine.is_mysql_family() && column != "updated_at" { ", updated_at = updated_at" } else { "" };
+            ground.database.run(&format!("UPDATE system_settings SET {column} = {theirs}{others} WHERE setting_key = '{key}'"));
+            let written = picture();
+            let at = usize::from(key == "null");
+            assert_eq!(ground.database.run(&lowered.still[at]).len(), 0, "{column} = {theirs}: {}", lowered.still[at]);
+            ground.run(&lowered.up[at..=at]).await;
+            assert_eq!(picture(), written, "{column} = {theirs}: {}", lowered.up[at]);
+        }
+    }
+
     async fn settings_that_cannot_be_are_refused(engine: TestEngine) {
         let ground = ground(engine);
         for (rows, code) in [

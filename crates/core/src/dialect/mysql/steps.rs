@@ -78,6 +78,11 @@ fn instant(caps: &Caps, table: &Table, columns: &[NewColumn]) -> bool {
         && columns.iter().all(plain)
 }
 
+/// A text letter by letter: collations take letters of either case, and blanks at the end, for equal.
+fn letters(what: &str) -> String {
+    format!("HEX(CONVERT({what} USING utf8mb4))")
+}
+
 impl StepDialect for Steps {
     fn ddl(&self, sql: &str, mode: &LexMode) -> Option<Ddl> {
         lex::ddl(&Words::read(sql, &lex::rules(mode)))
@@ -215,16 +220,32 @@ impl StepDialect for Steps {
     }
     fn holds(&self, caps: &Caps, column: &Column, value: &str) -> String {
         let name = quote(&column.name);
-        let letters = |what: &str| format!("HEX(CONVERT({what} USING utf8mb4))");
         match column.neutral {
             NeutralType::Json if caps.engine == EngineKind::Mysql => {
                 format!("({name} <=> CAST({value} AS JSON))")
             }
-            // Collations take letters of either case, and blanks at the end, for equal.
             NeutralType::Text | NeutralType::Json => {
                 format!("({} <=> {})", letters(&name), letters(value))
             }
             _ => format!("({name} <=> {value})"),
+        }
+    }
+    fn still(&self, column: &Column, kept: Option<&str>) -> String {
+        let name = quote(&column.name);
+        let Some(kept) = kept else {
+            return format!("({name} IS NULL)");
+        };
+        match column.neutral {
+            NeutralType::Bool | NeutralType::Int | NeutralType::Decimal => {
+                format!("({name} <=> {kept})")
+            }
+            // What is read of these has no letters that a collation could take for others.
+            NeutralType::Bytes
+            | NeutralType::Bits
+            | NeutralType::Opaque(_)
+            | NeutralType::Float
+            | NeutralType::TimestampTz => format!("({} <=> {})", self.kept(column), text(kept)),
+            _ => format!("({} <=> {})", letters(&name), letters(&text(kept))),
         }
     }
     fn shown(&self, column: &Column) -> String {

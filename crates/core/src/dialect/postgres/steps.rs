@@ -184,6 +184,17 @@ impl StepDialect for Steps {
         };
         format!("({name}::text IS NOT DISTINCT FROM {wanted})")
     }
+    fn still(&self, column: &Column, kept: Option<&str>) -> String {
+        match kept {
+            None => format!("({} IS NULL)", quote(&column.name)),
+            // A column's own collation may take other letters for the same.
+            Some(kept) => format!(
+                "({} COLLATE \"C\" IS NOT DISTINCT FROM {})",
+                self.kept(column),
+                text(kept)
+            ),
+        }
+    }
     fn shown(&self, column: &Column) -> String {
         format!("{}::text", quote(&column.name))
     }

@@ -125,6 +125,14 @@ impl StepDialect for Steps {
     fn holds(&self, _caps: &Caps, column: &Column, value: &str) -> String {
         format!("({} IS {value} COLLATE BINARY)", quote(&column.name))
     }
+    fn still(&self, column: &Column, kept: Option<&str>) -> String {
+        let (name, kept) = (quote(&column.name), kept.unwrap_or("NULL"));
+        match kept.as_bytes().first() {
+            // As numbers, 1 and 1.0 would be the same.
+            Some(b'-' | b'0'..=b'9') => format!("({} IS {})", self.kept(column), text(kept)),
+            _ => format!("({name} IS {kept} COLLATE BINARY)"),
+        }
+    }
     fn shown(&self, column: &Column) -> String {
         let name = quote(&column.name);
         format!("CASE typeof({name}) WHEN 'blob' THEN hex({name}) ELSE CAST({name} AS TEXT) END")

@@ -52,6 +52,10 @@ pub struct Operations {
     pub up: Vec<String>,
     /// What takes each statement of `up` back, should the step end half way; where the inverse was derived.
     pub back: Vec<Vec<String>>,
+    /// Of each statement of `up`, a query that gives a row while what it writes over is as it was found; where rows are
+    /// written that were looked at before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub still: Vec<String>,
     /// How it is taken back.
     pub undo: Inverse,
     /// Each statement commits by itself, in both directions: what one locks is free before the next.

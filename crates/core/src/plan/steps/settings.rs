@@ -165,16 +165,19 @@ pub(super) fn lower(
     answers: &[Vec<Row>],
 ) -> Result<Operations, Vec<Finding>> {
     let read = read(step, asked, facts)?;
-    let (mut moves, mut met, mut faults) = (vec![], vec![], vec![]);
+    let (mut moves, mut still) = (vec![], vec![]);
+    let (mut met, mut faults) = (vec![], vec![]);
     for (at, row) in read.rows.iter().enumerate() {
         match super::answer(step, answers, at)? {
             [] => {
                 moves.push(added(&read, row, facts));
+                still.push(missing(&read, row, facts));
                 met.extend(whole(&read, row, facts));
             }
             [there] => {
-                if let Some((one, later)) = changed(&read, row, there, facts) {
+                if let Some((one, found, later)) = changed(&read, row, there, facts) {
                     moves.push(one);
+                    still.push(found);
                     met.extend([later, removed(&read, row, facts)]);
                 }
             }
@@ -195,6 +198,7 @@ pub(super) fn lower(
         return Err(faults);
     }
     Ok(Operations {
+        still,
         later: met,
         ..Operations::of(moves)
     })
@@ -219,13 +223,18 @@ fn whole(read: &Read<'_>, row: &Wanted<'_>, facts: &Facts<'_>) -> Option<Later> 
 fn removed(read: &Read<'_>, row: &Wanted<'_>, facts: &Facts<'_>) -> Later {
     Later {
         what: format!("{} without {}", read.table.label(), shown(&row.key)),
-        sql: render::select_missing(facts.dialect, read.table, &row.key),
+        sql: missing(read, row, facts),
         destroys: false,
         table: read.table.label(),
         only: String::new(),
         whole: false,
         own: String::new(),
     }
+}
+
+/// Gives a row where no row of the key is there.
+fn missing(read: &Read<'_>, row: &Wanted<'_>, facts: &Facts<'_>) -> String {
+    render::select_missing(facts.dialect, read.table, &row.key)
 }
 
 /// That columns hold what was written.
@@ -270,32 +279,37 @@ fn changed(
     row: &Wanted<'_>,
     there: &Row,
     facts: &Facts<'_>,
-) -> Option<(Move, Later)> {
+) -> Option<(Move, String, Later)> {
     let steps = facts.dialect.steps();
-    let kept = |column: &Column, at: usize| {
-        steps.read_kept(column, there.get(at).and_then(crate::value::Value::as_str))
-    };
     let mut written: Vec<&Pair<'_>> = vec![];
-    let mut back: Vec<Pair<'_>> = vec![];
+    // What the undo gives back, and that the row holds just that when it is written over: what others write in between
+    // would be lost.
+    let (mut back, mut still): (Vec<Pair<'_>>, Vec<String>) = (vec![], vec![]);
+    let mut kept = |column, at: usize| {
+        let text = there.get(at).and_then(crate::value::Value::as_str);
+        back.push((column, steps.read_kept(column, text)));
+        still.push(steps.still(column, text));
+    };
     for (at, pair) in row.values.iter().enumerate() {
         let holds = there.get(at * 2).and_then(crate::value::Value::as_bool);
         if holds != Some(true) {
             written.push(pair);
-            back.push((pair.0, kept(pair.0, at * 2 + 1)));
+            kept(pair.0, at * 2 + 1);
         }
     }
     if written.is_empty() {
         return None;
     }
     let from = row.values.len() * 2;
-    let others = moved(read, row).enumerate();
-    back.extend(others.map(|(at, column)| (column, kept(column, from + at))));
+    for (at, column) in moved(read, row).enumerate() {
+        kept(column, from + at);
+    }
     let set: Vec<Pair<'_>> = written.iter().map(|pair| (*pair).clone()).collect();
     // What somebody wrote since stays.
     let holds = held(written.iter().copied(), facts);
     let (dialect, table) = (facts.dialect, read.table);
     let one = Move::new(
-        render::update(dialect, table, &set, &row.key, &[]),
+        render::update(dialect, table, &set, &row.key, &still),
         vec![render::update(dialect, table, &back, &row.key, &holds)],
     );
     let names: Vec<&str> = written
@@ -304,5 +318,6 @@ fn changed(
         .collect();
     let (names, label) = (names.join(", "), table.label());
     let what = format!("{names} of {label} ({})", shown(&row.key));
-    Some((one, later(read, row, what, &holds, (facts, false))))
+    let found = render::select_still(dialect, table, &row.key, &still);
+    Some((one, found, later(read, row, what, &holds, (facts, false))))
 }
