@@ -115,7 +115,7 @@ for_each_engine! {
         assert!(message.ends_with("needed for the database (`contacts` is written anew)"), "{disk:#}");
     }
 
-    /// Who, since when and what; and nobody when it has ended.
+    /// Who, since when and what, in whatever letters; and nobody when it has ended.
     async fn transactions_that_are_open_are_named(engine: TestEngine) {
         let desk = Desk::new(engine);
         desk.sandbox.write("rights.plan.toml", PLAN);
@@ -123,8 +123,8 @@ for_each_engine! {
         assert_eq!(text(check(&answer, "open-transactions"), "outcome"), "passed", "{answer:#}");
         let holds = engine.pick(
             "",
-            "BEGIN; UPDATE contacts SET name = 'held' WHERE id = 1; SELECT pg_sleep(60); ROLLBACK",
-            "START TRANSACTION; UPDATE contacts SET name = 'held' WHERE id = 1; SELECT sleep(60); ROLLBACK",
+            "BEGIN; UPDATE contacts SET name = 'held' WHERE id = 1; SELECT pg_sleep(60) /* 😀 */; ROLLBACK",
+            "START TRANSACTION; UPDATE contacts SET name = 'held' WHERE id = 1; SELECT sleep(60) /* 😀 */; ROLLBACK",
         );
         std::thread::scope(|scope| {
             let holder = scope.spawn(|| desk.database.try_run(holds));

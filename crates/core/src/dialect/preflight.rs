@@ -58,8 +58,9 @@ pub trait PreflightDialect: Send + Sync + std::fmt::Debug {
     /// The server's clock, in milliseconds since 1970. `None`: it is this machine's.
     fn clock(&self) -> Option<&'static str>;
     /// Other sessions' transactions in this database that are at least this old: session, user, seconds, since, what.
-    /// A session that this user may not look at has NULL for its seconds. `None`: the engine cannot tell.
-    fn transactions(&self, seconds: u64) -> Option<Query>;
+    /// A session that this user may not look at has NULL for its seconds. Several: the next is asked where one fails; none:
+    /// the engine cannot tell.
+    fn transactions(&self, seconds: u64) -> Vec<Query>;
     /// Who keeps a session waiting for a lock at this moment, on these tables (names without their schema) or their rows:
     /// session, user, what. `None`: the engine cannot tell, or has nobody to be named.
     fn blockers(&self, caps: &Caps, session: i64, tables: &[&str]) -> Option<Query>;

@@ -189,10 +189,10 @@ impl PreflightDialect for Preflight {
     fn clock(&self) -> Option<&'static str> {
         Some("SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)")
     }
-    fn transactions(&self, seconds: u64) -> Option<Query> {
+    fn transactions(&self, seconds: u64) -> Vec<Query> {
         // The view shows the time of the server's own zone, whatever the session's is.
         let now = "CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')";
-        Some(Query::new(
+        let usual = Query::new(
             format!(
                 "SELECT CAST(t.trx_mysql_thread_id AS CHAR), CONCAT(p.USER, '@', p.HOST), \
                  CAST(TIMESTAMPDIFF(SECOND, t.trx_started, {now}) AS SIGNED), \
@@ -204,7 +204,23 @@ impl PreflightDialect for Preflight {
                  ORDER BY t.trx_started LIMIT 20"
             ),
             vec![],
-        ))
+        );
+        // On MySQL the usual views fail (3854) while any session's statement holds a letter beyond U+FFFF; these do not, and
+        // ask for rights that not everybody has.
+        let letters = Query::new(
+            format!(
+                "SELECT CAST(t.PROCESSLIST_ID AS CHAR), CONCAT(t.PROCESSLIST_USER, '@', t.PROCESSLIST_HOST), \
+                 CAST(e.TIMER_WAIT DIV 1000000000000 AS SIGNED), \
+                 DATE_FORMAT(UTC_TIMESTAMP() - INTERVAL (e.TIMER_WAIT DIV 1000000000000) SECOND, '%Y-%m-%dT%H:%i:%sZ'), \
+                 CONCAT(t.PROCESSLIST_COMMAND, ': ', LEFT(COALESCE(t.PROCESSLIST_INFO, 'between two statements'), 120)) \
+                 FROM performance_schema.events_transactions_current e JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID \
+                 WHERE e.STATE = 'ACTIVE' AND t.PROCESSLIST_ID <> CONNECTION_ID() \
+                 AND (t.PROCESSLIST_DB = DATABASE() OR t.PROCESSLIST_DB IS NULL) \
+                 AND e.TIMER_WAIT DIV 1000000000000 >= {seconds} ORDER BY e.TIMER_WAIT DESC LIMIT 20"
+            ),
+            vec![],
+        );
+        vec![usual, letters]
     }
     fn blockers(&self, caps: &Caps, session: i64, tables: &[&str]) -> Option<Query> {
         let (sql, sessions) = match caps.engine == EngineKind::Mariadb {

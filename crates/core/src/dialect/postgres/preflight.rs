@@ -69,8 +69,8 @@ impl PreflightDialect for Preflight {
     fn clock(&self) -> Option<&'static str> {
         Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
     }
-    fn transactions(&self, seconds: u64) -> Option<Query> {
-        Some(Query::new(
+    fn transactions(&self, seconds: u64) -> Vec<Query> {
+        vec![Query::new(
             format!(
                 "SELECT pid::text, coalesce(usename::text, '') || coalesce(' (' || nullif(application_name, '') || ')', ''), \
                  extract(epoch FROM clock_timestamp() - xact_start)::bigint, \
@@ -82,7 +82,7 @@ impl PreflightDialect for Preflight {
                  ORDER BY xact_start LIMIT 20"
             ),
             vec![],
-        ))
+        )]
     }
     fn blockers(&self, _caps: &Caps, session: i64, _tables: &[&str]) -> Option<Query> {
         Some(Query::new(

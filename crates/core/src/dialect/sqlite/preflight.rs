@@ -25,8 +25,8 @@ impl PreflightDialect for Preflight {
     fn clock(&self) -> Option<&'static str> {
         None
     }
-    fn transactions(&self, _seconds: u64) -> Option<Query> {
-        None
+    fn transactions(&self, _seconds: u64) -> Vec<Query> {
+        vec![]
     }
     fn blockers(&self, _caps: &Caps, _session: i64, _tables: &[&str]) -> Option<Query> {
         None
