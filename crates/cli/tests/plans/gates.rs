@@ -87,6 +87,51 @@ for_each_engine! {
 }
 
 for_each_engine! {
+    /// What nobody has been asked yet cannot be confirmed: before the phase has begun, and after it was taken back. A
+    /// question before a phase is asked when the phases before it are done.
+    async fn nothing_is_confirmed_before_its_phase_has_begun(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let phase = |id: &str| format!(
+            "[[phase]]\nid = \"{id}\"\n[[phase.check]]\nid = \"{id}-may\"\nwhen = \"before\"\nask = \"May it?\"\n\
+             [[phase.check]]\nid = \"{id}-did\"\nask = \"Did it?\"\n[[phase.step]]\nid = \"{id}-hand\"\n\
+             manual = {{ do = \"Look\" }}\nundo = {{ none = \"seen\" }}\n"
+        );
+        desk.sandbox.write("early.plan.toml", format!("name = \"early\"\n{}{}", phase("one"), phase("two")));
+        let early = |what: &str| {
+            let (code, said) = desk.json(&format!("confirm early {what} --by Dee"));
+            assert_eq!((code, said["failure"]["code"].as_str()), (4, Some("phase-not-begun")), "{what}: {said:#}");
+        };
+        let confirmed = |what: &str| {
+            let (code, said) = desk.json(&format!("confirm early {what} --by Dee"));
+            assert_eq!(code, 0, "{what}: {said:#}");
+        };
+        let waits = |what: &str| {
+            let (code, ran) = desk.json("run early");
+            assert_eq!((code, &ran["data"]["waiting"]["confirm"]), (3, &serde_json::json!([what])), "{ran:#}");
+        };
+        for round in 0..2 {
+            for what in ["one-hand", "one-did", "two-may", "two-hand", "two-did"] {
+                early(what);
+            }
+            for what in ["one-may", "one-hand", "one-did"] {
+                waits(what);
+                confirmed(what);
+            }
+            waits("two-may");
+            early("two-hand");
+            confirmed("two-may");
+            waits("two-hand");
+            // Its turn comes later, in a phase that has begun.
+            confirmed("two-did");
+            confirmed("two-hand");
+            let (code, ran) = desk.json("run early");
+            assert_eq!(code, 0, "{round}: {ran:#}");
+            let _ = desk.dunlin("rollback early").success();
+        }
+    }
+}
+
+for_each_engine! {
     /// A refusal keeps the gate closed, a `no` fails the phase, and what was approved dies with an edit.
     async fn refusals_and_edits(engine: TestEngine) {
         let desk = Desk::new(engine);

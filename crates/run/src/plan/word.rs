@@ -9,6 +9,7 @@ use dunlin_core::journal::plan::{
 };
 use dunlin_core::journal::{BlockDetail, Event, Writing};
 use dunlin_core::plan::gate::{self, GateState};
+use dunlin_core::source::grammar::checks::When;
 use dunlin_core::source::plan::{CheckSpec, PhaseDoc, PlanDoc, StepDoc, StepSpec, UndoSpec};
 use dunlin_engines::Purpose;
 
@@ -144,18 +145,38 @@ pub async fn confirm(
     let Some(phase) = phase else {
         return settle(world, doc, &word).await;
     };
+    let before = history(world, doc).await?;
     let mut steps = phase.steps.iter();
     if let Some(step) = steps.find(|step| step.id == word.id && outside(step)) {
         let key = step_key(&doc.name, &phase.id, &step.id);
-        if history(world, doc).await?.flight(&key).is_none() {
+        if before.flight(&key).is_none() {
             return Err(nothing_to_settle(step));
         }
     }
+    is_asked(&before, phase, &word)?;
     word.os = world.who.clone();
     let detail = crate::steps::migrate::json(&word);
     let record = Writing::unit(Event::Confirmed, &plan_key(&doc.name), &phase.hash, detail);
     store::say(world, &[record]).await?;
     Ok(phase.id.clone())
+}
+
+/// Whether a word can be meant already. Of a phase that has not begun nothing is asked but the questions before it, and
+/// those when what it needs is done: a word from before would count for what nobody has seen.
+fn is_asked(history: &PlanHistory, phase: &PhaseDoc, word: &Confirmation) -> Result<(), Failure> {
+    let done = |need: &String| history.phase(need).state == PhaseState::Done;
+    let own = phase.checks.iter().find(|check| check.id == word.id);
+    let is_next =
+        own.is_some_and(|check| check.when != When::After) && phase.needs.iter().all(done);
+    if is_next || history.phase(&phase.id).state.stands() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` cannot be confirmed yet: phase `{}` has not begun",
+        word.id, phase.id
+    );
+    Err(Failure::refused("phase-not-begun", message)
+        .hint("`dunlin run` stops with exit 3 where it is asked for: confirm it from then on"))
 }
 
 /// Settles a statement of a step whose end is not known, by a person's word. Gives the phase.
