@@ -166,3 +166,104 @@ for_each_engine! {
         assert_eq!(shown(), before);
     }
 }
+
+/// Constraints, indexes and a trigger with all that they are not made with, and what shows that.
+fn besides(desk: &Desk) -> (&'static str, Vec<&'static str>) {
+    let engine = desk.engine;
+    let mariadb = desk
+        .database
+        .try_run("SELECT IF(version() LIKE '%MariaDB%', 1, 0)");
+    let mariadb = engine.is_mysql_family() && mariadb.unwrap()[0][0].as_deref() == Some("1");
+    let (drops, made): (&str, &[&str]) = match engine.pick("s", "p", "m") {
+        "s" => (
+            "\"one\", \"two\", \"unique (b)\"",
+            &[
+                "CREATE TABLE \"birds\" (id INTEGER PRIMARY KEY, a int, b text, CONSTRAINT one UNIQUE (a DESC) ON CONFLICT REPLACE, \
+                 UNIQUE (b COLLATE NOCASE) ON CONFLICT IGNORE)",
+                "CREATE UNIQUE INDEX two ON birds (a DESC, b COLLATE RTRIM) WHERE a > 5",
+            ],
+        ),
+        "p" => (
+            "\"one\", \"two\", \"three\", \"checked\", \"kin\", \"odd\"",
+            &[
+                "CREATE TABLE birds (id int PRIMARY KEY, a int NOT NULL, b int, c int, name text, CONSTRAINT one UNIQUE (a) INCLUDE \
+                 (name) WITH (fillfactor = 70), CONSTRAINT two UNIQUE NULLS NOT DISTINCT (b) WITH (fillfactor = 60) DEFERRABLE \
+                 INITIALLY DEFERRED, CONSTRAINT three EXCLUDE (c WITH =) WITH (fillfactor = 80))",
+                "ALTER TABLE birds ADD CONSTRAINT checked CHECK (b > 0) NOT VALID",
+                "ALTER TABLE birds ADD CONSTRAINT kin FOREIGN KEY (c) REFERENCES birds (id) DEFERRABLE",
+                "CREATE INDEX odd ON birds (lower(name) DESC) WITH (fillfactor = 50) WHERE b > 0",
+                "ALTER INDEX odd ALTER COLUMN 1 SET STATISTICS 77",
+                "ALTER TABLE birds CLUSTER ON one",
+                "ALTER TABLE birds REPLICA IDENTITY USING INDEX one",
+                "COMMENT ON CONSTRAINT one ON birds IS 'it''s one'",
+                "COMMENT ON INDEX one IS 'an index'",
+                "COMMENT ON INDEX odd IS 'odd'",
+                "COMMENT ON CONSTRAINT three ON birds IS 'three'",
+                "COMMENT ON CONSTRAINT checked ON birds IS 'checked'",
+                "COMMENT ON CONSTRAINT kin ON birds IS 'kin'",
+            ],
+        ),
+        _ if mariadb => (
+            "\"one\", \"two\", \"checked\"",
+            &[
+                "CREATE TABLE birds (id int NOT NULL PRIMARY KEY, a int, name varchar(40), note text, UNIQUE KEY one (a, name(5)) USING \
+                 BTREE COMMENT 'it''s one' IGNORED, FULLTEXT KEY ft (note), KEY two (a) USING HASH, CONSTRAINT checked CHECK (a > 0))",
+            ],
+        ),
+        _ => (
+            "\"one\", \"two\", \"checked\", \"ft\"",
+            &[
+                "CREATE TABLE birds (id int NOT NULL PRIMARY KEY, a int, name varchar(40), note text, UNIQUE KEY one (a DESC, name(5)) \
+                 USING BTREE COMMENT 'it''s one' INVISIBLE, FULLTEXT KEY ft (note) WITH PARSER ngram, KEY two ((a + 1)) KEY_BLOCK_SIZE=4, \
+                 CONSTRAINT checked CHECK (a > 0) NOT ENFORCED)",
+            ],
+        ),
+    };
+    (drops, made.to_vec())
+}
+
+for_each_engine! {
+    /// Comments, storage, marks, parsers, conflict clauses: they are no part of what makes a constraint hold, and come back.
+    async fn what_a_constraint_has_beside_itself_comes_back(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let (drops, made) = besides(&desk);
+        for sql in made {
+            let _ = desk.database.run(sql);
+        }
+        let shown = || {
+            let mut rows = desk.database.run(engine.pick(
+                "SELECT name, sql FROM sqlite_schema WHERE tbl_name = 'birds' ORDER BY 1",
+                "SELECT conname::text, pg_get_constraintdef(oid), '', obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE \
+                 conrelid = 'birds'::regclass UNION ALL SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), concat( \
+                 indisclustered, indisreplident, (SELECT sum(attstattarget) FROM pg_attribute WHERE attrelid = indexrelid AND \
+                 attstattarget > 0)), obj_description(indexrelid, 'pg_class') FROM pg_index WHERE indrelid = 'birds'::regclass ORDER BY 1, 2",
+                "SHOW CREATE TABLE birds",
+            ));
+            // In which order indexes came is not what they are.
+            if engine.is_mysql_family() {
+                let text = rows[0][1].clone().unwrap();
+                let mut lines: Vec<_> = text.lines().map(|line| Some(line.trim_end_matches(',').to_owned())).collect();
+                lines.sort();
+                rows = vec![lines];
+            }
+            rows
+        };
+        desk.plan("demand", "", &format!("require = {{ table = \"birds\", drops = [{drops}] }}\n"));
+        let before = shown();
+        for _ in 0..2 {
+            let _ = desk.dunlin("run demand").success();
+            assert_ne!(shown(), before);
+            let (code, back) = desk.json("rollback demand");
+            assert_eq!(code, 0, "{back:#}");
+            assert_eq!(shown(), before);
+        }
+        if !engine.is_postgres() {
+            return;
+        }
+        // By statements of a person's own, too.
+        desk.plan("drops", "", "sql = \"ALTER TABLE birds DROP CONSTRAINT two; DROP INDEX odd; ALTER TABLE birds DROP CONSTRAINT kin\"\n");
+        let _ = desk.dunlin("run drops").success();
+        let _ = desk.dunlin("rollback drops").success();
+        assert_eq!(shown(), before);
+    }
+}

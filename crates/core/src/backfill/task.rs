@@ -194,6 +194,7 @@ mod tests {
                 primary: true,
                 columns: vec!["id".into()],
                 clause: None,
+                ..Key::default()
             }],
             ..Table::default()
         }
@@ -238,6 +239,7 @@ mod tests {
                 name: name.into(),
                 definition: String::new(),
                 disabled: None,
+                ..Trigger::default()
             });
             let kept = read("user_id = -1", &table, NewRows::Default).unwrap().kept;
             assert_eq!(kept.len(), if name == "own" { 2 } else { 4 }, "{name}");

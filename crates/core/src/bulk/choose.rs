@@ -121,6 +121,7 @@ mod tests {
                 primary: true,
                 columns: vec!["id".into()],
                 clause: None,
+                ..Key::default()
             }],
             foreign_keys: parents
                 .iter()
@@ -133,6 +134,7 @@ mod tests {
                     on_delete: None,
                     on_update: None,
                     attributes: None,
+                    ..ForeignKey::default()
                 })
                 .collect(),
             ..Table::default()

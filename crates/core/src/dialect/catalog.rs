@@ -3,8 +3,8 @@
 
 use super::Caps;
 use crate::schema::{
-    Catalog, Check, Column, Event, Extension, ForeignKey, Index, Key, NamedType, Routine, Rule,
-    Sequence, Table, Trigger, View,
+    Beside, Catalog, Check, Column, Event, Extension, ForeignKey, Index, Key, NamedType, Routine,
+    Rule, Sequence, Table, Trigger, View,
 };
 use crate::value::{Query, Row};
 
@@ -42,6 +42,20 @@ pub enum Part<'a> {
     Event(&'a Event),
     /// An extension.
     Extension(&'a Extension),
+}
+
+impl<'a> Part<'a> {
+    /// What it is not made with.
+    pub fn beside(self) -> Option<&'a Beside> {
+        match self {
+            Part::Key(_, key) => Some(&key.beside),
+            Part::Index(_, _, index) => Some(&index.beside),
+            Part::ForeignKey(_, key) => Some(&key.beside),
+            Part::Check(_, check) => Some(&check.beside),
+            Part::Trigger(_, _, trigger) => Some(&trigger.beside),
+            _ => None,
+        }
+    }
 }
 
 /// Statements, or a sentence why there are none.
@@ -100,6 +114,10 @@ pub trait CatalogDialect: Send + Sync + std::fmt::Debug {
     fn clause(&self, part: Part<'_>) -> String;
     /// The statements that make a part.
     fn create(&self, part: Part<'_>) -> Rendered;
+    /// The statements that give back a part that was taken away here: as it is made, and what it is not made with.
+    fn again(&self, part: Part<'_>) -> Rendered {
+        self.create(part)
+    }
     /// The statements that drop a part.
     fn drop(&self, part: Part<'_>) -> Rendered;
     /// The statements that turn `from` into `to`, two states of the same part.

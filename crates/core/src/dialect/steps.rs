@@ -57,6 +57,8 @@ pub struct Demands<'a> {
     pub drops: Vec<Part<'a>>,
     /// Constraints that go and whose names stand in the table's text alone.
     pub drop_named: Vec<String>,
+    /// The statement that makes the table, as the server shows it, where something goes and it says more than the catalog.
+    pub shown: Option<String>,
 }
 
 /// A statement, and what takes it back once it has run.

@@ -410,13 +410,13 @@ impl Walk<'_> {
             {
                 match self.facts.catalog.table(schema, relation) {
                     Some(table) => dialect.steps().add_known_index(table, index),
-                    None => catalog.create(part),
+                    None => catalog.again(part),
                 }
             }
             Part::Sequence(_) | Part::Extension(_) => {
                 Err("what it counted or held is not in the catalog".into())
             }
-            part => catalog.create(part),
+            part => catalog.again(part),
         }
     }
 

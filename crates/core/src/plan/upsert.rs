@@ -373,6 +373,7 @@ mod tests {
                 primary: true,
                 columns: vec!["k".into()],
                 clause: None,
+                ..Key::default()
             }],
             indexes: vec![Index {
                 name: "by_u".into(),

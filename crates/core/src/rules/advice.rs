@@ -124,6 +124,7 @@ mod tests {
             attributes: None,
             comment: None,
             definition: None,
+            ..Index::default()
         }
     }
 
@@ -135,6 +136,7 @@ mod tests {
                 primary: true,
                 columns: vec!["id".into(), "part".into()],
                 clause: None,
+                ..Key::default()
             }],
             indexes,
             ..Table::default()

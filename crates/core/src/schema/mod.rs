@@ -4,6 +4,7 @@
 //! databases made by the same statements on the same server have equal catalogs: counters, definers, the database's own
 //! name and the spelling of display widths are left out or evened.
 
+mod beside;
 pub mod diff;
 pub mod key;
 pub mod lookup;
@@ -16,6 +17,7 @@ pub mod shape;
 pub mod text;
 pub mod types;
 
+pub use beside::Beside;
 pub use diff::{Difference, DifferenceKind, Fix, diff};
 pub use scope::Scope;
 pub use shape::same_shape;
@@ -153,7 +155,7 @@ pub struct Generated {
 }
 
 /// A primary key or a unique constraint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// The constraint's name, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +168,9 @@ pub struct Key {
     /// The whole clause in the engine's words, where columns do not say everything (`DEFERRABLE`, `INCLUDE`, DESC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
+    /// What it is not made with.
+    #[serde(skip)]
+    pub beside: Beside,
 }
 
 /// An index.
@@ -193,6 +198,9 @@ pub struct Index {
     /// The statement that makes it, where the engine keeps or shows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
+    /// What it is not made with.
+    #[serde(skip)]
+    pub beside: Beside,
 }
 
 /// A part of an index.
@@ -251,20 +259,26 @@ pub struct ForeignKey {
     /// What else its clause says (`DEFERRABLE INITIALLY DEFERRED`, `NOT VALID`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<String>,
+    /// What it is not made with.
+    #[serde(skip)]
+    pub beside: Beside,
 }
 
 /// A check constraint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// Its name, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The whole clause: `CHECK (…)`, `EXCLUDE USING …`.
     pub clause: String,
+    /// What it is not made with.
+    #[serde(skip)]
+    pub beside: Beside,
 }
 
 /// A trigger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// Its name.
     pub name: String,
@@ -273,6 +287,9 @@ pub struct Trigger {
     /// It does not fire (or only on replicas), in the engine's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<String>,
+    /// What it is not made with.
+    #[serde(skip)]
+    pub beside: Beside,
 }
 
 /// A row-level policy or a rewrite rule.

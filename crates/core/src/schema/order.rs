@@ -258,6 +258,7 @@ mod tests {
             on_delete: None,
             on_update: None,
             attributes: None,
+            ..ForeignKey::default()
         };
         Table {
             name: name.into(),

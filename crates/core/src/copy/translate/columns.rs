@@ -204,6 +204,7 @@ impl Work<'_> {
                 table.checks.push(Check {
                     name: None,
                     clause: format!("CHECK ({check})"),
+                    ..Check::default()
                 });
             }
             table.columns.push(Column {

@@ -125,6 +125,7 @@ impl Work<'_> {
             primary: key.primary,
             columns,
             clause: None,
+            ..Key::default()
         });
     }
 
@@ -528,6 +529,7 @@ impl Work<'_> {
             on_delete: key.on_delete.clone(),
             on_update: key.on_update.clone(),
             attributes: key.attributes.clone(),
+            ..ForeignKey::default()
         })
     }
 

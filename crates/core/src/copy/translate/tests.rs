@@ -101,6 +101,7 @@ fn keyed(engine: &Caps, native: &str) -> Catalog {
         primary: true,
         columns: vec!["c".into()],
         clause: None,
+        ..Key::default()
     });
     catalog
 }

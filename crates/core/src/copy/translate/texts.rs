@@ -127,6 +127,7 @@ impl Work<'_> {
             Some(Check {
                 name: None,
                 clause: words[from..].to_owned(),
+                ..Check::default()
             })
         });
         let all: Vec<Check> = source.checks.iter().cloned().chain(of_columns).collect();
@@ -168,6 +169,7 @@ impl Work<'_> {
                     table.checks.push(Check {
                         name,
                         clause: format!("CHECK ({predicate})"),
+                        ..Check::default()
                     });
                 }
                 Err(why) => self.notes.lack(object, why, Some(check.clause.clone())),

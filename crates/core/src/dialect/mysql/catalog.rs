@@ -203,7 +203,7 @@ impl CatalogDialect for Catalogs {
                         ddl::quote(&text(row, 0)),
                         text(row, 4).trim()
                     ),
-                    disabled: None,
+                    ..Trigger::default()
                 });
             }
         }

@@ -2,6 +2,7 @@
 //! that each takes the mildest lock that the server has for it.
 
 use super::ddl::{self, quote};
+use super::shown;
 use super::steps::{Steps, online};
 use crate::dialect::catalog::Part;
 use crate::dialect::steps::{Demands, Move, NewIndex, StepDialect, moves};
@@ -57,10 +58,18 @@ pub fn statements(
         all.extend(moves(ddl::create(part)?, ddl::drop(part)?));
     }
     for part in &demands.drops {
-        let back = match part {
+        let mut back = match part {
             Part::Index(_, _, index) => Steps.add_known_index(table, index)?,
             part => ddl::create(*part)?,
         };
+        // The catalog does not say all of it: a parser, how it is kept, what an index of a primary key is made with.
+        let shown = demands.shown.as_deref();
+        if let Some(own) = shown.and_then(|shown| shown::clause_of(shown, *part)) {
+            let known = ddl::clause(*part);
+            for sql in &mut back {
+                *sql = sql.replacen(&known, &own, 1);
+            }
+        }
         all.extend(moves(ddl::drop(*part)?, back));
     }
     Ok(all)

@@ -1,6 +1,7 @@
 //! What the text of a `SHOW CREATE TABLE` tells of a table, so that it need not be asked for.
 
 use super::ddl::quote;
+use crate::dialect::catalog::Part;
 use crate::sql::{ObjectKind, ObjectRef};
 
 /// The lines between the brackets of `CREATE TABLE name (`, and the quote that the server puts around names.
@@ -71,6 +72,38 @@ pub fn without_index_of(text: &str, key: &ObjectRef) -> Option<(String, String)>
         quote(&key.name)
     );
     Some((all.join("\n"), drop))
+}
+
+/// The clause that makes an index or constraint, out of the statement that the server shows for its table.
+pub fn clause_of(text: &str, part: Part<'_>) -> Option<String> {
+    let name = match part {
+        Part::Index(_, _, index) => Some(&index.name),
+        Part::ForeignKey(_, key) => key.name.as_ref(),
+        Part::Check(_, check) => check.name.as_ref(),
+        _ => None,
+    }?;
+    let body = text.strip_prefix("CREATE TABLE ")?;
+    let mark = body.chars().next().filter(|c| matches!(c, '`' | '"'))?;
+    let name = format!(
+        "{mark}{}{mark} ",
+        name.replace(mark, &format!("{mark}{mark}"))
+    );
+    let is_index = matches!(part, Part::Index(..));
+    let line = body.split('\n').skip(1).find(|line| {
+        let line = line.trim_start();
+        match is_index {
+            true => line.split_once("KEY ").is_some_and(|(word, rest)| {
+                let words = ["", "UNIQUE ", "FULLTEXT ", "SPATIAL ", "VECTOR "];
+                words.contains(&word) && rest.starts_with(&name)
+            }),
+            false => line
+                .strip_prefix("CONSTRAINT ")
+                .is_some_and(|rest| rest.starts_with(&name)),
+        }
+    })?;
+    // What a backslash in a comment means depends on the session.
+    let clause = line.trim_start().trim_end_matches(',');
+    (!clause.contains('\\')).then(|| clause.to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Reading a whole catalog: its queries, and the reading of their rows. Names are resolved under the pinned search path
 //! `public, pg_temp`, so what lives in `public` stands without its schema.
 
+mod beside;
 mod beyond;
 mod named;
 
@@ -81,11 +82,13 @@ fn constraints() -> String {
          CASE WHEN fn.nspname <> 'public' THEN fn.nspname::text END, f.relname::text, \
          (SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY u(num, n) JOIN pg_attribute a \
          ON a.attrelid = k.confrelid AND a.attnum = u.num)::text, k.confdeltype::text, k.confupdtype::text, \
-         k.condeferrable, k.condeferred, k.convalidated, k.confmatchtype::text, {emptied} \
+         k.condeferrable, k.condeferred, k.convalidated, k.confmatchtype::text, {emptied}, obj_description(k.oid, \
+         'pg_constraint'), CASE WHEN k.contype IN ('p', 'u', 'x') THEN {} END \
          FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace \
          WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.coninhcount = 0 AND {OURS} \
-         ORDER BY 1 NULLS FIRST, 2, 3"
+         ORDER BY 1 NULLS FIRST, 2, 3",
+        beside::stored("k.conindid")
     )
 }
 
@@ -98,11 +101,12 @@ fn indexes() -> String {
          THEN (SELECT quote_ident(cn.nspname) || '.' || quote_ident(l.collname) FROM pg_collation l JOIN pg_namespace cn \
          ON cn.oid = l.collnamespace WHERE l.oid = i.indcollation[k::int - 1] AND (a.attnum IS NOT NULL OR l.collname <> \
          'default')) END) ORDER BY k) FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(num, k) LEFT JOIN pg_attribute a ON \
-         a.attrelid = i.indrelid AND a.attnum = num AND num > 0 WHERE k <= i.indnkeyatts)::text \
+         a.attrelid = i.indrelid AND a.attnum = num AND num > 0 WHERE k <= i.indnkeyatts)::text, {} \
          FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid \
          JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am m ON m.oid = x.relam \
          WHERE NOT x.relispartition AND {OURS} AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = \
-         i.indexrelid AND k.contype IN ('p', 'u', 'x')) ORDER BY 1 NULLS FIRST, 2, 3"
+         i.indexrelid AND k.contype IN ('p', 'u', 'x')) ORDER BY 1 NULLS FIRST, 2, 3",
+        beside::stored("i.indexrelid")
     )
 }
 
@@ -113,7 +117,8 @@ fn triggers(caps: &Caps) -> String {
         ""
     };
     format!(
-        "SELECT {SCHEMA}, c.relname::text, t.tgname::text, pg_get_triggerdef(t.oid), t.tgenabled::text \
+        "SELECT {SCHEMA}, c.relname::text, t.tgname::text, pg_get_triggerdef(t.oid), t.tgenabled::text, \
+         obj_description(t.oid, 'pg_trigger') \
          FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE NOT t.tgisinternal AND {own} {OURS} ORDER BY 1 NULLS FIRST, 2, 3"
     )
@@ -224,7 +229,9 @@ impl CatalogDialect for Catalogs {
         }
         for row in indexes {
             if let Some(table) = tables.get_mut(&of(row)) {
-                table.indexes.push(index(row));
+                let mut index = index(row);
+                index.beside = beside::of_index(table, &index.name, row);
+                table.indexes.push(index);
             } else if let Some(view) = views.get_mut(&of(row)) {
                 view.indexes.push(index(row));
             }
@@ -239,6 +246,7 @@ impl CatalogDialect for Catalogs {
                     "R" => Some("ENABLE REPLICA".into()),
                     _ => Some("ENABLE ALWAYS".into()),
                 },
+                beside: beside::of_trigger(row),
             };
             if let Some(table) = tables.get_mut(&of(row)) {
                 table.triggers.push(trigger);
@@ -312,6 +320,9 @@ impl CatalogDialect for Catalogs {
     }
     fn create(&self, part: Part<'_>) -> Rendered {
         ddl::create(part)
+    }
+    fn again(&self, part: Part<'_>) -> Rendered {
+        ddl::again(part)
     }
     fn drop(&self, part: Part<'_>) -> Rendered {
         ddl::drop(part)
@@ -479,6 +490,7 @@ fn action(code: &str) -> Option<String> {
 fn constraint(table: &mut Table, row: &Row) {
     let name = Some(text(row, 2));
     let definition = text(row, 4);
+    let beside = beside::of_constraint(table, row);
     match text(row, 3).as_str() {
         kind @ ("p" | "u") => {
             let columns = list(row, 5);
@@ -494,6 +506,7 @@ fn constraint(table: &mut Table, row: &Row) {
                 primary: kind == "p",
                 columns,
                 clause,
+                beside,
             });
         }
         "f" => {
@@ -522,11 +535,13 @@ fn constraint(table: &mut Table, row: &Row) {
                 }),
                 on_update: action(&text(row, 10)),
                 attributes: (!attributes.is_empty()).then(|| attributes.join(" ")),
+                beside,
             });
         }
         _ => table.checks.push(Check {
             name,
             clause: definition,
+            beside,
         }),
     }
 }
@@ -562,6 +577,7 @@ fn index(row: &Row) -> Index {
         attributes,
         comment: some(row, 8),
         definition: Some(definition),
+        ..Index::default()
     }
 }
 

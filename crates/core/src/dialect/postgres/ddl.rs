@@ -412,6 +412,35 @@ pub fn create(part: Part<'_>) -> Rendered {
     })
 }
 
+/// The statements that give back a part that was there, with what it is not made with.
+pub fn again(part: Part<'_>) -> Rendered {
+    let mut statements = create(part)?;
+    let Some(beside) = part.beside() else {
+        return Ok(statements);
+    };
+    if let Some(first) = statements.first_mut() {
+        let tablespace = beside.tablespace.as_deref();
+        let (words, before) = match part {
+            Part::Key(..) => {
+                let with = beside.with.iter().map(|with| format!(" WITH ({with})"));
+                let place = tablespace.map(|place| format!(" USING INDEX TABLESPACE {place}"));
+                let words: String = with.chain(place).collect();
+                (words, first.rfind(" DEFERRABLE"))
+            }
+            Part::Index(_, _, index) => {
+                let place = tablespace.map(|place| format!(" TABLESPACE {place}"));
+                let only = index.predicate.as_deref();
+                let only = only.and_then(|only| first.rfind(&format!(" WHERE {only}")));
+                (place.unwrap_or_default(), only)
+            }
+            _ => (String::new(), None),
+        };
+        first.insert_str(before.unwrap_or(first.len()), &words);
+    }
+    statements.extend(beside.statements.iter().cloned());
+    Ok(statements)
+}
+
 /// The statements that drop a part.
 pub fn drop(part: Part<'_>) -> Rendered {
     let constraint = |table: &Table, name: &Option<String>| match name {

@@ -37,6 +37,7 @@ pub fn statements(table: &Table, demands: &Demands<'_>) -> Result<Vec<Move>, Str
             primary: false,
             columns: key.columns.clone(),
             clause: None,
+            ..Key::default()
         };
         let name = quote(&key.name);
         let drop = format!("{alter} DROP CONSTRAINT {name}");
@@ -87,7 +88,7 @@ fn add_back(table: &Table, part: Part<'_>) -> Result<Vec<String>, String> {
         Part::Key(_, key) => add_key(table, key),
         Part::ForeignKey(_, key) => add_foreign_key(table, key),
         Part::Check(_, check) => add_check(table, check),
-        part => ddl::create(part),
+        part => ddl::again(part),
     }
 }
 
@@ -106,7 +107,7 @@ fn add_key(table: &Table, key: &Key) -> Result<Vec<String>, String> {
         own.get(from..).map(|rest| (name, rest))
     });
     let Some((name, rest)) = clause else {
-        return ddl::create(Part::Key(table, key));
+        return ddl::again(Part::Key(table, key));
     };
     let (body, deferred) = match rest.find(" DEFERRABLE") {
         Some(at) => rest.split_at(at),
@@ -117,31 +118,40 @@ fn add_key(table: &Table, key: &Key) -> Result<Vec<String>, String> {
         Some(body) => (body, " NULLS NOT DISTINCT"),
         None => (body, ""),
     };
+    let beside = &key.beside;
+    let with = beside.with.iter().map(|with| format!(" WITH ({with})"));
+    let place = beside.tablespace.iter();
+    let place = place.map(|place| format!(" TABLESPACE {place}"));
+    let stored: String = with.chain(place).collect();
     let table = qualified(table.schema.as_deref(), &table.name);
     let name = quote(name);
-    Ok(vec![
-        format!("CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} {body}{nulls}"),
+    let mut statements = vec![
+        format!("CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} {body}{nulls}{stored}"),
         format!("ALTER TABLE {table} ADD CONSTRAINT {name} {head} USING INDEX {name}{deferred}"),
-    ])
+    ];
+    statements.extend(beside.statements.iter().cloned());
+    Ok(statements)
 }
 
-/// Adds a constraint without a look at the rows, then looks at them.
+/// Adds a constraint without a look at the rows, then looks at them. What it has beside itself comes last.
 fn proved_later(table: &Table, add: Vec<String>, name: Option<&str>) -> Vec<String> {
-    let (Some(name), [one]) = (name, add.as_slice()) else {
+    let (Some(name), Some((one, beside))) = (name, add.split_first()) else {
         return add;
     };
     if one.ends_with(" NOT VALID") {
         return add;
     }
     let table = qualified(table.schema.as_deref(), &table.name);
-    vec![
+    let mut statements = vec![
         format!("{one} NOT VALID"),
         format!("ALTER TABLE {table} VALIDATE CONSTRAINT {}", quote(name)),
-    ]
+    ];
+    statements.extend_from_slice(beside);
+    statements
 }
 
 fn add_foreign_key(table: &Table, key: &ForeignKey) -> Result<Vec<String>, String> {
-    let add = ddl::create(Part::ForeignKey(table, key))?;
+    let add = ddl::again(Part::ForeignKey(table, key))?;
     // Not every version takes NOT VALID here.
     if is_partitioned(table) {
         return Ok(add);
@@ -150,7 +160,7 @@ fn add_foreign_key(table: &Table, key: &ForeignKey) -> Result<Vec<String>, Strin
 }
 
 fn add_check(table: &Table, check: &Check) -> Result<Vec<String>, String> {
-    let add = ddl::create(Part::Check(table, check))?;
+    let add = ddl::again(Part::Check(table, check))?;
     if !check.clause.starts_with("CHECK") {
         return Ok(add);
     }

@@ -131,7 +131,7 @@ impl StepDialect for Steps {
     fn add_known_index(&self, table: &Table, index: &Index) -> Result<Vec<String>, String> {
         let part =
             crate::dialect::catalog::Part::Index(table.schema.as_deref(), &table.name, index);
-        let mut statements = ddl::create(part)?;
+        let mut statements = ddl::again(part)?;
         // The server shows `CREATE [UNIQUE] INDEX name ON …`.
         if let Some(first) = statements.first_mut() {
             *first = first.replacen("INDEX ", &format!("INDEX {}", concurrently(table)), 1);

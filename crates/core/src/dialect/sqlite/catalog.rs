@@ -77,6 +77,7 @@ impl CatalogDialect for Catalogs {
                         name,
                         definition: sql,
                         disabled: None,
+                        ..Trigger::default()
                     };
                     let view = catalog.views.iter_mut().find(|view| view.name == parent);
                     if let Some(table) = tables.get_mut(&parent) {
@@ -98,6 +99,7 @@ impl CatalogDialect for Catalogs {
                     name,
                     definition: text(row, 3),
                     disabled: None,
+                    ..Trigger::default()
                 });
             }
         }
@@ -235,6 +237,7 @@ fn read_columns(tables: &mut BTreeMap<String, Table>, rows: &[Row]) {
             primary: true,
             columns,
             clause: None,
+            ..Key::default()
         });
     }
 }
@@ -263,6 +266,7 @@ fn read_foreign_keys(tables: &mut BTreeMap<String, Table>, rows: &[Row]) {
                 on_update: action(text(row, 5)),
                 on_delete: action(text(row, 6)),
                 attributes: None,
+                ..ForeignKey::default()
             });
             last = Some(id);
         }
@@ -330,9 +334,7 @@ fn read_indexes(tables: &mut BTreeMap<String, Table>, rows: &[Row], objects: &[R
                 if table.keys.last().is_none_or(|last| last.name != auto) {
                     table.keys.push(Key {
                         name: auto,
-                        primary: false,
-                        columns: vec![],
-                        clause: None,
+                        ..Key::default()
                     });
                 }
                 if let Some(key) = table.keys.last_mut() {
@@ -398,6 +400,14 @@ fn read_indexes(tables: &mut BTreeMap<String, Table>, rows: &[Row], objects: &[R
     }
 }
 
+fn check(name: Option<String>, inside: &str) -> Check {
+    Check {
+        name,
+        clause: format!("CHECK ({inside})"),
+        ..Check::default()
+    }
+}
+
 /// Takes out of a table's text what no pragma tells.
 fn read_text(table: &mut Table, sql: &str) {
     let tokens = code(sql, &super::Sqlite.lex_rules(&LexMode::default()));
@@ -446,10 +456,7 @@ fn read_item(
         } else if token.is("CHECK")
             && let Some((inside, close)) = bracket(at + 1)
         {
-            table.checks.push(Check {
-                name: name.take(),
-                clause: format!("CHECK ({inside})"),
-            });
+            table.checks.push(check(name.take(), &inside));
             at = close;
         } else if token.is("AS")
             && let Some((inside, close)) = bracket(at + 1)

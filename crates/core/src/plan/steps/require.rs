@@ -217,6 +217,7 @@ impl<'a> Reader<'a, '_> {
             on_delete: said.on_delete,
             on_update: said.on_update,
             attributes: said.attributes,
+            ..ForeignKey::default()
         };
         let primary = references.keys.iter().find(|key| key.primary);
         let is_primary = primary.is_some_and(|primary| primary.columns == key.references_columns);
@@ -323,7 +324,11 @@ impl<'a> Reader<'a, '_> {
             help: "mend them first, by a step before this one".into(),
         });
         let name = Some(self.name(&[], "check"));
-        self.read.demands.checks.push(Check { name, clause });
+        self.read.demands.checks.push(Check {
+            name,
+            clause,
+            ..Check::default()
+        });
     }
 
     fn drops(&mut self, wanted: &[String]) {
@@ -430,9 +435,18 @@ fn same_set_of(key: &[&str], columns: &[&str]) -> bool {
 
 /// Asks for the rows that would violate what is demanded.
 pub(super) fn asks(step: &StepDoc, asked: &Require, facts: &Facts<'_>) -> Vec<Query> {
-    let read = read(step, asked, facts);
-    let suspects = read.map(|read| read.suspects).unwrap_or_default();
-    suspects.into_iter().map(|suspect| suspect.query).collect()
+    let Ok(read) = read(step, asked, facts) else {
+        return vec![];
+    };
+    let shown = shown(&read, facts);
+    let suspects = read.suspects.into_iter().map(|suspect| suspect.query);
+    suspects.chain(shown).collect()
+}
+
+/// Asks for the table as the server itself shows it, where something goes that is to come back.
+fn shown(read: &Read<'_>, facts: &Facts<'_>) -> Option<Query> {
+    let show = || facts.dialect.catalog().show(Part::Table(read.table));
+    (!read.demands.drops.is_empty()).then(show).flatten()
 }
 
 /// The statements that add and remove constraints, and those that give back the very ones that were there.
@@ -442,7 +456,7 @@ pub(super) fn lower(
     facts: &Facts<'_>,
     answers: &[Vec<Row>],
 ) -> Result<Operations, Vec<Finding>> {
-    let read = read(step, asked, facts)?;
+    let mut read = read(step, asked, facts)?;
     let mut faults = vec![];
     for (at, suspect) in read.suspects.iter().enumerate() {
         let rows = super::answer(step, answers, at)?;
@@ -450,6 +464,11 @@ pub(super) fn lower(
     }
     if !faults.is_empty() {
         return Err(faults);
+    }
+    if shown(&read, facts).is_some() {
+        let rows = super::answer(step, answers, read.suspects.len())?;
+        let catalog = facts.dialect.catalog();
+        read.demands.shown = catalog.read_show(Part::Table(read.table), rows);
     }
     let steps = facts.dialect.steps();
     let rendered = steps.require(

@@ -42,6 +42,7 @@ fn key(name: Option<&str>, columns: &[&str]) -> Key {
         primary: name.is_none(),
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         clause: None,
+        ..Key::default()
     }
 }
 
@@ -58,6 +59,7 @@ fn catalog() -> Catalog {
         checks: vec![Check {
             name: Some("ck_phone".into()),
             clause: "CHECK (phone <> '')".into(),
+            ..Check::default()
         }],
         definition: Some(
             "CREATE TABLE contacts (id BIGINT PRIMARY KEY, phone VARCHAR(20) NOT NULL CONSTRAINT uq_phone UNIQUE, user_id \

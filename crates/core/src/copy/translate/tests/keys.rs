@@ -53,6 +53,7 @@ fn child(catalog: &mut Catalog, native: &str, columns: &[&str]) {
             on_delete: Some("CASCADE".into()),
             on_update: Some("CASCADE".into()),
             attributes: Some("DEFERRABLE INITIALLY DEFERRED".into()),
+            ..ForeignKey::default()
         }],
         ..Table::default()
     });

@@ -217,6 +217,7 @@ pub(super) fn read_indexes(caps: &Caps, tables: &mut BTreeMap<String, Table>, ro
                     primary: true,
                     clause: (!plain).then(|| format!("PRIMARY KEY ({})", ddl::parts(&index))),
                     columns: index.parts.into_iter().map(|part| part.what).collect(),
+                    ..Key::default()
                 }
             })
             .collect();
@@ -265,6 +266,7 @@ pub(super) fn read_foreign_keys(
                 on_delete,
                 on_update,
                 attributes: None,
+                ..ForeignKey::default()
             });
         }
         if let Some(key) = table.foreign_keys.last_mut() {
@@ -316,6 +318,7 @@ pub(super) fn check(caps: &Caps, table: &mut Table, row: &Row) {
         table.checks.push(Check {
             name: Some(name),
             clause: format!("{clause}{enforced}"),
+            ..Check::default()
         });
         return;
     }

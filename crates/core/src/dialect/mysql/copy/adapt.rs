@@ -111,6 +111,7 @@ fn json_as_text(column: &mut crate::schema::Column) -> Option<Check> {
     Some(Check {
         name: None,
         clause: format!("CHECK (json_valid({name}))"),
+        ..Check::default()
     })
 }
 

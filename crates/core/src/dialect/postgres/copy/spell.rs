@@ -269,6 +269,7 @@ pub(super) fn touch(table: &Table, column: &str, now: &str) -> (Routine, Trigger
         ),
         name,
         disabled: None,
+        ..Trigger::default()
     };
     (routine, trigger)
 }
