@@ -138,6 +138,40 @@ for_each_engine! {
 
 for_each_engine! {
     only servers
+    /// A runner that died when the key was gone and its index was not: who goes on with the way back drops it.
+    async fn the_index_goes_where_a_runner_died_before_it(engine: TestEngine) {
+        if !engine.is_mysql_family() {
+            return;
+        }
+        let desk = Desk::new(engine);
+        let _ = desk.database.run("CREATE TABLE owners (id bigint NOT NULL PRIMARY KEY)");
+        let _ = desk.database.run("ALTER TABLE contacts ADD COLUMN owner bigint");
+        let _ = desk.sandbox.write("key.plan.toml", "name = \"key\"\n[[phase]]\nid = \"key\"\n\
+            [[phase.step]]\nid = \"first\"\nsql = \"INSERT INTO owners VALUES (7)\"\nundo = \"DELETE FROM gate\"\n\
+            [[phase.step]]\nid = \"key\"\n\
+            sql = \"ALTER TABLE contacts ADD CONSTRAINT contacts_owner FOREIGN KEY (owner) REFERENCES owners (id)\"\n");
+        let index = "SELECT count(*) FROM information_schema.statistics WHERE table_schema = database() AND index_name = 'contacts_owner'";
+        let _ = desk.dunlin("run key").success();
+        assert_eq!(desk.database.scalar(index), "1");
+        // The way back stops behind the key, and what it looks like then is what a runner leaves that dies there.
+        let (code, stopped) = desk.json("rollback key");
+        assert_eq!(code, 1, "{stopped:#}");
+        assert_eq!(desk.database.scalar(index), "0");
+        let _ = desk.database.run("CREATE INDEX contacts_owner ON contacts (owner)");
+        let _ = desk.database.run("CREATE TABLE gate (id int)");
+        let (code, back) = desk.json("rollback key");
+        assert_eq!(code, 0, "{back:#}");
+        assert_eq!(desk.database.scalar(index), "0");
+        // In another round it is somebody's own.
+        let _ = desk.database.run("CREATE INDEX contacts_owner ON contacts (owner)");
+        assert_ne!(desk.json("run key").0, 0);
+        let _ = desk.dunlin("rollback key");
+        assert_eq!(desk.database.scalar(index), "1");
+    }
+}
+
+for_each_engine! {
+    only servers
     /// What goes for a demand comes back as the very thing that it was: a key that empties some of its columns, an index over
     /// an expression.
     async fn constraints_that_go_come_back_as_they_were(engine: TestEngine) {

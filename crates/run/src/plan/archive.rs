@@ -57,6 +57,14 @@ pub async fn take_back(
     let ran = run_script(walk, doc, migration, Direction::Down, key, (1, 1)).await;
     told_after(walk, doc, &held);
     ran?;
+    nothing_is_left_beside(walk, key).await
+}
+
+/// What the server made by itself for the statements of a step that is taken back goes, too.
+pub async fn nothing_is_left_beside(walk: &mut Walk<'_, '_>, key: &str) -> Result<(), Failure> {
+    let Some(operations) = walk.history.lowered.get(key) else {
+        return Ok(());
+    };
     let dropped = settle::drop_indexes_of(walk.runner, &operations.beside).await;
     dropped.map_err(|error| trouble::failed(&error, "cannot look for the indexes of foreign keys"))
 }

@@ -60,11 +60,17 @@ pub async fn phase(
     let mut taken = TakenBack::default();
     for step in phase.steps.iter().rev() {
         let key = step_key(&doc.name, &phase.id, &step.id);
-        if !stands(walk, &key) {
+        let stands = stands(walk, &key);
+        if !stands && !gone_of_late(walk, &key) {
             continue;
         }
         walk.runner.may_go_on()?;
-        match back(walk, step, &key).await {
+        let went = match stands {
+            true => back(walk, step, &key).await,
+            false => archive::nothing_is_left_beside(walk, &key).await,
+        };
+        match went {
+            Ok(()) if !stands => {}
             Ok(()) => taken.undone.push(format!("step `{}`", step.id)),
             Err(failure) if stops_everything(&failure) => return Err(failure),
             Err(failure) => {
@@ -117,6 +123,12 @@ fn stands(walk: &Walk<'_, '_>, key: &str) -> bool {
         walk.history.steps.get(key),
         Some(UnitState::Applied(_) | UnitState::InFlight(_))
     )
+}
+
+/// Whether a runner has taken the step back that did not come to the end of its phase: it may have died right then.
+fn gone_of_late(walk: &Walk<'_, '_>, key: &str) -> bool {
+    let gone = Some(&UnitState::Absent { failed: None });
+    walk.history.steps.get(key) == gone
 }
 
 /// Takes one step back.
