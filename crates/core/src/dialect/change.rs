@@ -2,7 +2,7 @@
 //! batches. What is the same everywhere stands here; a room says how its names, values and locks are written.
 
 use crate::copy::reading::{Bound, ColumnShape};
-use crate::schema::{ForeignKey, Table};
+use crate::schema::{Catalog, ForeignKey, Table};
 use crate::sql::LexRules;
 use crate::value::{Query, Row, Value};
 
@@ -45,6 +45,15 @@ pub struct FiresAgain {
     pub make: Vec<String>,
 }
 
+/// A table that triggers keep in step with others, and whose rows cannot be saved by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Follows {
+    /// Its name.
+    pub table: String,
+    /// The statement that builds it anew; `None`: only whoever fills it knows how.
+    pub anew: Option<String>,
+}
+
 /// Changing rows in bulk.
 pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     /// An identifier, quoted.
@@ -54,6 +63,10 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
     /// The word before a table's name that keeps tables which inherit from it out.
     fn only(&self, _table: &Bound) -> &'static str {
         ""
+    }
+    /// The words that begin an UPDATE which changes no other row than those it names.
+    fn updates(&self) -> &'static str {
+        "UPDATE"
     }
     /// The mark of parameter `n` (from 1) as a value of a column.
     fn value(&self, _n: usize, _column: &ColumnShape) -> String {
@@ -196,6 +209,10 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
             tries: vec![],
             make: vec![definition.to_owned()],
         }
+    }
+    /// The tables that are behind where rows of these tables came and no trigger fired.
+    fn follow(&self, _there: &Catalog, _tables: &[&Table]) -> Vec<Follows> {
+        vec![]
     }
     /// Statements that make a trigger which fills columns of rows that come; safe to repeat. The error is a sentence.
     fn fill(&self, filling: &Filling<'_>) -> Result<Vec<String>, String>;
@@ -431,7 +448,8 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
         }
         let among = self.among(table, key, keys, &mut params);
         let sql = format!(
-            "UPDATE {}{} SET {} WHERE {among}",
+            "{} {}{} SET {} WHERE {among}",
+            self.updates(),
             self.only(table),
             self.target(table),
             set.join(", ")
@@ -475,7 +493,8 @@ pub trait ChangeDialect: Send + Sync + std::fmt::Debug {
             .only
             .map_or(String::new(), |only| format!(" AND {only}"));
         let sql = format!(
-            "UPDATE {}{} SET {} WHERE {among}{and}",
+            "{} {}{} SET {} WHERE {among}{and}",
+            self.updates(),
             self.only(table),
             self.target(table),
             set.join(", ")

@@ -9,6 +9,7 @@ use crate::steps::block::may_retry;
 use crate::{digest, journal_store, observe, trouble};
 use async_trait::async_trait;
 use dunlin_core::copy::reading::Bound;
+use dunlin_core::event::Event;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::Writing;
 use dunlin_core::schema::Catalog;
@@ -90,6 +91,9 @@ async fn once(
         (Err(failure), Ok(())) => return Ok(Some(failure)),
         (Err(failure), Err(_)) | (Ok(()), Err(failure)) => return Err(failure),
         (Ok(()), Ok(())) => {}
+    }
+    for message in quiet.behind() {
+        runner.sink.event(&Event::Note { message });
     }
     let raised = restore::raise(&mut *runner.work, &targets, &checkpoint.saved, true).await;
     raised.map(|()| None)

@@ -8,6 +8,7 @@ use crate::world::World;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::dialect::Dialect;
 use dunlin_core::dialect::catalog::Part;
+use dunlin_core::dialect::change::Follows;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::{Catalog, ForeignKey, Table};
@@ -52,6 +53,8 @@ pub(crate) struct Quiet {
     triggers: Vec<Pair>,
     keys: Vec<Pair>,
     watched: Vec<Watched>,
+    /// Tables that triggers keep in step with these.
+    follows: Vec<Follows>,
     /// Triggers cannot be dropped within the transaction.
     commits: bool,
     /// Statements by which is tried, before a trigger goes, whether it could be made again.
@@ -78,6 +81,7 @@ impl Quiet {
             triggers: vec![],
             keys: vec![],
             watched: vec![],
+            follows: dialect.change().follow(there, tables),
             commits,
             tries: vec![],
             dropped: false,
@@ -274,13 +278,27 @@ impl Quiet {
         let settled = session.dialect().change().settled();
         let triggers = self.triggers.iter().filter(|_| !self.commits);
         let made = self.keys.iter().chain(triggers).flat_map(|pair| &pair.make);
-        for sql in settled.iter().copied().chain(made.map(String::as_str)) {
+        let anew = self.follows.iter().filter_map(|one| one.anew.as_ref());
+        let made = made.chain(anew).map(String::as_str);
+        for sql in settled.iter().copied().chain(made) {
             session
                 .execute(sql)
                 .await
                 .map_err(|error| refused(&error))?;
         }
         Ok(())
+    }
+
+    /// What is not up to date afterwards, each as a sentence.
+    pub(crate) fn behind(&self) -> Vec<String> {
+        let behind = self.follows.iter().filter(|one| one.anew.is_none());
+        let said = behind.map(|one| {
+            format!(
+                "{} is filled by triggers of tables whose rows came back, and these did not fire: fill it anew",
+                one.table
+            )
+        });
+        said.collect()
     }
 
     /// After the transaction, however it ended.
@@ -317,7 +335,7 @@ fn pair(dialect: &dyn Dialect, part: Part<'_>) -> Result<Pair, Failure> {
     let catalog = dialect.catalog();
     let rendered = catalog
         .drop(part)
-        .and_then(|drop| catalog.create(part).map(|make| Pair { drop, make }));
+        .and_then(|drop| catalog.again(part).map(|make| Pair { drop, make }));
     rendered.map_err(|why| {
         Failure::refused(
             "checkpoint-shape",

@@ -151,6 +151,9 @@ impl Restoring<'_> {
         let after = quiet.after(self.world, &mut *self.work, &self.pen).await;
         let restored = outcome?;
         after?;
+        for message in quiet.behind() {
+            sink.event(&Event::Note { message });
+        }
         raise(&mut *self.work, &targets, &self.checkpoint.saved, true).await?;
         Ok(restored)
     }

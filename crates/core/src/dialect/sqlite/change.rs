@@ -1,7 +1,8 @@
 //! Changing rows in bulk. One writer has the file; nothing needs locking row by row.
 
 use super::ddl::quote;
-use crate::dialect::change::{ChangeDialect, Filling};
+use crate::dialect::change::{ChangeDialect, Filling, Follows};
+use crate::schema::{Catalog, Table};
 use crate::value::Query;
 
 /// How rows are changed.
@@ -29,6 +30,13 @@ impl ChangeDialect for Changes {
         ("(VALUES ", ")")
     }
 
+    fn follow(&self, there: &Catalog, tables: &[&Table]) -> Vec<Follows> {
+        super::follow::follow(there, tables)
+    }
+    fn updates(&self) -> &'static str {
+        // Whatever the table itself says of a conflict.
+        "UPDATE OR ABORT"
+    }
     fn quiet(&self) -> &'static [&'static str] {
         &["PRAGMA foreign_keys = OFF"]
     }

@@ -10,6 +10,7 @@ pub mod copy;
 pub mod ddl;
 pub mod dml;
 pub mod errors;
+mod follow;
 pub mod introspect;
 pub mod inverse;
 pub mod journal;
