@@ -485,3 +485,41 @@ for_each_engine! {
         }
     }
 }
+
+for_each_engine! {
+    /// Rows and values that come home where a row of the step's own holds by now what is unique in them: they stay in the
+    /// archive and are listed, and the rest comes.
+    async fn what_is_taken_by_then_stays_in_the_archive(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let on = engine.pick("", "", " ON contacts");
+        desk.plan("nests", "", &format!("sql = \"CREATE TABLE nests (id int NOT NULL PRIMARY KEY, ring varchar(10) UNIQUE); \
+            INSERT INTO nests VALUES (1, 'a'); ALTER TABLE contacts ADD COLUMN code varchar(10); \
+            CREATE UNIQUE INDEX codes ON contacts (code); UPDATE contacts SET code = 'a' WHERE id = 3\"\n\
+            undo = \"DROP TABLE nests; DROP INDEX codes{on}; ALTER TABLE contacts DROP COLUMN code\"\n"));
+        let _ = desk.dunlin("run nests").success();
+        for sql in [
+            "UPDATE nests SET ring = 'z' WHERE id = 1",
+            "INSERT INTO nests VALUES (2, 'a'), (3, 'c')",
+            "UPDATE contacts SET code = 'z' WHERE id = 3",
+            "UPDATE contacts SET code = 'a' WHERE id = 1",
+            "UPDATE contacts SET code = 'b' WHERE id = 2",
+        ] {
+            let _ = desk.database.run(sql);
+        }
+        let _ = desk.dunlin("rollback nests --discard-later").success();
+        let (code, ran) = desk.json("run nests");
+        assert_eq!(code, 0, "{ran:#}");
+        let came = text_of(&ran["data"]["home"]);
+        assert_eq!(came.matches("another row holds by now what is unique in it").count(), 2, "{came}");
+        assert!(came.contains("id = 2: another row") && came.contains("id = 1: another row"), "{came}");
+        let rows = |sql: &str| {
+            let rows = desk.database.run(sql).into_iter();
+            rows.map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(rows("SELECT id, ring FROM nests ORDER BY id"), ["1 a", "3 c"]);
+        assert_eq!(rows("SELECT id, code FROM contacts ORDER BY id"), ["1", "2 b", "3 a"]);
+        // Nothing of it is lost.
+        let files = std::fs::read_dir(desk.sandbox.project().join("backups/checkpoints")).unwrap();
+        assert!(files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("undo-")));
+    }
+}

@@ -263,3 +263,31 @@ for_each_engine! {
         assert_eq!(desk.database.scalar("SELECT name FROM birds WHERE id = 1"), "a");
     }
 }
+
+for_each_engine! {
+    /// What is unique in a row that is to come back belongs to somebody's row by now: that one stays, the other does not
+    /// come, nor what its place is taken by then; all the rest does.
+    async fn rows_whose_place_others_took_are_left_alone(engine: TestEngine) {
+        let desk = Desk::new(engine);
+        let unique = engine.pick("UNIQUE ON CONFLICT REPLACE", "UNIQUE DEFERRABLE INITIALLY DEFERRED", "UNIQUE");
+        for sql in [
+            &format!("CREATE TABLE birds (id int NOT NULL PRIMARY KEY, ring varchar(10) {unique}, name varchar(40))"),
+            "INSERT INTO birds VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three'), (4, 'd', 'four'), (5, 'e', 'five')",
+        ] {
+            let _ = desk.database.run(sql);
+        }
+        desk.plan("rings", "", "sql = \"DELETE FROM birds WHERE id IN (1, 5); UPDATE birds SET ring = 'x', name = 'step' WHERE id = 2; \
+            UPDATE birds SET ring = 'b' WHERE id = 3; UPDATE birds SET name = 'step' WHERE id = 4\"\nundo = \"restore\"\n");
+        let _ = desk.dunlin("run rings").success();
+        let _ = desk.database.run("INSERT INTO birds VALUES (8, 'c', 'theirs'), (9, 'a', 'theirs')");
+        let back = desk.dunlin("rollback rings").success();
+        let rows = desk.database.run("SELECT id, ring, name FROM birds ORDER BY id");
+        let rows: Vec<String> = rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(rows, ["2 x step", "3 b three", "4 d four", "5 e five", "8 c theirs", "9 a theirs"]);
+        assert!(back.stderr.contains("3 rows of birds"), "{}", back.stderr);
+        for id in 1..=3 {
+            let said = format!("id = {id}: another row holds by now what is unique in it");
+            assert!(back.stderr.contains(&said), "{}", back.stderr);
+        }
+    }
+}

@@ -326,9 +326,14 @@ impl Putter {
             &part
         };
         session.execute_with(sql, &self.values).await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Forgets the rows that were not sent, or that were refused.
+    pub(crate) fn forget(&mut self) {
         self.values.clear();
         (self.rows, self.bytes) = (0, 0);
-        Ok(())
     }
 }
 

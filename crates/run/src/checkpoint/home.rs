@@ -8,8 +8,9 @@ use super::file::{Checkpoint, Saved};
 use super::frame::{self, Change};
 use super::hashes::{Hashes, KEYS_SHOWN, Stored, each_now, key_of, shown_key};
 use super::restore::{self, refused, targets};
-use super::{over, since};
-use crate::backup::archive::Putter;
+use super::taken::{Put, put_each};
+use super::{over, since, taken};
+use crate::backup::archive::cell_of;
 use crate::digest::{self, TableDigest, table_digest};
 use crate::executor::Runner;
 use crate::observe;
@@ -19,7 +20,6 @@ use async_trait::async_trait;
 use dunlin_core::copy::digest::bucket;
 use dunlin_core::copy::reading::Bound;
 use dunlin_core::copy::{Cell, RowHasher};
-use dunlin_core::dialect::change::PutOne;
 use dunlin_core::event::Sink;
 use dunlin_core::failure::{Failure, FailureClass};
 use dunlin_core::journal::archive::{Came, Home, Part};
@@ -28,10 +28,8 @@ use dunlin_core::schema::{Catalog, Column, Table};
 use dunlin_core::sql::{Condition, ObjectKind, ObjectRef, Unwritten};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Keys in one statement.
-const CHUNK: usize = 500;
 /// Rows whose values are sorted by what they are before they are sent.
 const WINDOW: usize = 2_000;
 
@@ -229,6 +227,7 @@ impl Homing<'_> {
             keyless,
             target,
             known: coming.known.as_deref(),
+            taken: HashSet::new(),
         };
         let mut came = Came {
             table: saved.label(),
@@ -253,7 +252,8 @@ impl Homing<'_> {
                 true => &mut came,
                 false => &mut beside,
             };
-            over::bring(work, self.checkpoint, (saved, target), table, came).await?;
+            let refused = over::bring(work, self.checkpoint, (saved, target), table, came).await?;
+            one.taken.extend(refused);
         }
         one.prove(work, &mut came).await?;
         Ok(came)
@@ -272,6 +272,8 @@ struct One<'o> {
     hashes: Hashes,
     /// As [`Coming::known`].
     known: Option<&'o [String]>,
+    /// The keys of rows that did not come, for others have taken what is unique in them.
+    taken: HashSet<u128>,
 }
 
 /// The rows of the file, bucket by bucket, beside what stands in the table of the bucket that they are in.
@@ -340,7 +342,7 @@ impl<'o> One<'o> {
 
     /// Puts the rows in that are not there.
     async fn rows(&mut self, work: &mut dyn Session, came: &mut Came) -> Result<(), Failure> {
-        let mut putter = Putter::new(work.dialect(), self.target);
+        let mut coming = taken::Beside::new(work, self.target);
         let mut beside = Beside::default();
         while let Some((row, key, hash)) = self.next(work, &mut beside).await? {
             match self.met(&mut beside.there, key, hash) {
@@ -350,12 +352,15 @@ impl<'o> One<'o> {
                 None if beside.since.contains_key(&key) => came.left += 1,
                 None => {
                     came.rows += 1;
-                    putter.row(&row);
-                    putter.send(work).await.map_err(|error| refused(&error))?;
+                    coming.row(work, key, row).await?;
                 }
             }
         }
-        putter.flush(work).await.map_err(|error| refused(&error))
+        coming.flush(work).await?;
+        let taken = coming.taken.len() as u64;
+        (came.rows, came.left) = (came.rows - taken, came.left + taken);
+        self.taken.extend(coming.taken);
+        Ok(())
     }
 
     /// Gives columns the values that they held, in rows where nobody has written them since.
@@ -418,13 +423,14 @@ impl<'o> One<'o> {
         Ok(columns)
     }
 
+    /// Gives rows their values; those that a unique key refuses stay as they are.
     async fn send(
-        &self,
+        &mut self,
         work: &mut dyn Session,
         columns: &Columns,
         rows: Vec<Vec<Value>>,
     ) -> Result<(), Failure> {
-        let change = work.dialect().change();
+        let mut puts = vec![];
         for (place, only) in &columns.some {
             let mut groups: BTreeMap<String, (&Value, Vec<Vec<Value>>)> = BTreeMap::new();
             for row in &rows {
@@ -433,20 +439,18 @@ impl<'o> One<'o> {
                 let (_, keys) = group.or_insert_with(|| (value, vec![]));
                 keys.push(key_of(self.saved, row));
             }
-            for (value, keys) in groups.values() {
-                for keys in keys.chunks(CHUNK) {
-                    let put = PutOne {
-                        column: *place,
-                        value,
-                        keys,
-                        only: only.as_deref(),
-                        still: &columns.still,
-                    };
-                    let query = change.put_one(self.target, &self.hashes.places, &put);
-                    let done = work.execute_with(&query.sql, &query.params).await;
-                    done.map_err(|error| refused(&error))?;
-                }
-            }
+            puts.extend(groups.into_values().map(|(value, keys)| Put {
+                column: *place,
+                value,
+                keys,
+                only: only.as_deref(),
+            }));
+        }
+        let to = (self.target, &*self.hashes.places, &*columns.still);
+        let refused = put_each(work, to, &puts).await?;
+        for key in &refused {
+            let hash = self.hashes.key.row(key.iter().map(cell_of));
+            self.taken.insert(hash);
         }
         Ok(())
     }
@@ -469,8 +473,11 @@ impl<'o> One<'o> {
             }
             left += 1;
             if came.keys.len() < KEYS_SHOWN {
-                came.keys
-                    .push(shown_key(self.saved, &key_of(self.saved, &row)));
+                let mut shown = shown_key(self.saved, &key_of(self.saved, &row));
+                if self.taken.contains(&key) {
+                    shown.push_str(&format!(": {}", taken::WHY));
+                }
+                came.keys.push(shown);
             }
         }
         if self.saved.partial || self.known.is_some() || !self.saved.over.is_empty() {

@@ -17,7 +17,8 @@ use super::file::{Checkpoint, Saved};
 use super::frame::{self, Change, found};
 use super::hashes::{Hashes, KEYS_SHOWN, cells, each_now, each_row, key_of, shown_key};
 use super::restore::refused;
-use crate::backup::archive::{self, Putter, Reader, Writer, cell_of, cell_out, damaged, put};
+use super::taken::{Beside, WHY};
+use crate::backup::archive::{self, Reader, Writer, cell_of, cell_out, damaged, put};
 use crate::backup::{Temporary, disk};
 use crate::executor::Runner;
 use crate::scratch;
@@ -36,6 +37,8 @@ use std::path::{Path, PathBuf};
 
 /// Keys in one statement.
 const CHUNK: usize = 500;
+/// How often rows are put back without those that others' values keep from coming.
+const ROUNDS: usize = 100;
 
 /// What a merge did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -321,43 +324,92 @@ async fn merge_table(
     }
     let typing = work.dialect().rows().typing();
     let mut hashes = Hashes::new(saved, typing, count)?;
-    let (mut left, mut shown) = (HashSet::new(), vec![]);
-    for number in 0..hashes.count {
-        let goes = decide(
-            work,
-            checkpoint,
-            saved,
-            target,
-            &mut hashes,
-            number,
-            &mut left,
-            &mut shown,
-        )
-        .await?;
-        for keys in goes.chunks(CHUNK) {
-            let query = work.dialect().change().remove(target, &hashes.places, keys);
-            let done = work.execute_with(&query.sql, &query.params).await;
-            done.map_err(|error| refused(&error))?;
+    // What others have taken keeps a row from coming, and what then stays of the step may keep another one.
+    let mut taken = HashSet::new();
+    for _ in 0..ROUNDS {
+        let mut left = Left {
+            taken: &taken,
+            keys: HashSet::new(),
+            shown: vec![],
+        };
+        let around = work.dialect().change().part();
+        let around = around.map(|sql| sql.replace("dunlin_part", "dunlin_merge"));
+        execute(work, &around[0]).await?;
+        for number in 0..hashes.count {
+            let (hashes, left) = (&mut hashes, &mut left);
+            let goes = decide(work, checkpoint, saved, target, hashes, number, left).await?;
+            for keys in goes.chunks(CHUNK) {
+                let query = work.dialect().change().remove(target, &hashes.places, keys);
+                let done = work.execute_with(&query.sql, &query.params).await;
+                done.map_err(|error| refused(&error))?;
+            }
         }
+        let (rows, more) = come(work, checkpoint, (saved, target), &mut hashes, &left).await?;
+        if more.is_empty() {
+            execute(work, &around[1]).await?;
+            merged.rows += rows;
+            if !left.keys.is_empty() {
+                let left = (label, left.keys.len() as u64, left.shown);
+                merged.left.push(left);
+            }
+            return Ok(());
+        }
+        execute(work, &around[2]).await?;
+        execute(work, &around[1]).await?;
+        taken.extend(more);
     }
-    // Every row that goes is gone before one comes: unique values may have changed places.
-    let mut putter = Putter::new(work.dialect(), target);
-    let mut rows = Rows::open(checkpoint)?;
-    while let Some((of, row)) = rows.next()? {
-        if of != saved || left.contains(&hashes.key.row(row.key.iter().map(cell_of))) {
+    let message = format!(
+        "{label}: others have taken what is unique in rows that were to come back, and each that stays is in the way of another"
+    );
+    Err(Failure::refused("unique-violated", message)
+        .hint("nothing has been changed; give those rows other values, and run it again"))
+}
+
+async fn execute(work: &mut dyn Session, sql: &str) -> Result<(), Failure> {
+    let done = work.execute(sql).await;
+    done.map(drop).map_err(|error| refused(&error))
+}
+
+/// Puts the rows in as they were: how many were brought back, and the keys of those that a unique key refuses. Every row
+/// that goes is gone before one comes: unique values may have changed places.
+async fn come(
+    work: &mut dyn Session,
+    checkpoint: &Checkpoint,
+    (saved, target): (&Saved, &Bound),
+    hashes: &mut Hashes,
+    left: &Left<'_>,
+) -> Result<(u64, Vec<u128>), Failure> {
+    // A key that is looked at in the end is looked at row by row.
+    let settled = work.dialect().change().settled();
+    for sql in settled {
+        execute(work, sql).await?;
+    }
+    let mut beside = Beside::new(work, target);
+    let (mut rows, mut differing) = (0, Rows::open(checkpoint)?);
+    while let Some((of, row)) = differing.next()? {
+        if of != saved {
             continue;
         }
-        merged.rows += 1;
-        if let Some(before) = &row.before {
-            putter.row(before);
-            putter.send(work).await.map_err(|error| refused(&error))?;
+        let key = hashes.key.row(row.key.iter().map(cell_of));
+        if left.keys.contains(&key) {
+            continue;
+        }
+        rows += 1;
+        if let Some(before) = row.before {
+            beside.row(work, key, before).await?;
         }
     }
-    putter.flush(work).await.map_err(|error| refused(&error))?;
-    if !left.is_empty() {
-        merged.left.push((label, left.len() as u64, shown));
-    }
-    Ok(())
+    beside.flush(work).await?;
+    Ok((rows, beside.taken))
+}
+
+/// Rows that are left alone.
+struct Left<'t> {
+    /// Those that cannot come, for others have taken what is unique in them.
+    taken: &'t HashSet<u128>,
+    keys: HashSet<u128>,
+    /// The first of them, for people.
+    shown: Vec<String>,
 }
 
 /// Of one bucket: the keys of rows that go, for they are what the step left. The others are left alone.
@@ -369,8 +421,7 @@ async fn decide(
     target: &Bound,
     hashes: &mut Hashes,
     number: u32,
-    left: &mut HashSet<u128>,
-    shown: &mut Vec<String>,
+    left: &mut Left<'_>,
 ) -> Result<Vec<Vec<Value>>, Failure> {
     let label = saved.label();
     let mut expected: HashMap<u128, Option<u128>> = HashMap::new();
@@ -397,15 +448,21 @@ async fn decide(
         if bucket(key, hashes.count) != number {
             return;
         }
-        if now.get(&key).copied() == row.after && !several.contains(&key) {
+        let own = now.get(&key).copied() == row.after && !several.contains(&key);
+        let is_taken = left.taken.contains(&key);
+        if own && !is_taken {
             if row.after.is_some() {
                 goes.push(row.key);
             }
             return;
         }
-        left.insert(key);
-        if shown.len() < KEYS_SHOWN {
-            shown.push(shown_key(saved, &row.key));
+        left.keys.insert(key);
+        if left.shown.len() < KEYS_SHOWN {
+            let mut shown = shown_key(saved, &row.key);
+            if is_taken {
+                shown.push_str(&format!(": {WHY}"));
+            }
+            left.shown.push(shown);
         }
     })?;
     Ok(goes)

@@ -15,6 +15,7 @@ mod over;
 pub(crate) mod quiet;
 mod restore;
 pub(crate) mod since;
+mod taken;
 mod write;
 
 pub use file::Checkpoint;

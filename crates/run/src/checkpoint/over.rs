@@ -3,12 +3,12 @@
 
 use super::file::{Checkpoint, Saved};
 use super::hashes::{Hashes, Stored, each_now};
-use super::restore::refused;
 use super::since;
+use super::taken::{Put, put_each};
+use crate::backup::archive::cell_of;
 use dunlin_core::copy::Cell;
 use dunlin_core::copy::digest::bucket;
 use dunlin_core::copy::reading::Bound;
-use dunlin_core::dialect::change::PutOne;
 use dunlin_core::failure::Failure;
 use dunlin_core::journal::archive::Came;
 use dunlin_core::schema::Table;
@@ -16,21 +16,19 @@ use dunlin_core::value::Value;
 use dunlin_engines::Session;
 use std::collections::{BTreeMap, HashMap};
 
-/// Keys in one statement.
-const CHUNK: usize = 500;
 /// Rows whose values are sorted by what they are before they are sent.
 const WINDOW: usize = 2_000;
 
-/// Puts them back. Rows that are as they were archived are counted.
+/// Puts them back. Rows that are as they were archived are counted. Gives the keys of those that a unique key refuses.
 pub(super) async fn bring(
     work: &mut dyn Session,
     checkpoint: &Checkpoint,
     (saved, target): (&Saved, &Bound),
     table: Option<&Table>,
     came: &mut Came,
-) -> Result<(), Failure> {
+) -> Result<Vec<u128>, Failure> {
     let Some(part) = since::part_of(saved) else {
-        return Ok(());
+        return Ok(vec![]);
     };
     let label = saved.label();
     let mut digests = checkpoint.tables.iter().filter(|one| one.table == label);
@@ -43,6 +41,7 @@ pub(super) async fn bring(
     let dated = dated.map(|column| column.name.clone());
     let still: Vec<String> = dated.filter(|name| !saved.over.contains(name)).collect();
     let (key, columns) = places.split_at(part.key.len());
+    let mut refused = vec![];
     for number in 0..hashes.count {
         let known = since::known(checkpoint, &label, (number, hashes.count))?;
         let mut there: HashMap<u128, u128> = HashMap::new();
@@ -69,24 +68,25 @@ pub(super) async fn bring(
                 _ => {}
             }
             if back.len() >= WINDOW {
-                put(work, target, (columns, key), &back, &still).await?;
+                refused.extend(put(work, target, (columns, key), &back, &still).await?);
                 back.clear();
             }
         }
-        put(work, target, (columns, key), &back, &still).await?;
+        refused.extend(put(work, target, (columns, key), &back, &still).await?);
     }
-    Ok(())
+    let key = |key: &Vec<Value>| hashes.key.row(key.iter().map(cell_of));
+    Ok(refused.iter().map(key).collect())
 }
 
-/// Gives columns their values, each to all of its rows.
+/// Gives columns their values, each to all of its rows; the keys of those that a unique key refuses.
 async fn put(
     work: &mut dyn Session,
     target: &Bound,
     (columns, key): (&[usize], &[usize]),
     rows: &[Vec<Value>],
     still: &[String],
-) -> Result<(), Failure> {
-    let change = work.dialect().change();
+) -> Result<Vec<Vec<Value>>, Failure> {
+    let mut puts = vec![];
     for column in columns {
         let mut groups: BTreeMap<String, (&Value, Vec<Vec<Value>>)> = BTreeMap::new();
         for row in rows {
@@ -95,20 +95,12 @@ async fn put(
             let (_, keys) = group.or_insert_with(|| (value, vec![]));
             keys.push(key.iter().map(|at| row[*at].clone()).collect());
         }
-        for (value, keys) in groups.values() {
-            for keys in keys.chunks(CHUNK) {
-                let one = PutOne {
-                    column: *column,
-                    value,
-                    keys,
-                    only: None,
-                    still,
-                };
-                let query = change.put_one(target, key, &one);
-                let done = work.execute_with(&query.sql, &query.params).await;
-                done.map_err(|error| refused(&error))?;
-            }
-        }
+        puts.extend(groups.into_values().map(|(value, keys)| Put {
+            column: *column,
+            value,
+            keys,
+            only: None,
+        }));
     }
-    Ok(())
+    put_each(work, (target, key, still), &puts).await
 }

@@ -87,7 +87,8 @@ impl RowsDialect for Rows {
         let marks = format!("({})", vec!["?"; columns.len()].join(", "));
         let marks = vec![marks; rows].join(", ");
         let sql = format!(
-            "INSERT INTO {} ({}) VALUES {marks}",
+            // Whatever the table itself says of a conflict: no row of others is replaced, none is left out in silence.
+            "INSERT OR ABORT INTO {} ({}) VALUES {marks}",
             quote(&table.table),
             columns.join(", ")
         );
