@@ -140,6 +140,8 @@ pub struct Limits {
     pub computed_of_computed: bool,
     /// Columns may be computed of one that numbers its rows.
     pub computed_of_counters: bool,
+    /// Values are held to the lengths and ranges of their columns' types.
+    pub binds: bool,
 }
 
 /// What the hooks of a room have to say beside what they make.

@@ -3,6 +3,7 @@
 use super::Work;
 use super::expr::Function;
 use super::kind::{Class, Fold};
+use crate::dialect::tried::mentions;
 use crate::finding::{Finding, Place};
 use crate::schema::{ForeignKey, Index, IndexPart, Key};
 
@@ -294,6 +295,29 @@ impl Work<'_> {
         ));
     }
 
+    /// A unique index over a text in one case, where the target knows the cases of other letters than the source does.
+    fn cases(&mut self, expression: &str, object: &str) {
+        let words = expression.to_lowercase();
+        for name in ["lower", "upper"]
+            .into_iter()
+            .filter(|name| mentions(&words, name))
+        {
+            match self.read.function(name) {
+                Some(Function::Lower(true) | Function::Upper(true))
+                    if self.write.folds_more(&Fold::Ascii) =>
+                {
+                    self.folds_more(object);
+                }
+                Some(Function::Lower(false) | Function::Upper(false))
+                    if self.write.folds_less(&Fold::Case("")) =>
+                {
+                    self.folds_less(object);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The index has a collation of its own, and the target's indexes have none.
     fn compares_as_column(&mut self, column: &str, fold: &Fold, object: &str) {
         let comes = match fold.folds() {
@@ -421,6 +445,9 @@ impl Work<'_> {
             let what = self.plain_in(at, &part.what)?;
             let fold = part.collation.as_deref();
             let fold = fold.map(|name| self.read.fold_named(name));
+            if unique {
+                self.cases(&part.what, object);
+            }
             return Ok((
                 IndexPart {
                     expression: true,

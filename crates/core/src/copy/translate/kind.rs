@@ -80,6 +80,14 @@ pub enum Kind {
     Other(String),
 }
 
+/// The least and the largest whole number of so many bits.
+pub fn range(bits: u16, unsigned: bool) -> (i128, i128) {
+    match unsigned {
+        true => (0, (1 << bits) - 1),
+        false => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+    }
+}
+
 /// What an expression over a column of a kind yields: what may be compared with what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {

@@ -9,6 +9,7 @@ mod columns;
 pub mod expr;
 mod keys;
 pub mod kind;
+mod loosened;
 pub mod names;
 mod same;
 mod select;
@@ -201,6 +202,7 @@ impl<'a> Work<'a> {
         for at in 0..self.tables.len() {
             self.foreign_keys(at);
             self.left_behind(at);
+            self.loosened(at);
         }
         self.views();
         self.objects();

@@ -1,6 +1,8 @@
 //! Keys, references and names.
 
 use super::*;
+use crate::dialect::EngineKind;
+use crate::schema::{Index, IndexPart};
 
 #[test]
 fn s37_s39_s40_only_the_exact_integer_key_numbers_rows() {
@@ -150,4 +152,43 @@ fn s67_p23_too_many_columns_stop_before_anything() {
     assert!(stops(&postgres()) && stops(&mysql()));
     let (_, findings) = without_evidence(&catalog, &sqlite(), &sqlite());
     assert!(findings.is_empty());
+}
+
+#[test]
+fn a_unique_index_over_lower_case_says_whose_letters_have_two_cases() {
+    let said = |from: &Caps, to: &Caps| {
+        let native = match from.engine {
+            EngineKind::Postgres => "character varying(20)",
+            _ => "varchar(20)",
+        };
+        let mut catalog = one(from, column(from, "c", native));
+        let part = IndexPart {
+            expression: true,
+            ..IndexPart::column("lower(c)")
+        };
+        catalog.tables[0].indexes.push(Index {
+            name: "once".into(),
+            parts: vec![part],
+            unique: true,
+            ..Index::default()
+        });
+        let (plan, findings) = without_evidence(&catalog, from, to);
+        assert!(
+            plan.not_carried
+                .iter()
+                .all(|lack| !lack.object.contains("once"))
+        );
+        let mut said = findings
+            .into_iter()
+            .filter(|finding| finding.code == "index-collation");
+        said.next().map(|finding| finding.message)
+    };
+    let more = said(&sqlite(), &mysql()).unwrap_or_default();
+    assert!(more.contains("it refuses values there"), "{more}");
+    let less = said(&postgres(), &sqlite()).unwrap_or_default();
+    assert!(less.contains("it accepts values there"), "{less}");
+    // Here A to Z alone are spelled, or both know the same letters.
+    assert_eq!(said(&sqlite(), &postgres()), None);
+    assert_eq!(said(&postgres(), &mysql()), None);
+    assert_eq!(said(&mysql(), &postgres()), None);
 }

@@ -219,3 +219,43 @@ fn casts_rename_and_force() {
     assert_eq!(findings[0].code, "cast-unknown");
     assert_eq!(findings[0].help.as_deref(), Some("did you mean `t.c`?"));
 }
+
+#[test]
+fn what_a_type_no_longer_holds_its_values_to_is_listed() {
+    let said = |from: &Caps, to: &Caps, native: &str| {
+        let catalog = one(from, column(from, "c", native));
+        let (plan, _) = without_evidence(&catalog, from, to);
+        let found = plan
+            .not_carried
+            .into_iter()
+            .find(|lack| lack.object == "lengths and ranges of t");
+        found.and_then(|lack| lack.text)
+    };
+    for (from, to, native) in [
+        (mysql(), postgres(), "int unsigned"),
+        (mysql(), postgres(), "tinyint"),
+        (mysql(), postgres(), "bigint unsigned"),
+        (mysql(), postgres(), "varbinary(20)"),
+        (mysql(), sqlite(), "varchar(20)"),
+        (postgres(), sqlite(), "smallint"),
+        (postgres(), sqlite(), "character varying(9)"),
+        (postgres(), sqlite(), "numeric(5,2)"),
+    ] {
+        let expected = format!("c {native}");
+        assert_eq!(said(&from, &to, native), Some(expected), "{native}");
+    }
+    for (from, to, native) in [
+        (mysql(), postgres(), "varchar(20)"),
+        (mysql(), postgres(), "int"),
+        (mysql(), postgres(), "decimal(5,2)"),
+        (mysql(), postgres(), "blob"),
+        (postgres(), mysql(), "numeric(5,2)"),
+        (postgres(), mysql(), "smallint"),
+        (postgres(), sqlite(), "bigint"),
+        (postgres(), sqlite(), "text"),
+        (sqlite(), postgres(), "VARCHAR(20)"),
+        (mysql(), mariadb(), "int unsigned"),
+    ] {
+        assert_eq!(said(&from, &to, native), None, "{native}");
+    }
+}

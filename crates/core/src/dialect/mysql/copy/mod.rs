@@ -263,6 +263,7 @@ impl CopyDialect for Copies {
             virtual_columns: true,
             computed_of_computed: true,
             computed_of_counters: false,
+            binds: true,
         }
     }
 

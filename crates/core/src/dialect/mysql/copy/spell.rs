@@ -3,7 +3,7 @@
 use super::super::ddl::quote;
 use super::literal;
 use crate::copy::plan::Bounds;
-use crate::copy::translate::kind::{Fold, Kind};
+use crate::copy::translate::kind::{Fold, Kind, range};
 use crate::dialect::copy::{Spelled, Wants};
 use crate::dialect::{Caps, EngineKind};
 use crate::schema::NeutralType;
@@ -151,11 +151,7 @@ fn integer(bits: u16, unsigned: bool) -> Spelled {
     };
     let sign = if unsigned { " unsigned" } else { "" };
     let mut spelled = Spelled::new(format!("{name}{sign}"), NeutralType::Int);
-    spelled.bounds.int = Some(if unsigned {
-        (0, (1_i128 << bits) - 1)
-    } else {
-        (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1)
-    });
+    spelled.bounds.int = Some(range(bits, unsigned));
     spelled
 }
 

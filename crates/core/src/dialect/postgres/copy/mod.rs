@@ -251,6 +251,7 @@ impl CopyDialect for Copies {
             virtual_columns: false,
             computed_of_computed: false,
             computed_of_counters: true,
+            binds: true,
         }
     }
 
