@@ -172,3 +172,23 @@ for_each_engine! {
         assert!(!restored.stderr.contains("shown is filled"), "{}", restored.stderr);
     }
 }
+
+for_each_engine! {
+    /// A table of the same name in another database of the server is none of ours, however it is stored.
+    async fn how_others_tables_are_stored_is_nothing_to_us(kind: TestEngine) {
+        if !kind.is_mysql_family() {
+            return;
+        }
+        let (database, other) = (kind.database(), kind.database());
+        let sandbox = project(database.url());
+        database.run("CREATE TABLE birds (id int NOT NULL PRIMARY KEY, name varchar(40)); INSERT INTO birds VALUES (1, 'heron')");
+        other.run("CREATE TABLE birds (id int NOT NULL PRIMARY KEY) ENGINE = MyISAM");
+        let _ = sandbox.dunlin(["checkpoint", "create", "base", "--tables", "birds"]).success();
+        database.run("DELETE FROM birds");
+        let _ = sandbox.dunlin(["checkpoint", "restore", "base"]).success();
+        assert_eq!(database.scalar("SELECT name FROM birds"), "heron");
+        database.run("ALTER TABLE birds ENGINE = MyISAM");
+        let refused = sandbox.dunlin(["checkpoint", "restore", "base"]);
+        assert!(refused.stderr.contains("storage engine of birds knows no transactions"), "{}", refused.stderr);
+    }
+}

@@ -3,6 +3,7 @@
 use crate::facts::TableSize;
 use crate::sql::ObjectRef;
 use crate::value::{Query, Row};
+use std::collections::BTreeMap;
 
 /// Sizes of all tables of the current database. What is transactional is told by the server's own list of storage
 /// engines (InnoDB, RocksDB are; MyISAM, Aria, MEMORY, CSV, ARCHIVE are not).
@@ -22,21 +23,27 @@ pub fn read_table_size(row: &Row) -> Option<TableSize> {
     crate::dialect::table_size_row(row)
 }
 
-/// The storage of some tables: schema, name, whether it is transactional.
+/// The storage of some tables: schema, name, whether it is transactional. A table without a schema is one of the current
+/// database: others have tables of the same names, and there may be thousands of them.
 pub fn storage(tables: &[ObjectRef]) -> Option<Query> {
-    let marks = vec!["?"; tables.len()].join(", ");
-    let params = tables
-        .iter()
-        .map(|table| table.name.as_str().into())
-        .collect();
-    Some(Query::new(
-        format!(
+    let mut schemas: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+    for table in tables {
+        let names = schemas.entry(table.schema.as_deref()).or_default();
+        names.push(&table.name);
+    }
+    let (mut params, mut parts) = (vec![], vec![]);
+    for (schema, names) in schemas {
+        params.extend(schema.map(Into::into));
+        params.extend(names.iter().map(|name| (*name).into()));
+        let schema = schema.map_or("DATABASE()", |_| "?");
+        let marks = vec!["?"; names.len()].join(", ");
+        parts.push(format!(
             "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, COALESCE(e.TRANSACTIONS, 'NO') = 'YES' \
              FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
-             WHERE t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_NAME IN ({marks})"
-        ),
-        params,
-    ))
+             WHERE t.TABLE_SCHEMA = {schema} AND t.TABLE_NAME IN ({marks}) AND t.TABLE_TYPE = 'BASE TABLE'"
+        ));
+    }
+    Some(Query::new(parts.join(" UNION ALL "), params))
 }
 
 /// What a backup's manifest says of the database.

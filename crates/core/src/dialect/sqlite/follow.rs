@@ -3,6 +3,7 @@
 
 use super::ddl::quote;
 use crate::dialect::change::Follows;
+use crate::dialect::tried::mentions;
 use crate::schema::{Catalog, Table};
 
 /// The tables of modules that follow one of these tables.
@@ -16,7 +17,7 @@ pub fn follow(there: &Catalog, tables: &[&Table]) -> Vec<Follows> {
         let view = views.find(|view| view.name.eq_ignore_ascii_case(name));
         let over = |view: &crate::schema::View| {
             let mut tables = tables.iter();
-            tables.any(|table| mentions(&view.definition, &table.name))
+            tables.any(|table| speaks_of(&view.definition, &table.name))
         };
         view.is_some_and(over)
     };
@@ -30,7 +31,7 @@ pub fn follow(there: &Catalog, tables: &[&Table]) -> Vec<Follows> {
         let triggers = tables.iter().flat_map(|table| &table.triggers);
         let is_fed = || {
             let mut triggers = triggers.map(|trigger| &trigger.definition);
-            triggers.any(|text| mentions(text, &table.name))
+            triggers.any(|text| speaks_of(text, &table.name))
         };
         (anew.is_some() || is_fed()).then(|| Follows {
             table: table.name.clone(),
@@ -53,14 +54,9 @@ fn content(definition: &str) -> Option<String> {
     })
 }
 
-/// Whether a text has a name as a word of its own.
-fn mentions(text: &str, name: &str) -> bool {
-    let (text, name) = (text.to_lowercase(), name.to_lowercase());
-    let within = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    text.match_indices(&name).any(|(at, _)| {
-        let (before, after) = (&text[..at], &text[at + name.len()..]);
-        !within(before.chars().next_back()) && !within(after.chars().next())
-    })
+/// Whether a text has a name as a word of its own, in whatever case.
+fn speaks_of(text: &str, name: &str) -> bool {
+    mentions(&text.to_lowercase(), &name.to_lowercase())
 }
 
 #[cfg(test)]
@@ -83,7 +79,7 @@ mod tests {
             let text = format!("CREATE VIRTUAL TABLE f USING {arguments}");
             assert_eq!(content(&text).as_deref(), expected, "{text}");
         }
-        assert!(mentions("INSERT INTO \"f\"(rowid) VALUES (1)", "F"));
-        assert!(!mentions("INSERT INTO f_2 VALUES (1)", "f"));
+        assert!(speaks_of("INSERT INTO \"f\"(rowid) VALUES (1)", "F"));
+        assert!(!speaks_of("INSERT INTO f_2 VALUES (1)", "f"));
     }
 }
