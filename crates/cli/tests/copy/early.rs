@@ -68,6 +68,24 @@ for_each_engine! {
         assert_eq!(ends.target.scalar(settled), "2", "statistics of each are taken once");
     }
 
+    async fn a_foreign_key_waits_for_its_own_tables_only(engine: TestEngine) {
+        let two = "CREATE TABLE first (id INTEGER PRIMARY KEY, name TEXT);
+            INSERT INTO first VALUES (1, 'one'), (2, 'two');
+            CREATE TABLE second (id INTEGER PRIMARY KEY, first_id INTEGER REFERENCES first (id));
+            INSERT INTO second VALUES (1, 1), (2, 1);";
+        let ends = Ends::new(engine, &format!("{two}{TWO}"));
+        let json = ends.copy(&["--jobs", "2"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        let (code, json) = ends.verify();
+        assert_eq!(code, 0, "{json:#}");
+        if engine.is_postgres() {
+            let recorded = recorded(&ends);
+            let key = recorded.iter().position(|name| name.contains("foreign key of second")).unwrap();
+            let slow = recorded.iter().position(|name| name == "slow").unwrap();
+            assert!(key < slow, "{recorded:#?}");
+        }
+    }
+
     async fn what_cannot_be_made_early_ends_the_copy_when_all_rows_are_there(engine: TestEngine) {
         // Longer than an index of PostgreSQL holds.
         let long = format!("{TWO}INSERT INTO quick VALUES (4, hex(randomblob(4000)), 4);{UNIQUE}");
@@ -98,5 +116,36 @@ for_each_engine! {
         }
         let (code, json) = ends.verify();
         assert_eq!(code, 0, "{json:#}");
+    }
+
+    async fn of_a_file_that_is_found_damaged_while_its_rows_go_over_nothing_stays(engine: TestEngine) {
+        let ends = Ends::new(engine, &format!("{TWO}{UNIQUE}"));
+        // How many pages are free: no reader of rows asks for it.
+        let pages = |count: u8| {
+            let mut bytes = std::fs::read(ends.sandbox.path("source.db")).unwrap();
+            bytes[39] = count;
+            std::fs::write(ends.sandbox.path("source.db"), bytes).unwrap();
+        };
+        pages(7);
+        let json = ends.copy(&["--jobs", "2"]).code(4).json();
+        assert_eq!(json["failure"]["code"], "source-damaged", "{json:#}");
+        let own = ends.target.run(engine.pick(
+            "SELECT name FROM sqlite_master WHERE name IN ('slow', 'quick')",
+            "SELECT relname FROM pg_class WHERE relname IN ('slow', 'quick')",
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name IN ('slow', 'quick')",
+        ));
+        assert_eq!(own.len(), 0, "{own:?}");
+        // The check may have been quicker than the look; then there was nothing to take back.
+        let undone = json["failure"]["undone"].to_string();
+        let began = ends.target.run(engine.pick(
+            "SELECT name FROM sqlite_master WHERE name = 'dunlin_journal'",
+            "SELECT relname FROM pg_class WHERE relname = 'dunlin_journal'",
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name = 'dunlin_journal'",
+        ));
+        assert_eq!(undone.contains("the target is as it was"), !began.is_empty(), "{json:#}");
+        assert!(engine.is_postgres() || began.is_empty(), "{json:#}");
+        pages(0);
+        let json = ends.copy(&["--jobs", "2"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
     }
 }

@@ -34,6 +34,12 @@ pub fn parent(tables: &[Table], key: &ForeignKey) -> Option<usize> {
     Names::of(tables).parent(key)
 }
 
+/// The same of many keys: names are put in order once.
+pub fn parents(tables: &[Table]) -> impl Fn(&ForeignKey) -> Option<usize> {
+    let names = Names::of(tables);
+    move |key| names.parent(key)
+}
+
 struct Names<'a> {
     exact: BTreeMap<(Option<&'a str>, &'a str), usize>,
     loose: BTreeMap<(Option<&'a str>, String), Vec<usize>>,

@@ -2,6 +2,7 @@
 //! itself.
 
 use super::bite::Counted;
+use super::early::Joins;
 use super::rows::Tally;
 use super::{Copied, Copying, What, ledger};
 use crate::control::{Control, Stop};
@@ -70,13 +71,10 @@ impl Copying<'_> {
         }
         let as_is = reader.caps().engine.family() == self.work.caps().engine.family();
         let stages = self.stages;
-        let (own, across): (Vec<&Made>, Vec<&Made>) = stages
-            .after
-            .iter()
-            .filter(|made| !self.early.has_made(made))
-            .partition(|made| made.table.is_some() && !matches!(made.of, Of::ForeignKey(_)));
+        let own = |made: &Made| made.table.is_some() && !matches!(made.of, Of::ForeignKey(_));
+        let missing = |made: &&Made| !self.early.has_made(made);
         let mut groups: BTreeMap<Option<usize>, Vec<&Made>> = BTreeMap::new();
-        for made in own {
+        for made in stages.after.iter().filter(missing).filter(|made| own(made)) {
             groups.entry(made.table).or_default().push(made);
         }
         if !groups.is_empty() {
@@ -87,6 +85,9 @@ impl Copying<'_> {
         self.groups(groups, reader, tallies, control).await?;
         self.without_orphans(tallies, sink).await?;
         let left = self.orphans_that_stay(as_is).await?;
+        let missing = |made: &&Made| !self.early.has_made(made);
+        let across = stages.after.iter().filter(missing);
+        let across: Vec<&Made> = across.filter(|made| !own(made)).collect();
         if across.is_empty() {
             return Ok(left);
         }
@@ -119,10 +120,8 @@ impl Copying<'_> {
             .values()
             .filter_map(|group| self.planned(group.first()?));
         let open: Mutex<BTreeSet<usize>> = Mutex::new(open.collect());
-        let mut groups: Vec<Vec<&Made>> = groups.into_values().collect();
-        // First what takes longest, so that no session is left alone with it at the end.
-        groups.sort_by_key(|group| std::cmp::Reverse(self.entries(group)));
-        let queue = Mutex::new(VecDeque::from(groups));
+        let joins = self.joins();
+        let queue = Mutex::new(self.longest_first(groups.into_values().collect(), &joins));
         let kept = Mutex::new(std::mem::take(tallies));
         // Groups with a key that its rows break, and whose engine does not show which of them came first.
         let broken = Mutex::new(vec![]);
@@ -130,6 +129,7 @@ impl Copying<'_> {
         let mut works = vec![];
         for _ in 0..sessions {
             let (queue, control, kept, broken, open) = (&queue, control, &kept, &broken, &open);
+            let joins = &joins;
             works.push(async move {
                 let mut session = this.another().await?;
                 let dialect = session.dialect();
@@ -161,7 +161,8 @@ impl Copying<'_> {
                     lock(open).retain(|open| Some(*open) != at);
                 }
                 let ready = |at: usize| !lock(open).contains(&at);
-                this.settle_early(ready, &mut *session, control).await;
+                this.join_and_settle(joins, ready, &mut *session, control)
+                    .await?;
                 session.close().await;
                 Ok::<(), Failure>(())
             });
@@ -172,6 +173,20 @@ impl Copying<'_> {
             self.once_more(&group, reader, tallies, control).await?;
         }
         Ok(())
+    }
+
+    /// First what takes longest, so that no session is left alone with it at the end.
+    fn longest_first<'m>(
+        &self,
+        mut groups: Vec<Vec<&'m Made>>,
+        joins: &Joins<'_>,
+    ) -> VecDeque<Vec<&'m Made>> {
+        let toil = |group: &[&Made]| {
+            let at = group.first().and_then(|made| self.planned(made));
+            at.map_or(0, |at| self.toil(at, group.iter().copied(), joins))
+        };
+        groups.sort_by_cached_key(|group| std::cmp::Reverse(toil(group)));
+        groups.into()
     }
 
     /// Loads a table again, each key once, and makes what is left of its own.
@@ -200,13 +215,6 @@ impl Copying<'_> {
         let table = &self.looked.plan.catalog.tables[made.table?];
         let is = |plan: &TablePlan| plan.target.0 == table.schema && plan.target.1 == table.name;
         self.looked.plan.tables.iter().position(is)
-    }
-
-    /// How many entries the keys and indexes of a table will have, for putting them in order.
-    fn entries(&self, group: &[&Made]) -> u64 {
-        let at = group.first().and_then(|made| self.planned(made));
-        let rows = at.map_or(0, |at| self.looked.sizes[at].rows);
-        rows.saturating_mul(group.len() as u64)
     }
 
     /// Makes a key, an index or a check of one table. Rows for which it cannot be made are taken out, where the policy says so

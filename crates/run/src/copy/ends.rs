@@ -7,7 +7,11 @@ use dunlin_core::dialect::landing::Sharing;
 use dunlin_core::failure::{ErrorClass, Failure};
 use dunlin_core::value::Value;
 use dunlin_engines::{DbError, Purpose, Session};
+use futures_util::future::BoxFuture;
 use std::time::Duration;
+
+/// What a source is refused for that its engine finds damaged.
+pub(super) const DAMAGED: &str = "source-damaged";
 
 /// How long the end of a transaction that only read is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -139,6 +143,42 @@ impl Readers {
     }
 }
 
+/// The question whether the source is damaged, which is asked beside other work and may take as long as that.
+pub struct Soundness<'w>(Option<BoxFuture<'w, Result<(), Failure>>>);
+
+impl<'w> Soundness<'w> {
+    /// Asks.
+    pub fn of(world: &'w World) -> Self {
+        Soundness(Some(Box::pin(sound(world))))
+    }
+
+    /// Was answered elsewhere.
+    pub fn known() -> Self {
+        Soundness(None)
+    }
+
+    /// Waits for the answer: an error, where the source is damaged.
+    pub async fn answer(&mut self) -> Result<(), Failure> {
+        let Some(asked) = &mut self.0 else {
+            return Ok(());
+        };
+        let answer = asked.await;
+        self.0 = None;
+        answer
+    }
+
+    /// Does something meanwhile, and no longer than until the source is known to be damaged.
+    pub async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            answer = self.answer() => answer?,
+        }
+        Ok(work.await)
+    }
+}
+
 /// Refuses a file that is damaged, by a session of its own.
 pub async fn sound(world: &World) -> Result<(), Failure> {
     let Some(query) = world.dialect().landing().sound() else {
@@ -152,7 +192,7 @@ pub async fn sound(world: &World) -> Result<(), Failure> {
 
 async fn judge(world: &World, session: &mut dyn Session, query: &str) -> Result<(), Failure> {
     let damaged = |faults: String| {
-        Failure::refused("source-damaged", format!("the source is damaged: {faults}")).hint(
+        Failure::refused(DAMAGED, format!("the source is damaged: {faults}")).hint(
             "repair it first (the engine's own `.recover`), or copy from a backup that is whole",
         )
     };

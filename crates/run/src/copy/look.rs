@@ -106,10 +106,23 @@ pub async fn look(
     sink: &mut dyn Sink,
 ) -> Result<Looked, Failure> {
     // Both read the same pages at the same time. A damaged file is refused as such, whatever the look stumbles over.
-    let looking = look_at(from, to, job, readers, target, short, sink);
+    let looking = look_only(from, to, job, readers, target, short, sink);
     let (sound, looked) = tokio::join!(super::ends::sound(from), looking);
     sound?;
-    let mut looked = looked?;
+    looked
+}
+
+/// Looks, and asks nobody whether the source is damaged.
+pub(super) async fn look_only(
+    from: &World,
+    to: &World,
+    job: &Job,
+    readers: &mut Readers,
+    target: &mut dyn Session,
+    short: &Short,
+    sink: &mut dyn Sink,
+) -> Result<Looked, Failure> {
+    let mut looked = look_at(from, to, job, readers, target, short, sink).await?;
     let beyond = beyond(from, readers.lead(), job).await?;
     looked.plan.not_carried.extend(beyond);
     Ok(looked)

@@ -55,7 +55,7 @@ use dunlin_core::journal::{self, Writing};
 use dunlin_core::schema::label;
 use dunlin_engines::{Purpose, Session};
 use early::Early;
-use ends::Readers;
+use ends::{Readers, Soundness};
 use look::Looked;
 use ready::{begun, take};
 use rejects::Rejects;
@@ -303,12 +303,8 @@ async fn with_readers(
             broken: Arc::default(),
             early: Early::default(),
         };
-        let mut outcome = copying.run(readers, sink, control).await;
-        if outcome.as_ref().is_err_and(short::is_again)
-            && let Err(failure) = copying.take_back().await
-        {
-            outcome = Err(failure);
-        }
+        let outcome = copying.run(readers, &mut seen.sound, sink, control).await;
+        let outcome = copying.taken_back(outcome).await;
         work = copying.work;
         if !outcome.as_ref().is_err_and(short::is_again) {
             break outcome;
@@ -387,14 +383,23 @@ impl Copying<'_> {
     async fn run(
         &mut self,
         readers: &mut Readers,
+        sound: &mut Soundness<'_>,
         sink: &mut dyn Sink,
         control: &mut Control,
     ) -> Result<Copied, Failure> {
         self.begin(readers).await?;
         self.known_rejects().map_err(|failure| *failure)?;
         let clock = Instant::now();
+        let carrying = async {
+            let carried = sound.beside(self.carry_all(readers, sink)).await?;
+            // A damaged file is refused as such, whatever its rows stumble over.
+            if !carried.as_ref().is_err_and(short::is_again) {
+                sound.answer().await?;
+            }
+            carried
+        };
         let carried = tokio::select! {
-            carried = self.carry_all(readers, sink) => carried,
+            carried = carrying => carried,
             () = control.until(Stop::Soon) => Err(carrying_interrupted()),
         };
         if carried.is_err() {
@@ -434,6 +439,19 @@ impl Copying<'_> {
         copied.rejects = self.rejects.close()?;
         self.end(&copied).await?;
         Ok(copied)
+    }
+
+    /// What a run of the copy came to; of one that begins again or whose source is damaged nothing stays.
+    async fn taken_back(&self, outcome: Result<Copied, Failure>) -> Result<Copied, Failure> {
+        let mut failure = match outcome {
+            Err(failure) if short::is_again(&failure) => {
+                return self.take_back().await.and(Err(failure));
+            }
+            Err(failure) if failure.code == ends::DAMAGED => failure,
+            outcome => return outcome,
+        };
+        self.leave_nothing(&mut failure).await;
+        Err(failure)
     }
 
     /// Says in the target's journal what is about to happen, and refuses where that is the source's journal too.

@@ -1,6 +1,6 @@
 //! Before a copy: what was seen, whether it may begin, and the lease under which it writes.
 
-use super::ends::Readers;
+use super::ends::{Readers, Soundness};
 use super::ledger::{self, History};
 use super::look::{self, Looked};
 use super::short::{Short, changed};
@@ -37,35 +37,37 @@ pub(super) async fn take(
 }
 
 /// What was seen, what is known of a copy to go on with, and the plan's hash.
-pub(super) struct Seen {
+pub(super) struct Seen<'w> {
     pub(super) looked: Looked,
+    /// Whether the source is damaged, where that is still being asked.
+    pub(super) sound: Soundness<'w>,
     pub(super) history: History,
     pub(super) hash: String,
 }
 
 /// Looks, and reads what is known; refused where the copy may not begin. `short`: types may be taken for granted.
-pub(super) async fn begun(
-    from: &World,
+pub(super) async fn begun<'w>(
+    from: &'w World,
     to: &World,
     job: &Job,
     readers: &mut Readers,
     (sink, control): (&mut dyn Sink, &mut Control),
     short: bool,
-) -> Result<Seen, Failure> {
+) -> Result<Seen<'w>, Failure> {
     tokio::select! {
         seen = ready(from, to, job, readers, sink, short) => seen,
         () = control.until(Stop::Soon) => Err(interrupted("interrupted: nothing was written")),
     }
 }
 
-async fn ready(
-    from: &World,
+async fn ready<'w>(
+    from: &'w World,
     to: &World,
     job: &Job,
     readers: &mut Readers,
     sink: &mut dyn Sink,
     short: bool,
-) -> Result<Seen, Failure> {
+) -> Result<Seen<'w>, Failure> {
     let mut target = to.open(Purpose::Read).await?;
     let history = ledger::read(to, &mut *target).await;
     let way = match &history {
@@ -75,7 +77,7 @@ async fn ready(
     };
     let looked = seen(from, to, job, readers, (&mut *target, sink), &way).await;
     let whole = match (&looked, job.existing) {
-        (Ok(looked), Some(_)) => {
+        (Ok((looked, _)), Some(_)) => {
             let plans = &looked.plan.tables;
             let there = |plan: &&TablePlan| {
                 let (schema, name) = &plan.target;
@@ -87,7 +89,7 @@ async fn ready(
         _ => Ok(()),
     };
     target.close().await;
-    let (looked, history) = (looked?, history?);
+    let ((looked, sound), history) = (looked?, history?);
     whole?;
     if any_error(&looked.findings) {
         return Err(unplannable(&looked.findings));
@@ -103,6 +105,7 @@ async fn ready(
     let history = if goes_on { history } else { History::default() };
     Ok(Seen {
         looked,
+        sound,
         history,
         hash,
     })
@@ -123,26 +126,41 @@ pub(super) async fn all_or_nothing(
     })
 }
 
-/// Looks at both ends: at every value, or by the short way where that may be gone.
-async fn seen(
-    from: &World,
+/// Looks at both ends: at every value, or by the short way where that may be gone. By the short way rows may go over while it
+/// is still being asked whether their source is damaged: what such a copy makes can be taken back.
+async fn seen<'w>(
+    from: &'w World,
     to: &World,
     job: &Job,
     readers: &mut Readers,
     (target, sink): (&mut dyn Session, &mut dyn Sink),
     way: &Short,
-) -> Result<Looked, Failure> {
-    let looked = look::look(from, to, job, readers, target, way, sink).await?;
-    if *way != Short::Sampled || looked.granted.iter().all(Option::is_none) {
-        return Ok(looked);
+) -> Result<(Looked, Soundness<'w>), Failure> {
+    if *way != Short::Sampled {
+        let looked = look::look(from, to, job, readers, target, way, sink).await?;
+        return Ok((looked, Soundness::known()));
     }
+    let mut sound = Soundness::of(from);
+    let looking = look::look_only(from, to, job, readers, target, way, sink);
+    let looked = sound.beside(looking).await?;
+    let looked = match looked {
+        Ok(looked) if looked.granted.iter().any(Option::is_some) => looked,
+        // A damaged file is refused as such, whatever the look stumbles over.
+        looked => {
+            sound.answer().await?;
+            return Ok((looked?, sound));
+        }
+    };
     // A copy that may begin again makes nothing but tables, each by itself: those it can take back.
     let stages = stages(&looked.plan.catalog, to.dialect());
     let alone = stages.before.is_empty() && stages.early.is_empty();
     if looked.to.transactional_ddl && alone {
-        return Ok(looked);
+        return Ok((looked, sound));
     }
-    look::look(from, to, job, readers, target, &Short::No, sink).await
+    let looking = look::look_only(from, to, job, readers, target, &Short::No, sink);
+    let looked = sound.beside(looking).await?;
+    sound.answer().await?;
+    Ok((looked?, sound))
 }
 
 pub(super) fn unplannable(findings: &[Finding]) -> Failure {

@@ -282,4 +282,19 @@ impl Copying<'_> {
         writer.close().await;
         Ok(())
     }
+
+    /// Takes back what was made of a source that turned out to be damaged, and says so.
+    pub(super) async fn leave_nothing(&self, failure: &mut Failure) {
+        match self.take_back().await {
+            Ok(()) => failure.undone.push(
+                "the tables that had been made meanwhile: the target is as it was, but for Dunlin's own tables".into(),
+            ),
+            Err(why) => {
+                failure.done.push(format!(
+                    "tables were made in the target and could not be dropped: {}",
+                    why.message
+                ));
+            }
+        }
+    }
 }
