@@ -67,10 +67,16 @@ pub struct Global {
     #[arg(short, long, global = true, help_heading = "Global")]
     pub quiet: bool,
     /// Say every statement
-    #[arg(short, long, global = true, help_heading = "Global")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        overrides_with = "verbose",
+        help_heading = "Global"
+    )]
     pub verbose: bool,
     /// Answer questions with yes (never opens gates)
-    #[arg(long, global = true, help_heading = "Global")]
+    #[arg(long, global = true, overrides_with = "yes", help_heading = "Global")]
     pub yes: bool,
     /// Wait so long for a server that is starting
     #[arg(long, global = true, value_name = "DUR", help_heading = "Global")]

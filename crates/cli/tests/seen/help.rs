@@ -50,6 +50,13 @@ fn help_lines(verbs: &[String], sandbox: &dunlin_testkit::sandbox::Sandbox) -> V
         .collect()
 }
 
+/// Who is in doubt says it twice.
+#[test]
+fn flags_may_be_said_twice() {
+    let sandbox = room();
+    dunlin(&sandbox, "explain usage -vv --yes --yes").code(0);
+}
+
 #[test]
 fn what_was_typed_wrongly_is_said() {
     let sandbox = room();
