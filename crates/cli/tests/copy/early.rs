@@ -13,6 +13,19 @@ const TWO: &str = "
     CREATE TABLE quick (id INTEGER PRIMARY KEY, name TEXT, slow_id INTEGER REFERENCES slow (id));
     INSERT INTO quick VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3);
     CREATE INDEX quick_slow ON quick (slow_id);";
+/// A table and one that refers to it, two that refer to one another, and one that refers to itself.
+const BOUND: &str = "
+    CREATE TABLE first (id INTEGER PRIMARY KEY, name TEXT);
+    INSERT INTO first VALUES (1, 'one'), (2, 'two');
+    CREATE TABLE second (id INTEGER PRIMARY KEY, first_id INTEGER REFERENCES first (id));
+    INSERT INTO second VALUES (1, 1), (2, 1);
+    CREATE TABLE parent (id INTEGER PRIMARY KEY, child_id INTEGER REFERENCES child (id));
+    CREATE TABLE child (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent (id));
+    INSERT INTO parent VALUES (1, NULL), (2, NULL);
+    INSERT INTO child VALUES (1, 1), (2, 1);
+    UPDATE parent SET child_id = 2 WHERE id = 1;
+    CREATE TABLE own (id INTEGER PRIMARY KEY, own_id INTEGER REFERENCES own (id));
+    INSERT INTO own VALUES (1, 1), (2, 1);";
 const UNIQUE: &str = "CREATE UNIQUE INDEX quick_name ON quick (name);";
 
 /// What the copy recorded as done: tables by their names, other things by what they are.
@@ -31,6 +44,15 @@ fn indexes(ends: &Ends) -> String {
     ends.target.scalar(
         "SELECT string_agg(indexname, ' ' ORDER BY indexname) FROM pg_indexes WHERE tablename IN ('slow', 'quick')",
     )
+}
+
+/// The tables that the copy made.
+fn of_ours(ends: &Ends) -> Vec<Vec<Option<String>>> {
+    ends.target.run(ends.engine.pick(
+        "SELECT name FROM sqlite_master WHERE name IN ('slow', 'quick')",
+        "SELECT relname FROM pg_class WHERE relname IN ('slow', 'quick')",
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name IN ('slow', 'quick')",
+    ))
 }
 
 const ALL: &str = "quick_name quick_pkey quick_slow slow_number slow_pkey";
@@ -86,6 +108,22 @@ for_each_engine! {
         }
     }
 
+    async fn tables_with_foreign_keys_made_early_go_where_the_copy_begins_again(engine: TestEngine) {
+        let odd = "UPDATE slow SET number = 'a text' WHERE id = 39000;";
+        let ends = Ends::new(engine, &format!("{BOUND}{TWO}{odd}"));
+        let json = ends.copy(&["--jobs", "2"]).code(0).json();
+        assert!(all_equal(&json), "{json:#}");
+        if engine.is_postgres() {
+            let recorded = recorded(&ends);
+            for what in ["to first", "of parent", "of child", "of own"] {
+                let times = recorded.iter().filter(|name| name.contains("foreign key") && name.contains(what)).count();
+                assert_eq!(times, 2, "made early, and again, {what}: {recorded:#?}");
+            }
+        }
+        let (code, json) = ends.verify();
+        assert_eq!(code, 0, "{json:#}");
+    }
+
     async fn what_cannot_be_made_early_ends_the_copy_when_all_rows_are_there(engine: TestEngine) {
         // Longer than an index of PostgreSQL holds.
         let long = format!("{TWO}INSERT INTO quick VALUES (4, hex(randomblob(4000)), 4);{UNIQUE}");
@@ -129,11 +167,7 @@ for_each_engine! {
         pages(7);
         let json = ends.copy(&["--jobs", "2"]).code(4).json();
         assert_eq!(json["failure"]["code"], "source-damaged", "{json:#}");
-        let own = ends.target.run(engine.pick(
-            "SELECT name FROM sqlite_master WHERE name IN ('slow', 'quick')",
-            "SELECT relname FROM pg_class WHERE relname IN ('slow', 'quick')",
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name IN ('slow', 'quick')",
-        ));
+        let own = of_ours(&ends);
         assert_eq!(own.len(), 0, "{own:?}");
         // The check may have been quicker than the look; then there was nothing to take back.
         let undone = json["failure"]["undone"].to_string();

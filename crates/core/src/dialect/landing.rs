@@ -78,6 +78,11 @@ pub trait LandingDialect: Send + Sync + std::fmt::Debug {
     fn at_once(&self, _table: &Table, _indexes: &[&Index]) -> Option<String> {
         None
     }
+    /// The statement that drops several tables which may refer to one another, in a circle even. `None`: one after the other,
+    /// which nothing stands in the way of here.
+    fn drop_at_once(&self, _tables: &[&Table]) -> Option<String> {
+        None
+    }
     /// How a foreign key is added whose rows a query has looked at while nobody could write. `None`: adding it is the look,
     /// and costs no more than one.
     fn held(&self, _child: &Bound, _parent: &Bound) -> Option<Held> {

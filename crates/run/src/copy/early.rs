@@ -107,8 +107,8 @@ pub(super) struct Groups<'m> {
 /// Foreign keys that may be added before all tables are through.
 #[derive(Default)]
 pub(super) struct Joins<'m> {
-    /// Each with its table and the one that it refers to, as in the plan.
-    keys: Vec<(&'m Made, [usize; 2])>,
+    /// Those that were not tried yet, each with its table and the one that it refers to, as in the plan.
+    keys: Mutex<Vec<(&'m Made, [usize; 2])>>,
     /// What looking at their rows takes, by the tables that they wait for.
     looks: BTreeMap<usize, u64>,
 }
@@ -220,17 +220,22 @@ impl Copying<'_> {
             let parent = parent(tables[child].foreign_keys.get(number)?)?;
             Some([planned(child)?, planned(parent)?])
         };
-        let mut joins = Joins::default();
-        for made in &self.stages.after {
-            if let Some(ends) = ends(made) {
+        let made: BTreeSet<&String> = self.history.made.iter().collect();
+        let tried = lock(&self.early.tried);
+        let fresh =
+            |key: &Made| !tried.contains(&key.what) && !made.contains(&ledger::made(&key.what));
+        let (mut joins, mut keys) = (Joins::default(), vec![]);
+        for made in self.stages.after.iter() {
+            if let Some(ends) = ends(made).filter(|_| fresh(made)) {
                 let look = self.looked.sizes[ends[0]].rows.saturating_mul(LOOK);
                 for at in BTreeSet::from(ends) {
                     let more = joins.looks.entry(at).or_default();
                     *more = look.saturating_add(*more);
                 }
-                joins.keys.push((made, ends));
+                keys.push((made, ends));
             }
         }
+        joins.keys = Mutex::new(keys);
         joins
     }
 
@@ -300,15 +305,13 @@ impl Copying<'_> {
         joins: &Joins<'m>,
         ready: impl Fn(usize) -> bool,
     ) -> Option<(&'m Made, [usize; 2])> {
-        let mut tried = lock(&self.early.tried);
-        let next = joins.keys.iter().find(|(made, ends)| {
-            let done =
-                tried.contains(&made.what) || self.history.made.contains(&ledger::made(&made.what));
-            !done && ends.iter().all(|at| ready(*at)) && self.early.occupy(ends)
-        });
-        let (made, ends) = next?;
-        tried.insert(made.what.clone());
-        Some((made, *ends))
+        let mut keys = lock(&joins.keys);
+        let next = keys
+            .iter()
+            .position(|(_, ends)| ends.iter().all(|at| ready(*at)) && self.early.occupy(ends));
+        let (made, ends) = keys.remove(next?);
+        lock(&self.early.tried).insert(made.what.clone());
+        Some((made, ends))
     }
 
     /// The widest table without statistics that they can be taken of now; it is taken for that.

@@ -266,15 +266,22 @@ impl Copying<'_> {
         let wrong = |error: &DbError| ledger::failure(self.to, error, "cannot begin again");
         let mut writer = self.another().await?;
         writer.begin().await.map_err(|error| wrong(&error))?;
+        let mut made: Vec<&Table> = vec![];
         for table in &self.looked.plan.catalog.tables {
             let there = self.is_there(table, &mut *writer).await;
-            if !there.map_err(|error| wrong(&error))? {
-                continue;
+            if there.map_err(|error| wrong(&error))? {
+                made.push(table);
             }
-            let drop = writer.dialect().catalog().drop(Part::Table(table));
-            for sql in drop.unwrap_or_default() {
-                writer.execute(&sql).await.map_err(|error| wrong(&error))?;
-            }
+        }
+        // Foreign keys between them may have been added by now.
+        let dialect = writer.dialect();
+        let each = |table: &&Table| dialect.catalog().drop(Part::Table(table)).ok();
+        let drops = match dialect.landing().drop_at_once(&made) {
+            Some(sql) => vec![sql],
+            None => made.iter().filter_map(each).flatten().collect(),
+        };
+        for sql in drops {
+            writer.execute(&sql).await.map_err(|error| wrong(&error))?;
         }
         let nothing = serde_json::json!({});
         let record = ledger::record(journal::Event::Undone, "run", &self.hash, nothing);

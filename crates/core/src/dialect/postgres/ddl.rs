@@ -36,7 +36,7 @@ pub(super) fn index_part(part: &IndexPart) -> String {
     }
 }
 
-fn table_name(table: &Table) -> String {
+pub(super) fn table_name(table: &Table) -> String {
     qualified(table.schema.as_deref(), &table.name)
 }
 

@@ -1,11 +1,12 @@
 //! Being one end of a copy.
 
-use super::ddl::quote;
+use super::ddl::{quote, table_name};
 use super::rows::{DEFAULT_SCHEMA, Rows};
 use crate::dialect::RowsDialect;
 use crate::dialect::landing::{
     Inline, LandingDialect, STAGED, STANDS, Sharing, Stage, assignments,
 };
+use crate::schema::Table;
 use crate::value::Query;
 
 /// Ends of copies.
@@ -99,5 +100,10 @@ impl LandingDialect for Landing {
 
     fn numbered_by_us(&self) -> &'static str {
         "OVERRIDING SYSTEM VALUE "
+    }
+
+    fn drop_at_once(&self, tables: &[&Table]) -> Option<String> {
+        let names: Vec<String> = tables.iter().map(|table| table_name(table)).collect();
+        (!names.is_empty()).then(|| format!("DROP TABLE {}", names.join(", ")))
     }
 }
