@@ -10,9 +10,6 @@ use dunlin_engines::{DbError, Purpose, Session};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 
-/// What a source is refused for that its engine finds damaged.
-pub(super) const DAMAGED: &str = "source-damaged";
-
 /// How long the end of a transaction that only read is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -192,7 +189,7 @@ pub async fn sound(world: &World) -> Result<(), Failure> {
 
 async fn judge(world: &World, session: &mut dyn Session, query: &str) -> Result<(), Failure> {
     let damaged = |faults: String| {
-        Failure::refused(DAMAGED, format!("the source is damaged: {faults}")).hint(
+        Failure::refused("source-damaged", format!("the source is damaged: {faults}")).hint(
             "repair it first (the engine's own `.recover`), or copy from a backup that is whole",
         )
     };

@@ -302,6 +302,7 @@ async fn with_readers(
             set_sequences: vec![],
             broken: Arc::default(),
             early: Early::default(),
+            unsound: false,
         };
         let outcome = copying.run(readers, &mut seen.sound, sink, control).await;
         let outcome = copying.taken_back(outcome).await;
@@ -377,6 +378,8 @@ pub(crate) struct Copying<'c> {
     pub broken: Arc<AtomicBool>,
     /// What was done before its time.
     early: Early,
+    /// The source was not found whole while its rows went over.
+    unsound: bool,
 }
 
 impl Copying<'_> {
@@ -390,18 +393,14 @@ impl Copying<'_> {
         self.begin(readers).await?;
         self.known_rejects().map_err(|failure| *failure)?;
         let clock = Instant::now();
-        let carrying = async {
-            let carried = sound.beside(self.carry_all(readers, sink)).await?;
-            // A damaged file is refused as such, whatever its rows stumble over.
-            if !carried.as_ref().is_err_and(short::is_again) {
-                sound.answer().await?;
-            }
-            carried
-        };
+        let broken = Arc::clone(&self.broken);
+        let carrying = ready::beside(sound, self.carry_all(readers, sink), &broken);
         let carried = tokio::select! {
             carried = carrying => carried,
-            () = control.until(Stop::Soon) => Err(carrying_interrupted()),
+            () = control.until(Stop::Soon) => Ok(Err(carrying_interrupted())),
         };
+        self.unsound = carried.is_err();
+        let carried = carried.and_then(|carried| carried);
         if carried.is_err() {
             self.early.end().await;
         }
@@ -441,13 +440,13 @@ impl Copying<'_> {
         Ok(copied)
     }
 
-    /// What a run of the copy came to; of one that begins again or whose source is damaged nothing stays.
+    /// What a run of the copy came to; of one that begins again, or whose source was not found whole, nothing stays.
     async fn taken_back(&self, outcome: Result<Copied, Failure>) -> Result<Copied, Failure> {
         let mut failure = match outcome {
             Err(failure) if short::is_again(&failure) => {
                 return self.take_back().await.and(Err(failure));
             }
-            Err(failure) if failure.code == ends::DAMAGED => failure,
+            Err(failure) if self.unsound => failure,
             outcome => return outcome,
         };
         self.leave_nothing(&mut failure).await;

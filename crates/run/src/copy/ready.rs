@@ -3,7 +3,7 @@
 use super::ends::{Readers, Soundness};
 use super::ledger::{self, History};
 use super::look::{self, Looked};
-use super::short::{Short, changed};
+use super::short::{Short, changed, is_again};
 use super::{Job, interrupted, rows};
 use crate::checkpoint::transactional;
 use crate::control::{Control, Stop};
@@ -17,6 +17,7 @@ use dunlin_core::event::Sink;
 use dunlin_core::failure::Failure;
 use dunlin_core::finding::{Finding, any_error};
 use dunlin_engines::{Purpose, Session};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The target's lease, unless a plan holds it, and a session that writes under it.
 pub(super) async fn take(
@@ -161,6 +162,33 @@ async fn seen<'w>(
     let looked = sound.beside(looking).await?;
     sound.answer().await?;
     Ok((looked?, sound))
+}
+
+/// Does the work while it is asked whether the source is damaged. Outside: it is, or nobody can say; then the work has come
+/// to an orderly end before, so that nothing of it is committed later. Inside: what the work came to.
+pub(super) async fn beside<T>(
+    sound: &mut Soundness<'_>,
+    work: impl Future<Output = Result<T, Failure>>,
+    broken: &AtomicBool,
+) -> Result<Result<T, Failure>, Failure> {
+    tokio::pin!(work);
+    let done = tokio::select! {
+        biased;
+        done = &mut work => done,
+        answer = sound.answer() => match answer {
+            Ok(()) => work.await,
+            Err(failure) => {
+                broken.store(true, Ordering::Relaxed);
+                let _ = work.await;
+                return Err(failure);
+            }
+        },
+    };
+    // A damaged file is refused as such, whatever its rows stumble over.
+    if !done.as_ref().is_err_and(is_again) {
+        sound.answer().await?;
+    }
+    Ok(done)
 }
 
 pub(super) fn unplannable(findings: &[Finding]) -> Failure {
