@@ -424,6 +424,28 @@ async fn galera_is_refused_by_name() {
     );
 }
 
+/// `lock_timeout` bounds how long others queue up behind us; nobody queues up behind a reader of a file.
+#[tokio::test]
+async fn a_reader_of_a_file_waits_longer_than_a_change_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = SecretUrl::new(format!("sqlite:{}", folder.path().join("a.db").display()));
+    let settings = Settings {
+        create: true,
+        lock_timeout: Duration::from_millis(200),
+        ..Settings::default()
+    };
+    let engine = dunlin_engines::open(&url, settings).unwrap();
+    for (purpose, bound) in [
+        (Purpose::Tool, 200),
+        (Purpose::Script, 200),
+        (Purpose::Read, 5_000),
+    ] {
+        let mut session = engine.open(purpose).await.unwrap();
+        let rows = session.query("PRAGMA busy_timeout", &[]).await.unwrap();
+        assert_eq!(rows[0][0].as_i64(), Some(bound), "{purpose:?}");
+    }
+}
+
 /// A writer died in the middle of a commit and left its journal: who only reads sees what was last committed, and not an
 /// error about rights.
 #[tokio::test]

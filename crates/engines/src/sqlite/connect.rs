@@ -119,10 +119,13 @@ impl SqliteEngine {
         self.no_folder(&path)?;
         let wrap = |error: rusqlite::Error| super::session::db_error(&error);
         let connection = Connection::open_with_flags(&path, self.flags(purpose)).map_err(wrap)?;
-        let bound = self.settings.lock_timeout;
-        connection
-            .busy_timeout(if bound.is_zero() { BUSY_DEFAULT } else { bound })
-            .map_err(wrap)?;
+        let bound = match (self.settings.lock_timeout, purpose) {
+            (Duration::ZERO, _) => BUSY_DEFAULT,
+            // Who waits to read keeps nobody waiting; and between two writes of a busy application there is little time.
+            (bound, Purpose::Read) => bound.max(BUSY_DEFAULT),
+            (bound, _) => bound,
+        };
+        connection.busy_timeout(bound).map_err(wrap)?;
         // Opening is lazy: reading the header tells a file that is no database, or encrypted, at once.
         let header = connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
